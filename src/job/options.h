@@ -1,0 +1,59 @@
+/*
+ * Everything a user can ask for, after command line and job file were merged (the option wins).
+ * Filled by cli (options) and job/jobfile (file); read-only afterwards, shared by all threads.
+ */
+#ifndef PH_JOB_OPTIONS_H
+#define PH_JOB_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
+enum ph_log_format { PH_LOG_TEXT, PH_LOG_JSON };
+
+struct ph_string_list {
+    char **items;
+    uint32_t n;
+};
+
+struct ph_options {
+    char *job_file; /* NULL: options alone */
+    char *source;   /* conninfo or URI; may hold a password: never printed */
+    char *target;
+    char *name; /* job name; never NULL after ph_options_complete */
+    char *dir;  /* spool directory; never NULL after ph_options_complete */
+    struct ph_string_list schemas; /* patterns as in psql */
+    struct ph_string_list exclude_schemas;
+    struct ph_string_list tables;
+    struct ph_string_list excludes;
+    bool schema_only;
+    bool data_only;
+    bool truncate;
+    bool create;
+    bool roles;
+    bool no_owner;
+    bool no_acl;
+    bool no_comments;
+    bool no_tablespaces;
+    bool publications;
+    bool subscriptions;
+    bool restart;
+    bool repair;
+    bool dry_run;
+    bool yes;
+    bool json;
+    bool quiet;
+    bool watch;
+    uint32_t jobs;       /* 0: chosen from the processors */
+    uint32_t index_jobs; /* 0: chosen from the processors */
+    uint64_t split_bytes;
+    uint64_t memory_bytes;
+    uint64_t max_row_bytes;
+    uint64_t max_rate_bytes; /* per second; 0: no limit */
+    uint64_t hold_seconds;
+    enum ph_verify_mode verify;
+    enum ph_log_format log_format;
+    char *report; /* path or NULL */
+};
+
+#endif

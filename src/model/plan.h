@@ -1,0 +1,93 @@
+/*
+ * The plan of a copy: which tables, in which order, format and chunks. Made by the planner from two
+ * catalogs and the selection (or read back from the ledger on resume), then immutable and shared.
+ */
+#ifndef PH_MODEL_PLAN_H
+#define PH_MODEL_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "model/catalog.h"
+
+struct ph_oid_remap; /* wire/oid_remap.h */
+
+enum ph_format { PH_FORMAT_BINARY, PH_FORMAT_TEXT };
+
+enum ph_chunk_kind {
+    PH_CHUNK_WHOLE, /* COPY table */
+    PH_CHUNK_CTID,  /* heap blocks [lo, hi); hi NULL: open end */
+    PH_CHUNK_KEY    /* key range [lo, hi) as literals of the first key column; NULL: open */
+};
+
+struct ph_chunk {
+    uint32_t table;  /* index in plan->tables */
+    uint32_t number; /* within the table, from 0 */
+    uint32_t lot;    /* chunks of one lot are loaded in one transaction */
+    enum ph_chunk_kind kind;
+    const char *lo; /* text: block number or key literal; NULL open */
+    const char *hi;
+    uint64_t bytes; /* estimate */
+};
+
+struct ph_plan_column {
+    const char *source_name;
+    const char *target_name;
+    const struct ph_column *source; /* not owned */
+    const struct ph_column *target;
+};
+
+struct ph_table_plan {
+    uint32_t index; /* in plan->tables */
+    const struct ph_rel *source;
+    const struct ph_rel *target; /* where COPY goes: leaf, or the root when partitioning differs */
+    const struct ph_plan_column *columns; /* in target column order; generated ones left out */
+    uint32_t n_columns;
+    enum ph_format format;
+    const char *format_reason; /* one phrase for `plan` */
+    const struct ph_oid_remap *remap; /* wire/oid_remap.h; NULL: bytes pass through */
+    const uint16_t *key_fields; /* positions in columns[]; the key that buckets are chosen by */
+    uint32_t n_key_fields;      /* 0: keyless, bucket by the row's own hash */
+    uint32_t n_buckets;
+    bool freeze;
+    bool ordered_by_fk; /* level counts (foreign keys are enforced while loading) */
+    uint32_t level;     /* FK level, 0 = no parents */
+    uint32_t group;     /* strongly connected group number */
+    uint32_t first_chunk;
+    uint32_t n_chunks;
+    uint64_t bytes; /* estimate, TOAST included */
+    uint64_t rows;  /* estimate */
+    const char *where; /* condition on the source rows or NULL (extension config tables) */
+};
+
+struct ph_omitted { /* what is selected but not copied, or not copied at all, and why */
+    const char *object;
+    const char *reason;
+};
+
+struct ph_plan {
+    struct ph_arena *arena; /* owner of all strings and arrays; not owned */
+    struct ph_table_plan *tables; /* in copy order: largest first, or by FK level */
+    uint32_t n_tables;
+    struct ph_chunk *chunks; /* grouped by table */
+    uint32_t n_chunks;
+    uint32_t n_lots;
+    struct ph_omitted *omitted;
+    uint32_t n_omitted;
+    uint64_t bytes;
+    uint64_t rows;
+};
+
+/* The statements of a chunk, appended to `out`. */
+void ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                          struct ph_buf *out);
+void ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                         struct ph_buf *out);
+/* Reading back what was loaded: the same columns and format from the target relation. */
+void ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out);
+/* "schema.name" of the source table, for messages; in `out`, always terminated. */
+void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);
+
+#endif
