@@ -30,7 +30,8 @@ struct ph_endpoint {
     char *conninfo;   /* as given, may hold a password */
     char *label;      /* "source db@host:port", no password: for messages, logs, ledger */
     char *app_prefix; /* application_name starts with it: "pghaul JOB" */
-    char *encoding;   /* client_encoding for all sessions; NULL: UTF8 */
+    char *encoding;   /* client_encoding for all sessions; NULL: UTF8; set before the first open */
+    struct ph_conn_set *open; /* all connections of this endpoint, for ph_endpoint_cancel_all */
 };
 
 /* Parse conninfo or URI; PH_E_USAGE when libpq cannot read it. Free with ph_endpoint_reset. */
@@ -87,11 +88,14 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
                      size_t *len);
 
 /*
- * From any thread: ask the server to cancel what `conn` is doing and make the blocked call fail with
- * PH_E_STOPPED. Used by stop; the connection's thread then closes it.
+ * From any thread: cancel what every connection of the endpoint is doing, and make their blocked calls
+ * and all later ones fail with PH_E_STOPPED, also when the network is stalled. Their threads then
+ * close them.
  */
-void ph_conn_cancel(struct ph_conn *conn);
-/* Whether libpq can stop blocking: sets the flag that all blocking calls of this connection look at. */
+void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
+
+/* Whether giving the same command again on a new connection may succeed (lost, deadlock, …). */
+bool ph_error_is_retryable(const struct ph_error *err);
 
 /*
  * COPY ... TO STDOUT. begin sends the statement; read fills `into` (capacity `size`) with whole
@@ -109,8 +113,5 @@ ph_code ph_conn_copy_in_write(struct ph_conn *conn, const uint8_t *data, size_t 
                               struct ph_error *err);
 ph_code ph_conn_copy_in_end(struct ph_conn *conn, uint64_t *rows, struct ph_error *err);
 void ph_conn_copy_in_abort(struct ph_conn *conn, const char *reason);
-
-/* Bytes libpq received/sent for row data on this connection so far. */
-uint64_t ph_conn_copied_bytes(const struct ph_conn *conn);
 
 #endif

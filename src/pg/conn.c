@@ -1,0 +1,394 @@
+/*
+ * Opening sessions, running statements, and telling failures apart.
+ *
+ * Blocking libpq calls are used on purpose: every connection has a thread of its own, and a stop
+ * makes them return by shutting the socket down (ph_endpoint_cancel_all). What a server says about
+ * a row (DETAIL, CONTEXT, quoted values) is left out of messages: row values do not belong in logs.
+ */
+#include "pg/conn_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ph_result {
+    PGresult *pg;
+};
+
+static ph_code
+code_of_sqlstate(const char *state)
+{
+    static const struct {
+        const char *prefix;
+        ph_code code;
+    } table[] = {
+        {"08", PH_E_CONNECT},     {"57P0", PH_E_CONNECT}, {"53300", PH_E_CONNECT},
+        {"28", PH_E_AUTH},        {"42501", PH_E_RIGHTS}, {"53100", PH_E_TARGET_FULL},
+        {"25006", PH_E_NOT_READY}, {"23", PH_E_CONSTRAINT}, {"22", PH_E_DATA},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strncmp(state, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].code;
+    }
+    return PH_E_SQL;
+}
+
+/* `invalid input syntax for type integer: "the value"`: the part behind `: "` is row data. */
+static void
+hide_values(struct ph_error *err)
+{
+    char *value = strstr(err->message, ": \"");
+
+    if (value != NULL && strncmp(err->sqlstate, "22", 2) == 0)
+        *value = '\0';
+}
+
+static void
+put_object(const PGresult *result, struct ph_error *err)
+{
+    const char *schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME);
+    const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+
+    if (schema != NULL && table != NULL)
+        ph_error_object(err, "%s.%s", schema, table);
+    if (constraint != NULL)
+        ph_error_note(err, "constraint %s", constraint);
+}
+
+ph_code
+ph_conn_fail(struct ph_conn *conn, const PGresult *result, struct ph_error *err)
+{
+    const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *label = conn->endpoint->label;
+
+    if (atomic_load(&conn->cancelled))
+        return PH_FAIL(err, PH_E_STOPPED, "stopped while working on %s", label);
+    if (state == NULL) {
+        ph_code code = PQstatus(conn->pg) == CONNECTION_BAD ? PH_E_CONNECT : PH_E_PROTOCOL;
+        const char *text = PQerrorMessage(conn->pg);
+        PH_FAIL(err, code, "%s", text[0] != '\0' ? text : "the connection was lost");
+        ph_error_object(err, "%s", label);
+        return code;
+    }
+    ph_code code = code_of_sqlstate(state);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    PH_FAIL(err, code, "%s", primary != NULL ? primary : "the server gave no reason");
+    if (err != NULL) {
+        snprintf(err->sqlstate, sizeof err->sqlstate, "%s", state);
+        hide_values(err);
+        put_object(result, err);
+        if (err->object[0] == '\0')
+            ph_error_object(err, "%s", label);
+        else
+            ph_error_note(err, "on %s", label);
+    }
+    return code;
+}
+
+bool
+ph_error_is_retryable(const struct ph_error *err)
+{
+    return err->code == PH_E_CONNECT || strcmp(err->sqlstate, "40001") == 0 ||
+           strcmp(err->sqlstate, "40P01") == 0;
+}
+
+static ph_code
+login_failure(PGconn *pg, const struct ph_endpoint *endpoint, struct ph_error *err)
+{
+    const char *text = pg == NULL ? "out of memory" : PQerrorMessage(pg);
+    bool refused = pg != NULL && (PQconnectionNeedsPassword(pg) ||
+                                  strstr(text, "authentication failed") != NULL ||
+                                  strstr(text, "pg_hba.conf") != NULL ||
+                                  strstr(text, "no password supplied") != NULL ||
+                                  (strstr(text, "role \"") != NULL &&
+                                   strstr(text, "does not exist") != NULL));
+    ph_code code = refused ? PH_E_AUTH : PH_E_CONNECT;
+
+    PH_FAIL(err, code, "%s", text);
+    ph_error_object(err, "%s", endpoint->label);
+    return code;
+}
+
+/*
+ * What both sides must agree on for equal bytes (text output, time zones, floats) and what must not
+ * cut a long copy short. Each is a plain SET: poolers refuse many of them as startup options.
+ */
+static const char session_pins[] =
+    "SET statement_timeout=0; SET lock_timeout=0; SET idle_in_transaction_session_timeout=0; "
+    "SET search_path=''; SET row_security=off; SET datestyle='ISO, YMD'; "
+    "SET intervalstyle='postgres'; SET timezone='UTC'; SET bytea_output='hex'; "
+    "SET extra_float_digits=3; SET standard_conforming_strings=on; SET xmlbinary='base64'; "
+    "SET xmloption=content; SET quote_all_identifiers=off; SET synchronize_seqscans=on; "
+    "SET check_function_bodies=off; SET client_min_messages=error; SET lc_monetary='C'; "
+    "SET array_nulls=on; SET transform_null_equals=off; SET default_transaction_deferrable=off; "
+    "SET default_transaction_read_only=off; SET default_transaction_isolation='read committed'";
+
+static ph_code
+pin_session(struct ph_conn *conn, struct ph_error *err)
+{
+    char sql[sizeof session_pins + 200];
+    int version = PQserverVersion(conn->pg);
+
+    snprintf(sql, sizeof sql, "%s%s%s", session_pins,
+             version >= 140000 ? "; SET idle_session_timeout=0" : "",
+             version >= 170000 ? "; SET transaction_timeout=0" : "");
+    return ph_conn_exec(conn, sql, err);
+}
+
+/* libpq hands NOTICEs to this; pghaul's own statements ask for none that a user needs. */
+static void
+ignore_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+static PGconn *
+connect_session(const struct ph_endpoint *endpoint, const char *purpose)
+{
+    char app_name[128];
+    const char *encoding = endpoint->encoding != NULL ? endpoint->encoding : "UTF8";
+    /* what comes before the conninfo is a default, what comes after it wins */
+    const char *keys[] = {"connect_timeout", "keepalives_idle",  "keepalives_interval",
+                          "keepalives_count", "tcp_user_timeout", "dbname",
+                          "application_name", "client_encoding",  NULL};
+    const char *values[] = {"10",    "30",     "10", "6", "120000", endpoint->conninfo,
+                            app_name, encoding, NULL};
+
+    snprintf(app_name, sizeof app_name, "%s %s", endpoint->app_prefix, purpose);
+    return PQconnectdbParams(keys, values, 1);
+}
+
+ph_code
+ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
+             struct ph_error *err)
+{
+    *out = NULL;
+    PGconn *pg = connect_session(endpoint, purpose);
+    if (pg == NULL || PQstatus(pg) != CONNECTION_OK) {
+        ph_code rc = login_failure(pg, endpoint, err);
+        PQfinish(pg);
+        return rc;
+    }
+    struct ph_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        PQfinish(pg);
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    PQsetNoticeProcessor(pg, ignore_notice, NULL);
+    conn->pg = pg;
+    conn->endpoint = endpoint;
+    conn->cancel = PQgetCancel(pg);
+    if (!ph_conn_set_add(endpoint->open, conn)) {
+        PQfreeCancel(conn->cancel);
+        PQfinish(pg);
+        free(conn);
+        return PH_FAIL(err, PH_E_STOPPED, "stopped");
+    }
+    ph_code rc = pin_session(conn, err);
+    if (rc != PH_OK) {
+        ph_conn_free(conn);
+        return rc;
+    }
+    *out = conn;
+    return PH_OK;
+}
+
+void
+ph_conn_free(struct ph_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    ph_conn_set_remove(conn->endpoint->open, conn);
+    PQfreemem(conn->pending);
+    PQfreeCancel(conn->cancel);
+    PQfinish(conn->pg);
+    free(conn);
+}
+
+int
+ph_conn_version(const struct ph_conn *conn)
+{
+    return PQserverVersion(conn->pg);
+}
+
+int
+ph_conn_backend_pid(const struct ph_conn *conn)
+{
+    return PQbackendPID(conn->pg);
+}
+
+const struct ph_endpoint *
+ph_conn_endpoint(const struct ph_conn *conn)
+{
+    return conn->endpoint;
+}
+
+bool
+ph_conn_is_alive(const struct ph_conn *conn)
+{
+    return PQstatus(conn->pg) == CONNECTION_OK && !atomic_load(&conn->cancelled);
+}
+
+static bool
+is_success(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+ph_code
+ph_conn_exec(struct ph_conn *conn, const char *sql, struct ph_error *err)
+{
+    PGresult *result = PQexec(conn->pg, sql);
+    ph_code rc = PH_OK;
+
+    if (result == NULL || !is_success(result))
+        rc = ph_conn_fail(conn, result, err);
+    PQclear(result);
+    return rc;
+}
+
+ph_code
+ph_conn_execf(struct ph_conn *conn, struct ph_error *err, const char *format, ...)
+{
+    struct ph_buf sql;
+    va_list args;
+
+    ph_buf_init(&sql, (size_t)64 << 20);
+    va_start(args, format);
+    ph_buf_vprintf(&sql, format, args);
+    va_end(args);
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "statement too long");
+    ph_buf_free(&sql);
+    return rc;
+}
+
+ph_code
+ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+              struct ph_result **out, struct ph_error *err)
+{
+    *out = NULL;
+    PGresult *pg = PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0);
+    if (pg == NULL || !is_success(pg)) {
+        ph_code rc = ph_conn_fail(conn, pg, err);
+        PQclear(pg);
+        return rc;
+    }
+    struct ph_result *result = malloc(sizeof *result);
+    if (result == NULL) {
+        PQclear(pg);
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    result->pg = pg;
+    *out = result;
+    return PH_OK;
+}
+
+ph_code
+ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+               int rows, struct ph_error *err)
+{
+    struct ph_result *result;
+
+    PH_TRY(ph_conn_query(conn, sql, n_params, params, &result, err));
+    int hit = PQresultStatus(result->pg) == PGRES_TUPLES_OK ? ph_result_rows(result)
+                                                            : ph_result_affected(result);
+    ph_result_free(result);
+    if (hit != rows)
+        return PH_FAIL(err, PH_E_LEDGER, "a statement on the ledger met %d rows instead of %d", hit,
+                       rows);
+    return PH_OK;
+}
+
+ph_code
+ph_conn_value(struct ph_conn *conn, const char *sql, char *out, size_t size, struct ph_error *err)
+{
+    struct ph_result *result;
+
+    out[0] = '\0';
+    PH_TRY(ph_conn_query(conn, sql, 0, NULL, &result, err));
+    if (ph_result_rows(result) > 0)
+        snprintf(out, size, "%s", ph_result_text(result, 0, 0));
+    ph_result_free(result);
+    return PH_OK;
+}
+
+void
+ph_result_free(struct ph_result *result)
+{
+    if (result == NULL)
+        return;
+    PQclear(result->pg);
+    free(result);
+}
+
+int
+ph_result_rows(const struct ph_result *result)
+{
+    return PQntuples(result->pg);
+}
+
+int
+ph_result_affected(const struct ph_result *result)
+{
+    return (int)strtol(PQcmdTuples(result->pg), NULL, 10);
+}
+
+bool
+ph_result_is_null(const struct ph_result *result, int row, int column)
+{
+    return PQgetisnull(result->pg, row, column) != 0;
+}
+
+const char *
+ph_result_text(const struct ph_result *result, int row, int column)
+{
+    return PQgetvalue(result->pg, row, column);
+}
+
+struct ph_span
+ph_result_span(const struct ph_result *result, int row, int column)
+{
+    return (struct ph_span){(const uint8_t *)PQgetvalue(result->pg, row, column),
+                            (size_t)PQgetlength(result->pg, row, column)};
+}
+
+int64_t
+ph_result_i64(const struct ph_result *result, int row, int column)
+{
+    return strtoll(ph_result_text(result, row, column), NULL, 10);
+}
+
+uint32_t
+ph_result_u32(const struct ph_result *result, int row, int column)
+{
+    return (uint32_t)strtoul(ph_result_text(result, row, column), NULL, 10);
+}
+
+bool
+ph_result_bool(const struct ph_result *result, int row, int column)
+{
+    return ph_result_text(result, row, column)[0] == 't';
+}
+
+bool
+ph_result_bytea(const struct ph_result *result, int row, int column, uint8_t **out, size_t *len)
+{
+    const char *text = ph_result_text(result, row, column);
+    unsigned char *raw = PQunescapeBytea((const unsigned char *)text, len);
+
+    *out = NULL;
+    if (raw == NULL)
+        return false;
+    *out = malloc(*len + 1);
+    if (*out != NULL)
+        memcpy(*out, raw, *len);
+    PQfreemem(raw);
+    return *out != NULL;
+}

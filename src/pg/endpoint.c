@@ -1,0 +1,226 @@
+/*
+ * Where a server is, and the list of what is open to it.
+ *
+ * The conninfo may hold a password, so nothing but libpq and the environment of child programs ever
+ * sees it; messages use the label.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pg/conn_internal.h"
+
+extern char **environ;
+
+const char *
+ph_side_name(enum ph_side side)
+{
+    return side == PH_SOURCE ? "source" : "target";
+}
+
+static const char *
+option_value(const PQconninfoOption *options, const char *keyword, const char *fallback)
+{
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        if (strcmp(o->keyword, keyword) == 0 && o->val != NULL && o->val[0] != '\0')
+            return o->val;
+    }
+    return fallback;
+}
+
+/* The message of libpq may quote the conninfo, and with it the password: only its kind is told. */
+static ph_code
+bad_conninfo(enum ph_side side, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_USAGE, "the %s is neither a libpq connection string nor a URI",
+            ph_side_name(side));
+    ph_error_object(err, "--%s", ph_side_name(side));
+    return PH_E_USAGE;
+}
+
+static char *
+format_label(enum ph_side side, const PQconninfoOption *options)
+{
+    const char *service = option_value(options, "service", NULL);
+    const char *host = option_value(options, "host", getenv("PGHOST"));
+    const char *port = option_value(options, "port", getenv("PGPORT"));
+    const char *dbname = option_value(options, "dbname", getenv("PGDATABASE"));
+    char text[512];
+
+    if (service != NULL && dbname == NULL)
+        snprintf(text, sizeof text, "%s service=%s", ph_side_name(side), service);
+    else
+        snprintf(text, sizeof text, "%s %s@%s:%s", ph_side_name(side),
+                 dbname != NULL ? dbname : "(default)", host != NULL ? host : "local",
+                 port != NULL ? port : "5432");
+    return strdup(text);
+}
+
+ph_code
+ph_endpoint_init(struct ph_endpoint *endpoint, enum ph_side side, const char *conninfo,
+                 const char *job_name, struct ph_error *err)
+{
+    char prefix[80];
+
+    *endpoint = (struct ph_endpoint){.side = side};
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    if (options == NULL)
+        return bad_conninfo(side, err);
+    endpoint->label = format_label(side, options);
+    PQconninfoFree(options);
+    snprintf(prefix, sizeof prefix, "pghaul %.40s", job_name);
+    endpoint->conninfo = strdup(conninfo);
+    endpoint->app_prefix = strdup(prefix);
+    endpoint->open = calloc(1, sizeof *endpoint->open);
+    if (endpoint->conninfo == NULL || endpoint->label == NULL || endpoint->app_prefix == NULL ||
+        endpoint->open == NULL) {
+        ph_endpoint_reset(endpoint);
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    pthread_mutex_init(&endpoint->open->lock, NULL);
+    return PH_OK;
+}
+
+void
+ph_endpoint_reset(struct ph_endpoint *endpoint)
+{
+    if (endpoint->conninfo != NULL)
+        explicit_bzero(endpoint->conninfo, strlen(endpoint->conninfo));
+    free(endpoint->conninfo);
+    free(endpoint->label);
+    free(endpoint->app_prefix);
+    free(endpoint->encoding);
+    if (endpoint->open != NULL)
+        pthread_mutex_destroy(&endpoint->open->lock);
+    free(endpoint->open);
+    *endpoint = (struct ph_endpoint){.side = endpoint->side};
+}
+
+bool
+ph_conn_set_add(struct ph_conn_set *set, struct ph_conn *conn)
+{
+    pthread_mutex_lock(&set->lock);
+    bool open = !set->closed;
+    if (open) {
+        conn->next = set->first;
+        set->first = conn;
+    }
+    pthread_mutex_unlock(&set->lock);
+    return open;
+}
+
+void
+ph_conn_set_remove(struct ph_conn_set *set, struct ph_conn *conn)
+{
+    pthread_mutex_lock(&set->lock);
+    for (struct ph_conn **at = &set->first; *at != NULL; at = &(*at)->next) {
+        if (*at == conn) {
+            *at = conn->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+void
+ph_endpoint_cancel_all(const struct ph_endpoint *endpoint)
+{
+    struct ph_conn_set *set = endpoint->open;
+    char ignored[256];
+
+    pthread_mutex_lock(&set->lock);
+    set->closed = true;
+    /* first make every blocked read and write return, which needs no network … */
+    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next) {
+        atomic_store(&conn->cancelled, true);
+        shutdown(PQsocket(conn->pg), SHUT_RDWR);
+    }
+    /* … then tell the servers, which may be busy with an index and would not notice for long */
+    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next) {
+        if (conn->cancel != NULL)
+            (void)PQcancel(conn->cancel, ignored, sizeof ignored);
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* keyword of PQconninfoOption -> variable that libpq reads, by libpq's own table */
+static char *
+env_entry(const PQconninfoOption *option)
+{
+    size_t size = strlen(option->envvar) + strlen(option->val) + 2;
+    char *entry = malloc(size);
+
+    if (entry != NULL)
+        snprintf(entry, size, "%s=%s", option->envvar, option->val);
+    return entry;
+}
+
+static bool
+starts_with_name(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+static bool
+is_overridden(const char *entry, const PQconninfoOption *options)
+{
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        if (o->envvar != NULL && o->val != NULL && starts_with_name(entry, o->envvar))
+            return true;
+    }
+    return false;
+}
+
+static size_t
+count_entries(const PQconninfoOption *options)
+{
+    size_t n = 1;
+
+    for (char **at = environ; *at != NULL; at++)
+        n++;
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+        n++;
+    return n;
+}
+
+ph_code
+ph_endpoint_env(const struct ph_endpoint *endpoint, char ***env, struct ph_error *err)
+{
+    size_t n = 0;
+    bool complete = true;
+
+    *env = NULL;
+    PQconninfoOption *options = PQconninfoParse(endpoint->conninfo, NULL);
+    if (options == NULL)
+        return bad_conninfo(endpoint->side, err);
+    char **out = calloc(count_entries(options), sizeof *out);
+    for (char **at = environ; out != NULL && *at != NULL; at++) {
+        if (!is_overridden(*at, options))
+            complete &= (out[n++] = strdup(*at)) != NULL;
+    }
+    for (const PQconninfoOption *o = options; out != NULL && o->keyword != NULL; o++) {
+        if (o->envvar != NULL && o->val != NULL)
+            complete &= (out[n++] = env_entry(o)) != NULL;
+    }
+    PQconninfoFree(options);
+    if (out == NULL || !complete) {
+        ph_endpoint_free_env(out);
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    *env = out;
+    return PH_OK;
+}
+
+void
+ph_endpoint_free_env(char **env)
+{
+    for (char **at = env; at != NULL && *at != NULL; at++) {
+        explicit_bzero(*at, strlen(*at));
+        free(*at);
+    }
+    free(env);
+}
