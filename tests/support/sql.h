@@ -1,0 +1,45 @@
+/*
+ * SQL for tests: every error fails the test with the server's text. Strings that are returned live
+ * until the program ends.
+ */
+#ifndef PH_TEST_SQL_H
+#define PH_TEST_SQL_H
+
+#include "support/pgcluster.h"
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+/* Notices are swallowed. The caller ends it with PQfinish. */
+PGconn *sql_connect(const struct pg_test_cluster *cluster, const char *dbname);
+PGconn *sql_connect_to(const char *conninfo);
+
+/* One or several statements, no result wanted. */
+void sql_exec(PGconn *conn, const char *sql);
+void sql_execf(PGconn *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The one value of the one row; NULL is "<null>". Fails when there is not exactly one row. */
+const char *sql_value(PGconn *conn, const char *sql);
+const char *sql_valuef(PGconn *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int64_t sql_int(PGconn *conn, const char *sql);
+
+/* All rows as text: fields parted by '|', each row ended by '\n', NULL is "<null>". */
+const char *sql_rows(PGconn *conn, const char *sql);
+
+/* Fails unless the statement fails with this SQLSTATE. */
+void sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate);
+
+/* Rows of a query over a connection of its own. */
+const char *sql_once(const struct pg_test_cluster *cluster, const char *dbname, const char *sql);
+
+/* Runs psql on a script file with ON_ERROR_STOP. */
+void sql_file(const struct pg_test_cluster *cluster, const char *dbname, const char *path);
+
+/*
+ * Waits until the query's one value is 't'. Errors, a server that is down among them, count as "not
+ * yet". Fails the test when it has not come true after deadline_ms.
+ */
+void sql_wait_true(const struct pg_test_cluster *cluster, const char *dbname, const char *sql,
+                   int deadline_ms);
+
+#endif
