@@ -1,8 +1,8 @@
 /*
  * Bytes: spans, the one checked reader (cursor), and all big-endian access.
  *
- * Every decoder takes from a ph_cursor; a take that does not fit returns false and moves nothing, so
- * each length is checked in one place against what is really there. Pure values, any thread.
+ * Every decoder takes from a ph_cursor; a take that does not fit returns false and moves nothing,
+ * so each length is checked in one place against what is really there. Pure values, any thread.
  */
 #ifndef PH_BASE_BYTES_H
 #define PH_BASE_BYTES_H

@@ -1,4 +1,7 @@
-/* XXH3 is inlined here: the digest is taken of every row, and the call would cost as much as the hash. */
+/*
+ * XXH3 is inlined here: the digest is taken of every row, and the call would cost as much as the
+ * hash.
+ */
 #include "base/digest.h"
 
 #include <assert.h>
@@ -182,8 +185,7 @@ ph_digest_set_read(struct ph_digest_set *set, struct ph_span in)
     if (in.len < HEADER_SIZE || !ph_take_u8(&cursor, &version) || version != FORMAT_VERSION ||
         !ph_take_u32(&cursor, &n_buckets) || !ph_take_u32(&cursor, &used) ||
         !ph_take_u64(&cursor, &rows) || !ph_take_u64(&cursor, &bytes) ||
-        ph_cursor_left(&cursor) != (size_t)used * ENTRY_SIZE ||
-        !ph_digest_set_init(set, n_buckets))
+        ph_cursor_left(&cursor) != (size_t)used * ENTRY_SIZE || !ph_digest_set_init(set, n_buckets))
         return false;
     set->rows = rows;
     set->bytes = bytes;

@@ -3,7 +3,8 @@
  * buckets chosen by the hash of their key, with row counts. Addition, never XOR: XOR cancels pairs
  * of equal rows. Sums of chunks add up to the sum of a table in whatever order rows are read.
  *
- * A set belongs to one thread at a time. Serialised sets are portable bytes (big-endian, versioned).
+ * A set belongs to one thread at a time. Serialised sets are portable bytes (big-endian,
+ * versioned).
  */
 #ifndef PH_BASE_DIGEST_H
 #define PH_BASE_DIGEST_H
@@ -61,7 +62,9 @@ bool ph_digest_equal(const struct ph_digest *a, const struct ph_digest *b);
 bool ph_digest_bucket_equal(const struct ph_digest_bucket *a, const struct ph_digest_bucket *b);
 void ph_digest_text(const struct ph_digest *digest, char out[PH_DIGEST_TEXT_SIZE]);
 
-/* Append the set to `out`; empty buckets cost nothing. Read gives false for bytes that are no set. */
+/*
+ * Append the set to `out`; empty buckets cost nothing. Read gives false for bytes that are no set.
+ */
 void ph_digest_set_write(const struct ph_digest_set *set, struct ph_buf *out);
 /* Inits `set` (the caller frees it) from `in`; on false `set` is empty. */
 bool ph_digest_set_read(struct ph_digest_set *set, struct ph_span in);

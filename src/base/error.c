@@ -178,11 +178,12 @@ size_t
 ph_error_format(const struct ph_error *err, char *out, size_t size)
 {
     const char *hint = err->hint[0] != '\0' ? err->hint : ph_code_way_out(err->code);
-    int needed = snprintf(out, size, "%s%s%s%s%s%s: %s%s%s%s\n  way out: %s", ph_code_text(err->code),
-                          err->sqlstate[0] != '\0' ? " (SQLSTATE " : "", err->sqlstate,
-                          err->sqlstate[0] != '\0' ? ")" : "", err->object[0] != '\0' ? " " : "",
-                          err->object, err->message, err->notes[0] != '\0' ? " (" : "", err->notes,
-                          err->notes[0] != '\0' ? ")" : "", hint);
+    int needed =
+        snprintf(out, size, "%s%s%s%s%s%s: %s%s%s%s\n  way out: %s", ph_code_text(err->code),
+                 err->sqlstate[0] != '\0' ? " (SQLSTATE " : "", err->sqlstate,
+                 err->sqlstate[0] != '\0' ? ")" : "", err->object[0] != '\0' ? " " : "",
+                 err->object, err->message, err->notes[0] != '\0' ? " (" : "", err->notes,
+                 err->notes[0] != '\0' ? ")" : "", hint);
     if (size > 0)
         trim_partial_utf8(out);
     return needed < 0 ? 0 : (size_t)needed;

@@ -33,11 +33,11 @@ enum ph_error_class {
 
 struct ph_error {
     ph_code code;
-    char sqlstate[6];    /* "" when no server said one */
-    char object[200];    /* what it is about: table, option, server; "" when unknown */
-    char message[1024];  /* the cause, one sentence or a server's message, UTF-8 */
-    char hint[512];      /* the way out when it is more exact than the table's; may be "" */
-    char notes[512];     /* context added on the way up, "; "-separated, innermost first */
+    char sqlstate[6];   /* "" when no server said one */
+    char object[200];   /* what it is about: table, option, server; "" when unknown */
+    char message[1024]; /* the cause, one sentence or a server's message, UTF-8 */
+    char hint[512];     /* the way out when it is more exact than the table's; may be "" */
+    char notes[512];    /* context added on the way up, "; "-separated, innermost first */
 };
 
 /* Static facts of a code; never NULL for a valid code. */

@@ -1,6 +1,6 @@
 /*
- * A mutex and two conditions. Items are batches of some hundred kilobytes, so a lock-free ring would
- * save nothing that can be measured, and ThreadSanitizer understands this one.
+ * A mutex and two conditions. Items are batches of some hundred kilobytes, so a lock-free ring
+ * would save nothing that can be measured, and ThreadSanitizer understands this one.
  */
 #include "base/ring.h"
 

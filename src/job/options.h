@@ -20,8 +20,8 @@ struct ph_options {
     char *job_file; /* NULL: options alone */
     char *source;   /* conninfo or URI; may hold a password: never printed */
     char *target;
-    char *name; /* job name; never NULL after ph_options_complete */
-    char *dir;  /* spool directory; never NULL after ph_options_complete */
+    char *name;                    /* job name; never NULL after ph_options_complete */
+    char *dir;                     /* spool directory; never NULL after ph_options_complete */
     struct ph_string_list schemas; /* patterns as in psql */
     struct ph_string_list exclude_schemas;
     struct ph_string_list tables;

@@ -22,15 +22,15 @@ struct ph_type {
     ph_oid oid;
     const char *schema;
     const char *name;
-    char kind;          /* typtype: b c d e p r m */
-    char category;      /* typcategory */
-    ph_oid elem_oid;    /* true arrays (typsubscript array_subscript_handler / typlen -1): element */
-    ph_oid array_oid;   /* the type's own array type or 0 */
-    ph_oid base_oid;    /* domain: what it is over */
-    ph_oid relid;       /* composite: its relation */
-    ph_oid subtype_oid; /* range and multirange: element (for multirange: the range type) */
-    bool has_binary;    /* typsend and typreceive are there */
-    const char *extension;         /* extension it belongs to or NULL */
+    char kind;        /* typtype: b c d e p r m */
+    char category;    /* typcategory */
+    ph_oid elem_oid;  /* true arrays (typsubscript array_subscript_handler / typlen -1): element */
+    ph_oid array_oid; /* the type's own array type or 0 */
+    ph_oid base_oid;  /* domain: what it is over */
+    ph_oid relid;     /* composite: its relation */
+    ph_oid subtype_oid;    /* range and multirange: element (for multirange: the range type) */
+    bool has_binary;       /* typsend and typreceive are there */
+    const char *extension; /* extension it belongs to or NULL */
     const char *extension_version; /* with extension */
     const char *const *labels;     /* enum labels in sort order */
     uint32_t n_labels;
@@ -78,7 +78,7 @@ struct ph_rel {
     const char *schema;
     const char *name;
     enum ph_rel_kind kind;
-    char persistence; /* p u t */
+    char persistence;      /* p u t */
     char replica_identity; /* d n f i */
     const char *owner;
     const char *access_method; /* "heap"; NULL for those without */
@@ -98,9 +98,9 @@ struct ph_rel {
     bool is_owned;  /* pg_has_role(owner, 'USAGE') */
     bool has_user_triggers;
     bool has_always_triggers; /* ENABLE ALWAYS / REPLICA: fire even under replica role */
-    uint64_t pages;   /* of the main fork, pg_relation_size / 8192 */
-    double tuples;    /* reltuples, -1 when never analysed */
-    uint64_t bytes;   /* pg_table_size: heap, TOAST, maps */
+    uint64_t pages;           /* of the main fork, pg_relation_size / 8192 */
+    double tuples;            /* reltuples, -1 when never analysed */
+    uint64_t bytes;           /* pg_table_size: heap, TOAST, maps */
     uint64_t toast_bytes;
     const struct ph_column *columns;
     uint32_t n_columns;

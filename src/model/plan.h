@@ -46,7 +46,7 @@ struct ph_table_plan {
     const struct ph_plan_column *columns; /* in target column order; generated ones left out */
     uint32_t n_columns;
     enum ph_format format;
-    const char *format_reason; /* one phrase for `plan` */
+    const char *format_reason;        /* one phrase for `plan` */
     const struct ph_oid_remap *remap; /* wire/oid_remap.h; NULL: bytes pass through */
     const uint16_t *key_fields; /* positions in columns[]; the key that buckets are chosen by */
     uint32_t n_key_fields;      /* 0: keyless, bucket by the row's own hash */
@@ -57,8 +57,8 @@ struct ph_table_plan {
     uint32_t group;     /* strongly connected group number */
     uint32_t first_chunk;
     uint32_t n_chunks;
-    uint64_t bytes; /* estimate, TOAST included */
-    uint64_t rows;  /* estimate */
+    uint64_t bytes;    /* estimate, TOAST included */
+    uint64_t rows;     /* estimate */
     const char *where; /* condition on the source rows or NULL (extension config tables) */
 };
 
@@ -68,7 +68,7 @@ struct ph_omitted { /* what is selected but not copied, or not copied at all, an
 };
 
 struct ph_plan {
-    struct ph_arena *arena; /* owner of all strings and arrays; not owned */
+    struct ph_arena *arena;       /* owner of all strings and arrays; not owned */
     struct ph_table_plan *tables; /* in copy order: largest first, or by FK level */
     uint32_t n_tables;
     struct ph_chunk *chunks; /* grouped by table */

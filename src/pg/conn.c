@@ -23,8 +23,8 @@ code_of_sqlstate(const char *state)
         const char *prefix;
         ph_code code;
     } table[] = {
-        {"08", PH_E_CONNECT},     {"57P0", PH_E_CONNECT}, {"53300", PH_E_CONNECT},
-        {"28", PH_E_AUTH},        {"42501", PH_E_RIGHTS}, {"53100", PH_E_TARGET_FULL},
+        {"08", PH_E_CONNECT},      {"57P0", PH_E_CONNECT},  {"53300", PH_E_CONNECT},
+        {"28", PH_E_AUTH},         {"42501", PH_E_RIGHTS},  {"53100", PH_E_TARGET_FULL},
         {"25006", PH_E_NOT_READY}, {"23", PH_E_CONSTRAINT}, {"22", PH_E_DATA},
     };
 
@@ -99,12 +99,11 @@ static ph_code
 login_failure(PGconn *pg, const struct ph_endpoint *endpoint, struct ph_error *err)
 {
     const char *text = pg == NULL ? "out of memory" : PQerrorMessage(pg);
-    bool refused = pg != NULL && (PQconnectionNeedsPassword(pg) ||
-                                  strstr(text, "authentication failed") != NULL ||
-                                  strstr(text, "pg_hba.conf") != NULL ||
-                                  strstr(text, "no password supplied") != NULL ||
-                                  (strstr(text, "role \"") != NULL &&
-                                   strstr(text, "does not exist") != NULL));
+    bool refused =
+        pg != NULL &&
+        (PQconnectionNeedsPassword(pg) || strstr(text, "authentication failed") != NULL ||
+         strstr(text, "pg_hba.conf") != NULL || strstr(text, "no password supplied") != NULL ||
+         (strstr(text, "role \"") != NULL && strstr(text, "does not exist") != NULL));
     ph_code code = refused ? PH_E_AUTH : PH_E_CONNECT;
 
     PH_FAIL(err, code, "%s", text);
@@ -152,10 +151,10 @@ connect_session(const struct ph_endpoint *endpoint, const char *purpose)
     char app_name[128];
     const char *encoding = endpoint->encoding != NULL ? endpoint->encoding : "UTF8";
     /* what comes before the conninfo is a default, what comes after it wins */
-    const char *keys[] = {"connect_timeout", "keepalives_idle",  "keepalives_interval",
+    const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                           "keepalives_count", "tcp_user_timeout", "dbname",
                           "application_name", "client_encoding",  NULL};
-    const char *values[] = {"10",    "30",     "10", "6", "120000", endpoint->conninfo,
+    const char *values[] = {"10",     "30",     "10", "6", "120000", endpoint->conninfo,
                             app_name, encoding, NULL};
 
     snprintf(app_name, sizeof app_name, "%s %s", endpoint->app_prefix, purpose);

@@ -4,8 +4,9 @@
  * Sessions are pinned when opened (time-outs off, ISO dates, UTC, float digits, search_path '',
  * row_security off, client_encoding as asked), so that both sides print and send the same bytes.
  * Errors: PH_E_CONNECT when the connection is gone (the caller may open a new one and retry),
- * PH_E_AUTH, PH_E_RIGHTS (42501), PH_E_TARGET_FULL (53100), PH_E_STOPPED (cancelled by ph_conn_cancel),
- * PH_E_CONSTRAINT (class 23), PH_E_DATA (class 22), PH_E_SQL for the rest; sqlstate is filled in.
+ * PH_E_AUTH, PH_E_RIGHTS (42501), PH_E_TARGET_FULL (53100), PH_E_STOPPED (cancelled by
+ * ph_conn_cancel), PH_E_CONSTRAINT (class 23), PH_E_DATA (class 22), PH_E_SQL for the rest;
+ * sqlstate is filled in.
  */
 #ifndef PH_PG_CONN_H
 #define PH_PG_CONN_H
@@ -88,9 +89,9 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
                      size_t *len);
 
 /*
- * From any thread: cancel what every connection of the endpoint is doing, and make their blocked calls
- * and all later ones fail with PH_E_STOPPED, also when the network is stalled. Their threads then
- * close them.
+ * From any thread: cancel what every connection of the endpoint is doing, and make their blocked
+ * calls and all later ones fail with PH_E_STOPPED, also when the network is stalled. Their threads
+ * then close them.
  */
 void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
 

@@ -1,6 +1,7 @@
 /*
- * The two COPY directions. The server sends one CopyData payload a row, which libpq hands out one by
- * one; they are packed into the caller's batch. Towards the server, payloads need not follow rows.
+ * The two COPY directions. The server sends one CopyData payload a row, which libpq hands out one
+ * by one; they are packed into the caller's batch. Towards the server, payloads need not follow
+ * rows.
  */
 #include <stdlib.h>
 #include <string.h>
