@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
+
 enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
-enum ph_log_format { PH_LOG_TEXT, PH_LOG_JSON };
 
 struct ph_string_list {
     char **items;
