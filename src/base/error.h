@@ -70,7 +70,14 @@ void ph_error_note(struct ph_error *err, const char *format, ...)
 size_t ph_error_format(const struct ph_error *err, char *out, size_t size);
 
 #define PH_MUST_CHECK __attribute__((warn_unused_result))
-#define PH_FAIL(err, code, ...) ph_error_set((err), (code), __VA_ARGS__)
+/* Says what PH_FAIL yields where compilers and analysers can see it: the code, so a failure. */
+static inline ph_code
+ph_code_failed(ph_code set, ph_code code)
+{
+    (void)set;
+    return code;
+}
+#define PH_FAIL(err, code, ...) ph_code_failed(ph_error_set((err), (code), __VA_ARGS__), (code))
 #define PH_TRY(expr)                                                                               \
     do {                                                                                           \
         ph_code ph_try_rc_ = (expr);                                                               \

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#define LINE_MAX_BYTES (16u * 1024)
+#define LINE_MAX_BYTES ((size_t)16 * 1024)
 
 static struct {
     pthread_mutex_t lock;

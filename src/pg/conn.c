@@ -7,6 +7,7 @@
  */
 #include "pg/conn_internal.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,6 +277,7 @@ ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *c
     PGresult *pg = PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0);
     if (pg == NULL || !is_success(pg)) {
         ph_code rc = ph_conn_fail(conn, pg, err);
+        assert(rc != PH_OK);
         PQclear(pg);
         return rc;
     }

@@ -108,7 +108,7 @@ is_gone(void *arg)
     const char *text = arg;
     struct stat st;
 
-    return text[0] == '/' ? stat(text, &st) != 0 : scratch_gone(atoi(text));
+    return text[0] == '/' ? stat(text, &st) != 0 : scratch_gone((pid_t)strtol(text, NULL, 10));
 }
 
 /* The program runs itself, is told by the environment to start a cluster and wait, and is killed.
