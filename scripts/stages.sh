@@ -1,0 +1,60 @@
+# Sourced by scripts/test and scripts/test-long: stages that run on after a failure, and their totals.
+# shellcheck shell=bash
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+results=build/test-results
+jobs=$(nproc)
+failed_stages=()
+rm -rf "$results"
+mkdir -p "$results"
+
+# stage NAME COMMAND...: runs it, output shown only when it fails; a failure counts as one test.
+stage() {
+    local name=$1 begin=$SECONDS
+    shift
+    if "$@" >"$results/$name.log" 2>&1; then
+        echo "== $name: ok ($((SECONDS - begin)) s)"
+        return 0
+    fi
+    echo "== $name: FAILED ($((SECONDS - begin)) s): $*"
+    tail -n 60 "$results/$name.log"
+    failed_stages+=("$name")
+    return 1
+}
+
+build() { stage "build-$1" sh -c "cmake --preset $1 && cmake --build --preset $1"; }
+
+# tests NAME PRESET CTEST-ARGUMENTS...: its tests are counted one by one.
+tests() {
+    local name=$1 preset=$2 begin=$SECONDS
+    shift 2
+    echo "== $name"
+    ctest --preset "$preset" -j "$jobs" --no-tests=ignore --output-junit "$PWD/$results/$name.xml" \
+        "$@" | grep -vE '^ +Start +[0-9]+:|sec\*proc|^Label Time Summary|^$'
+    echo "== $name: $((SECONDS - begin)) s"
+}
+
+# Prints the last line, "N passed, N failed", and returns whether all passed.
+totals() {
+    python3 - "$results" "${failed_stages[@]}" <<'PY'
+import glob, sys
+import xml.etree.ElementTree as tree
+passed, failed, skipped = 0, [], []
+for path in sorted(glob.glob(sys.argv[1] + "/*.xml")):
+    for case in tree.parse(path).getroot().iter("testcase"):
+        name = path.rsplit("/", 1)[1][:-4] + ": " + case.get("name")
+        if case.get("status") == "run":
+            passed += 1
+        elif case.find("skipped") is not None and case.find("failure") is None:
+            skipped.append(name)
+        else:
+            failed.append(name)
+failed += sys.argv[2:]
+for name in skipped:
+    print("skipped:", name)
+for name in failed:
+    print("failed:", name)
+print(f"{passed} passed, {len(failed)} failed")
+sys.exit(1 if failed else 0)
+PY
+}
