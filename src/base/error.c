@@ -102,7 +102,7 @@ trim_partial_utf8(char *text)
         text[len - 1 - back] = '\0';
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 put_text(char *out, size_t size, const char *format, va_list args)
 {
     int needed = vsnprintf(out, size, format, args);

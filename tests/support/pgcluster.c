@@ -111,7 +111,7 @@ initdb_command(const struct pg_test_cluster *cluster, const char *data)
                           cluster->params.initdb != NULL ? cluster->params.initdb : "");
 }
 
-/* A directory that only we and the servers' user can have made. */
+/* Ours alone, by its name; the servers' user, who fills it, owns it. */
 static const char *
 template_home(void)
 {
@@ -121,7 +121,7 @@ template_home(void)
     const char *home;
 
     scratch_server_user(&uid, &gid);
-    home = scratch_printf("/tmp/pghaul-template-%u", (unsigned)uid);
+    home = scratch_printf("/tmp/pghaul-template-%u", (unsigned)geteuid());
     if (mkdir(home, 0700) == 0 && chown(home, uid, gid) != 0)
         fail_msg("chown %s: %s", home, strerror(errno));
     if (lstat(home, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != uid)
