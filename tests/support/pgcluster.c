@@ -121,7 +121,7 @@ template_home(void)
     const char *home;
 
     scratch_server_user(&uid, &gid);
-    home = scratch_printf("/tmp/pghaul-template-%u", (unsigned)geteuid());
+    home = scratch_printf("/tmp/pghaul-initdb-%u", (unsigned)geteuid());
     if (mkdir(home, 0700) == 0 && chown(home, uid, gid) != 0)
         fail_msg("chown %s: %s", home, strerror(errno));
     if (lstat(home, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != uid)
