@@ -35,7 +35,7 @@ struct ph_type {
     const char *const *labels;     /* enum labels in sort order */
     uint32_t n_labels;
     const struct ph_attribute *attributes; /* composite */
-    uint32_t n_attributes;
+    uint32_t n_attributes; /* 0 for the row type of a table that nothing has as its type */
 };
 
 struct ph_column { /* live columns only, in attnum order */
@@ -59,7 +59,7 @@ struct ph_index {
     bool is_immediate; /* not DEFERRABLE */
     bool is_partial;
     bool has_expressions;
-    uint64_t bytes;
+    uint64_t bytes;             /* an estimate where the table is below 1 MB */
     const int16_t *key_attnums; /* key columns only, INCLUDE left out; 0 = expression */
     uint32_t n_keys;
 };
@@ -100,7 +100,7 @@ struct ph_rel {
     bool has_always_triggers; /* ENABLE ALWAYS / REPLICA: fire even under replica role */
     uint64_t pages;           /* of the main fork, pg_relation_size / 8192 */
     double tuples;            /* reltuples, -1 when never analysed */
-    uint64_t bytes;           /* pg_table_size: heap, TOAST, maps */
+    uint64_t bytes;           /* heap and TOAST, without maps and indexes */
     uint64_t toast_bytes;
     const struct ph_column *columns;
     uint32_t n_columns;
@@ -109,7 +109,7 @@ struct ph_rel {
     uint32_t n_indexes;
 };
 
-struct ph_foreign_key {
+struct ph_foreign_key { /* those that partitions have from their parent are left out */
     ph_oid oid;
     const char *name;
     ph_oid rel_oid; /* the referencing table */

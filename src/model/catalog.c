@@ -1,0 +1,65 @@
+/* Look-ups in a catalog. Arrays are ordered by oid when it is read, so oids are found by halves. */
+#include "model/catalog.h"
+
+#include <stddef.h>
+#include <string.h>
+
+const struct ph_rel *
+ph_catalog_rel(const struct ph_catalog *catalog, ph_oid oid)
+{
+    uint32_t lo = 0;
+    uint32_t hi = catalog->n_rels;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (catalog->rels[mid].oid < oid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < catalog->n_rels && catalog->rels[lo].oid == oid ? &catalog->rels[lo] : NULL;
+}
+
+const struct ph_type *
+ph_catalog_type(const struct ph_catalog *catalog, ph_oid oid)
+{
+    uint32_t lo = 0;
+    uint32_t hi = catalog->n_types;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (catalog->types[mid].oid < oid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < catalog->n_types && catalog->types[lo].oid == oid ? &catalog->types[lo] : NULL;
+}
+
+const struct ph_rel *
+ph_catalog_rel_named(const struct ph_catalog *catalog, const char *schema, const char *name)
+{
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        const struct ph_rel *rel = &catalog->rels[i];
+        if (strcmp(rel->name, name) == 0 && strcmp(rel->schema, schema) == 0)
+            return rel;
+    }
+    return NULL;
+}
+
+const struct ph_column *
+ph_rel_column_named(const struct ph_rel *rel, const char *name)
+{
+    for (uint32_t i = 0; i < rel->n_columns; i++) {
+        if (strcmp(rel->columns[i].name, name) == 0)
+            return &rel->columns[i];
+    }
+    return NULL;
+}
+
+void
+ph_catalog_reset(struct ph_catalog *catalog)
+{
+    ph_arena_reset(&catalog->arena);
+    *catalog = (struct ph_catalog){.arena = catalog->arena};
+}
