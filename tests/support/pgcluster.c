@@ -246,7 +246,7 @@ spawn_postmaster(struct pg_test_cluster *cluster)
         dup2(out, STDERR_FILENO);
         /* Ctrl-C at the terminal is for the test, which then stops its servers. */
         setsid();
-        execl(postgres, "postgres", "-D", cluster->data, (char *)NULL);
+        execl(postgres, postgres, "-D", cluster->data, (char *)NULL);
         _exit(127);
     }
 }
