@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/digest_inline.h"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define FORMAT_VERSION 1u
 #define HEADER_SIZE 25u /* version u8, n_buckets u32, n_used u32, rows u64, bytes u64 */
@@ -55,13 +56,15 @@ ph_digest_set_clear(struct ph_digest_set *set)
 struct ph_hash128
 ph_digest_row(struct ph_span row)
 {
-    return ph_digest_row_inline(row);
+    XXH128_hash_t hash = XXH3_128bits(row.data, row.len);
+
+    return (struct ph_hash128){hash.low64, hash.high64};
 }
 
 uint64_t
 ph_digest_key(uint64_t so_far, struct ph_span field)
 {
-    return ph_digest_key_inline(so_far, field);
+    return XXH3_64bits_withSeed(field.data, field.len, so_far + field.len);
 }
 
 static void
