@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/log.h"
 
 enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
@@ -56,5 +57,31 @@ struct ph_options {
     enum ph_log_format log_format;
     char *report; /* path or NULL */
 };
+
+/* The command the options are for; decides what is needed and what needs consent. */
+enum ph_command_id {
+    PH_COMMAND_CHECK,
+    PH_COMMAND_PLAN,
+    PH_COMMAND_COPY,
+    PH_COMMAND_STOP,
+    PH_COMMAND_VERIFY,
+    PH_COMMAND_STATUS,
+    PH_COMMAND_CLEAN
+};
+
+/* The defaults of the option table. */
+ph_code ph_options_init(struct ph_options *options, struct ph_error *err);
+/* Wipes what may hold a password. Fine on a zeroed struct. */
+void ph_options_free(struct ph_options *options);
+
+/*
+ * The last step before a job: derive what was not given (name, dir) and refuse what cannot be
+ * meant, with PH_E_USAGE. Touches no server and no file. `name` stays NULL only for status, which
+ * then lists the jobs of the target.
+ */
+ph_code ph_options_complete(struct ph_options *options, enum ph_command_id command,
+                            struct ph_error *err);
+/* Make `dir` and its parents, mode 0700. PH_E_DISK. */
+ph_code ph_options_make_dir(const struct ph_options *options, struct ph_error *err);
 
 #endif

@@ -1,0 +1,152 @@
+#include "job/option_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct ph_options, member)
+#define KB (UINT64_C(1) << 10)
+#define MB (UINT64_C(1) << 20)
+#define GB (UINT64_C(1) << 30)
+#define TB (UINT64_C(1) << 40)
+#define DAY (UINT64_C(24) * 3600)
+
+#define FLAG(n, for_, m, k, g, h)                                                                  \
+    {                                                                                              \
+        .name = n, .kind = PH_OPTION_FLAG, .commands = for_, .offset = AT(m), .key = k,            \
+        .group = g, .help = h                                                                      \
+    }
+#define VALUE(n, kind_, for_, m, k, g, h, ...)                                                     \
+    {                                                                                              \
+        .name = n, .kind = PH_OPTION_##kind_, .commands = for_, .offset = AT(m), .key = k,         \
+        .group = g, .help = h, __VA_ARGS__                                                         \
+    }
+
+/* In the order of enum ph_verify_mode and enum ph_log_format. */
+static const char *const verify_words[] = {"none", "count", "digest", NULL};
+static const char *const log_words[] = {"text", "json", NULL};
+
+static const char servers[] = "Servers and job";
+static const char selection[] = "Selection";
+static const char what[] = "What is copied";
+static const char how[] = "How";
+static const char proof[] = "Proof";
+static const char output[] = "Output and consent";
+
+#define FOR_ROWS (PH_FOR_JOB | PH_FOR(VERIFY))
+#define FOR_JSON (PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(STATUS))
+
+const struct ph_option ph_option_table[] = {
+    VALUE(
+        "source", CONNINFO, PH_FOR_ALL, source, "source", servers,
+        "where rows come from: a libpq connection string or URI; passwords better through pgpass, "
+        "a service file or PGPASSWORD",
+        .placeholder = "CONNINFO"),
+    VALUE("target", CONNINFO, PH_FOR_ALL, target, "target", servers,
+          "where rows go to: a libpq connection string or URI", .placeholder = "CONNINFO"),
+    VALUE("name", TEXT, PH_FOR_ALL, name, "name", servers,
+          "name of the job in the target's ledger: 1 to 40 of a-z, 0-9 and _",
+          .placeholder = "JOBNAME", .initial_note = "from the names of both databases"),
+    VALUE("dir", TEXT, PH_FOR(COPY) | PH_FOR(VERIFY) | PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(CLEAN),
+          dir, "dir", servers, "directory for the job's local files, made with mode 0700",
+          .placeholder = "DIR", .initial_note = "$XDG_STATE_HOME/pghaul/JOBNAME"),
+
+    VALUE("schema", LIST, FOR_ROWS, schemas, "select.schemas", selection,
+          "only schemas that match, a pattern as in psql; may be repeated",
+          .placeholder = "PATTERN"),
+    VALUE("exclude-schema", LIST, FOR_ROWS, exclude_schemas, "select.exclude_schemas", selection,
+          "no schema that matches; may be repeated", .placeholder = "PATTERN"),
+    VALUE("table", LIST, FOR_ROWS, tables, "select.tables", selection,
+          "only tables that match, schema.table, a pattern as in psql; may be repeated",
+          .placeholder = "PATTERN"),
+    VALUE("exclude", LIST, FOR_ROWS, excludes, "select.exclude", selection,
+          "no table that matches; may be repeated", .placeholder = "PATTERN"),
+
+    FLAG("schema-only", FOR_ROWS, schema_only, "copy.schema_only", what,
+         "definitions only, no rows"),
+    FLAG("data-only", FOR_ROWS, data_only, "copy.data_only", what,
+         "rows only, into tables that exist on the target, matched by name"),
+    FLAG("truncate", PH_FOR_JOB, truncate, "copy.truncate", what,
+         "with --data-only: empty the selected tables on the target first, in one statement; "
+         "needs --yes"),
+    FLAG("create", PH_FOR_JOB, create, "copy.create", what, "make the target database first"),
+    FLAG("roles", PH_FOR_JOB, roles, "copy.roles", what,
+         "make the roles that owners and grants need, without passwords"),
+    FLAG("no-owner", FOR_ROWS, no_owner, "copy.no_owner", what, "do not copy owners"),
+    FLAG("no-acl", FOR_ROWS, no_acl, "copy.no_acl", what, "do not copy grants"),
+    FLAG("no-comments", FOR_ROWS, no_comments, "copy.no_comments", what, "do not copy comments"),
+    FLAG("no-tablespaces", FOR_ROWS, no_tablespaces, "copy.no_tablespaces", what,
+         "put everything into the target's default tablespace"),
+    FLAG("publications", FOR_ROWS, publications, "copy.publications", what,
+         "copy publications too"),
+    FLAG("subscriptions", FOR_ROWS, subscriptions, "copy.subscriptions", what,
+         "copy subscriptions too, disabled"),
+
+    VALUE("jobs", NUMBER, FOR_ROWS, jobs, "copy.jobs", how, "tables or chunks copied at a time",
+          .placeholder = "N", .min = 1, .max = 64, .initial_note = "from the number of processors"),
+    VALUE("index-jobs", NUMBER, PH_FOR_JOB, index_jobs, "copy.index_jobs", how,
+          "indexes and constraints built at a time", .placeholder = "N", .min = 1, .max = 64,
+          .initial_note = "from the number of processors"),
+    VALUE("split", SIZE, PH_FOR_JOB, split_bytes, "copy.split", how,
+          "tables larger than this are copied in chunks of about this size", .placeholder = "SIZE",
+          .min = MB, .max = TB, .initial = "256MB"),
+    VALUE("memory", SIZE, FOR_ROWS, memory_bytes, "copy.memory", how,
+          "bound of the process's memory; a single larger row may exceed it", .placeholder = "SIZE",
+          .min = 16 * MB, .max = TB, .initial = "64MB"),
+    VALUE("max-row", SIZE, FOR_ROWS, max_row_bytes, "copy.max_row", how,
+          "a larger row stops the job", .placeholder = "SIZE", .min = MB, .max = GB,
+          .initial = "1GB"),
+    VALUE("max-rate", RATE, FOR_ROWS, max_rate_bytes, "copy.max_rate", how,
+          "read no faster than this from the source", .placeholder = "SIZE/s", .min = KB, .max = TB,
+          .initial_note = "no limit"),
+    VALUE("hold", DURATION, PH_FOR_JOB, hold_seconds, "copy.hold", how,
+          "how long the source's snapshot outlives a killed run, so that the next one goes on "
+          "chunk by chunk",
+          .placeholder = "DURATION", .max = 7 * DAY, .initial = "15min"),
+    FLAG("restart", PH_FOR_JOB, restart, NULL, how,
+         "forget the job's ledger and start over; needs --yes"),
+
+    VALUE("verify", WORD, FOR_ROWS, verify, "copy.verify", proof,
+          "what is compared: nothing, the number of rows, or every byte", .placeholder = "MODE",
+          .words = verify_words, .initial = "digest"),
+    FLAG("repair", PH_FOR(VERIFY), repair, NULL, proof,
+         "mend missing, extra and different rows on the target; needs --yes"),
+    FLAG("dry-run", PH_FOR(VERIFY), dry_run, NULL, proof,
+         "with --repair: show what would be done, change nothing"),
+
+    VALUE("report", TEXT, PH_FOR(COPY) | PH_FOR(VERIFY), report, "report", output,
+          "write the report as JSON, mode 0600", .placeholder = "FILE.json"),
+    FLAG("json", FOR_JSON, json, NULL, output, "print the result as JSON"),
+    FLAG("watch", PH_FOR(STATUS), watch, NULL, output,
+         "print again every two seconds until the "
+         "job ends"),
+    VALUE("log-format", WORD, PH_FOR_ALL, log_format, "log_format", output,
+          "format of the log and of errors on stderr", .placeholder = "FORMAT", .words = log_words,
+          .initial = "text"),
+    FLAG("quiet", PH_FOR_ALL, quiet, NULL, output,
+         "no progress and no report on the terminal; only warnings and errors"),
+    FLAG("yes", PH_FOR_ALL, yes, NULL, output,
+         "consent to what removes something: clean, --truncate, --restart, --repair"),
+    {.name = "help",
+     .kind = PH_OPTION_INFO,
+     .commands = PH_FOR_ALL,
+     .group = output,
+     .help = "print help and end; after a command: the command's"},
+    {.name = "version",
+     .kind = PH_OPTION_INFO,
+     .commands = PH_FOR_ALL,
+     .group = output,
+     .help = "print the version and end"},
+};
+
+const size_t ph_option_count = sizeof ph_option_table / sizeof ph_option_table[0];
+_Static_assert(sizeof ph_option_table / sizeof ph_option_table[0] <= PH_OPTIONS_MAX, "raise it");
+
+const struct ph_option *
+ph_option_find(const char *name)
+{
+    for (size_t i = 0; i < ph_option_count; i++) {
+        if (strcmp(ph_option_table[i].name, name) == 0)
+            return &ph_option_table[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,197 @@
+#include "job/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "job/option_table.h"
+#include "pg/conninfo.h"
+
+#define NAME_MAX_BYTES 40
+
+ph_code
+ph_options_init(struct ph_options *options, struct ph_error *err)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 0; i < ph_option_count; i++) {
+        const struct ph_option *option = &ph_option_table[i];
+        if (option->initial != NULL)
+            PH_TRY(ph_option_set(option, option->initial, options, err));
+    }
+    return PH_OK;
+}
+
+void
+ph_options_free(struct ph_options *options)
+{
+    for (size_t i = 0; i < ph_option_count; i++)
+        ph_option_clear(&ph_option_table[i], options);
+    free(options->job_file);
+    options->job_file = NULL;
+}
+
+static ph_code
+usage(struct ph_error *err, const char *object, const char *message)
+{
+    PH_FAIL(err, PH_E_USAGE, "%s", message);
+    ph_error_object(err, "%s", object);
+    return PH_E_USAGE;
+}
+
+static ph_code
+check_name(const char *name, struct ph_error *err)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > NAME_MAX_BYTES ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+        return usage(err, "--name", "a job's name is 1 to 40 of a-z, 0-9 and _");
+    return PH_OK;
+}
+
+/* "Shop DB" becomes "shop_db". */
+static void
+append_safe(char *out, size_t size, const char *text, size_t max)
+{
+    size_t used = strlen(out);
+
+    for (size_t i = 0; text[i] != '\0' && i < max && used + 1 < size; i++) {
+        char c = text[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        out[used++] = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+    }
+    out[used] = '\0';
+}
+
+static ph_code
+derive_name(struct ph_options *options, struct ph_error *err)
+{
+    char database[128];
+    char name[NAME_MAX_BYTES + 1] = "";
+
+    ph_code rc = ph_conninfo_database(options->source, database, sizeof database, err);
+    if (rc == PH_OK) {
+        append_safe(name, sizeof name, database, 18);
+        append_safe(name, sizeof name, "_to_", 4);
+        rc = ph_conninfo_database(options->target, database, sizeof database, err);
+        append_safe(name, sizeof name, database, 18);
+    }
+    if (rc != PH_OK)
+        ph_error_object(err, name[0] == '\0' ? "--source" : "--target");
+    else if ((options->name = strdup(name)) == NULL)
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    return rc;
+}
+
+static ph_code
+derive_dir(struct ph_options *options, struct ph_error *err)
+{
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    char *dir = NULL;
+    int n;
+
+    /* the specification says to ignore a relative path */
+    if (state != NULL && state[0] == '/')
+        n = asprintf(&dir, "%s/pghaul/%s", state, options->name);
+    else if (home != NULL && home[0] == '/')
+        n = asprintf(&dir, "%s/.local/state/pghaul/%s", home, options->name);
+    else
+        return usage(err, "--dir", "no directory is given and HOME is not set");
+    if (n < 0)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    options->dir = dir;
+    return PH_OK;
+}
+
+static ph_code
+check_servers(const struct ph_options *options, enum ph_command_id command, struct ph_error *err)
+{
+    bool needs_source = command == PH_COMMAND_CHECK || command == PH_COMMAND_PLAN ||
+                        command == PH_COMMAND_COPY || command == PH_COMMAND_VERIFY;
+
+    if (options->target == NULL)
+        return usage(err, "--target", "is missing, on the command line and in the job file");
+    if (options->source == NULL && needs_source)
+        return usage(err, "--source", "is missing, on the command line and in the job file");
+    if (options->source == NULL && options->name == NULL && command != PH_COMMAND_STATUS)
+        return usage(err, "--name", "is missing; without --source it cannot be derived");
+    return PH_OK;
+}
+
+static ph_code
+check_consent(const struct ph_options *options, enum ph_command_id command, struct ph_error *err)
+{
+    if (options->yes)
+        return PH_OK;
+    if (command == PH_COMMAND_CLEAN)
+        return usage(err, "clean", "removes the job's ledger and local files; say --yes");
+    if (command == PH_COMMAND_COPY && options->truncate)
+        return usage(err, "--truncate", "removes all rows of the selected tables; say --yes");
+    if (command == PH_COMMAND_COPY && options->restart)
+        return usage(err, "--restart", "forgets what was copied already; say --yes");
+    if (command == PH_COMMAND_VERIFY && options->repair && !options->dry_run)
+        return usage(err, "--repair", "changes rows on the target; say --yes, or --dry-run to see");
+    return PH_OK;
+}
+
+static ph_code
+check_combinations(const struct ph_options *options, enum ph_command_id command,
+                   struct ph_error *err)
+{
+    if (options->schema_only && options->data_only)
+        return usage(err, "--schema-only", "excludes --data-only");
+    if (options->truncate && !options->data_only)
+        return usage(err, "--truncate", "needs --data-only; without it the target has to be empty");
+    if (options->create && options->data_only)
+        return usage(err, "--create", "excludes --data-only: a new database has no tables");
+    if (options->dry_run && !options->repair)
+        return usage(err, "--dry-run", "goes with --repair; check and plan change nothing anyway");
+    if (command == PH_COMMAND_VERIFY && options->verify == PH_VERIFY_NONE)
+        return usage(err, "--verify", "\"none\" leaves the command verify nothing to do");
+    return PH_OK;
+}
+
+ph_code
+ph_options_complete(struct ph_options *options, enum ph_command_id command, struct ph_error *err)
+{
+    PH_TRY(check_servers(options, command, err));
+    PH_TRY(check_combinations(options, command, err));
+    PH_TRY(check_consent(options, command, err));
+    if (options->name != NULL)
+        PH_TRY(check_name(options->name, err));
+    else if (options->source != NULL)
+        PH_TRY(derive_name(options, err));
+    if (options->dir == NULL && options->name != NULL)
+        PH_TRY(derive_dir(options, err));
+    return PH_OK;
+}
+
+ph_code
+ph_options_make_dir(const struct ph_options *options, struct ph_error *err)
+{
+    char *path = strdup(options->dir);
+    ph_code rc = PH_OK;
+
+    if (path == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (char *at = path + 1; rc == PH_OK; at++) {
+        char kept = *at;
+        if (kept != '/' && kept != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST && errno != EISDIR)
+            rc = PH_FAIL(err, PH_E_DISK, "cannot make directory %s: %s", path, strerror(errno));
+        *at = kept;
+        if (kept == '\0')
+            break;
+    }
+    struct stat st;
+    if (rc == PH_OK && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        rc = PH_FAIL(err, PH_E_DISK, "%s is not a directory", path);
+    free(path);
+    return rc;
+}

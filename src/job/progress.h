@@ -1,0 +1,74 @@
+/*
+ * What a running job tells the display: plain values, copied on demand.
+ *
+ * The job calls observer->started once there is something to see and observer->ended before the
+ * data behind it goes away; both from its main thread. In between the display calls `read` from a
+ * thread of its own, some times a second; `read` must not block for long and fills a zeroed
+ * snapshot.
+ */
+#ifndef PH_JOB_PROGRESS_H
+#define PH_JOB_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PH_PROGRESS_LANES 64
+
+/* What somebody waits for; NONE: he works, or nothing is known. */
+enum ph_wait {
+    PH_WAIT_NONE,
+    PH_WAIT_SOURCE,
+    PH_WAIT_WIRE,
+    PH_WAIT_PGHAUL,
+    PH_WAIT_TARGET,
+    PH_WAIT_TARGET_DISK
+};
+const char *ph_wait_name(enum ph_wait wait); /* "source", "wire", …; "" for NONE */
+
+enum ph_lane_state { PH_LANE_IDLE, PH_LANE_COPY, PH_LANE_COMMIT, PH_LANE_INDEX, PH_LANE_VERIFY };
+const char *ph_lane_state_name(enum ph_lane_state state); /* "idle", "copy", … */
+
+struct ph_lane_progress {
+    char label[160];   /* table or index, "" when idle */
+    uint32_t chunk;    /* from 1; 0: not in chunks */
+    uint32_t n_chunks; /* of this table */
+    uint64_t rows;     /* of the chunk at hand */
+    uint64_t bytes;
+    enum ph_lane_state state;
+    enum ph_wait waiting_for;
+};
+
+struct ph_progress {
+    char phase[32]; /* "schema", "rows", "indexes", "verify", … */
+    uint32_t tables_done;
+    uint32_t tables;
+    uint32_t chunks_done;
+    uint32_t chunks;
+    uint64_t rows_done;
+    uint64_t rows; /* estimate */
+    uint64_t bytes_done;
+    uint64_t bytes;   /* estimate */
+    double elapsed_s; /* of this run */
+    uint64_t
+        rows_before; /* of rows_done: what earlier runs had done, so that rates are this run's */
+    uint64_t bytes_before;
+    uint32_t index_steps_done;
+    uint32_t index_steps; /* indexes, constraints and other statements after the rows */
+    uint32_t verify_tables_done;
+    uint32_t verify_tables;
+    uint64_t retries;         /* lost connections that were taken up again */
+    enum ph_wait waiting_for; /* what most lanes wait for */
+    struct ph_lane_progress lanes[PH_PROGRESS_LANES];
+    uint32_t n_lanes;
+};
+
+typedef void ph_progress_read(void *job, struct ph_progress *out);
+
+/* All NULL: nobody looks. The functions get `context`. */
+struct ph_observer {
+    void (*started)(void *context, ph_progress_read *read, void *job);
+    void (*ended)(void *context);
+    void *context;
+};
+
+#endif
