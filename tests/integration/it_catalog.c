@@ -68,18 +68,16 @@ static const char SCHEMA[] =
     "GRANT SELECT ON secret TO weak";
 
 static struct ph_conn *
-open_conn(const struct pg_test_cluster *cluster, enum ph_side side, const char *user)
+open_conn(struct ph_endpoint *endpoint, const struct pg_test_cluster *cluster, enum ph_side side,
+          const char *user)
 {
-    struct ph_endpoint endpoint;
     struct ph_conn *conn = NULL;
     struct ph_error err = {.code = PH_OK};
     const char *conninfo =
         scratch_printf("%s user=%s", pg_test_conninfo(cluster, "postgres"), user);
 
-    assert_int_equal(ph_endpoint_init(&endpoint, side, conninfo, "it", &err), PH_OK);
-    struct ph_endpoint *kept = scratch_keep(malloc(sizeof endpoint));
-    *kept = endpoint;
-    if (ph_conn_open(kept, "test", &conn, &err) != PH_OK)
+    assert_int_equal(ph_endpoint_init(endpoint, side, conninfo, "it", &err), PH_OK);
+    if (ph_conn_open(endpoint, "test", &conn, &err) != PH_OK)
         fail_msg("%s", err.message);
     return conn;
 }
@@ -88,7 +86,8 @@ static void
 read_catalog(const struct pg_test_cluster *cluster, enum ph_side side, const char *user,
              struct ph_catalog *catalog)
 {
-    struct ph_conn *conn = open_conn(cluster, side, user);
+    struct ph_endpoint endpoint;
+    struct ph_conn *conn = open_conn(&endpoint, cluster, side, user);
     struct ph_error err = {.code = PH_OK};
 
     assert_int_equal(ph_conn_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &err),
@@ -97,6 +96,7 @@ read_catalog(const struct pg_test_cluster *cluster, enum ph_side side, const cha
         ph_catalog_read_sequences(conn, catalog, &err) != PH_OK)
         fail_msg("%s", err.message);
     ph_conn_free(conn);
+    ph_endpoint_reset(&endpoint);
 }
 
 static const struct ph_rel *
