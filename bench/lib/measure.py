@@ -90,7 +90,8 @@ CHECKS = {
         "  FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND convalidated"
         "  GROUP BY 1) c)",
     "tables with statistics":
-        "SELECT count(DISTINCT tablename) FROM pg_stats WHERE schemaname = 'public'",
+        "SELECT count(DISTINCT starelid) FROM pg_statistic JOIN pg_class c ON c.oid = starelid"
+        f" WHERE {USER_TABLES}",
 }
 
 
