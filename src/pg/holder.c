@@ -1,0 +1,328 @@
+/*
+ * Why a process and not a thread: a snapshot lives as long as the session that exported it, and the
+ * point is to survive kill -9 of the mover. Why a lock and not the parent's pid: the next mover is
+ * another process, and pids are used again.
+ */
+#include "pg/holder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "pg/conn_internal.h"
+
+#define LINE_LIMIT 8192
+
+/* ---- files both sides know ---- */
+
+static ph_code
+file_error(const char *what, const char *path, struct ph_error *err)
+{
+    int cause = errno;
+
+    PH_FAIL(err, PH_E_DISK, "%s: %s", what, strerror(cause));
+    ph_error_object(err, "%s", path);
+    return PH_E_DISK;
+}
+
+ph_code
+ph_mover_lock(const char *dir, int *fd, struct ph_error *err)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/mover.lock", dir);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return file_error("cannot open the lock file", path, err);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(*fd, F_OFD_SETLK, &lock) == 0)
+        return PH_OK;
+    ph_code rc = errno == EAGAIN || errno == EACCES
+                     ? PH_FAIL(err, PH_E_JOB_RUNNING, "another process on this host runs this job")
+                     : file_error("cannot lock", path, err);
+    ph_error_object(err, "%s", path);
+    close(*fd);
+    *fd = -1;
+    return rc;
+}
+
+static void
+stop_path(const char *dir, char *out, size_t size)
+{
+    snprintf(out, size, "%s/holder.stop", dir);
+}
+
+ph_code
+ph_holder_stop(const char *dir, struct ph_error *err)
+{
+    char path[4096];
+
+    stop_path(dir, path, sizeof path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return file_error("cannot tell the snapshot's holder to stop", path, err);
+    close(fd);
+    return PH_OK;
+}
+
+/* ---- the mover's side ---- */
+
+static void
+exec_holder(int in, int out)
+{
+    static const char *const argv[] = {"pghaul", PH_HOLDER_ARGUMENT, NULL};
+
+    setsid();
+    dup2(in, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+/* Twice forked, so that nobody has to wait for the holder. */
+static pid_t
+fork_holder(int in, int out)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    pid = fork();
+    if (pid == 0)
+        exec_holder(in, out);
+    _exit(pid > 0 ? 0 : 126);
+}
+
+static ph_code
+send_params(int fd, const struct ph_holder_params *params, struct ph_error *err)
+{
+    struct ph_buf text;
+    ph_code rc = PH_OK;
+
+    ph_buf_init(&text, LINE_LIMIT * 4);
+    ph_buf_printf(&text, "%s\n%s\n%s\n%llu\n", params->source->conninfo, params->job, params->dir,
+                  (unsigned long long)params->hold_seconds);
+    if (!ph_buf_ok(&text) || write(fd, text.data, text.len) != (ssize_t)text.len)
+        rc = PH_FAIL(err, PH_E_INTERNAL, "cannot start the snapshot's holder");
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.len);
+    ph_buf_free(&text);
+    return rc;
+}
+
+static ph_code
+read_answer(int fd, struct ph_held_snapshot *out, struct ph_error *err)
+{
+    char line[2048];
+    size_t len = 0;
+    ssize_t got;
+
+    while (len < sizeof line - 1 && (got = read(fd, line + len, sizeof line - 1 - len)) > 0)
+        len += (size_t)got;
+    line[len] = '\0';
+    *out = (struct ph_held_snapshot){0};
+    if (sscanf(line, "OK %63s %255s %d %d", out->snapshot_id, out->pg_snapshot, &out->backend_pid,
+               &out->process_pid) == 4)
+        return PH_OK;
+    int code;
+    int at = 0;
+    if (sscanf(line, "FAILED %d %n", &code, &at) == 1 && at > 0 && code > 0 && code < PH_CODE_COUNT)
+        return PH_FAIL(err, (ph_code)code, "%s", line + at);
+    return PH_FAIL(err, PH_E_INTERNAL, "the snapshot's holder did not start");
+}
+
+ph_code
+ph_holder_start(const struct ph_holder_params *params, struct ph_held_snapshot *out,
+                struct ph_error *err)
+{
+    int to[2];
+    int from[2];
+    char path[4096];
+    int status;
+
+    stop_path(params->dir, path, sizeof path);
+    (void)unlink(path);
+    if (pipe2(to, O_CLOEXEC) != 0)
+        return file_error("cannot start the snapshot's holder", "pipe", err);
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        close(to[0]);
+        close(to[1]);
+        return file_error("cannot start the snapshot's holder", "pipe", err);
+    }
+    pid_t pid = fork_holder(to[0], from[1]);
+    close(to[0]);
+    close(from[1]);
+    ph_code rc = pid < 0 ? file_error("cannot start the snapshot's holder", "fork", err)
+                         : send_params(to[1], params, err);
+    close(to[1]);
+    if (rc == PH_OK)
+        rc = read_answer(from[0], out, err);
+    close(from[0]);
+    if (pid > 0)
+        (void)waitpid(pid, &status, 0);
+    return rc;
+}
+
+/* ---- the holder's side ---- */
+
+struct holder {
+    char conninfo[LINE_LIMIT];
+    char job[128];
+    char dir[2048];
+    unsigned long long hold_seconds;
+    int lock_fd;
+    struct ph_endpoint source;
+    struct ph_conn *conn;
+};
+
+static bool
+read_line(char *out, size_t size)
+{
+    if (fgets(out, (int)size, stdin) == NULL)
+        return false;
+    size_t len = strlen(out);
+    if (len == 0 || out[len - 1] != '\n')
+        return false;
+    out[len - 1] = '\0';
+    return true;
+}
+
+static bool
+read_params(struct holder *holder)
+{
+    char seconds[32];
+
+    if (!read_line(holder->conninfo, sizeof holder->conninfo) ||
+        !read_line(holder->job, sizeof holder->job) ||
+        !read_line(holder->dir, sizeof holder->dir) || !read_line(seconds, sizeof seconds))
+        return false;
+    holder->hold_seconds = strtoull(seconds, NULL, 10);
+    return true;
+}
+
+static ph_code
+take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(ph_endpoint_init(&holder->source, PH_SOURCE, holder->conninfo, holder->job, err));
+    explicit_bzero(holder->conninfo, sizeof holder->conninfo);
+    PH_TRY(ph_conn_open(&holder->source, "holder", &holder->conn, err));
+    PH_TRY(ph_conn_exec(holder->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
+    PH_TRY(ph_conn_query(holder->conn,
+                         "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_backend_pid(),"
+                         " pg_catalog.left(pg_catalog.pg_current_snapshot()::text, 255)",
+                         0, NULL, &r, err));
+    snprintf(out->snapshot_id, sizeof out->snapshot_id, "%s", ph_result_text(r, 0, 0));
+    out->backend_pid = (int)ph_result_i64(r, 0, 1);
+    snprintf(out->pg_snapshot, sizeof out->pg_snapshot, "%s", ph_result_text(r, 0, 2));
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static bool
+is_told_to_stop(const struct holder *holder)
+{
+    char path[4096];
+
+    stop_path(holder->dir, path, sizeof path);
+    return access(path, F_OK) == 0;
+}
+
+/*
+ * Whether a mover is there: it holds the lock for as long as it lives. Asked, not tried: a lock taken
+ * for an instant would make a mover that starts just then believe in a second one.
+ */
+static bool
+mover_is_there(const struct holder *holder)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(holder->lock_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* The server says nothing unless it ends the session. */
+static bool
+source_is_there(struct holder *holder)
+{
+    return PQconsumeInput(holder->conn->pg) == 1 && PQstatus(holder->conn->pg) == CONNECTION_OK;
+}
+
+static void
+hold(struct holder *holder)
+{
+    uint64_t last_seen = ph_clock_ns();
+
+    for (;;) {
+        struct pollfd socket = {.fd = PQsocket(holder->conn->pg), .events = POLLIN};
+        if (poll(&socket, 1, 500) > 0 && !source_is_there(holder))
+            return;
+        if (is_told_to_stop(holder))
+            return;
+        if (mover_is_there(holder))
+            last_seen = ph_clock_ns();
+        else if (ph_clock_seconds_since(last_seen) >= (double)holder->hold_seconds)
+            return;
+    }
+}
+
+static bool
+open_lock(struct holder *holder)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/mover.lock", holder->dir);
+    holder->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return holder->lock_fd >= 0;
+}
+
+/* The terminal and the pipes belong to the mover; a holder keeps none of them. */
+static void
+let_go_of_files(void)
+{
+    int null = open("/dev/null", O_RDWR);
+
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+int
+ph_holder_main(void)
+{
+    static struct holder holder; /* large; this process has one thread */
+    struct ph_held_snapshot held = {0};
+    struct ph_error err;
+
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    ph_error_reset(&err);
+    if (!read_params(&holder) || !open_lock(&holder)) {
+        printf("FAILED %d the directory of the job cannot be used\n", (int)PH_E_DISK);
+        return 1;
+    }
+    if (take_snapshot(&holder, &held, &err) != PH_OK) {
+        printf("FAILED %d %s\n", (int)err.code, err.message);
+        return 1;
+    }
+    printf("OK %s %s %d %d\n", held.snapshot_id, held.pg_snapshot, held.backend_pid, (int)getpid());
+    fflush(stdout);
+    let_go_of_files();
+    hold(&holder);
+    ph_conn_free(holder.conn);
+    ph_endpoint_reset(&holder.source);
+    return 0;
+}

@@ -1,0 +1,469 @@
+/*
+ * The ledger's job level: schema, lock, job, runs, epochs, steps, what was set aside. Tables and
+ * chunks are in ledger_rows.c.
+ */
+#include "pg/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One literal a table, so that a reader sees the whole ledger at a glance. */
+static const char *const create_statements[] = {
+    "CREATE SCHEMA IF NOT EXISTS pghaul",
+    "COMMENT ON SCHEMA pghaul IS 'ledger of pghaul; removed by: pghaul clean'",
+    "CREATE TABLE IF NOT EXISTS pghaul.version (version int PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS pghaul.job ("
+    " job text PRIMARY KEY, token text NOT NULL, signature text NOT NULL, source text NOT NULL,"
+    " phase text NOT NULL DEFAULT 'new', schema_done int NOT NULL DEFAULT 0,"
+    " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
+    " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
+    "CREATE TABLE IF NOT EXISTS pghaul.run ("
+    " job text, run int, host text NOT NULL, pid int NOT NULL, app text NOT NULL,"
+    " started timestamptz NOT NULL DEFAULT now(), ended timestamptz, outcome text,"
+    " stop_asked timestamptz, PRIMARY KEY (job, run))",
+    "CREATE TABLE IF NOT EXISTS pghaul.epoch ("
+    " job text, epoch int, snapshot_id text NOT NULL, pg_snapshot text NOT NULL,"
+    " holder_backend int NOT NULL, holder_pid int NOT NULL, lost bool NOT NULL DEFAULT false,"
+    " taken timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, epoch))",
+    "CREATE TABLE IF NOT EXISTS pghaul.tbl ("
+    " job text, tbl int, source_oid oid NOT NULL, source_schema text NOT NULL,"
+    " source_name text NOT NULL, target_schema text NOT NULL, target_name text NOT NULL,"
+    " source_columns text[] NOT NULL, target_columns text[] NOT NULL, format text NOT NULL,"
+    " format_reason text NOT NULL, key_fields int[] NOT NULL, buckets int NOT NULL,"
+    " freeze bool NOT NULL, ordered bool NOT NULL, level int NOT NULL, grp int NOT NULL,"
+    " condition text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
+    " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
+    " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (job, tbl))",
+    "CREATE TABLE IF NOT EXISTS pghaul.chunk ("
+    " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"
+    " est_bytes bigint NOT NULL, state text NOT NULL DEFAULT 'todo', epoch int,"
+    " rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0, digest bytea,"
+    " seconds real NOT NULL DEFAULT 0, run int, PRIMARY KEY (job, tbl, chunk))"
+    " WITH (fillfactor = 70)",
+    "CREATE INDEX IF NOT EXISTS chunk_lot ON pghaul.chunk (job, lot)",
+    "CREATE TABLE IF NOT EXISTS pghaul.step ("
+    " job text, step text, seconds real NOT NULL, done timestamptz NOT NULL DEFAULT now(),"
+    " PRIMARY KEY (job, step))",
+    "CREATE TABLE IF NOT EXISTS pghaul.set_aside ("
+    " job text, n bigint GENERATED ALWAYS AS IDENTITY, object text NOT NULL,"
+    " restore_sql text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
+    "CREATE TABLE IF NOT EXISTS pghaul.event ("
+    " job text, n bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(),"
+    " level text NOT NULL, message text NOT NULL, PRIMARY KEY (job, n))",
+    "CREATE TABLE IF NOT EXISTS pghaul.progress ("
+    " job text PRIMARY KEY, at timestamptz NOT NULL, state jsonb NOT NULL)"
+    " WITH (fillfactor = 10)",
+};
+
+/* Tables that hold rows of a job, in the order they are emptied. */
+static const char *const job_tables[] = {"progress", "event", "set_aside", "step", "chunk",
+                                         "tbl",      "epoch", "run",       "job"};
+
+static const char *const phase_names[] = {"new", "schema", "plan", "rows", "post", "verify", "done"};
+
+const char *
+ph_phase_name(enum ph_phase phase)
+{
+    return phase_names[phase];
+}
+
+static bool
+phase_from_name(const char *name, enum ph_phase *out)
+{
+    for (size_t i = 0; i < sizeof phase_names / sizeof *phase_names; i++) {
+        if (strcmp(name, phase_names[i]) == 0) {
+            *out = (enum ph_phase)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static ph_code
+check_version(struct ph_conn *conn, struct ph_error *err)
+{
+    char version[16];
+
+    PH_TRY(ph_conn_value(conn, "SELECT max(version) FROM pghaul.version", version, sizeof version,
+                         err));
+    if (strtol(version, NULL, 10) == PH_LEDGER_VERSION)
+        return PH_OK;
+    PH_FAIL(err, PH_E_LEDGER, "the ledger has version %s, this pghaul writes version %d",
+            version[0] != '\0' ? version : "(none)", PH_LEDGER_VERSION);
+    ph_error_object(err, "schema pghaul of %s", ph_conn_endpoint(conn)->label);
+    return PH_E_LEDGER;
+}
+
+ph_code
+ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *err)
+{
+    char found[8];
+
+    PH_TRY(ph_conn_value(conn, "SELECT pg_catalog.to_regclass('pghaul.job') IS NOT NULL", found,
+                         sizeof found, err));
+    *exists = found[0] == 't';
+    return PH_OK;
+}
+
+/* One transaction: a killed creation leaves nothing. The lock keeps two first runs apart. */
+ph_code
+ph_ledger_create(struct ph_conn *conn, struct ph_error *err)
+{
+    bool exists;
+
+    PH_TRY(ph_ledger_exists(conn, &exists, err));
+    if (exists)
+        return check_version(conn, err);
+    PH_TRY(ph_conn_exec(conn, "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(5797, 1)", err));
+    ph_code rc = PH_OK;
+    for (size_t i = 0; rc == PH_OK && i < sizeof create_statements / sizeof *create_statements; i++)
+        rc = ph_conn_exec(conn, create_statements[i], err);
+    if (rc == PH_OK)
+        rc = ph_conn_execf(conn, err,
+                           "INSERT INTO pghaul.version VALUES (%d) ON CONFLICT DO NOTHING; COMMIT",
+                           PH_LEDGER_VERSION);
+    if (rc != PH_OK) {
+        (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+        ph_error_note(err, "while creating the ledger (schema pghaul)");
+        return rc;
+    }
+    return check_version(conn, err);
+}
+
+ph_code
+ph_ledger_lock(struct ph_conn *conn, const char *job, bool *taken, struct ph_error *err)
+{
+    struct ph_result *result;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn, "SELECT pg_catalog.pg_try_advisory_lock(5798, hashtext($1))", 1,
+                         params, &result, err));
+    *taken = ph_result_bool(result, 0, 0);
+    ph_result_free(result);
+    return PH_OK;
+}
+
+static void
+copy_text(char *out, size_t size, const struct ph_result *result, int column)
+{
+    snprintf(out, size, "%s", ph_result_text(result, 0, column));
+}
+
+ph_code
+ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job *out, bool *found,
+                   struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {name};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT job, token, signature, source, phase, schema_done, run, verdict"
+                         " FROM pghaul.job WHERE job = $1",
+                         1, params, &r, err));
+    *found = ph_result_rows(r) == 1;
+    ph_code rc = PH_OK;
+    if (*found) {
+        copy_text(out->name, sizeof out->name, r, 0);
+        copy_text(out->token, sizeof out->token, r, 1);
+        copy_text(out->signature, sizeof out->signature, r, 2);
+        copy_text(out->source_label, sizeof out->source_label, r, 3);
+        out->schema_done = ph_result_u32(r, 0, 5);
+        out->run = ph_result_u32(r, 0, 6);
+        copy_text(out->verdict, sizeof out->verdict, r, 7);
+        if (!phase_from_name(ph_result_text(r, 0, 4), &out->phase))
+            rc = PH_FAIL(err, PH_E_LEDGER, "the ledger holds the unknown phase %s",
+                         ph_result_text(r, 0, 4));
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+ph_code
+ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, struct ph_error *err)
+{
+    const char *params[] = {job->name, job->signature, job->source_label};
+    bool found;
+
+    PH_TRY(ph_conn_expect(conn,
+                          "INSERT INTO pghaul.job (job, token, signature, source)"
+                          " VALUES ($1, gen_random_uuid()::text, $2, $3)",
+                          3, params, 1, err));
+    return ph_ledger_load_job(conn, job->name, job, &found, err);
+}
+
+static ph_code
+forget_rows(struct ph_conn *conn, const char *name, struct ph_error *err)
+{
+    const char *params[] = {name};
+    char sql[128];
+
+    for (size_t i = 0; i < sizeof job_tables / sizeof *job_tables; i++) {
+        struct ph_result *result;
+        snprintf(sql, sizeof sql, "DELETE FROM pghaul.%s WHERE job = $1", job_tables[i]);
+        PH_TRY(ph_conn_query(conn, sql, 1, params, &result, err));
+        ph_result_free(result);
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
+{
+    char left[16];
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(5797, 1)", err));
+    ph_code rc = forget_rows(conn, name, err);
+    if (rc == PH_OK)
+        rc = ph_conn_value(conn, "SELECT count(*) FROM pghaul.job", left, sizeof left, err);
+    if (rc == PH_OK && strcmp(left, "0") == 0)
+        rc = ph_conn_exec(conn, "DROP SCHEMA pghaul CASCADE", err);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
+ph_code
+ph_ledger_begin_run(struct ph_conn *conn, struct ph_ledger_job *job, const char *app_prefix,
+                    struct ph_error *err)
+{
+    char host[128] = "";
+    char pid[16];
+    char run[16];
+
+    gethostname(host, sizeof host - 1);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    snprintf(run, sizeof run, "%u", job->run + 1);
+    const char *params[] = {job->name, run, host, pid, app_prefix};
+    PH_TRY(ph_conn_expect(conn,
+                          "WITH j AS (UPDATE pghaul.job SET run = $2::int WHERE job = $1"
+                          " AND run = $2::int - 1 RETURNING job)"
+                          " INSERT INTO pghaul.run (job, run, host, pid, app)"
+                          " SELECT job, $2::int, $3, $4::int, $5 FROM j",
+                          5, params, 1, err));
+    job->run++;
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_end_run(struct ph_conn *conn, const struct ph_ledger_job *job, const char *outcome,
+                  struct ph_error *err)
+{
+    char run[16];
+
+    snprintf(run, sizeof run, "%u", job->run);
+    const char *params[] = {job->name, run, outcome};
+    return ph_conn_expect(conn,
+                          "UPDATE pghaul.run SET ended = now(), outcome = $3"
+                          " WHERE job = $1 AND run = $2::int",
+                          3, params, 1, err);
+}
+
+ph_code
+ph_ledger_set_phase(struct ph_conn *conn, struct ph_ledger_job *job, enum ph_phase phase,
+                    struct ph_error *err)
+{
+    const char *params[] = {job->name, ph_phase_name(phase)};
+
+    PH_TRY(ph_conn_expect(conn, "UPDATE pghaul.job SET phase = $2 WHERE job = $1", 2, params, 1,
+                          err));
+    job->phase = phase;
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_set_schema_done(struct ph_conn *conn, struct ph_ledger_job *job, uint32_t entries,
+                          struct ph_error *err)
+{
+    char done[16];
+
+    snprintf(done, sizeof done, "%u", entries);
+    const char *params[] = {job->name, done};
+    PH_TRY(ph_conn_expect(conn, "UPDATE pghaul.job SET schema_done = $2::int WHERE job = $1", 2,
+                          params, 1, err));
+    job->schema_done = entries;
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_set_verdict(struct ph_conn *conn, struct ph_ledger_job *job, const char *verdict,
+                      struct ph_error *err)
+{
+    const char *params[] = {job->name, verdict};
+
+    PH_TRY(ph_conn_expect(conn,
+                          "UPDATE pghaul.job SET verdict = $2, phase = 'done', finished = now()"
+                          " WHERE job = $1",
+                          2, params, 1, err));
+    snprintf(job->verdict, sizeof job->verdict, "%s", verdict);
+    job->phase = PH_PHASE_DONE;
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_add_epoch(struct ph_conn *conn, const char *job, const struct ph_ledger_epoch *epoch,
+                    struct ph_error *err)
+{
+    char number[16];
+    char backend[16];
+    char pid[16];
+
+    snprintf(number, sizeof number, "%u", epoch->number);
+    snprintf(backend, sizeof backend, "%d", epoch->holder_backend);
+    snprintf(pid, sizeof pid, "%d", epoch->holder_pid);
+    const char *params[] = {job, number, epoch->snapshot_id, epoch->pg_snapshot, backend, pid};
+    return ph_conn_expect(conn,
+                          "INSERT INTO pghaul.epoch (job, epoch, snapshot_id, pg_snapshot,"
+                          " holder_backend, holder_pid) VALUES ($1, $2::int, $3, $4, $5::int,"
+                          " $6::int)",
+                          6, params, 1, err);
+}
+
+ph_code
+ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epoch *out,
+                     bool *found, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT epoch, snapshot_id, pg_snapshot, holder_backend, holder_pid, lost"
+                         " FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC LIMIT 1",
+                         1, params, &r, err));
+    *found = ph_result_rows(r) == 1;
+    if (*found) {
+        *out = (struct ph_ledger_epoch){.number = ph_result_u32(r, 0, 0)};
+        copy_text(out->snapshot_id, sizeof out->snapshot_id, r, 1);
+        copy_text(out->pg_snapshot, sizeof out->pg_snapshot, r, 2);
+        out->holder_backend = (int)ph_result_i64(r, 0, 3);
+        out->holder_pid = (int)ph_result_i64(r, 0, 4);
+        out->lost = ph_result_bool(r, 0, 5);
+    }
+    ph_result_free(r);
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_error *err)
+{
+    struct ph_result *result;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn, "UPDATE pghaul.epoch SET lost = true WHERE job = $1", 1, params,
+                         &result, err));
+    ph_result_free(result);
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_step_done(struct ph_conn *conn, const char *job, const char *step, double seconds,
+                    struct ph_error *err)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.3f", seconds);
+    const char *params[] = {job, step, text};
+    return ph_conn_expect(conn,
+                          "INSERT INTO pghaul.step (job, step, seconds) VALUES ($1, $2, $3::real)",
+                          3, params, 1, err);
+}
+
+ph_code
+ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_arena *arena,
+                     const char *const **steps, uint32_t *n, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT step FROM pghaul.step WHERE job = $1 ORDER BY step COLLATE \"C\"",
+                         1, params, &r, err));
+    *n = (uint32_t)ph_result_rows(r);
+    const char **names = PH_ARENA_ARRAY(arena, const char *, *n + 1u);
+    bool complete = names != NULL;
+    for (uint32_t i = 0; complete && i < *n; i++) {
+        names[i] = ph_arena_strdup(arena, ph_result_text(r, (int)i, 0));
+        complete = names[i] != NULL;
+    }
+    ph_result_free(r);
+    *steps = names;
+    return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+ph_code
+ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
+                    const char *restore_sql, struct ph_error *err)
+{
+    const char *params[] = {job, object, restore_sql};
+
+    return ph_conn_expect(conn,
+                          "INSERT INTO pghaul.set_aside (job, object, restore_sql)"
+                          " VALUES ($1, $2, $3)",
+                          3, params, 1, err);
+}
+
+static ph_code
+restore_one(struct ph_conn *conn, const char *job, const char *n, const char *sql,
+            struct ph_error *err)
+{
+    const char *params[] = {job, n};
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = ph_conn_exec(conn, sql, err);
+    if (rc == PH_OK)
+        rc = ph_conn_expect(conn, "DELETE FROM pghaul.set_aside WHERE job = $1 AND n = $2::bigint",
+                            2, params, 1, err);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
+/* Last set aside, first restored. */
+ph_code
+ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+    ph_code rc = PH_OK;
+
+    *n = 0;
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT n, restore_sql, object FROM pghaul.set_aside WHERE job = $1"
+                         " ORDER BY n DESC",
+                         1, params, &r, err));
+    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
+        rc = restore_one(conn, job, ph_result_text(r, i, 0), ph_result_text(r, i, 1), err);
+        if (rc == PH_OK)
+            ++*n;
+        else
+            ph_error_note(err, "while restoring %s", ph_result_text(r, i, 2));
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+ph_code
+ph_ledger_event(struct ph_conn *conn, const char *job, const char *level, const char *text,
+                struct ph_error *err)
+{
+    const char *params[] = {job, level, text};
+
+    return ph_conn_expect(conn,
+                          "INSERT INTO pghaul.event (job, level, message) VALUES ($1, $2, $3)", 3,
+                          params, 1, err);
+}
+
+ph_code
+ph_ledger_progress(struct ph_conn *conn, const char *job, const char *json, struct ph_error *err)
+{
+    const char *params[] = {job, json};
+
+    return ph_conn_expect(conn,
+                          "INSERT INTO pghaul.progress (job, at, state) VALUES ($1, now(), $2)"
+                          " ON CONFLICT (job) DO UPDATE SET at = now(), state = excluded.state",
+                          2, params, 1, err);
+}

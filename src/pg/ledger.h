@@ -1,0 +1,170 @@
+/*
+ * The ledger: schema `pghaul` in the target (DESIGN D4). What is in it commits together with what it
+ * is about, so recovery is "read the ledger and go on".
+ *
+ * All functions work on the connection given, in its current transaction, and so on that
+ * connection's thread. Failures of statements come back as from ph_conn; PH_E_LEDGER when the ledger
+ * does not hold what it must.
+ */
+#ifndef PH_PG_LEDGER_H
+#define PH_PG_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "model/plan.h"
+#include "pg/conn.h"
+
+#define PH_LEDGER_VERSION 1
+
+/* The phases of a copy, in order; the ledger holds the one that is under way. */
+enum ph_phase {
+    PH_PHASE_NEW,     /* registered; nothing but the ledger was written */
+    PH_PHASE_SCHEMA,  /* pre-data is going in */
+    PH_PHASE_PLAN,    /* pre-data is in; tables and chunks are being written down */
+    PH_PHASE_ROWS,    /* rows, indexes, keys */
+    PH_PHASE_POST,    /* the rest of the schema, sequences, large objects, views */
+    PH_PHASE_VERIFY,  /* the proof of what is not rows, the verdict */
+    PH_PHASE_DONE
+};
+const char *ph_phase_name(enum ph_phase phase);
+
+struct ph_ledger_job {
+    char name[64];
+    char token[40];     /* random, made with the job */
+    char signature[40]; /* of what the job is: source system, databases, selection, mode */
+    char source_label[256];
+    enum ph_phase phase;
+    uint32_t schema_done; /* archive entries of pre-data that are in */
+    uint32_t run;         /* number of the present run, from 1 */
+    char verdict[32];     /* "" until the job is done */
+};
+
+struct ph_ledger_epoch {
+    uint32_t number;
+    char snapshot_id[64];
+    char pg_snapshot[256]; /* pg_current_snapshot(), cut when longer */
+    int holder_backend;    /* pid on the source */
+    int holder_pid;        /* process on the mover's host */
+    bool lost;
+};
+
+/* Makes schema and tables when they are missing; PH_E_LEDGER for another version. Autocommit. */
+ph_code ph_ledger_create(struct ph_conn *conn, struct ph_error *err);
+/* Whether this database has a ledger at all. */
+ph_code ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *err);
+
+/*
+ * The lock that makes a job run once: a session-level advisory lock of `conn`, which therefore must
+ * stay open for the whole run. *taken false: somebody else has it.
+ */
+ph_code ph_ledger_lock(struct ph_conn *conn, const char *job, bool *taken, struct ph_error *err);
+
+/* *found false: no such job, *out untouched. */
+ph_code ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job *out,
+                           bool *found, struct ph_error *err);
+/* Writes a new job (name, signature, source_label are given; token is made). */
+ph_code ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, struct ph_error *err);
+/* Forget everything about a job; schema pghaul goes too when no job is left. */
+ph_code ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err);
+
+/* A new run of the job: counts job->run up and writes down host, pid and application name. */
+ph_code ph_ledger_begin_run(struct ph_conn *conn, struct ph_ledger_job *job, const char *app_prefix,
+                            struct ph_error *err);
+ph_code ph_ledger_end_run(struct ph_conn *conn, const struct ph_ledger_job *job,
+                          const char *outcome, struct ph_error *err);
+ph_code ph_ledger_set_phase(struct ph_conn *conn, struct ph_ledger_job *job, enum ph_phase phase,
+                            struct ph_error *err);
+ph_code ph_ledger_set_schema_done(struct ph_conn *conn, struct ph_ledger_job *job, uint32_t entries,
+                                  struct ph_error *err);
+ph_code ph_ledger_set_verdict(struct ph_conn *conn, struct ph_ledger_job *job, const char *verdict,
+                              struct ph_error *err);
+
+ph_code ph_ledger_add_epoch(struct ph_conn *conn, const char *job,
+                            const struct ph_ledger_epoch *epoch, struct ph_error *err);
+/* The newest epoch; *found false when there is none. */
+ph_code ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epoch *out,
+                             bool *found, struct ph_error *err);
+ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_error *err);
+
+/* ---- tables and chunks ---- */
+
+/* Writes all tables and chunks of the plan; the caller has begun a transaction. */
+ph_code ph_ledger_save_plan(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                            struct ph_error *err);
+
+/* What became of a chunk or a table, by position in the plan. */
+struct ph_chunk_state {
+    bool done;
+    uint32_t epoch;
+    uint64_t rows;
+    uint64_t bytes;
+    double seconds;
+};
+
+struct ph_table_state {
+    uint32_t chunks_done;
+    bool verified; /* the target was read back and was equal */
+    uint64_t rows;
+    uint64_t bytes;
+    char digest[PH_DIGEST_TEXT_SIZE]; /* of the source, "" until known */
+    char target_digest[PH_DIGEST_TEXT_SIZE];
+    double seconds;
+};
+
+/* `states` has plan->n_chunks elements. */
+ph_code ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                              struct ph_chunk_state *states, struct ph_error *err);
+/* `states` has plan->n_tables elements; only what the read-back left is filled in. */
+ph_code ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                              struct ph_table_state *states, struct ph_error *err);
+
+/*
+ * First statement of a loading transaction: claim all chunks of a lot that are not done. *n is how
+ * many were claimed: all of the lot's unfinished ones, or 0 when somebody else has them or they are
+ * done. With `wait` a lock held by a dying session is waited for.
+ */
+enum ph_claim { PH_CLAIM_SKIP, PH_CLAIM_WAIT };
+ph_code ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph_claim wait,
+                            uint32_t *n, struct ph_error *err);
+/* The receipt of a chunk, in the transaction of its rows. PH_E_LEDGER unless it was to be done. */
+ph_code ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
+                          uint32_t epoch, const struct ph_digest_set *digest, double seconds,
+                          struct ph_error *err);
+/* Sum of the receipts of a table's chunks into `set` (which has the table's number of buckets). */
+ph_code ph_ledger_sum_digests(struct ph_conn *conn, const char *job, uint32_t table,
+                              struct ph_digest_set *set, struct ph_error *err);
+ph_code ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
+                               const struct ph_digest *source, const struct ph_digest *target,
+                               double seconds, struct ph_error *err);
+/* All chunks of a table are to be done again (its snapshot is lost); same transaction: TRUNCATE. */
+ph_code ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table,
+                              struct ph_error *err);
+
+/* ---- steps (schema after rows, and everything else that is done once) ---- */
+
+ph_code ph_ledger_step_done(struct ph_conn *conn, const char *job, const char *step, double seconds,
+                            struct ph_error *err);
+/* Names of all steps that are done, in `arena`, sorted. */
+ph_code ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_arena *arena,
+                             const char *const **steps, uint32_t *n, struct ph_error *err);
+
+/* ---- what was disabled or set aside, to be restored (TRAPS: it is committed DDL) ---- */
+
+ph_code ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
+                            const char *restore_sql, struct ph_error *err);
+/* Runs all restore statements of the job and forgets them, one transaction each. */
+ph_code ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n,
+                              struct ph_error *err);
+
+/* ---- for people ---- */
+
+ph_code ph_ledger_event(struct ph_conn *conn, const char *job, const char *level, const char *text,
+                        struct ph_error *err);
+/* Progress for `status`, autocommit; `json` is stored as it is. */
+ph_code ph_ledger_progress(struct ph_conn *conn, const char *job, const char *json,
+                           struct ph_error *err);
+
+#endif

@@ -1,0 +1,385 @@
+/*
+ * The ledger's rows level: tables, chunks, claims and receipts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "pg/ledger.h"
+
+#define ROWS_PER_INSERT 500
+#define SQL_LIMIT ((size_t)256 << 20)
+
+static const char *
+format_name(enum ph_format format)
+{
+    return format == PH_FORMAT_BINARY ? "binary" : "text";
+}
+
+static const char *
+kind_name(enum ph_chunk_kind kind)
+{
+    switch (kind) {
+    case PH_CHUNK_WHOLE:
+        return "whole";
+    case PH_CHUNK_CTID:
+        return "ctid";
+    case PH_CHUNK_KEY:
+        return "key";
+    }
+    return "whole";
+}
+
+static void
+put_literal_or_null(struct ph_buf *sql, const char *text)
+{
+    if (text == NULL)
+        ph_buf_puts(sql, "NULL");
+    else
+        ph_buf_put_literal(sql, text);
+}
+
+enum column_side { SOURCE_NAMES, TARGET_NAMES };
+
+static void
+put_columns(struct ph_buf *sql, const struct ph_table_plan *table, enum column_side side)
+{
+    ph_buf_puts(sql, "ARRAY[");
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        const struct ph_plan_column *column = &table->columns[i];
+        if (i > 0)
+            ph_buf_putc(sql, ',');
+        ph_buf_put_literal(sql, side == SOURCE_NAMES ? column->source_name : column->target_name);
+    }
+    ph_buf_puts(sql, "]::text[],");
+}
+
+static void
+put_table_row(struct ph_buf *sql, const char *job, const struct ph_table_plan *table)
+{
+    ph_buf_putc(sql, '(');
+    ph_buf_put_literal(sql, job);
+    ph_buf_printf(sql, ",%u,%u,", table->index, table->source->oid);
+    ph_buf_put_literal(sql, table->source->schema);
+    ph_buf_putc(sql, ',');
+    ph_buf_put_literal(sql, table->source->name);
+    ph_buf_putc(sql, ',');
+    ph_buf_put_literal(sql, table->target->schema);
+    ph_buf_putc(sql, ',');
+    ph_buf_put_literal(sql, table->target->name);
+    ph_buf_putc(sql, ',');
+    put_columns(sql, table, SOURCE_NAMES);
+    put_columns(sql, table, TARGET_NAMES);
+    ph_buf_printf(sql, "'%s',", format_name(table->format));
+    ph_buf_put_literal(sql, table->format_reason != NULL ? table->format_reason : "");
+    ph_buf_puts(sql, ",'{");
+    for (uint32_t i = 0; i < table->n_key_fields; i++)
+        ph_buf_printf(sql, "%s%u", i > 0 ? "," : "", (unsigned)table->key_fields[i]);
+    ph_buf_printf(sql, "}',%u,%s,%s,%u,%u,", table->n_buckets, table->freeze ? "true" : "false",
+                  table->ordered_by_fk ? "true" : "false", table->level, table->group);
+    put_literal_or_null(sql, table->where);
+    ph_buf_printf(sql, ",%llu,%llu)", (unsigned long long)table->rows,
+                  (unsigned long long)table->bytes);
+}
+
+static void
+put_chunk_row(struct ph_buf *sql, const char *job, const struct ph_chunk *chunk)
+{
+    ph_buf_putc(sql, '(');
+    ph_buf_put_literal(sql, job);
+    ph_buf_printf(sql, ",%u,%u,%u,'%s',", chunk->table, chunk->number, chunk->lot,
+                  kind_name(chunk->kind));
+    put_literal_or_null(sql, chunk->lo);
+    ph_buf_putc(sql, ',');
+    put_literal_or_null(sql, chunk->hi);
+    ph_buf_printf(sql, ",%llu)", (unsigned long long)chunk->bytes);
+}
+
+static ph_code
+run_insert(struct ph_conn *conn, struct ph_buf *sql, struct ph_error *err)
+{
+    ph_code rc = ph_buf_ok(sql) ? ph_conn_exec(conn, ph_buf_text(sql), err)
+                                : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_clear(sql);
+    return rc;
+}
+
+static ph_code
+save_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan, struct ph_buf *sql,
+            struct ph_error *err)
+{
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        ph_buf_puts(sql, i % ROWS_PER_INSERT == 0
+                             ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
+                               " source_name, target_schema, target_name, source_columns,"
+                               " target_columns, format, format_reason, key_fields, buckets,"
+                               " freeze, ordered, level, grp, condition, est_rows, est_bytes)"
+                               " VALUES "
+                             : ",");
+        put_table_row(sql, job, &plan->tables[i]);
+        if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == plan->n_tables)
+            PH_TRY(run_insert(conn, sql, err));
+    }
+    return PH_OK;
+}
+
+static ph_code
+save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, struct ph_buf *sql,
+            struct ph_error *err)
+{
+    for (uint32_t i = 0; i < plan->n_chunks; i++) {
+        ph_buf_puts(sql, i % ROWS_PER_INSERT == 0
+                             ? "INSERT INTO pghaul.chunk (job, tbl, chunk, lot, kind, lo, hi,"
+                               " est_bytes) VALUES "
+                             : ",");
+        put_chunk_row(sql, job, &plan->chunks[i]);
+        if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == plan->n_chunks)
+            PH_TRY(run_insert(conn, sql, err));
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_save_plan(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                    struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_code rc = save_tables(conn, job, plan, &sql, err);
+    if (rc == PH_OK)
+        rc = save_chunks(conn, job, plan, &sql, err);
+    ph_buf_free(&sql);
+    return rc;
+}
+
+static const struct ph_chunk *
+chunk_at(const struct ph_plan *plan, uint32_t table, uint32_t number)
+{
+    if (table >= plan->n_tables || number >= plan->tables[table].n_chunks)
+        return NULL;
+    return &plan->chunks[plan->tables[table].first_chunk + number];
+}
+
+ph_code
+ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                      struct ph_chunk_state *states, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+    ph_code rc = PH_OK;
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT tbl, chunk, state = 'done', epoch, rows, bytes, seconds"
+                         " FROM pghaul.chunk WHERE job = $1",
+                         1, params, &r, err));
+    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
+        const struct ph_chunk *chunk =
+            chunk_at(plan, ph_result_u32(r, i, 0), ph_result_u32(r, i, 1));
+        if (chunk == NULL) {
+            rc = PH_FAIL(err, PH_E_LEDGER, "the ledger holds a chunk that the plan does not have");
+            break;
+        }
+        states[chunk - plan->chunks] = (struct ph_chunk_state){
+            .done = ph_result_bool(r, i, 2),
+            .epoch = ph_result_u32(r, i, 3),
+            .rows = (uint64_t)ph_result_i64(r, i, 4),
+            .bytes = (uint64_t)ph_result_i64(r, i, 5),
+            .seconds = strtod(ph_result_text(r, i, 6), NULL),
+        };
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+ph_code
+ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
+                      struct ph_table_state *states, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT tbl, verified, digest, target_digest, verify_seconds"
+                         " FROM pghaul.tbl WHERE job = $1",
+                         1, params, &r, err));
+    for (int i = 0; i < ph_result_rows(r); i++) {
+        uint32_t table = ph_result_u32(r, i, 0);
+        if (table >= plan->n_tables)
+            continue;
+        states[table].verified = ph_result_bool(r, i, 1);
+        snprintf(states[table].digest, PH_DIGEST_TEXT_SIZE, "%s", ph_result_text(r, i, 2));
+        snprintf(states[table].target_digest, PH_DIGEST_TEXT_SIZE, "%s", ph_result_text(r, i, 3));
+    }
+    ph_result_free(r);
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph_claim wait,
+                    uint32_t *n, struct ph_error *err)
+{
+    struct ph_result *r;
+    char number[16];
+
+    snprintf(number, sizeof number, "%u", lot);
+    const char *params[] = {job, number};
+    PH_TRY(ph_conn_query(conn,
+                         wait == PH_CLAIM_WAIT
+                             ? "SELECT tbl, chunk FROM pghaul.chunk WHERE job = $1 AND"
+                               " lot = $2::int AND state = 'todo' ORDER BY tbl, chunk FOR UPDATE"
+                             : "SELECT tbl, chunk FROM pghaul.chunk WHERE job = $1 AND"
+                               " lot = $2::int AND state = 'todo' ORDER BY tbl, chunk FOR UPDATE"
+                               " SKIP LOCKED",
+                         2, params, &r, err));
+    *n = (uint32_t)ph_result_rows(r);
+    ph_result_free(r);
+    return PH_OK;
+}
+
+/* bytea in hex, which every server reads whatever its settings */
+static void
+put_hex(struct ph_buf *out, const struct ph_buf *raw)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    ph_buf_puts(out, "\\x");
+    if (!ph_buf_reserve(out, raw->len * 2))
+        return;
+    for (size_t i = 0; i < raw->len; i++) {
+        out->data[out->len++] = (uint8_t)digits[raw->data[i] >> 4];
+        out->data[out->len++] = (uint8_t)digits[raw->data[i] & 15];
+    }
+    out->data[out->len] = 0;
+}
+
+static ph_code
+write_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk, uint32_t epoch,
+              const struct ph_digest_set *digest, double seconds, const char *hex,
+              struct ph_error *err)
+{
+    char text[6][32];
+
+    snprintf(text[0], sizeof text[0], "%u", chunk->table);
+    snprintf(text[1], sizeof text[1], "%u", chunk->number);
+    snprintf(text[2], sizeof text[2], "%u", epoch);
+    snprintf(text[3], sizeof text[3], "%llu", (unsigned long long)digest->rows);
+    snprintf(text[4], sizeof text[4], "%llu", (unsigned long long)digest->bytes);
+    snprintf(text[5], sizeof text[5], "%.3f", seconds);
+    const char *params[] = {job, text[0], text[1], text[2], text[3], text[4], text[5], hex};
+    return ph_conn_expect(conn,
+                          "UPDATE pghaul.chunk SET state = 'done', epoch = $4::int,"
+                          " rows = $5::bigint, bytes = $6::bigint, seconds = $7::real,"
+                          " digest = $8::bytea WHERE job = $1 AND tbl = $2::int AND"
+                          " chunk = $3::int AND state = 'todo'",
+                          8, params, 1, err);
+}
+
+ph_code
+ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
+                  uint32_t epoch, const struct ph_digest_set *digest, double seconds,
+                  struct ph_error *err)
+{
+    struct ph_buf raw;
+    struct ph_buf hex;
+
+    ph_buf_init(&raw, (size_t)64 << 20);
+    ph_buf_init(&hex, (size_t)128 << 20);
+    ph_digest_set_write(digest, &raw);
+    put_hex(&hex, &raw);
+    PH_FAILPOINT(before_receipt);
+    ph_code rc = ph_buf_ok(&raw) && ph_buf_ok(&hex)
+                     ? write_receipt(conn, job, chunk, epoch, digest, seconds, ph_buf_text(&hex),
+                                     err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&raw);
+    ph_buf_free(&hex);
+    return rc;
+}
+
+static ph_code
+add_receipt(const struct ph_result *r, int row, struct ph_digest_set *set, struct ph_error *err)
+{
+    struct ph_digest_set one;
+    uint8_t *raw;
+    size_t len;
+
+    if (!ph_result_bytea(r, row, 0, &raw, &len))
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    bool is_set = ph_digest_set_read(&one, (struct ph_span){raw, len});
+    free(raw);
+    if (!is_set || one.n_buckets != set->n_buckets) {
+        ph_digest_set_free(&one);
+        return PH_FAIL(err, PH_E_LEDGER, "a receipt in the ledger is damaged");
+    }
+    ph_digest_set_add(set, &one);
+    ph_digest_set_free(&one);
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_sum_digests(struct ph_conn *conn, const char *job, uint32_t table,
+                      struct ph_digest_set *set, struct ph_error *err)
+{
+    struct ph_result *r;
+    char number[16];
+    ph_code rc = PH_OK;
+
+    snprintf(number, sizeof number, "%u", table);
+    const char *params[] = {job, number};
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT digest FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int"
+                         " AND state = 'done'",
+                         2, params, &r, err));
+    ph_digest_set_clear(set);
+    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++)
+        rc = add_receipt(r, i, set, err);
+    ph_result_free(r);
+    return rc;
+}
+
+ph_code
+ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
+                       const struct ph_digest *source, const struct ph_digest *target,
+                       double seconds, struct ph_error *err)
+{
+    char number[16];
+    char time[32];
+    char source_text[PH_DIGEST_TEXT_SIZE];
+    char target_text[PH_DIGEST_TEXT_SIZE];
+
+    snprintf(number, sizeof number, "%u", table);
+    snprintf(time, sizeof time, "%.3f", seconds);
+    ph_digest_text(source, source_text);
+    ph_digest_text(target, target_text);
+    const char *params[] = {
+        job,         number, ph_digest_equal(source, target) ? "true" : "false",
+        source_text, target_text, time};
+    return ph_conn_expect(conn,
+                          "UPDATE pghaul.tbl SET verified = $3::bool, digest = $4,"
+                          " target_digest = $5, verify_seconds = $6::real"
+                          " WHERE job = $1 AND tbl = $2::int",
+                          6, params, 1, err);
+}
+
+ph_code
+ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, struct ph_error *err)
+{
+    struct ph_result *r;
+    char number[16];
+
+    snprintf(number, sizeof number, "%u", table);
+    const char *params[] = {job, number};
+    PH_TRY(ph_conn_query(conn,
+                         "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
+                         " bytes = 0, digest = NULL WHERE job = $1 AND tbl = $2::int",
+                         2, params, &r, err));
+    ph_result_free(r);
+    PH_TRY(ph_conn_query(conn,
+                         "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = ''"
+                         " WHERE job = $1 AND tbl = $2::int",
+                         2, params, &r, err));
+    ph_result_free(r);
+    return PH_OK;
+}
