@@ -54,7 +54,8 @@ static ph_code
 make_room(struct ph_lane *lane, struct ph_batch *batch, size_t need, struct ph_error *err)
 {
     if (need > lane->params.max_row_bytes)
-        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes is larger than --max-row", need);
+        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes is larger than --max-row",
+                       need);
     if (!await_large(lane))
         return PH_FAIL(err, PH_E_STOPPED, "stopped");
     ph_budget_large_begin(lane->params.budget, lane);
@@ -117,7 +118,6 @@ run_source(void *arg)
     struct ph_task *task;
 
     while ((task = ph_ring_pop(&lane->todo)) != NULL) {
-        /* the program thread must know the task before the first batch; the raw ring orders it */
         if (!read_task(lane, task))
             break;
     }
@@ -132,6 +132,10 @@ run_batch(struct ph_lane *lane, struct ph_task *task, struct ph_batch *batch)
 {
     const struct ph_lane_params *p = &lane->params;
 
+    if (!lane->opened_at_program) {
+        task->program_rc = p->program->open(p->program_state, task, &task->program_error);
+        lane->opened_at_program = true;
+    }
     if (task->program_rc == PH_OK && !atomic_load(&task->cancelled) && batch->len > 0)
         task->program_rc = p->program->run(p->program_state, task, batch, &task->program_error);
     if (batch->is_last && task->program_rc == PH_OK && task->source_rc == PH_OK &&
@@ -197,6 +201,7 @@ ph_lane_run(struct ph_lane *lane, struct ph_task *task, const struct ph_sink_ops
 
     /* no batch is in flight between two tasks, so the program thread is not looking */
     lane->task_at_program = task;
+    lane->opened_at_program = false;
     if (!ph_ring_push(&lane->todo, &handed))
         return PH_FAIL(err, PH_E_INTERNAL, "the lane has ended");
     rc = sink->begin(sink_state, task, err);

@@ -1,7 +1,8 @@
 /*
  * A lane: three threads, three rings and a fixed pool of batches that goes round.
  *
- *   source thread -> [raw] -> program thread -> [ready] -> owner (the sink) -> [free] -> source thread
+ *   source thread -> [raw] -> program thread -> [ready] -> owner (the sink) -> [free] -> source
+ * thread
  *
  * The pool is the memory bound and the back-pressure. The owner is the thread that calls
  * ph_lane_run; it writes to the sink itself, so a lane has two threads of its own. A failure of one
@@ -66,7 +67,8 @@ struct ph_lane {
     struct ph_ring free;
     pthread_t source_thread;
     pthread_t program_thread;
-    struct ph_task *task_at_program; /* program thread only */
+    struct ph_task *task_at_program; /* set by the owner while no batch is under way */
+    bool opened_at_program;          /* likewise; then the program thread's */
     bool large_out;                  /* source thread only: a grown batch is under way */
     bool started;
 };

@@ -1,9 +1,9 @@
 /*
  * A task: one piece of rows for a lane to move or to hash (a chunk, or a table read back).
  *
- * Made by the lane's owner, who keeps it until ph_lane_run returns. Fields are grouped by who writes
- * them; a later stage reads what an earlier one wrote only after it got a batch from it, so the ring
- * orders the accesses. The atomics may be read by the progress thread at any time.
+ * Made by the lane's owner, who keeps it until ph_lane_run returns. Fields are grouped by who
+ * writes them; a later stage reads what an earlier one wrote only after it got a batch from it, so
+ * the ring orders the accesses. The atomics may be read by the progress thread at any time.
  */
 #ifndef PH_FLOW_TASK_H
 #define PH_FLOW_TASK_H

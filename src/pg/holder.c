@@ -238,8 +238,8 @@ is_told_to_stop(const struct holder *holder)
 }
 
 /*
- * Whether a mover is there: it holds the lock for as long as it lives. Asked, not tried: a lock taken
- * for an instant would make a mover that starts just then believe in a second one.
+ * Whether a mover is there: it holds the lock for as long as it lives. Asked, not tried: a lock
+ * taken for an instant would make a mover that starts just then believe in a second one.
  */
 static bool
 mover_is_there(const struct holder *holder)

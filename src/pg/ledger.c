@@ -62,7 +62,8 @@ static const char *const create_statements[] = {
 static const char *const job_tables[] = {"progress", "event", "set_aside", "step", "chunk",
                                          "tbl",      "epoch", "run",       "job"};
 
-static const char *const phase_names[] = {"new", "schema", "plan", "rows", "post", "verify", "done"};
+static const char *const phase_names[] = {"new",  "schema", "plan", "rows",
+                                          "post", "verify", "done"};
 
 const char *
 ph_phase_name(enum ph_phase phase)
@@ -268,8 +269,8 @@ ph_ledger_set_phase(struct ph_conn *conn, struct ph_ledger_job *job, enum ph_pha
 {
     const char *params[] = {job->name, ph_phase_name(phase)};
 
-    PH_TRY(ph_conn_expect(conn, "UPDATE pghaul.job SET phase = $2 WHERE job = $1", 2, params, 1,
-                          err));
+    PH_TRY(
+        ph_conn_expect(conn, "UPDATE pghaul.job SET phase = $2 WHERE job = $1", 2, params, 1, err));
     job->phase = phase;
     return PH_OK;
 }

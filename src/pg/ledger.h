@@ -1,10 +1,10 @@
 /*
- * The ledger: schema `pghaul` in the target (DESIGN D4). What is in it commits together with what it
- * is about, so recovery is "read the ledger and go on".
+ * The ledger: schema `pghaul` in the target (DESIGN D4). What is in it commits together with what
+ * it is about, so recovery is "read the ledger and go on".
  *
  * All functions work on the connection given, in its current transaction, and so on that
- * connection's thread. Failures of statements come back as from ph_conn; PH_E_LEDGER when the ledger
- * does not hold what it must.
+ * connection's thread. Failures of statements come back as from ph_conn; PH_E_LEDGER when the
+ * ledger does not hold what it must.
  */
 #ifndef PH_PG_LEDGER_H
 #define PH_PG_LEDGER_H
@@ -21,12 +21,12 @@
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
-    PH_PHASE_NEW,     /* registered; nothing but the ledger was written */
-    PH_PHASE_SCHEMA,  /* pre-data is going in */
-    PH_PHASE_PLAN,    /* pre-data is in; tables and chunks are being written down */
-    PH_PHASE_ROWS,    /* rows, indexes, keys */
-    PH_PHASE_POST,    /* the rest of the schema, sequences, large objects, views */
-    PH_PHASE_VERIFY,  /* the proof of what is not rows, the verdict */
+    PH_PHASE_NEW,    /* registered; nothing but the ledger was written */
+    PH_PHASE_SCHEMA, /* pre-data is going in */
+    PH_PHASE_PLAN,   /* pre-data is in; tables and chunks are being written down */
+    PH_PHASE_ROWS,   /* rows, indexes, keys */
+    PH_PHASE_POST,   /* the rest of the schema, sequences, large objects, views */
+    PH_PHASE_VERIFY, /* the proof of what is not rows, the verdict */
     PH_PHASE_DONE
 };
 const char *ph_phase_name(enum ph_phase phase);

@@ -289,10 +289,9 @@ ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *
     ph_digest_set_write(digest, &raw);
     put_hex(&hex, &raw);
     PH_FAILPOINT(before_receipt);
-    ph_code rc = ph_buf_ok(&raw) && ph_buf_ok(&hex)
-                     ? write_receipt(conn, job, chunk, epoch, digest, seconds, ph_buf_text(&hex),
-                                     err)
-                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_code rc = ph_buf_ok(&raw) && ph_buf_ok(&hex) ? write_receipt(conn, job, chunk, epoch, digest,
+                                                                    seconds, ph_buf_text(&hex), err)
+                                                    : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&raw);
     ph_buf_free(&hex);
     return rc;
@@ -354,7 +353,7 @@ ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
     ph_digest_text(source, source_text);
     ph_digest_text(target, target_text);
     const char *params[] = {
-        job,         number, ph_digest_equal(source, target) ? "true" : "false",
+        job,         number,      ph_digest_equal(source, target) ? "true" : "false",
         source_text, target_text, time};
     return ph_conn_expect(conn,
                           "UPDATE pghaul.tbl SET verified = $3::bool, digest = $4,"

@@ -1,0 +1,79 @@
+#include "flow/digest_program.h"
+
+#include "wire/copy_binary.h"
+
+void
+ph_digest_program_init(struct ph_digest_program *program, size_t max_row_bytes)
+{
+    *program = (struct ph_digest_program){.max_row_bytes = max_row_bytes};
+}
+
+static ph_code
+open_task(void *state, const struct ph_task *task, struct ph_error *err)
+{
+    struct ph_digest_program *program = state;
+
+    (void)err;
+    program->shape = (struct ph_copy_shape){
+        .key_fields = task->table->key_fields,
+        .n_key_fields = task->table->n_key_fields,
+        .n_fields = task->table->n_columns,
+        .max_row_bytes = program->max_row_bytes,
+    };
+    program->header_done = task->table->format == PH_FORMAT_TEXT;
+    program->ended = false;
+    return PH_OK;
+}
+
+/* The server sends whole rows in a message, and a batch holds whole messages. */
+static ph_code
+not_whole(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_PROTOCOL, "a COPY message does not end with a row");
+}
+
+static ph_code
+take_header(struct ph_digest_program *program, struct ph_span *bytes, struct ph_error *err)
+{
+    size_t consumed;
+
+    if (program->header_done)
+        return PH_OK;
+    PH_TRY(ph_copy_binary_header(*bytes, &consumed, err));
+    if (consumed == 0)
+        return not_whole(err);
+    bytes->data += consumed;
+    bytes->len -= consumed;
+    program->header_done = true;
+    return PH_OK;
+}
+
+static ph_code
+run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_error *err)
+{
+    struct ph_digest_program *program = state;
+    struct ph_span bytes = {batch->data, batch->len};
+    struct ph_copy_walked walked;
+
+    PH_TRY(take_header(program, &bytes, err));
+    if (program->ended)
+        return PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
+    PH_TRY(ph_copy_binary_digest(&program->shape, bytes, task->digest, &walked, err));
+    if (walked.consumed != bytes.len)
+        return not_whole(err);
+    program->ended = walked.ended;
+    batch->rows = walked.rows;
+    return PH_OK;
+}
+
+static ph_code
+end_task(void *state, struct ph_task *task, struct ph_error *err)
+{
+    struct ph_digest_program *program = state;
+
+    if (task->table->format == PH_FORMAT_BINARY && !program->ended)
+        return PH_FAIL(err, PH_E_PROTOCOL, "the COPY stopped without its end marker");
+    return PH_OK;
+}
+
+const struct ph_program_ops ph_digest_program_ops = {open_task, run_batch, end_task};
