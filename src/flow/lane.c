@@ -299,8 +299,8 @@ ph_lane_waits_for(struct ph_lane *lane)
 
     /* all batches lie in front of the slow stage */
     if (ready >= PH_LANE_BATCHES / 2)
-        return PH_WAIT_SINK;
+        return PH_LANE_WAIT_SINK;
     if (raw >= PH_LANE_BATCHES / 2)
-        return PH_WAIT_PROGRAM;
-    return PH_WAIT_SOURCE;
+        return PH_LANE_WAIT_PROGRAM;
+    return PH_LANE_WAIT_SOURCE;
 }

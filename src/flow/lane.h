@@ -85,7 +85,7 @@ ph_code ph_lane_run(struct ph_lane *lane, struct ph_task *task, const struct ph_
 /* Ends the threads; no task may be running. Safe on a lane that never started. */
 void ph_lane_stop(struct ph_lane *lane);
 
-enum ph_lane_wait { PH_WAIT_NONE, PH_WAIT_SOURCE, PH_WAIT_PROGRAM, PH_WAIT_SINK };
+enum ph_lane_wait { PH_LANE_WAIT_SOURCE, PH_LANE_WAIT_PROGRAM, PH_LANE_WAIT_SINK };
 /* Which stage the lane waits for, from the rings' filling. Any thread. */
 enum ph_lane_wait ph_lane_waits_for(struct ph_lane *lane);
 
