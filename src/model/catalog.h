@@ -143,6 +143,7 @@ struct ph_catalog {
     char encoding[32];
     char collate[64];
     char ctype[64];
+    char lc_monetary[64]; /* the fraction digits of money hang on it */
     char locale_provider; /* c i b; '\0' before 15 */
     bool is_standby;
     bool is_superuser;
