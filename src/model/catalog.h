@@ -159,6 +159,8 @@ struct ph_catalog {
     uint32_t n_sequences;
     struct ph_extension *extensions;
     uint32_t n_extensions;
+    const char *const *schemas; /* users' schemas, by name; empty ones too */
+    uint32_t n_schemas;
     uint64_t large_objects; /* their number */
 };
 

@@ -175,6 +175,29 @@ read_extensions(struct ph_catalog_reader *reader)
     return rc;
 }
 
+static ph_code
+read_schemas(struct ph_catalog_reader *reader)
+{
+    struct ph_result *result = NULL;
+    void *array = NULL;
+
+    PH_TRY(ph_catalog_query(reader,
+                            "SELECT n.nspname FROM pg_namespace n"
+                            " WHERE" PH_CATALOG_USER_SCHEMA("n") "ORDER BY n.nspname",
+                            NULL, &result));
+    int n = ph_result_rows(result);
+    ph_code rc = ph_catalog_array(reader, (uint32_t)n, sizeof(const char *), &array);
+    const char **schemas = array;
+    for (int row = 0; rc == PH_OK && row < n; row++)
+        schemas[row] = ph_catalog_text(reader, result, row, 0);
+    if (rc == PH_OK) {
+        reader->out->schemas = schemas;
+        reader->out->n_schemas = (uint32_t)n;
+    }
+    ph_result_free(result);
+    return rc;
+}
+
 ph_code
 ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *err)
 {
@@ -199,6 +222,7 @@ ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *e
     PH_TRY(ph_catalog_read_types(&reader));
     PH_TRY(read_sequences(&reader));
     PH_TRY(read_extensions(&reader));
+    PH_TRY(read_schemas(&reader));
     if (reader.no_memory)
         return PH_FAIL(err, PH_E_MEMORY, "the catalog does not fit in memory");
     return PH_OK;

@@ -316,6 +316,8 @@ check_rest(const struct ph_catalog *catalog, int major)
     assert_true(catalog->is_superuser);
     assert_false(catalog->is_standby);
     assert_true(strlen(catalog->system_id) > 10);
+    assert_int_equal(catalog->n_schemas, 2);
+    assert_string_equal(catalog->schemas[1], "public");
     assert_int_equal(catalog->n_extensions, 1);
     assert_string_equal(catalog->extensions[0].name, "plpgsql");
 }
