@@ -81,6 +81,22 @@ write_line(struct ph_buf *line)
     }
 }
 
+enum newlines { DROP_NEWLINES, KEEP_NEWLINES };
+
+/* Names come from servers: nothing of them may steer a terminal. */
+static void
+make_plain(char *text, enum newlines newlines)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\n' && newlines == KEEP_NEWLINES)
+            continue;
+        if (*text == '\n' || *text == '\r' || *text == '\t')
+            *text = ' ';
+        else if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = '?';
+    }
+}
+
 void
 ph_log_init(enum ph_log_format format, enum ph_log_level level)
 {
@@ -115,8 +131,7 @@ ph_log(enum ph_log_level level, const char *event, const char *format, ...)
             put_json_head(&line, level, event, message);
             ph_buf_putc(&line, '}');
         } else {
-            for (char *p = message; *p != '\0'; p++)
-                *p = *p == '\n' || *p == '\r' ? ' ' : *p;
+            make_plain(message, DROP_NEWLINES);
             put_time(&line, ' ', "");
             ph_buf_printf(&line, " %-5s %s", level_names[level], message);
         }
@@ -146,6 +161,7 @@ ph_log_failure(enum ph_log_level level, const struct ph_error *err)
             ph_buf_putc(&line, '}');
         } else {
             ph_error_format(err, text, sizeof text);
+            make_plain(text, KEEP_NEWLINES);
             ph_buf_printf(&line, "pghaul: %s%s", level == PH_LOG_ERROR ? "" : "warning: ", text);
         }
         write_line(&line);

@@ -57,7 +57,7 @@ append_safe(char *out, size_t size, const char *text, size_t max)
 {
     size_t used = strlen(out);
 
-    for (size_t i = 0; text[i] != '\0' && i < max && used + 1 < size; i++) {
+    for (size_t i = 0; i < max && text[i] != '\0' && used + 1 < size; i++) {
         char c = text[i];
         if (c >= 'A' && c <= 'Z')
             c = (char)(c - 'A' + 'a');

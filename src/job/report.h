@@ -52,8 +52,8 @@ struct ph_report_table {
     uint64_t bytes;
     bool has_source_digest;
     bool has_target_digest;
-    struct ph_hash128 source_digest;
-    struct ph_hash128 target_digest;
+    struct ph_digest source_digest;
+    struct ph_digest target_digest;
     double seconds; /* copying; 0: not known */
     enum ph_table_verdict verdict;
     const char *note; /* NULL or one phrase, e.g. of which snapshot */
@@ -93,6 +93,7 @@ struct ph_report {
     enum ph_verdict verdict;
     const char *verdict_line;
     bool incomplete; /* memory ran out while it was filled */
+    struct ph_report_table thrown_away;
 };
 
 #define PH_REPORT_FINDINGS 10000u
