@@ -47,16 +47,31 @@ hide_values(struct ph_error *err)
 }
 
 static void
-put_object(const PGresult *result, struct ph_error *err)
+put_object(const struct ph_diag *diag, struct ph_error *err)
 {
-    const char *schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME);
-    const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
-    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    if (diag->schema != NULL && diag->table != NULL)
+        ph_error_object(err, "%s.%s", diag->schema, diag->table);
+    if (diag->constraint != NULL)
+        ph_error_note(err, "constraint %s", diag->constraint);
+}
 
-    if (schema != NULL && table != NULL)
-        ph_error_object(err, "%s.%s", schema, table);
-    if (constraint != NULL)
-        ph_error_note(err, "constraint %s", constraint);
+ph_code
+ph_conn_report(struct ph_conn *conn, const struct ph_diag *diag, struct ph_error *err)
+{
+    const char *label = conn->endpoint->label;
+    ph_code code = code_of_sqlstate(diag->state);
+
+    PH_FAIL(err, code, "%s", diag->primary != NULL ? diag->primary : "the server gave no reason");
+    if (err != NULL) {
+        snprintf(err->sqlstate, sizeof err->sqlstate, "%s", diag->state);
+        hide_values(err);
+        put_object(diag, err);
+        if (err->object[0] == '\0')
+            ph_error_object(err, "%s", label);
+        else
+            ph_error_note(err, "on %s", label);
+    }
+    return code;
 }
 
 ph_code
@@ -74,19 +89,14 @@ ph_conn_fail(struct ph_conn *conn, const PGresult *result, struct ph_error *err)
         ph_error_object(err, "%s", label);
         return code;
     }
-    ph_code code = code_of_sqlstate(state);
-    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    PH_FAIL(err, code, "%s", primary != NULL ? primary : "the server gave no reason");
-    if (err != NULL) {
-        snprintf(err->sqlstate, sizeof err->sqlstate, "%s", state);
-        hide_values(err);
-        put_object(result, err);
-        if (err->object[0] == '\0')
-            ph_error_object(err, "%s", label);
-        else
-            ph_error_note(err, "on %s", label);
-    }
-    return code;
+    struct ph_diag diag = {
+        .state = state,
+        .primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+        .schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME),
+        .table = PQresultErrorField(result, PG_DIAG_TABLE_NAME),
+        .constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME),
+    };
+    return ph_conn_report(conn, &diag, err);
 }
 
 bool
@@ -204,6 +214,7 @@ ph_conn_free(struct ph_conn *conn)
         return;
     ph_conn_set_remove(conn->endpoint->open, conn);
     PQfreemem(conn->pending);
+    ph_direct_free(conn->rx);
     PQfreeCancel(conn->cancel);
     PQfinish(conn->pg);
     free(conn);
@@ -230,7 +241,7 @@ ph_conn_endpoint(const struct ph_conn *conn)
 bool
 ph_conn_is_alive(const struct ph_conn *conn)
 {
-    return PQstatus(conn->pg) == CONNECTION_OK && !atomic_load(&conn->cancelled);
+    return PQstatus(conn->pg) == CONNECTION_OK && !conn->broken && !atomic_load(&conn->cancelled);
 }
 
 static bool

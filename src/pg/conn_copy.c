@@ -1,7 +1,8 @@
 /*
- * The two COPY directions. The server sends one CopyData payload a row, which libpq hands out one
- * by one; they are packed into the caller's batch. Towards the server, payloads need not follow
- * rows.
+ * The two COPY directions. The server sends one CopyData payload a row; they are packed into the
+ * caller's batch. Towards the server, payloads need not follow rows.
+ *
+ * What is here goes through libpq, for encrypted connections; the others take conn_direct.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,14 @@
 static ph_code
 begin(struct ph_conn *conn, const char *sql, ExecStatusType wanted, struct ph_error *err)
 {
-    PGresult *result = PQexec(conn->pg, sql);
-    ph_code rc = PH_OK;
+    ph_code rc =
+        ph_direct_begin(conn, sql, wanted == PGRES_COPY_OUT ? 'H' : 'G', &conn->direct, err);
 
+    if (rc != PH_OK || conn->direct) {
+        conn->copying = rc == PH_OK;
+        return rc;
+    }
+    PGresult *result = PQexec(conn->pg, sql);
     if (result == NULL || PQresultStatus(result) != wanted)
         rc = ph_conn_fail(conn, result, err);
     else
@@ -78,6 +84,8 @@ ph_conn_copy_out_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *
     *len = 0;
     if (!conn->copying)
         return PH_OK;
+    if (conn->direct)
+        return ph_direct_read(conn, into, size, len, err);
     for (;;) {
         if (conn->pending == NULL) {
             conn->pending_len = PQgetCopyData(conn->pg, &conn->pending, 0);
@@ -105,6 +113,8 @@ ph_conn_copy_in_begin(struct ph_conn *conn, const char *sql, struct ph_error *er
 ph_code
 ph_conn_copy_in_write(struct ph_conn *conn, const uint8_t *data, size_t len, struct ph_error *err)
 {
+    if (conn->direct)
+        return ph_direct_write(conn, data, len, err);
     while (len > 0) {
         size_t slice = len < SLICE_BYTES ? len : SLICE_BYTES;
         if (PQputCopyData(conn->pg, (const char *)data, (int)slice) != 1)
@@ -119,6 +129,8 @@ ph_code
 ph_conn_copy_in_end(struct ph_conn *conn, uint64_t *rows, struct ph_error *err)
 {
     *rows = 0;
+    if (conn->direct)
+        return ph_direct_end(conn, rows, err);
     if (PQputCopyEnd(conn->pg, NULL) != 1) {
         conn->copying = false;
         return ph_conn_fail(conn, NULL, err);
@@ -131,7 +143,9 @@ ph_conn_copy_in_abort(struct ph_conn *conn, const char *reason)
 {
     if (!conn->copying)
         return;
-    if (PQputCopyEnd(conn->pg, reason) == 1)
+    if (conn->direct)
+        ph_direct_abort(conn, reason);
+    else if (PQputCopyEnd(conn->pg, reason) == 1)
         (void)finish(conn, NULL, NULL);
     conn->copying = false;
 }
