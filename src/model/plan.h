@@ -54,12 +54,13 @@ struct ph_table_plan {
     bool freeze;
     bool ordered_by_fk; /* level counts (foreign keys are enforced while loading) */
     uint32_t level;     /* FK level, 0 = no parents */
-    uint32_t group;     /* strongly connected group number */
+    uint32_t group;     /* of tables that refer to each other in a ring; parents have lower ones */
+    bool refers_to_itself;
     uint32_t first_chunk;
     uint32_t n_chunks;
     uint64_t bytes;    /* estimate, TOAST included */
     uint64_t rows;     /* estimate */
-    const char *where; /* condition on the source rows or NULL (extension config tables) */
+    const char *where; /* "WHERE ..." on the rows of both sides or NULL (extension config tables) */
 };
 
 struct ph_omitted { /* what is selected but not copied, or not copied at all, and why */
@@ -76,6 +77,8 @@ struct ph_plan {
     uint32_t n_lots;
     struct ph_omitted *omitted;
     uint32_t n_omitted;
+    const char *const *rings; /* of foreign keys, for people: "a -> b -> a" */
+    uint32_t n_rings;
     uint64_t bytes;
     uint64_t rows;
 };

@@ -1,0 +1,163 @@
+/* The steps of making a plan: which tables, what they become on the target, order, chunks. */
+#include "job/planner.h"
+
+#include "job/planner_parts.h"
+
+#define PROBLEMS_LIMIT ((size_t)1 << 20)
+#define PAGE_BYTES 8192u
+/* When nothing is known of the rows: what a row of an ordinary table takes. */
+#define GUESSED_ROW_BYTES 100u
+/* A heap page cannot hold more rows than this. */
+#define MAX_ROWS_A_PAGE 291u
+
+ph_code
+ph_planner_no_memory(const struct ph_planner *planner)
+{
+    return PH_FAIL(planner->err, PH_E_MEMORY, "no memory for the plan");
+}
+
+void
+ph_planner_problem(struct ph_planner *planner, const struct ph_rel *rel)
+{
+    ph_buf_printf(&planner->problems, "%s%s.%s", planner->problems.len > 0 ? "; " : "", rel->schema,
+                  rel->name);
+}
+
+static const char *
+reason_to_omit(const struct ph_planner *planner, const struct ph_rel *rel)
+{
+    switch (rel->kind) {
+    case PH_REL_FOREIGN:
+        return "a foreign table: its rows live on another server, only the definition is copied";
+    case PH_REL_MATVIEW:
+        return "a materialized view: refreshed on the target at the end";
+    case PH_REL_TABLE:
+        if (rel->persistence == 't')
+            return "a temporary table";
+        if (rel->persistence == 'u' && planner->source->is_standby)
+            return "unlogged: a standby does not have its rows";
+        return NULL;
+    case PH_REL_PARTITIONED:
+    case PH_REL_SEQUENCE:
+    case PH_REL_VIEW:
+        break;
+    }
+    return NULL;
+}
+
+static ph_code
+omit(struct ph_planner *planner, const struct ph_rel *rel, const char *reason)
+{
+    struct ph_omitted *omitted = &planner->plan->omitted[planner->plan->n_omitted++];
+
+    omitted->object = ph_arena_printf(planner->arena, "%s.%s", rel->schema, rel->name);
+    omitted->reason = reason;
+    return omitted->object == NULL ? ph_planner_no_memory(planner) : PH_OK;
+}
+
+static uint64_t
+estimate_rows(const struct ph_rel *rel)
+{
+    uint64_t heap_bytes = rel->pages * PAGE_BYTES;
+    uint64_t most = rel->pages * MAX_ROWS_A_PAGE;
+
+    if (!(rel->tuples > 0))
+        return heap_bytes / GUESSED_ROW_BYTES;
+    return rel->tuples < (double)most ? (uint64_t)rel->tuples : most;
+}
+
+/* Tables that hold rows go into the plan, other relations with rows of a kind are omitted. */
+static ph_code
+collect(struct ph_planner *planner)
+{
+    const struct ph_catalog *source = planner->source;
+    struct ph_plan *plan = planner->plan;
+
+    plan->tables = PH_ARENA_ARRAY(planner->arena, struct ph_table_plan, (size_t)source->n_rels + 1);
+    plan->omitted = PH_ARENA_ARRAY(planner->arena, struct ph_omitted, (size_t)source->n_rels + 1);
+    if (plan->tables == NULL || plan->omitted == NULL)
+        return ph_planner_no_memory(planner);
+    for (uint32_t i = 0; i < source->n_rels; i++) {
+        const struct ph_rel *rel = &source->rels[i];
+        if (!ph_selection_has(planner->params->selection, source, rel))
+            continue;
+        const char *reason = reason_to_omit(planner, rel);
+        if (reason != NULL) {
+            PH_TRY(omit(planner, rel, reason));
+        } else if (rel->kind == PH_REL_TABLE) {
+            struct ph_table_plan *table = &plan->tables[plan->n_tables++];
+            *table = (struct ph_table_plan){
+                .source = rel, .bytes = rel->bytes, .rows = estimate_rows(rel)};
+            if (rel->is_config && rel->config_where != NULL && rel->config_where[0] != '\0')
+                table->where = rel->config_where;
+            plan->bytes += table->bytes;
+            plan->rows += table->rows;
+        }
+    }
+    return PH_OK;
+}
+
+/* Fails with what was collected, if anything was. */
+static ph_code
+report_problems(struct ph_planner *planner, ph_code code, const char *what)
+{
+    if (!ph_buf_ok(&planner->problems))
+        return ph_planner_no_memory(planner);
+    if (planner->problems.len == 0)
+        return PH_OK;
+    return PH_FAIL(planner->err, code, "%s%s", what, ph_buf_text(&planner->problems));
+}
+
+/* Whatever would read less than there is, or fail half way, is refused before anything starts. */
+static ph_code
+refuse_unreadable(struct ph_planner *planner)
+{
+    const struct ph_plan *plan = planner->plan;
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (!plan->tables[i].source->can_read)
+            ph_planner_problem(planner, plan->tables[i].source);
+    }
+    PH_TRY(report_problems(planner, PH_E_RIGHTS, "no right to read on the source: "));
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (plan->tables[i].source->rls_hides)
+            ph_planner_problem(planner, plan->tables[i].source);
+    }
+    return report_problems(planner, PH_E_RLS, "policies may hide rows on the source: ");
+}
+
+static ph_code
+make_plan(struct ph_planner *planner)
+{
+    struct ph_plan *plan = planner->plan;
+
+    PH_TRY(collect(planner));
+    PH_TRY(refuse_unreadable(planner));
+    PH_TRY(ph_planner_index_target(planner));
+    for (uint32_t i = 0; i < plan->n_tables; i++)
+        PH_TRY(ph_planner_match(planner, &plan->tables[i]));
+    PH_TRY(report_problems(planner, PH_E_TYPES, ""));
+    PH_TRY(ph_planner_align(planner));
+    PH_TRY(ph_planner_order(planner));
+    return ph_planner_chunks(planner);
+}
+
+ph_code
+ph_planner_make(const struct ph_planner_params *params, struct ph_arena *arena, struct ph_plan *out,
+                struct ph_error *err)
+{
+    struct ph_planner planner = {
+        .params = params,
+        .source = params->source,
+        .target = params->target == NULL ? params->source : params->target,
+        .arena = arena,
+        .plan = out,
+        .err = err,
+    };
+
+    *out = (struct ph_plan){.arena = arena};
+    ph_buf_init(&planner.problems, PROBLEMS_LIMIT);
+    ph_code rc = make_plan(&planner);
+    ph_buf_free(&planner.problems);
+    return rc;
+}

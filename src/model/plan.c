@@ -1,0 +1,131 @@
+/*
+ * The statements of a plan. Every name is quoted. A plain `COPY table` reads that table only, never
+ * those that inherit from it, and is the cheapest way; everything else is a SELECT ... FROM ONLY.
+ */
+#include "model/plan.h"
+
+#include <stdio.h>
+
+static const char *
+format_name(enum ph_format format)
+{
+    return format == PH_FORMAT_BINARY ? "binary" : "text";
+}
+
+enum side { SOURCE_SIDE, TARGET_SIDE };
+
+static void
+put_columns(const struct ph_table_plan *table, enum side side, struct ph_buf *out)
+{
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        const struct ph_plan_column *column = &table->columns[i];
+        if (i > 0)
+            ph_buf_puts(out, ", ");
+        ph_buf_put_ident(out, side == SOURCE_SIDE ? column->source_name : column->target_name);
+    }
+}
+
+/* "s"."t" ("a", "b"); a table without columns has no list. */
+static void
+put_table(const struct ph_table_plan *table, const struct ph_rel *rel, enum side side,
+          struct ph_buf *out)
+{
+    ph_buf_put_qualified(out, rel->schema, rel->name);
+    if (table->n_columns == 0)
+        return;
+    ph_buf_puts(out, " (");
+    put_columns(table, side, out);
+    ph_buf_putc(out, ')');
+}
+
+/* SELECT "a", "b" FROM ONLY "s"."t" WHERE ...; of a partitioned table without ONLY. */
+static void
+put_select(const struct ph_table_plan *table, const struct ph_rel *rel, enum side side,
+           struct ph_buf *out)
+{
+    ph_buf_puts(out, "SELECT ");
+    put_columns(table, side, out);
+    ph_buf_puts(out, rel->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
+    ph_buf_put_qualified(out, rel->schema, rel->name);
+    if (table->where != NULL)
+        ph_buf_printf(out, " %s", table->where);
+}
+
+/* COPY refuses to read generated columns by name, a SELECT does not. */
+static bool
+reads_generated(const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].source->generated != '\0')
+            return true;
+    }
+    return false;
+}
+
+static void
+put_range(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_buf *out)
+{
+    const char *const bounds[] = {chunk->lo, chunk->hi};
+    const char *word = " WHERE ";
+
+    for (int i = 0; i < 2; i++) {
+        if (bounds[i] == NULL)
+            continue;
+        ph_buf_puts(out, word);
+        if (chunk->kind == PH_CHUNK_CTID) {
+            ph_buf_printf(out, "ctid %s '(%s,0)'::tid", i == 0 ? ">=" : "<", bounds[i]);
+        } else {
+            ph_buf_put_ident(out, table->columns[table->key_fields[0]].source_name);
+            ph_buf_puts(out, i == 0 ? " >= " : " < ");
+            ph_buf_put_literal(out, bounds[i]);
+        }
+        word = " AND ";
+    }
+}
+
+void
+ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                     struct ph_buf *out)
+{
+    ph_buf_puts(out, "COPY ");
+    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL && !reads_generated(table)) {
+        put_table(table, table->source, SOURCE_SIDE, out);
+    } else {
+        ph_buf_putc(out, '(');
+        put_select(table, table->source, SOURCE_SIDE, out);
+        put_range(table, chunk, out);
+        ph_buf_putc(out, ')');
+    }
+    ph_buf_printf(out, " TO STDOUT (FORMAT %s)", format_name(table->format));
+}
+
+void
+ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                    struct ph_buf *out)
+{
+    (void)chunk;
+    ph_buf_puts(out, "COPY ");
+    put_table(table, table->target, TARGET_SIDE, out);
+    ph_buf_printf(out, " FROM STDIN (FORMAT %s%s)", format_name(table->format),
+                  table->freeze ? ", FREEZE" : "");
+}
+
+void
+ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out)
+{
+    ph_buf_puts(out, "COPY ");
+    if (table->target->kind == PH_REL_PARTITIONED || table->where != NULL) {
+        ph_buf_putc(out, '(');
+        put_select(table, table->target, TARGET_SIDE, out);
+        ph_buf_putc(out, ')');
+    } else {
+        put_table(table, table->target, TARGET_SIDE, out);
+    }
+    ph_buf_printf(out, " TO STDOUT (FORMAT %s)", format_name(table->format));
+}
+
+void
+ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
+{
+    snprintf(out, size, "%s.%s", table->source->schema, table->source->name);
+}
