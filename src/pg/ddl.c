@@ -67,9 +67,8 @@ ph_ddl_name_error(const struct ph_archive_entry *entry, struct ph_error *err)
                       entry->owner);
 }
 
-/* The settings are undone by the end of the transaction: the text has SET, which COMMIT keeps. */
-static void
-put_settings(struct ph_buf *script, const char *settings)
+void
+ph_ddl_put_settings(struct ph_buf *script, const char *settings)
 {
     while (*settings != '\0') {
         size_t len = strcspn(settings, "\n");
@@ -90,7 +89,7 @@ ph_ddl_run_entry(struct ph_conn *conn, const struct ph_archive_entry *entry, str
     if (entry->sql[0] == '\0')
         return PH_OK;
     ph_buf_init(&script, SCRIPT_LIMIT_BYTES);
-    put_settings(&script, entry->settings);
+    ph_ddl_put_settings(&script, entry->settings);
     ph_buf_puts(&script, entry->sql);
     if (ph_buf_ok(&script))
         rc = ph_conn_exec(conn, ph_buf_text(&script), err);
@@ -151,7 +150,7 @@ run_span(struct ph_conn *conn, const struct ph_archive *archive, uint32_t first,
             continue;
         }
         if (strcmp(entry->settings, settings) != 0)
-            put_settings(&script, entry->settings);
+            ph_ddl_put_settings(&script, entry->settings);
         settings = entry->settings;
         ph_buf_puts(&script, entry->sql);
         ph_buf_putc(&script, '\n');

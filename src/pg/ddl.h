@@ -42,6 +42,8 @@ ph_code ph_ddl_begin(struct ph_conn *conn, struct ph_error *err);
  */
 ph_code ph_ddl_run_entry(struct ph_conn *conn, const struct ph_archive_entry *entry,
                          struct ph_error *err);
+/* An entry's settings as SET LOCAL: its text has SET, which would outlive the transaction. */
+void ph_ddl_put_settings(struct ph_buf *script, const char *settings);
 void ph_ddl_name_error(const struct ph_archive_entry *entry, struct ph_error *err);
 
 #endif
