@@ -1,9 +1,9 @@
 #include "flow/copy_source.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/failpoint.h"
+#include "pg/snapshot.h"
 
 /* Each table copied keeps a lock until the transaction ends, and the lock table is shared. */
 #define TABLES_PER_TRANSACTION 200
@@ -26,16 +26,7 @@ import_snapshot(struct ph_copy_source *source, const struct ph_epoch *epoch, str
     source->epoch = 0;
     source->tables = 0;
     source->checked_oid = 0;
-    PH_TRY(ph_conn_exec(source->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc =
-        ph_conn_execf(source->conn, err, "SET TRANSACTION SNAPSHOT '%s'", epoch->snapshot_id);
-    if (rc != PH_OK && rc != PH_E_CONNECT && rc != PH_E_STOPPED) {
-        char cause[sizeof err->message];
-        snprintf(cause, sizeof cause, "%s", err->message);
-        return PH_FAIL(err, PH_E_SNAPSHOT_LOST, "snapshot %s cannot be imported: %s",
-                       epoch->snapshot_id, cause);
-    }
-    PH_TRY(rc);
+    PH_TRY(ph_snapshot_import(source->conn, epoch->snapshot_id, err));
     source->epoch = epoch->number;
     return PH_OK;
 }
@@ -57,31 +48,9 @@ prepare_session(struct ph_copy_source *source, const struct ph_task *task, struc
 static ph_code
 lock_and_check(struct ph_copy_source *source, const struct ph_rel *rel, struct ph_error *err)
 {
-    struct ph_buf sql;
-    char same[8];
-
     if (source->checked_oid == rel->oid)
         return PH_OK;
-    ph_buf_init(&sql, 4096);
-    ph_buf_puts(&sql, "LOCK TABLE ONLY ");
-    ph_buf_put_qualified(&sql, rel->schema, rel->name);
-    ph_buf_puts(&sql, " IN ACCESS SHARE MODE");
-    ph_code rc = ph_conn_exec(source->conn, ph_buf_text(&sql), err);
-    ph_buf_free(&sql);
-    PH_TRY(rc);
-    PH_FAILPOINT(after_source_lock);
-    char query[256];
-    snprintf(query, sizeof query,
-             "SELECT relfilenode = pg_catalog.pg_relation_filenode(oid)"
-             " FROM pg_catalog.pg_class WHERE oid = %u",
-             rel->oid);
-    PH_TRY(ph_conn_value(source->conn, query, same, sizeof same, err));
-    if (same[0] != 't') {
-        PH_FAIL(err, PH_E_TABLE_CHANGED,
-                "the table was truncated or rewritten after the snapshot was taken");
-        ph_error_object(err, "%s.%s", rel->schema, rel->name);
-        return PH_E_TABLE_CHANGED;
-    }
+    PH_TRY(ph_snapshot_lock(source->conn, rel, err));
     source->checked_oid = rel->oid;
     source->tables++;
     return PH_OK;

@@ -14,12 +14,7 @@ open_task(void *state, const struct ph_task *task, struct ph_error *err)
     struct ph_digest_program *program = state;
 
     (void)err;
-    program->shape = (struct ph_copy_shape){
-        .key_fields = task->table->key_fields,
-        .n_key_fields = task->table->n_key_fields,
-        .n_fields = task->table->n_columns,
-        .max_row_bytes = program->max_row_bytes,
-    };
+    ph_row_shape_init(&program->rows, task->table, program->max_row_bytes);
     program->header_done = task->table->format == PH_FORMAT_TEXT;
     program->ended = false;
     return PH_OK;
@@ -58,7 +53,7 @@ run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_e
     PH_TRY(take_header(program, &bytes, err));
     if (program->ended)
         return PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
-    PH_TRY(ph_copy_binary_digest(&program->shape, bytes, task->digest, &walked, err));
+    PH_TRY(ph_copy_binary_digest(&program->rows.shape, bytes, task->digest, &walked, err));
     if (walked.consumed != bytes.len)
         return not_whole(err);
     program->ended = walked.ended;

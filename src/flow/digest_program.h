@@ -6,12 +6,12 @@
 #define PH_FLOW_DIGEST_PROGRAM_H
 
 #include "flow/lane.h"
-#include "wire/copy_row.h"
+#include "flow/row_shape.h"
 
 /* Whose rows a task reads: the target's are as they should be, the source's may need rewriting. */
 struct ph_digest_program {
     size_t max_row_bytes;
-    struct ph_copy_shape shape;
+    struct ph_row_shape rows;
     bool header_done;
     bool ended;
 };

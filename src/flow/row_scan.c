@@ -1,0 +1,322 @@
+/*
+ * The rows are asked for with two more fields at their end, tableoid and ctid, in a query instead
+ * of COPY's table form. The end is cut off again before a row is hashed, so its image is the
+ * copy's own.
+ */
+#include "flow/row_scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "flow/row_shape.h"
+#include "wire/copy_binary.h"
+#include "wire/copy_text.h"
+#include "wire/oid_remap.h"
+
+#define FIRST_BUFFER ((size_t)256 << 10)
+#define SQL_LIMIT ((size_t)4 << 20)
+#define PLACE_FIELDS 2u
+#define BINARY_PLACE_SIZE 18u /* length and 4 bytes of oid, length and 6 bytes of tid */
+
+struct scan {
+    const struct ph_row_scan_params *params;
+    ph_row_visit *visit;
+    void *arg;
+    struct ph_copy_shape whole; /* with the two fields of the place */
+    struct ph_row_shape rows;   /* without: the copy's */
+    struct ph_span *fields;     /* n_columns and the place's */
+    uint8_t *buffer;
+    size_t capacity;
+    size_t kept; /* bytes at its front that are a row cut short */
+    bool header_done;
+    bool ended;
+};
+
+void
+ph_row_place_text(struct ph_row_place place, char out[PH_ROW_PLACE_SIZE])
+{
+    snprintf(out, PH_ROW_PLACE_SIZE, "(%u,%u)", place.block, place.offset);
+}
+
+void
+ph_row_scan_put_from(const struct ph_table_plan *table, enum ph_side side, struct ph_buf *out)
+{
+    const struct ph_rel *rel = side == PH_SOURCE ? table->source : table->target;
+
+    if (rel->kind != PH_REL_PARTITIONED)
+        ph_buf_puts(out, "ONLY ");
+    ph_buf_put_qualified(out, rel->schema, rel->name);
+}
+
+static void
+put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
+{
+    char tid[PH_ROW_PLACE_SIZE];
+
+    if (params->place != NULL) {
+        ph_row_place_text(*params->place, tid);
+        ph_buf_printf(sql, " WHERE tableoid = %u AND ctid = '%s'", params->place->relid, tid);
+    } else if (params->table->where != NULL) {
+        ph_buf_printf(sql, " %s", params->table->where);
+    }
+}
+
+static void
+put_query(const struct ph_row_scan_params *params, struct ph_buf *sql)
+{
+    const struct ph_table_plan *table = params->table;
+
+    ph_buf_puts(sql, "COPY (SELECT ");
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        ph_buf_put_ident(sql, params->side == PH_SOURCE ? table->columns[i].source_name
+                                                        : table->columns[i].target_name);
+        ph_buf_puts(sql, ", ");
+    }
+    ph_buf_puts(sql, "tableoid, ctid FROM ");
+    ph_row_scan_put_from(table, params->side, sql);
+    put_condition(params, sql);
+    ph_buf_puts(sql, ") TO STDOUT");
+    if (table->format == PH_FORMAT_BINARY)
+        ph_buf_puts(sql, " (FORMAT binary)");
+}
+
+static ph_code
+bad_place(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_PROTOCOL, "a row came without its tableoid and ctid");
+}
+
+/* ---- binary ---- */
+
+static ph_code
+visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
+{
+    const struct ph_table_plan *table = scan->params->table;
+    struct ph_span oid = scan->fields[table->n_columns];
+    struct ph_span tid = scan->fields[table->n_columns + 1];
+    struct ph_copy_row row;
+
+    if (oid.data == NULL || oid.len != 4 || tid.data == NULL || tid.len != 6)
+        return bad_place(err);
+    struct ph_scanned_row out = {
+        .place = {.relid = ph_load_u32(oid.data),
+                  .block = ph_load_u32(tid.data),
+                  .offset = ph_load_u16(tid.data + 4)},
+        .fields = scan->fields,
+    };
+    uint8_t *tuple = scan->buffer + (raw.data - scan->buffer);
+    size_t len = raw.len - BINARY_PLACE_SIZE;
+    ph_store_u16(tuple, (uint16_t)table->n_columns);
+    if (table->remap != NULL && scan->params->side == PH_SOURCE)
+        PH_TRY(ph_oid_remap_apply(table->remap, tuple, len, err));
+    PH_TRY(ph_copy_binary_next(&scan->rows.shape, (struct ph_span){tuple, len}, scan->fields, &row,
+                               err));
+    out.key_hash = row.key_hash;
+    out.hash = row.hash;
+    return scan->visit(scan->arg, &out, err);
+}
+
+static ph_code
+walk_binary(struct scan *scan, struct ph_span bytes, size_t *consumed, struct ph_error *err)
+{
+    struct ph_copy_row row;
+
+    *consumed = 0;
+    if (!scan->header_done) {
+        PH_TRY(ph_copy_binary_header(bytes, consumed, err));
+        scan->header_done = *consumed > 0;
+        if (!scan->header_done)
+            return PH_OK;
+    }
+    for (;;) {
+        struct ph_span rest = {bytes.data + *consumed, bytes.len - *consumed};
+        PH_TRY(ph_copy_binary_next(&scan->whole, rest, scan->fields, &row, err));
+        if (row.item == PH_COPY_MORE)
+            return PH_OK;
+        *consumed += row.raw.len;
+        if (row.item == PH_COPY_END) {
+            scan->ended = true;
+            return PH_OK;
+        }
+        PH_TRY(visit_binary(scan, row.raw, err));
+    }
+}
+
+/* ---- text ---- */
+
+static bool
+take_number(const uint8_t **at, const uint8_t *end, uint32_t *out)
+{
+    uint64_t value = 0;
+    const uint8_t *start = *at;
+
+    while (*at < end && **at >= '0' && **at <= '9' && value <= UINT32_MAX)
+        value = value * 10 + (uint64_t)(*(*at)++ - '0');
+    *out = (uint32_t)value;
+    return *at > start && value <= UINT32_MAX;
+}
+
+static bool
+take_byte(const uint8_t **at, const uint8_t *end, uint8_t byte)
+{
+    if (*at >= end || **at != byte)
+        return false;
+    (*at)++;
+    return true;
+}
+
+/* `at`: "16384\t(12,3)\n" */
+static bool
+parse_text_place(const uint8_t *at, const uint8_t *end, struct ph_row_place *out)
+{
+    uint32_t offset;
+
+    if (!take_number(&at, end, &out->relid) || !take_byte(&at, end, '\t') ||
+        !take_byte(&at, end, '(') || !take_number(&at, end, &out->block) ||
+        !take_byte(&at, end, ',') || !take_number(&at, end, &offset) || !take_byte(&at, end, ')') ||
+        !take_byte(&at, end, '\n') || offset > UINT16_MAX)
+        return false;
+    out->offset = (uint16_t)offset;
+    return at == end;
+}
+
+/* `raw` ends "…\t16384\t(12,3)\n": the tab before the place becomes the row's newline. */
+static ph_code
+visit_text(struct scan *scan, struct ph_span raw, struct ph_error *err)
+{
+    uint8_t *line = scan->buffer + (raw.data - scan->buffer);
+    size_t at = raw.len;
+    uint32_t tabs = scan->params->table->n_columns > 0 ? PLACE_FIELDS : 1;
+    struct ph_copy_row row;
+    struct ph_scanned_row out = {.fields = scan->fields};
+
+    while (at > 0 && tabs > 0)
+        tabs -= line[--at] == '\t';
+    if (scan->params->table->n_columns == 0)
+        at = 0;
+    else if (tabs > 0)
+        return bad_place(err);
+    if (!parse_text_place(line + at + (scan->params->table->n_columns > 0), line + raw.len,
+                          &out.place))
+        return bad_place(err);
+    line[at] = '\n';
+    PH_TRY(ph_copy_text_next(&scan->rows.shape, (struct ph_span){line, at + 1}, scan->fields, &row,
+                             err));
+    if (row.item != PH_COPY_ROW)
+        return bad_place(err);
+    out.key_hash = row.key_hash;
+    out.hash = row.hash;
+    return scan->visit(scan->arg, &out, err);
+}
+
+static ph_code
+walk_text(struct scan *scan, struct ph_span bytes, size_t *consumed, struct ph_error *err)
+{
+    struct ph_copy_row row;
+
+    for (*consumed = 0;;) {
+        struct ph_span rest = {bytes.data + *consumed, bytes.len - *consumed};
+        PH_TRY(ph_copy_text_next(&scan->whole, rest, NULL, &row, err));
+        if (row.item == PH_COPY_MORE)
+            return PH_OK;
+        *consumed += row.raw.len;
+        PH_TRY(visit_text(scan, row.raw, err));
+    }
+}
+
+/* ---- reading ---- */
+
+static ph_code
+grow(struct scan *scan, size_t capacity, struct ph_error *err)
+{
+    if (capacity > scan->params->max_row_bytes + FIRST_BUFFER)
+        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes is larger than --max-row",
+                       capacity);
+    uint8_t *buffer = realloc(scan->buffer, capacity);
+    if (buffer == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", capacity);
+    scan->buffer = buffer;
+    scan->capacity = capacity;
+    return PH_OK;
+}
+
+/* *len is 0 at the end of the COPY. */
+static ph_code
+read_more(struct scan *scan, size_t *len, struct ph_error *err)
+{
+    for (;;) {
+        ph_code rc = ph_conn_copy_out_read(scan->params->conn, scan->buffer + scan->kept,
+                                           scan->capacity - scan->kept, len, err);
+        if (rc != PH_E_ROW_TOO_LARGE || *len <= scan->capacity - scan->kept)
+            return rc;
+        ph_error_reset(err);
+        PH_TRY(grow(scan, scan->kept + *len, err));
+    }
+}
+
+static ph_code
+scan_rows(struct scan *scan, struct ph_error *err)
+{
+    bool is_binary = scan->params->table->format == PH_FORMAT_BINARY;
+    size_t len;
+
+    for (;;) {
+        size_t consumed;
+        PH_TRY(read_more(scan, &len, err));
+        if (len == 0)
+            break;
+        struct ph_span bytes = {scan->buffer, scan->kept + len};
+        PH_TRY(is_binary ? walk_binary(scan, bytes, &consumed, err)
+                         : walk_text(scan, bytes, &consumed, err));
+        scan->kept = bytes.len - consumed;
+        memmove(scan->buffer, scan->buffer + consumed, scan->kept);
+    }
+    if (scan->kept > 0 || (is_binary && !scan->ended))
+        return PH_FAIL(err, PH_E_PROTOCOL, "the COPY stopped inside a row");
+    return PH_OK;
+}
+
+static void
+init_shapes(struct scan *scan)
+{
+    const struct ph_table_plan *table = scan->params->table;
+
+    ph_row_shape_init(&scan->rows, table, scan->params->max_row_bytes);
+    scan->whole = scan->rows.shape;
+    scan->whole.n_key_fields = 0; /* its hash is not looked at */
+    scan->whole.n_fields += PLACE_FIELDS;
+    scan->whole.max_row_bytes += 64;
+}
+
+ph_code
+ph_row_scan(const struct ph_row_scan_params *params, ph_row_visit *visit, void *arg,
+            struct ph_error *err)
+{
+    struct scan scan = {.params = params, .visit = visit, .arg = arg};
+    struct ph_buf sql;
+    ph_code rc;
+
+    init_shapes(&scan);
+    ph_buf_init(&sql, SQL_LIMIT);
+    put_query(params, &sql);
+    scan.fields = calloc(scan.whole.n_fields, sizeof *scan.fields);
+    if (!ph_buf_ok(&sql) || scan.fields == NULL)
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    else
+        rc = grow(&scan, FIRST_BUFFER, err);
+    if (rc == PH_OK)
+        rc = ph_conn_copy_out_begin(params->conn, ph_buf_text(&sql), err);
+    if (rc == PH_OK)
+        rc = scan_rows(&scan, err);
+    if (rc != PH_OK) {
+        const struct ph_rel *rel =
+            params->side == PH_SOURCE ? params->table->source : params->table->target;
+        ph_error_note(err, "reading the rows of %s.%s on the %s", rel->schema, rel->name,
+                      ph_side_name(params->side));
+    }
+    free(scan.fields);
+    free(scan.buffer);
+    ph_buf_free(&sql);
+    return rc;
+}
