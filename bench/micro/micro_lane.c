@@ -58,7 +58,8 @@ write_sink(void *state, const struct ph_batch *batch, struct ph_error *err)
 {
     struct end *end = state;
 
-    return end->conn == NULL ? PH_OK : ph_conn_copy_in_write(end->conn, batch->data, batch->len, err);
+    return end->conn == NULL ? PH_OK
+                             : ph_conn_copy_in_write(end->conn, batch->data, batch->len, err);
 }
 
 static ph_code

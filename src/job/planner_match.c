@@ -221,6 +221,15 @@ choose_key(const struct ph_table_plan *table, const struct ph_rel *rel)
     return best;
 }
 
+/* The walks over rows (wire/copy_row.h) take the key's fields as they come by. */
+static void
+insert_ascending(uint16_t *fields, uint32_t n, uint16_t field)
+{
+    for (; n > 0 && fields[n - 1] > field; n--)
+        fields[n] = fields[n - 1];
+    fields[n] = field;
+}
+
 /* By the indexes of `rel`: the table itself or, when its rows mix with others', the root. */
 static ph_code
 set_key(struct ph_planner *planner, struct ph_table_plan *table, const struct ph_rel *rel)
@@ -235,7 +244,7 @@ set_key(struct ph_planner *planner, struct ph_table_plan *table, const struct ph
     if (fields == NULL)
         return ph_planner_no_memory(planner);
     for (uint32_t k = 0; k < index->n_keys; k++)
-        fields[k] = (uint16_t)field_of(table, rel, index->key_attnums[k]);
+        insert_ascending(fields, k, (uint16_t)field_of(table, rel, index->key_attnums[k]));
     table->key_fields = fields;
     table->n_key_fields = index->n_keys;
     return PH_OK;

@@ -48,7 +48,7 @@ struct ph_table_plan {
     enum ph_format format;
     const char *format_reason;        /* one phrase for `plan` */
     const struct ph_oid_remap *remap; /* wire/oid_remap.h; NULL: bytes pass through */
-    const uint16_t *key_fields; /* positions in columns[]; the key that buckets are chosen by */
+    const uint16_t *key_fields; /* positions in columns[], ascending: the key of the buckets */
     uint32_t n_key_fields;      /* 0: keyless, bucket by the row's own hash */
     uint32_t n_buckets;
     bool freeze;

@@ -159,6 +159,15 @@ match_enums(const struct pair *pair, const struct ph_type *source, const struct 
         }
 }
 
+/* Two locales of one language and country print money alike, whatever their encoding is called. */
+static bool
+is_same_locale(const char *a, const char *b)
+{
+    size_t len = strcspn(a, ".");
+
+    return strcspn(b, ".") == len && strncmp(a, b, len) == 0;
+}
+
 static void
 match_builtins(const struct pair *pair, const struct ph_type *type)
 {
@@ -167,7 +176,7 @@ match_builtins(const struct pair *pair, const struct ph_type *type)
 
     if (is_in(type->name, unloadable, COUNT(unloadable)))
         worsen(pair->out, PH_MATCH_NONE, "no server loads values of type %s", type->name);
-    else if (strcmp(type->name, "money") == 0 && strcmp(source_money, target_money) != 0)
+    else if (strcmp(type->name, "money") == 0 && !is_same_locale(source_money, target_money))
         worsen(pair->out, PH_MATCH_NONE, "money: lc_monetary is %s on the source, %s on the target",
                source_money, target_money);
     else if (strcmp(type->name, "money") == 0 || is_in(type->name, portable, COUNT(portable)))

@@ -64,7 +64,8 @@ copy_text(char *out, size_t size, const struct ph_result *result, int column)
     "SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, " provider ","   \
     " pg_is_in_recovery(), current_setting('is_superuser') = 'on', current_user,"                  \
     " has_function_privilege('pg_control_system()', 'EXECUTE'),"                                   \
-    " (SELECT count(*) FROM pg_largeobject_metadata)"                                              \
+    " (SELECT count(*) FROM pg_largeobject_metadata),"                                             \
+    " (SELECT reset_val FROM pg_settings WHERE name = 'lc_monetary')"                              \
     " FROM pg_database d WHERE d.datname = current_database()"
 
 static ph_code
@@ -86,6 +87,7 @@ read_database(struct ph_catalog_reader *reader)
     out->user = ph_catalog_text(reader, result, 0, 7);
     bool may_see_control = ph_result_bool(result, 0, 8);
     out->large_objects = (uint64_t)ph_result_i64(result, 0, 9);
+    copy_text(out->lc_monetary, sizeof out->lc_monetary, result, 10); /* not the session's own */
     ph_result_free(result);
     if (!may_see_control)
         return PH_OK;

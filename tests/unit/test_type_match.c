@@ -179,6 +179,8 @@ trap_36_money_needs_the_same_locale(void **context)
 {
     (void)context;
     assert_int_equal(match(790, 790).kind, PH_MATCH_PASS);
+    memcpy(there.catalog.lc_monetary, "C.UTF-8", 8);
+    assert_int_equal(match(790, 790).kind, PH_MATCH_PASS);
     memcpy(there.catalog.lc_monetary, "ja_JP", 6);
     assert_int_equal(match(790, 790).kind, PH_MATCH_NONE);
 }
