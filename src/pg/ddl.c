@@ -51,7 +51,7 @@ ph_ddl_begin(struct ph_conn *conn, struct ph_error *err)
 void
 ph_ddl_name_error(const struct ph_archive_entry *entry, struct ph_error *err)
 {
-    char label[sizeof err->object];
+    char label[200];
 
     if (err == NULL || is_away(err->code))
         return;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "pg/archive.h"
+#include "pg/archive_select.h"
 #include "pg/ddl.h"
 #include "pg/ddl_step.h"
 #include "support/pgcluster.h"
@@ -131,18 +132,33 @@ assert_same_dump(const char *from, const char *to, const char *option)
     run_expect(run_start_copy(NULL, (const char *const[]){"diff", "-u", a, b, NULL}), 0);
 }
 
+struct wanted {
+    const char *schema;
+    const char *oids; /* |oid| of selected relations */
+    char left_out[2000];
+};
+
 static bool
-has_rows(void *arg, ph_oid oid)
+wants_rel(void *arg, ph_oid oid)
 {
-    (void)arg;
-    (void)oid;
-    return true;
+    const struct wanted *wanted = arg;
+
+    return strstr(wanted->oids, scratch_printf("|%u\n", oid)) != NULL;
 }
 
 struct ledger {
     const char *keys[500];
     int n;
+    struct wanted *wanted; /* NULL: everything */
 };
+
+static bool
+has_rows(void *arg, ph_oid oid)
+{
+    const struct ledger *ledger = arg;
+
+    return ledger->wanted == NULL || wants_rel(ledger->wanted, oid);
+}
 
 static bool
 is_done(void *arg, const char *key)
@@ -181,9 +197,9 @@ build_steps(struct move *move, struct ledger *ledger, uint64_t split_bytes, stru
  * steps all is forgotten but the ledger, with other sizes: what was split stays split.
  */
 static void
-post_data(struct move *move, uint64_t split_bytes, int forget_after)
+post_data(struct move *move, struct wanted *wanted, uint64_t split_bytes, int forget_after)
 {
-    struct ledger ledger = {.n = 0};
+    struct ledger ledger = {.wanted = wanted};
     struct ph_error err = {0};
     struct ph_steps steps;
     uint32_t at = 0;
@@ -220,7 +236,7 @@ move_schema(const char *to, uint64_t split_bytes, int forget_after)
     sql_once(dst, "postgres", scratch_printf("CREATE DATABASE %s", to));
     move_begin(&move, "rich", to);
     pre_data(&move);
-    post_data(&move, split_bytes, forget_after);
+    post_data(&move, NULL, split_bytes, forget_after);
     assert_same_dump("rich", to, "--quote-all-identifiers");
     assert_string_equal(
         sql_once(src, "rich",
@@ -252,6 +268,85 @@ test_forgotten_steps_resume(void **state)
     move_schema("resumed2", 0, 3);
 }
 
+static bool
+wants_schema(void *arg, const char *schema)
+{
+    const struct wanted *wanted = arg;
+
+    return strcmp(schema, wanted->schema) == 0;
+}
+
+static void
+left_out(void *arg, const struct ph_archive_entry *entry, const struct ph_archive_entry *because)
+{
+    struct wanted *wanted = arg;
+    size_t len = strlen(wanted->left_out);
+
+    (void)because;
+    snprintf(wanted->left_out + len, sizeof wanted->left_out - len, "%s %s;", entry->desc,
+             entry->tag);
+}
+
+/* Returns what the target then holds: relations of user schemas. */
+static const char *
+move_part(const char *to, struct wanted *wanted, const char *rels_sql)
+{
+    struct ph_error err = {0};
+    struct move move;
+
+    wanted->oids =
+        sql_once(src, "rich", scratch_printf("SELECT '', oid FROM pg_class WHERE %s", rels_sql));
+    sql_once(dst, "postgres", scratch_printf("CREATE DATABASE %s", to));
+    move_begin(&move, "rich", to);
+    CHECK(ph_archive_select(&move.archive,
+                            &(struct ph_archive_selection){.arg = wanted,
+                                                           .has_rel = wants_rel,
+                                                           .has_schema = wants_schema,
+                                                           .on_left_out = left_out},
+                            &err));
+    pre_data(&move);
+    post_data(&move, wanted, 0, 1000);
+    move_end(&move);
+    return sql_once(
+        dst, to,
+        "SELECT string_agg(relkind::text || ' ' || relname, ',' ORDER BY relname COLLATE \"C\")"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE nspname IN ('app', 'Ünï \"code\"') AND relkind <> 'c'");
+}
+
+static void
+test_one_table_brings_what_it_needs(void **state)
+{
+    struct wanted wanted = {.schema = ""};
+    const char *made =
+        move_part("one", &wanted, "relname = 'customers' OR relname = 'customers_id_seq'");
+
+    (void)state;
+    assert_string_equal(made,
+                        "r customers,i customers_code_key,i customers_expr,S customers_id_seq,"
+                        "i customers_pkey,i customers_replica,i customers_span_excl,"
+                        "i customers_trgm,S numbers\n");
+}
+
+static void
+test_schema_without_a_table(void **state)
+{
+    struct wanted wanted = {.schema = "app"};
+    const char *made =
+        move_part("part", &wanted, "relnamespace = 'app'::regnamespace AND relname <> 'customers'");
+
+    (void)state;
+    assert_null(strstr(made, "r customers"));
+    assert_null(strstr(made, "v grouped"));
+    assert_non_null(strstr(made, "i metrics_2024_pkey"));
+    assert_non_null(strstr(made, "m mv_empty"));
+    assert_string_equal(
+        wanted.left_out,
+        "SEQUENCE customers_id_seq;VIEW grouped;VIEW happy;MATERIALIZED VIEW mv1;"
+        "MATERIALIZED VIEW mv2;MATERIALIZED VIEW mv_late;"
+        "FK CONSTRAINT metrics metrics_customer_fkey;FK CONSTRAINT refs refs_late;");
+}
+
 int
 main(void)
 {
@@ -259,6 +354,8 @@ main(void)
         cmocka_unit_test(test_schema_is_the_same),
         cmocka_unit_test(test_split_keys_are_the_same),
         cmocka_unit_test(test_forgotten_steps_resume),
+        cmocka_unit_test(test_one_table_brings_what_it_needs),
+        cmocka_unit_test(test_schema_without_a_table),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,0 +1,309 @@
+/*
+ * Selection by closure over dependencies (see archive_select.h).
+ *
+ * Entries are of four roles. Relations are in when selected. Supports (types, functions, schemas,
+ * sequences, ...) are in when their schema is, or when something that is in needs them. Parts (an
+ * index, a trigger) are in when all relations and parts they depend on are; they pull supports.
+ * Notes (comments, grants) are in when all they are about is. What depends on a relation that is
+ * out is out, but for selected tables: a partition stays, as a table of its own, when its parent is
+ * out.
+ */
+#include "pg/archive_select.h"
+
+#include <string.h>
+
+enum role { ROLE_RELATION, ROLE_SUPPORT, ROLE_PART, ROLE_NOTE };
+
+#define NO_ENTRY UINT32_MAX
+
+struct chooser {
+    struct ph_archive *archive;
+    const struct ph_archive_selection *selection;
+    enum role *roles;
+    uint32_t *out_by;  /* by entry: the relation that keeps it out, NO_ENTRY none */
+    uint32_t *without; /* by entry: the same, because its second half is out */
+    uint32_t *stack;
+};
+
+static bool
+is_one_of(const char *desc, const char *const *list)
+{
+    for (; *list != NULL; list++) {
+        if (strcmp(desc, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum role
+role_of(const struct ph_archive_entry *entry)
+{
+    static const char *const relations[] = {"TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE",
+                                            NULL};
+    static const char *const parts[] = {"INDEX",
+                                        "CONSTRAINT",
+                                        "FK CONSTRAINT",
+                                        "CHECK CONSTRAINT",
+                                        "TRIGGER",
+                                        "RULE",
+                                        "POLICY",
+                                        "ROW SECURITY",
+                                        "DEFAULT",
+                                        "TABLE ATTACH",
+                                        "INDEX ATTACH",
+                                        "SEQUENCE OWNED BY",
+                                        "STATISTICS",
+                                        "DEFAULT ACL",
+                                        "PUBLICATION TABLE",
+                                        "PUBLICATION TABLES IN SCHEMA",
+                                        NULL};
+    static const char *const notes[] = {"COMMENT", "ACL", "ACL LANGUAGE", "SECURITY LABEL", NULL};
+
+    if (is_one_of(entry->desc, relations))
+        return ROLE_RELATION;
+    if (is_one_of(entry->desc, parts))
+        return ROLE_PART;
+    return is_one_of(entry->desc, notes) ? ROLE_NOTE : ROLE_SUPPORT;
+}
+
+static uint32_t
+index_of(const struct chooser *chooser, uint32_t dump_id)
+{
+    const struct ph_archive_entry *entry = ph_archive_find(chooser->archive, dump_id);
+
+    return entry != NULL ? (uint32_t)(entry - chooser->archive->entries) : NO_ENTRY;
+}
+
+/* Selected by name, whatever it depends on. */
+static bool
+is_asked_for(const struct chooser *chooser, uint32_t index)
+{
+    const struct ph_archive_selection *selection = chooser->selection;
+    const struct ph_archive_entry *entry = &chooser->archive->entries[index];
+    bool is_schema = strcmp(entry->desc, "SCHEMA") == 0;
+
+    if (chooser->roles[index] == ROLE_RELATION || strcmp(entry->desc, "SEQUENCE") == 0)
+        return selection->has_rel(selection->arg, entry->oid);
+    if (chooser->roles[index] != ROLE_SUPPORT)
+        return false;
+    if (is_schema || entry->schema[0] != '\0')
+        return selection->has_schema(selection->arg, is_schema ? entry->tag : entry->schema);
+    return selection->globals;
+}
+
+/* Pass 1: the relations that are out, and what cannot be without them. Entries come after their
+ * deps. */
+static void
+find_out(struct chooser *chooser)
+{
+    const struct ph_archive *archive = chooser->archive;
+
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        const struct ph_archive_entry *entry = &archive->entries[i];
+        bool asked = is_asked_for(chooser, i);
+        bool is_table = strcmp(entry->desc, "TABLE") == 0;
+
+        chooser->out_by[i] = chooser->without[i];
+        if (chooser->roles[i] == ROLE_RELATION && !asked) {
+            chooser->out_by[i] = i;
+            continue;
+        }
+        for (uint32_t k = 0; k < entry->n_deps && !(is_table && asked); k++) {
+            uint32_t dep = index_of(chooser, entry->deps[k]);
+
+            if (dep != NO_ENTRY && chooser->out_by[dep] != NO_ENTRY)
+                chooser->out_by[i] = chooser->out_by[dep];
+        }
+    }
+}
+
+/*
+ * A view in a circle comes as an empty shell, and as a rule later that makes it what it is: the
+ * shell is nothing without. Returns whether one was found.
+ */
+static bool
+find_shells(struct chooser *chooser)
+{
+    const struct ph_archive *archive = chooser->archive;
+    bool found = false;
+
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        const struct ph_archive_entry *entry = &archive->entries[i];
+        const char *name = strrchr(entry->tag, ' ');
+
+        if (strcmp(entry->desc, "RULE") != 0 || name == NULL || strcmp(name, " _RETURN") != 0 ||
+            chooser->out_by[i] == NO_ENTRY)
+            continue;
+        for (uint32_t k = 0; k < entry->n_deps; k++) {
+            uint32_t dep = index_of(chooser, entry->deps[k]);
+
+            if (dep != NO_ENTRY && strcmp(archive->entries[dep].desc, "VIEW") == 0 &&
+                chooser->out_by[dep] == NO_ENTRY) {
+                chooser->without[dep] = chooser->out_by[i];
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+/* It is in, and all supports it needs, and those they need. */
+static void
+pull(struct chooser *chooser, uint32_t index)
+{
+    struct ph_archive *archive = chooser->archive;
+    uint32_t depth = 0;
+
+    if (archive->entries[index].selected)
+        return;
+    archive->entries[index].selected = true;
+    chooser->stack[depth++] = index;
+    while (depth > 0) {
+        const struct ph_archive_entry *entry = &archive->entries[chooser->stack[--depth]];
+
+        for (uint32_t k = 0; k < entry->n_deps; k++) {
+            uint32_t dep = index_of(chooser, entry->deps[k]);
+
+            if (dep == NO_ENTRY || chooser->roles[dep] != ROLE_SUPPORT ||
+                chooser->out_by[dep] != NO_ENTRY || archive->entries[dep].selected)
+                continue;
+            archive->entries[dep].selected = true;
+            chooser->stack[depth++] = dep;
+        }
+    }
+}
+
+static bool
+has_all_deps(const struct chooser *chooser, uint32_t index)
+{
+    const struct ph_archive_entry *entry = &chooser->archive->entries[index];
+    bool is_note = chooser->roles[index] == ROLE_NOTE;
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < entry->n_deps; k++) {
+        uint32_t dep = index_of(chooser, entry->deps[k]);
+
+        if (dep == NO_ENTRY)
+            continue;
+        n++;
+        if (!chooser->archive->entries[dep].selected &&
+            (is_note || chooser->roles[dep] != ROLE_SUPPORT))
+            return false;
+    }
+    return n > 0 || chooser->selection->globals;
+}
+
+/* Default privileges are in a schema or for all; they depend on nothing but it. */
+static bool
+is_wanted_default_acl(const struct chooser *chooser, const struct ph_archive_entry *entry)
+{
+    const struct ph_archive_selection *selection = chooser->selection;
+
+    if (strcmp(entry->desc, "DEFAULT ACL") != 0)
+        return true;
+    if (entry->schema[0] == '\0')
+        return selection->globals;
+    return selection->has_schema(selection->arg, entry->schema);
+}
+
+/*
+ * The archive does not tell that an exclusion constraint needs an operator class of an extension
+ * (its index is no entry of its own): all extensions come along.
+ */
+static void
+pull_operator_classes(struct chooser *chooser, const struct ph_archive_entry *entry)
+{
+    const struct ph_archive *archive = chooser->archive;
+
+    if (strcmp(entry->desc, "CONSTRAINT") != 0 || strstr(entry->sql, " EXCLUDE USING ") == NULL)
+        return;
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        if (strcmp(archive->entries[i].desc, "EXTENSION") == 0)
+            pull(chooser, i);
+    }
+}
+
+static void
+choose_dependents(struct chooser *chooser, enum role role)
+{
+    const struct ph_archive *archive = chooser->archive;
+
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        if (chooser->roles[i] == role && chooser->out_by[i] == NO_ENTRY &&
+            is_wanted_default_acl(chooser, &archive->entries[i]) && has_all_deps(chooser, i)) {
+            pull(chooser, i);
+            pull_operator_classes(chooser, &archive->entries[i]);
+        }
+    }
+}
+
+/* Asked for, or part of something that is in, but out because of a relation that is. */
+static bool
+is_missed(const struct chooser *chooser, uint32_t index)
+{
+    const struct ph_archive_entry *entry = &chooser->archive->entries[index];
+    bool part_of_selected = false;
+
+    if (chooser->out_by[index] == NO_ENTRY || chooser->out_by[index] == index)
+        return false;
+    if (chooser->roles[index] == ROLE_NOTE)
+        return false;
+    if (chooser->roles[index] != ROLE_PART)
+        return is_asked_for(chooser, index);
+    for (uint32_t k = 0; k < entry->n_deps; k++) {
+        uint32_t dep = index_of(chooser, entry->deps[k]);
+
+        part_of_selected |= dep != NO_ENTRY && chooser->archive->entries[dep].selected &&
+                            chooser->roles[dep] == ROLE_RELATION;
+    }
+    return part_of_selected;
+}
+
+static void
+choose(struct chooser *chooser)
+{
+    struct ph_archive *archive = chooser->archive;
+    const struct ph_archive_selection *selection = chooser->selection;
+
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        chooser->roles[i] = role_of(&archive->entries[i]);
+        archive->entries[i].selected = false;
+        chooser->without[i] = NO_ENTRY;
+    }
+    do {
+        find_out(chooser);
+    } while (find_shells(chooser));
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        if (chooser->out_by[i] == NO_ENTRY && is_asked_for(chooser, i))
+            pull(chooser, i);
+    }
+    choose_dependents(chooser, ROLE_PART);
+    choose_dependents(chooser, ROLE_NOTE);
+    for (uint32_t i = 0; selection->on_left_out != NULL && i < archive->n_entries; i++) {
+        if (is_missed(chooser, i))
+            selection->on_left_out(selection->arg, &archive->entries[i],
+                                   &archive->entries[chooser->out_by[i]]);
+    }
+}
+
+ph_code
+ph_archive_select(struct ph_archive *archive, const struct ph_archive_selection *selection,
+                  struct ph_error *err)
+{
+    struct chooser chooser = {.archive = archive, .selection = selection};
+    size_t n = (size_t)archive->n_entries + 1;
+    struct ph_arena scratch;
+    bool complete;
+
+    ph_arena_init(&scratch, (size_t)1 << 30);
+    chooser.roles = PH_ARENA_ARRAY(&scratch, enum role, n);
+    chooser.out_by = PH_ARENA_ARRAY(&scratch, uint32_t, n);
+    chooser.without = PH_ARENA_ARRAY(&scratch, uint32_t, n);
+    chooser.stack = PH_ARENA_ARRAY(&scratch, uint32_t, n);
+    complete = chooser.roles != NULL && chooser.out_by != NULL && chooser.without != NULL &&
+               chooser.stack != NULL;
+    if (complete)
+        choose(&chooser);
+    ph_arena_reset(&scratch);
+    return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "no memory to select from the archive");
+}
