@@ -156,19 +156,25 @@ ph_digest_set_write(const struct ph_digest_set *set, struct ph_buf *out)
     }
 }
 
+/* Only what write makes: ascending, no empty bucket, as many rows as the header says. */
 static bool
 read_entries(struct ph_digest_set *set, struct ph_cursor *in, uint32_t used)
 {
+    uint32_t next = 0;
+    uint64_t rows = 0;
+
     for (uint32_t i = 0; i < used; i++) {
         uint32_t at;
         struct ph_digest_bucket bucket;
         if (!ph_take_u32(in, &at) || !ph_take_u64(in, &bucket.sum.lo) ||
-            !ph_take_u64(in, &bucket.sum.hi) || !ph_take_u64(in, &bucket.rows) ||
-            at >= set->n_buckets)
+            !ph_take_u64(in, &bucket.sum.hi) || !ph_take_u64(in, &bucket.rows) || at < next ||
+            at >= set->n_buckets || bucket.rows == 0)
             return false;
         set->buckets[at] = bucket;
+        next = at + 1;
+        rows += bucket.rows;
     }
-    return true;
+    return rows == set->rows;
 }
 
 bool

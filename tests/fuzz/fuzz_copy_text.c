@@ -1,0 +1,107 @@
+/*
+ * Input: number of fields, bits of the key fields, size limit / 16, where to cut; then lines of
+ * COPY text. Whole, by two pieces and row by row must come to the same, and fields survive being
+ * read and written again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/copy_text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            abort();                                                                               \
+    } while (0)
+
+/* Reading what was written gives the value back. */
+static void
+read_and_write(struct ph_span field)
+{
+    struct ph_buf value;
+    struct ph_buf written;
+    struct ph_buf again;
+
+    ph_buf_init(&value, 1u << 24);
+    ph_buf_init(&written, 1u << 24);
+    ph_buf_init(&again, 1u << 24);
+    ph_copy_text_unescape(field, &value);
+    ph_copy_text_put_field(&written, (struct ph_span){value.data, value.len});
+    ph_copy_text_unescape((struct ph_span){written.data, written.len}, &again);
+    if (value.data != NULL)
+        CHECK(again.len == value.len && memcmp(again.data, value.data, value.len) == 0);
+    CHECK(written.data == NULL || (memchr(written.data, '\n', written.len) == NULL &&
+                                   memchr(written.data, '\t', written.len) == NULL));
+    ph_buf_free(&value);
+    ph_buf_free(&written);
+    ph_buf_free(&again);
+}
+
+static void
+by_rows(const struct ph_copy_shape *shape, struct ph_span bytes, struct ph_digest_set *set,
+        const struct ph_copy_walked *walked)
+{
+    struct ph_span fields[64];
+    struct ph_copy_row row = {.item = PH_COPY_ROW};
+    size_t at = 0;
+
+    for (uint64_t i = 0; i < walked->rows; i++) {
+        struct ph_span rest = {bytes.data + at, bytes.len - at};
+        CHECK(ph_copy_text_next(shape, rest, fields, &row, NULL) == PH_OK);
+        CHECK(row.item == PH_COPY_ROW && row.image.len <= shape->max_row_bytes);
+        for (uint32_t f = 0; f < shape->n_fields; f++)
+            if (fields[f].data != NULL)
+                read_and_write(fields[f]);
+        ph_digest_set_put(set, row.key_hash, row.hash, row.image.len);
+        at += row.raw.len;
+    }
+    CHECK(at + (walked->ended ? 3 : 0) == walked->consumed);
+}
+
+static void
+check(const struct ph_copy_shape *shape, struct ph_span bytes, size_t cut)
+{
+    struct ph_digest_set whole;
+    struct ph_digest_set other;
+    struct ph_copy_walked walked;
+    struct ph_copy_walked first;
+    struct ph_copy_walked second;
+
+    CHECK(ph_digest_set_init(&whole, 1024) && ph_digest_set_init(&other, 1024));
+    ph_code rc = ph_copy_text_digest(shape, bytes, &whole, &walked, NULL);
+    CHECK(walked.consumed <= bytes.len && walked.rows == whole.rows);
+    by_rows(shape, bytes, &other, &walked);
+    CHECK(memcmp(whole.buckets, other.buckets, 1024 * sizeof whole.buckets[0]) == 0);
+    ph_digest_set_clear(&other);
+    if (cut > bytes.len)
+        cut = bytes.len;
+    if (ph_copy_text_digest(shape, (struct ph_span){bytes.data, cut}, &other, &first, NULL) ==
+            PH_OK &&
+        !first.ended) {
+        struct ph_span rest = {bytes.data + first.consumed, bytes.len - first.consumed};
+        CHECK(ph_copy_text_digest(shape, rest, &other, &second, NULL) == rc);
+        CHECK(first.consumed + second.consumed == walked.consumed);
+        CHECK(memcmp(whole.buckets, other.buckets, 1024 * sizeof whole.buckets[0]) == 0);
+    }
+    ph_digest_set_free(&whole);
+    ph_digest_set_free(&other);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    uint16_t keys[8];
+    struct ph_copy_shape shape = {.key_fields = keys};
+
+    if (len < 4)
+        return 0;
+    shape.n_fields = data[0] % 64;
+    for (uint16_t i = 0; i < 8 && i < shape.n_fields; i++)
+        if ((data[1] >> i & 1) != 0)
+            keys[shape.n_key_fields++] = i;
+    shape.max_row_bytes = 16 * (1 + (size_t)data[2]);
+    check(&shape, (struct ph_span){data + 4, len - 4}, data[3]);
+    return 0;
+}
