@@ -1,8 +1,37 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/commands.h"
 
 const struct ph_command ph_command_table[] = {
+    {
+        .name = "stop",
+        .id = PH_COMMAND_STOP,
+        .summary = "tell a running job, from any host, to stop resumably",
+        .description =
+            "Tell a running job, from any host, to stop; the same command as before then "
+            "goes on where it stopped. When the job is not running, the process that "
+            "holds its snapshot on this host is ended.",
+        .run = ph_cmd_stop,
+    },
+    {
+        .name = "status",
+        .id = PH_COMMAND_STATUS,
+        .summary = "what the ledger on the target says about a job",
+        .description = "Show state, progress of every table, rate and ETA of a job, from any host; "
+                       "without --name and --source all jobs of the target.",
+        .run = ph_cmd_status,
+    },
+    {
+        .name = "clean",
+        .id = PH_COMMAND_CLEAN,
+        .summary = "remove a job's ledger and local files; what was copied stays",
+        .description = "Remove what a job left besides the copy: restore triggers and constraints "
+                       "that were set aside, end the process that holds the snapshot, remove the "
+                       "job from the ledger and its local directory. Says what it removed; needs "
+                       "--yes.",
+        .run = ph_cmd_clean,
+    },
     {.name = NULL},
 };
 

@@ -8,6 +8,7 @@
 #include "base/stop.h"
 #include "cli/args.h"
 #include "cli/help.h"
+#include "pg/holder.h"
 
 #define HELP_LIMIT ((size_t)1 << 20)
 
@@ -72,6 +73,8 @@ run(int argc, char *const *argv)
 int
 main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], PH_HOLDER_ARGUMENT) == 0)
+        return ph_holder_main();
     char **copy = ph_args_take(argc, argv);
 
     if (copy == NULL) {

@@ -46,9 +46,9 @@ const struct ph_option ph_option_table[] = {
     VALUE("name", TEXT, PH_FOR_ALL, name, "name", servers,
           "name of the job in the target's ledger: 1 to 40 of a-z, 0-9 and _",
           .placeholder = "JOBNAME", .initial_note = "from the names of both databases"),
-    VALUE("dir", TEXT, PH_FOR(COPY) | PH_FOR(VERIFY) | PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(CLEAN),
-          dir, "dir", servers, "directory for the job's local files, made with mode 0700",
-          .placeholder = "DIR", .initial_note = "$XDG_STATE_HOME/pghaul/JOBNAME"),
+    VALUE("dir", TEXT, PH_FOR_ALL & ~PH_FOR(STATUS), dir, "dir", servers,
+          "directory for the job's local files, made with mode 0700", .placeholder = "DIR",
+          .initial_note = "$XDG_STATE_HOME/pghaul/JOBNAME"),
 
     VALUE("schema", LIST, FOR_ROWS, schemas, "select.schemas", selection,
           "only schemas that match, a pattern as in psql; may be repeated",

@@ -1,5 +1,10 @@
 #include "job/progress.h"
 
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/json.h"
+
 const char *
 ph_wait_name(enum ph_wait wait)
 {
@@ -36,4 +41,40 @@ ph_lane_state_name(enum ph_lane_state state)
         return "verify";
     }
     return "";
+}
+
+static void
+put_pair(struct ph_buf *out, const char *key, uint64_t done, uint64_t all)
+{
+    ph_buf_printf(out, ",\"%s_done\":%" PRIu64 ",\"%s\":%" PRIu64, key, done, key, all);
+}
+
+void
+ph_progress_put_json(struct ph_buf *out, const struct ph_progress *progress)
+{
+    ph_buf_puts(out, "{\"phase\":");
+    ph_json_put_string(out, progress->phase, strnlen(progress->phase, sizeof progress->phase));
+    put_pair(out, "tables", progress->tables_done, progress->tables);
+    put_pair(out, "chunks", progress->chunks_done, progress->chunks);
+    put_pair(out, "rows", progress->rows_done, progress->rows);
+    put_pair(out, "bytes", progress->bytes_done, progress->bytes);
+    put_pair(out, "index_steps", progress->index_steps_done, progress->index_steps);
+    put_pair(out, "verify_tables", progress->verify_tables_done, progress->verify_tables);
+    ph_buf_printf(out,
+                  ",\"rows_before\":%" PRIu64 ",\"bytes_before\":%" PRIu64
+                  ",\"elapsed_s\":%.3f,\"retries\":%" PRIu64 ",\"waiting_for\":\"%s\",\"lanes\":[",
+                  progress->rows_before, progress->bytes_before, progress->elapsed_s,
+                  progress->retries, ph_wait_name(progress->waiting_for));
+    for (uint32_t i = 0; i < progress->n_lanes && i < PH_PROGRESS_LANES; i++) {
+        const struct ph_lane_progress *lane = &progress->lanes[i];
+        ph_buf_printf(out, "%s{\"state\":\"%s\",\"object\":", i > 0 ? "," : "",
+                      ph_lane_state_name(lane->state));
+        ph_json_put_string(out, lane->label, strnlen(lane->label, sizeof lane->label));
+        ph_buf_printf(out,
+                      ",\"chunk\":%u,\"chunks\":%u,\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64
+                      ",\"waiting_for\":\"%s\"}",
+                      lane->chunk, lane->n_chunks, lane->rows, lane->bytes,
+                      ph_wait_name(lane->waiting_for));
+    }
+    ph_buf_puts(out, "]}");
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 #define PH_PROGRESS_LANES 64
 
 /* What somebody waits for; NONE: he works, or nothing is known. */
@@ -63,6 +65,9 @@ struct ph_progress {
 };
 
 typedef void ph_progress_read(void *job, struct ph_progress *out);
+
+/* The snapshot as one JSON object, for the ledger; `pghaul status` reads it back. */
+void ph_progress_put_json(struct ph_buf *out, const struct ph_progress *progress);
 
 /* All NULL: nobody looks. The functions get `context`. */
 struct ph_observer {

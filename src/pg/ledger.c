@@ -32,7 +32,7 @@ static const char *const create_statements[] = {
     " source_name text NOT NULL, target_schema text NOT NULL, target_name text NOT NULL,"
     " source_columns text[] NOT NULL, target_columns text[] NOT NULL, format text NOT NULL,"
     " format_reason text NOT NULL, key_fields int[] NOT NULL, buckets int NOT NULL,"
-    " freeze bool NOT NULL, ordered bool NOT NULL, level int NOT NULL, grp int NOT NULL,"
+    " frozen bool NOT NULL, ordered bool NOT NULL, level int NOT NULL, grp int NOT NULL,"
     " condition text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
     " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
     " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"

@@ -114,7 +114,7 @@ save_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
                              ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
                                " source_name, target_schema, target_name, source_columns,"
                                " target_columns, format, format_reason, key_fields, buckets,"
-                               " freeze, ordered, level, grp, condition, est_rows, est_bytes)"
+                               " frozen, ordered, level, grp, condition, est_rows, est_bytes)"
                                " VALUES "
                              : ",");
         put_table_row(sql, job, &plan->tables[i]);

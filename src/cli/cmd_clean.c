@@ -1,0 +1,36 @@
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/run_job.h"
+#include "job/status.h"
+
+static void
+print_cleaned(const struct ph_options *options, const struct ph_cleaned *cleaned)
+{
+    if (cleaned->restored > 0)
+        printf("restored: %u triggers or constraints that had been set aside\n", cleaned->restored);
+    if (cleaned->holder)
+        printf("ended: the process that held the source's snapshot\n");
+    if (cleaned->ledger)
+        printf("removed: job %s from the target's ledger\n", options->name);
+    if (cleaned->dir)
+        printf("removed: directory %s\n", options->dir);
+    if (cleaned->dir_kept)
+        printf("kept: directory %s, it holds other files\n", options->dir);
+}
+
+int
+ph_cmd_clean(const struct ph_options *options)
+{
+    struct ph_cleaned cleaned;
+    struct ph_error err;
+
+    ph_error_reset(&err);
+    ph_code rc = ph_job_clean(options, &cleaned, &err);
+    if (!options->quiet)
+        print_cleaned(options, &cleaned);
+    if (rc == PH_OK)
+        return 0;
+    return ph_cli_fail(&err, cleaned.ledger || cleaned.restored > 0 ? PH_HAS_WRITTEN
+                                                                    : PH_NOTHING_WRITTEN);
+}

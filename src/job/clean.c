@@ -1,0 +1,126 @@
+/*
+ * Removing a job: what was set aside is restored first, since the ledger is the only place that
+ * knows it; then the holder, the ledger's rows, the local files. What was copied stays.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/stop.h"
+#include "job/status.h"
+#include "pg/holder.h"
+#include "pg/ledger.h"
+
+#define HOLDER_WAIT_MS 5000u
+
+/* Files that runs leave in the directory; others are somebody else's and stay. */
+static const char *const own_files[] = {"mover.lock", "holder.stop"};
+
+static ph_code
+lock_job(const struct ph_options *options, struct ph_conn *conn, struct ph_error *err)
+{
+    bool taken;
+
+    PH_TRY(ph_ledger_lock(conn, options->name, &taken, err));
+    if (taken)
+        return PH_OK;
+    PH_FAIL(err, PH_E_JOB_RUNNING, "the job is running; stop it first");
+    ph_error_object(err, "%s", options->name);
+    return PH_E_JOB_RUNNING;
+}
+
+static bool
+is_on_this_host(const struct ph_job_status *job)
+{
+    char here[128] = "";
+
+    gethostname(here, sizeof here - 1);
+    return strcmp(here, job->host) == 0;
+}
+
+/* Waits a little for the holder's process, so that its files can go. */
+static void
+end_holder(const struct ph_options *options, const struct ph_job_status *job,
+           struct ph_cleaned *out)
+{
+    if (job->holder_pid <= 0 || !is_on_this_host(job) || kill(job->holder_pid, 0) != 0)
+        return;
+    if (ph_holder_stop(options->dir, NULL) != PH_OK)
+        return;
+    for (unsigned waited = 0; waited < HOLDER_WAIT_MS; waited += 100) {
+        if (kill(job->holder_pid, 0) != 0 && errno == ESRCH) {
+            out->holder = true;
+            return;
+        }
+        ph_stop_wait_ms(100);
+    }
+}
+
+static ph_code
+clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
+             struct ph_error *err)
+{
+    struct ph_arena arena;
+    struct ph_job_status *jobs;
+    uint32_t n = 0;
+
+    ph_arena_init(&arena, (size_t)64 << 20);
+    ph_code rc = ph_ledger_jobs(conn, options->name, &arena, &jobs, &n, err);
+    if (rc == PH_OK && n == 1) {
+        rc = lock_job(options, conn, err);
+        if (rc == PH_OK)
+            rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
+        if (rc == PH_OK) {
+            end_holder(options, &jobs[0], out);
+            rc = ph_ledger_forget(conn, options->name, err);
+        }
+        out->ledger = rc == PH_OK;
+    }
+    ph_arena_reset(&arena);
+    return rc;
+}
+
+static ph_code
+clean_dir(const struct ph_options *options, struct ph_cleaned *out, struct ph_error *err)
+{
+    char path[4096];
+    int lock_fd = -1;
+
+    if (access(options->dir, F_OK) != 0)
+        return PH_OK;
+    PH_TRY(ph_mover_lock(options->dir, &lock_fd, err));
+    for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", options->dir, own_files[i]);
+        unlink(path);
+    }
+    close(lock_fd);
+    out->dir = rmdir(options->dir) == 0;
+    out->dir_kept = !out->dir;
+    return PH_OK;
+}
+
+ph_code
+ph_job_clean(const struct ph_options *options, struct ph_cleaned *out, struct ph_error *err)
+{
+    struct ph_endpoint endpoint = {0};
+    struct ph_conn *conn = NULL;
+
+    *out = (struct ph_cleaned){0};
+    /* "ledger", not the job: see job/status.c */
+    PH_TRY(ph_endpoint_init(&endpoint, PH_TARGET, options->target, "ledger", err));
+    ph_code rc = ph_conn_open(&endpoint, "clean", &conn, err);
+    if (rc == PH_OK)
+        rc = clean_ledger(options, conn, out, err);
+    if (rc == PH_OK)
+        rc = clean_dir(options, out, err);
+    if (rc == PH_OK && !out->ledger && !out->dir && !out->dir_kept) {
+        rc = PH_FAIL(err, PH_E_NO_JOB, "neither the %s nor %s has anything of this job",
+                     endpoint.label, options->dir);
+        ph_error_object(err, "%s", options->name);
+    }
+    ph_conn_free(conn);
+    ph_endpoint_reset(&endpoint);
+    return rc;
+}

@@ -1,0 +1,118 @@
+#include "job/status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pg/holder.h"
+#include "pg/ledger.h"
+
+#define ARENA_LIMIT ((size_t)256 << 20)
+
+/* Not "pghaul JOB": a new run of that job ends what is left of the former ones by that name. */
+static ph_code
+connect_target(const struct ph_options *options, const char *purpose, struct ph_endpoint *endpoint,
+               struct ph_conn **conn, struct ph_error *err)
+{
+    PH_TRY(ph_endpoint_init(endpoint, PH_TARGET, options->target, "ledger", err));
+    return ph_conn_open(endpoint, purpose, conn, err);
+}
+
+static ph_code
+no_such_job(const struct ph_options *options, const struct ph_endpoint *endpoint,
+            struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_NO_JOB, "the %s holds no job of this name", endpoint->label);
+    ph_error_object(err, "%s", options->name);
+    return PH_E_NO_JOB;
+}
+
+static ph_code
+read_status(const struct ph_options *options, struct ph_conn *conn,
+            const struct ph_endpoint *endpoint, struct ph_status *status, struct ph_error *err)
+{
+    snprintf(status->target, sizeof status->target, "%s", endpoint->label);
+    PH_TRY(
+        ph_ledger_jobs(conn, options->name, &status->arena, &status->jobs, &status->n_jobs, err));
+    if (options->name == NULL)
+        return PH_OK;
+    if (status->n_jobs == 0)
+        return no_such_job(options, endpoint, err);
+    return ph_ledger_tables(conn, options->name, &status->arena, &status->tables, &status->n_tables,
+                            err);
+}
+
+ph_code
+ph_job_status(const struct ph_options *options, struct ph_status *status, struct ph_error *err)
+{
+    struct ph_endpoint endpoint = {0};
+    struct ph_conn *conn = NULL;
+
+    memset(status, 0, sizeof *status);
+    ph_arena_init(&status->arena, ARENA_LIMIT);
+    ph_code rc = connect_target(options, "status", &endpoint, &conn, err);
+    if (rc == PH_OK)
+        rc = read_status(options, conn, &endpoint, status, err);
+    ph_conn_free(conn);
+    ph_endpoint_reset(&endpoint);
+    if (rc != PH_OK)
+        ph_status_free(status);
+    return rc;
+}
+
+void
+ph_status_free(struct ph_status *status)
+{
+    ph_arena_reset(&status->arena);
+    memset(status, 0, sizeof *status);
+}
+
+const char *
+ph_status_state(const struct ph_job_status *job)
+{
+    if (job->is_running)
+        return job->stop_asked ? "stopping" : "running";
+    if (strcmp(job->phase, "done") == 0)
+        return "done";
+    if (job->run == 0)
+        return "new";
+    if (job->run_ended[0] == '\0')
+        return "interrupted";
+    return job->outcome[0] != '\0' ? job->outcome : "ended";
+}
+
+/* The holder sees the file within half a second; only a directory that is there can have one. */
+static ph_code
+end_local_holder(const struct ph_options *options, struct ph_error *err)
+{
+    if (access(options->dir, F_OK) != 0)
+        return PH_OK;
+    return ph_holder_stop(options->dir, err);
+}
+
+ph_code
+ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome, struct ph_error *err)
+{
+    struct ph_endpoint endpoint = {0};
+    struct ph_conn *conn = NULL;
+    struct ph_arena arena;
+    struct ph_job_status *jobs;
+    uint32_t n = 0;
+    bool told = false;
+
+    ph_arena_init(&arena, ARENA_LIMIT);
+    ph_code rc = connect_target(options, "stop", &endpoint, &conn, err);
+    if (rc == PH_OK)
+        rc = ph_ledger_jobs(conn, options->name, &arena, &jobs, &n, err);
+    if (rc == PH_OK && n == 0)
+        rc = no_such_job(options, &endpoint, err);
+    if (rc == PH_OK)
+        rc = ph_ledger_ask_stop(conn, options->name, &told, err);
+    if (rc == PH_OK && !told)
+        rc = end_local_holder(options, err);
+    *outcome = told ? PH_STOP_TOLD : PH_STOP_NOT_RUNNING;
+    ph_arena_reset(&arena);
+    ph_conn_free(conn);
+    ph_endpoint_reset(&endpoint);
+    return rc;
+}
