@@ -5,6 +5,15 @@
 
 const struct ph_command ph_command_table[] = {
     {
+        .name = "copy",
+        .id = PH_COMMAND_COPY,
+        .summary = "copy schema, rows, indexes and the rest, then prove it",
+        .description = "Copy the source to the target: schema, rows, indexes, constraints, "
+                       "sequences. The same command again goes on where an earlier run ended, "
+                       "however it ended.",
+        .run = ph_cmd_copy,
+    },
+    {
         .name = "stop",
         .id = PH_COMMAND_STOP,
         .summary = "tell a running job, from any host, to stop resumably",

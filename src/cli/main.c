@@ -1,4 +1,5 @@
 /* pghaul: from the command line to one command and its exit code. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,11 +71,24 @@ run(int argc, char *const *argv)
     return code;
 }
 
+/*
+ * Large buffers go back to the system when freed, and threads do not each keep an arena: --memory is
+ * measured as resident size.
+ */
+static void
+tune_allocator(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int
 main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], PH_HOLDER_ARGUMENT) == 0)
         return ph_holder_main();
+    tune_allocator();
     char **copy = ph_args_take(argc, argv);
 
     if (copy == NULL) {

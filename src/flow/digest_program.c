@@ -1,6 +1,8 @@
 #include "flow/digest_program.h"
 
 #include "wire/copy_binary.h"
+#include "wire/copy_text.h"
+#include "wire/oid_remap.h"
 
 void
 ph_digest_program_init(struct ph_digest_program *program, size_t max_row_bytes)
@@ -43,6 +45,19 @@ take_header(struct ph_digest_program *program, struct ph_span *bytes, struct ph_
     return PH_OK;
 }
 
+/* Rows of the source get the target's OIDs; rows read back from the target have them. */
+static ph_code
+rewrite_oids(const struct ph_task *task, struct ph_batch *batch, struct ph_span rows,
+             struct ph_error *err)
+{
+    size_t consumed;
+
+    if (task->table->remap == NULL || task->epoch->number == 0)
+        return PH_OK;
+    return ph_oid_remap_apply_all(task->table->remap, batch->data + (rows.data - batch->data),
+                                  rows.len, &consumed, err);
+}
+
 static ph_code
 run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_error *err)
 {
@@ -53,7 +68,12 @@ run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_e
     PH_TRY(take_header(program, &bytes, err));
     if (program->ended)
         return PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
-    PH_TRY(ph_copy_binary_digest(&program->rows.shape, bytes, task->digest, &walked, err));
+    if (task->table->format == PH_FORMAT_TEXT) {
+        PH_TRY(ph_copy_text_digest(&program->rows.shape, bytes, task->digest, &walked, err));
+    } else {
+        PH_TRY(rewrite_oids(task, batch, bytes, err));
+        PH_TRY(ph_copy_binary_digest(&program->rows.shape, bytes, task->digest, &walked, err));
+    }
     if (walked.consumed != bytes.len)
         return not_whole(err);
     program->ended = walked.ended;

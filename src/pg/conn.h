@@ -94,6 +94,8 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
  * then close them.
  */
 void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
+/* After cancel_all, when nothing is open any more: connections may be opened again. */
+void ph_endpoint_reopen(const struct ph_endpoint *endpoint);
 
 /* Whether giving the same command again on a new connection may succeed (lost, deadlock, …). */
 bool ph_error_is_retryable(const struct ph_error *err);

@@ -145,6 +145,14 @@ ph_endpoint_cancel_all(const struct ph_endpoint *endpoint)
     pthread_mutex_unlock(&set->lock);
 }
 
+void
+ph_endpoint_reopen(const struct ph_endpoint *endpoint)
+{
+    pthread_mutex_lock(&endpoint->open->lock);
+    endpoint->open->closed = false;
+    pthread_mutex_unlock(&endpoint->open->lock);
+}
+
 /* keyword of PQconninfoOption -> variable that libpq reads, by libpq's own table */
 static char *
 env_entry(const PQconninfoOption *option)

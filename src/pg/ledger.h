@@ -105,13 +105,11 @@ struct ph_chunk_state {
 };
 
 struct ph_table_state {
-    uint32_t chunks_done;
-    bool verified; /* the target was read back and was equal */
-    uint64_t rows;
-    uint64_t bytes;
-    char digest[PH_DIGEST_TEXT_SIZE]; /* of the source, "" until known */
-    char target_digest[PH_DIGEST_TEXT_SIZE];
-    double seconds;
+    bool verified;                  /* the target was read back and was equal */
+    bool read_back;                 /* by this run: the digests below are known */
+    struct ph_digest source_digest; /* of all that went into the target */
+    struct ph_digest target_digest;
+    double verify_seconds;
 };
 
 /* `states` has plan->n_chunks elements. */
@@ -133,8 +131,8 @@ ph_code ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot,
 ph_code ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
                           uint32_t epoch, const struct ph_digest_set *digest, double seconds,
                           struct ph_error *err);
-/* Sum of the receipts of a table's chunks into `set` (which has the table's number of buckets). */
-ph_code ph_ledger_sum_digests(struct ph_conn *conn, const char *job, uint32_t table,
+/* Add the receipts of a table's chunks to `set` (which has the table's number of buckets). */
+ph_code ph_ledger_add_digests(struct ph_conn *conn, const char *job, uint32_t table,
                               struct ph_digest_set *set, struct ph_error *err);
 ph_code ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
                                const struct ph_digest *source, const struct ph_digest *target,

@@ -1,0 +1,224 @@
+#include "job/copy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "job/copy_parts.h"
+#include "job/planner.h"
+#include "job/rows.h"
+#include "job/select.h"
+
+#define RETRIES 8
+#define FIRST_PAUSE_MS 200u
+#define LONGEST_PAUSE_MS 15000u
+
+/* ---- the plan ---- */
+
+static ph_code
+choose_session_sql(struct ph_job *job, struct ph_error *err)
+{
+    (void)err;
+    snprintf(
+        job->target_session_sql, sizeof job->target_session_sql, "SET synchronous_commit = off%s",
+        job->target_catalog.can_set_replica_role ? "; SET session_replication_role = replica" : "");
+    return PH_OK;
+}
+
+static ph_code
+save_plan(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = ph_ledger_save_plan(conn, job->options->name, &job->plan, err);
+    PH_FAILPOINT(before_plan_commit);
+    if (rc == PH_OK)
+        rc = ph_ledger_set_phase(conn, &job->ledger, PH_PHASE_ROWS, err);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
+static ph_code
+plan_phase(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_selection selection;
+    bool enforced = job->options->data_only && !job->target_catalog.can_set_replica_role;
+
+    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &selection, err));
+    struct ph_planner_params params = {
+        .source = &job->source_catalog,
+        .target = &job->target_catalog,
+        .selection = &selection,
+        .split_bytes = job->options->split_bytes,
+        .jobs = job->jobs,
+        .order = enforced ? PH_ORDER_BY_FK : PH_ORDER_BY_SIZE,
+        .freeze = job->options->data_only ? PH_FREEZE_NEVER : PH_FREEZE_WHERE_SAFE,
+    };
+    PH_TRY(ph_planner_make(&params, &job->arena, &job->plan, err));
+    if (job->options->data_only)
+        PH_TRY(ph_copy_prepare_target(job, err));
+    return save_plan(job, err);
+}
+
+/* ---- rows ---- */
+
+static ph_code
+rows_phase(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_steps steps = {0};
+    struct ph_step_workers *workers = NULL;
+    ph_code rc = PH_OK;
+
+    PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(ph_job_restart_unfinished(job, err));
+    if (!job->options->data_only)
+        rc = ph_copy_build_steps(job, &steps, err);
+    if (rc == PH_OK && !job->options->data_only)
+        rc = ph_step_workers_start(job, &steps, &workers, err);
+    if (rc == PH_OK)
+        rc = ph_rows_run(job, workers, err);
+    ph_step_workers_free(workers);
+    ph_steps_reset(&steps);
+    PH_TRY(rc);
+    return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_POST, err);
+}
+
+/* ---- the chain ---- */
+
+static ph_code
+read_catalogs(struct ph_job *job, struct ph_error *err)
+{
+    ph_arena_reset(&job->arena);
+    PH_TRY(ph_job_read_source_catalog(job, err));
+    PH_TRY(ph_job_read_target_catalog(job, err));
+    return choose_session_sql(job, err);
+}
+
+static ph_code
+timed(struct ph_job *job, const char *name, ph_code (*phase)(struct ph_job *, struct ph_error *),
+      struct ph_error *err)
+{
+    uint64_t start = ph_clock_ns();
+    ph_code rc = phase(job, err);
+
+    ph_report_add_phase(&job->run->report, name, ph_clock_seconds_since(start));
+    return rc;
+}
+
+static ph_code
+run_phases(struct ph_job *job, struct ph_error *err)
+{
+    if (job->ledger.phase == PH_PHASE_NEW)
+        PH_TRY(ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_SCHEMA, err));
+    if (job->ledger.phase <= PH_PHASE_SCHEMA)
+        PH_TRY(timed(job, "schema", ph_copy_schema_phase, err));
+    PH_TRY(read_catalogs(job, err));
+    if (job->ledger.phase == PH_PHASE_PLAN)
+        PH_TRY(timed(job, "plan", plan_phase, err));
+    if (job->ledger.phase == PH_PHASE_ROWS)
+        PH_TRY(timed(job, "rows", rows_phase, err));
+    if (job->ledger.phase == PH_PHASE_POST)
+        PH_TRY(timed(job, "rest", ph_copy_post_phase, err));
+    if (job->ledger.phase == PH_PHASE_VERIFY)
+        PH_TRY(timed(job, "proof", ph_copy_proof_phase, err));
+    return PH_OK;
+}
+
+/* One go at the whole chain, from whatever the ledger says. */
+static ph_code
+attempt(struct ph_job *job, struct ph_error *err)
+{
+    bool found;
+
+    PH_TRY(ph_job_reconnect(job, err));
+    PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
+    if (!found)
+        return PH_FAIL(err, PH_E_LEDGER, "the job vanished from the ledger");
+    if (job->ledger.phase == PH_PHASE_DONE)
+        return PH_OK;
+    PH_TRY(ph_job_ensure_epoch(job, err));
+    return run_phases(job, err);
+}
+
+static ph_code
+attempts(struct ph_job *job, struct ph_error *err)
+{
+    unsigned pause_ms = FIRST_PAUSE_MS;
+
+    for (unsigned n = 0;; n++) {
+        ph_code rc = attempt(job, err);
+        bool again = rc == PH_E_SNAPSHOT_LOST || (rc != PH_OK && ph_error_is_retryable(err));
+        if (rc == PH_OK || !again || n == RETRIES || ph_stop_requested())
+            return rc;
+        ph_log_failure(PH_LOG_WARN, err);
+        ph_log(PH_LOG_WARN, "retry", "trying again in %.1f s", pause_ms / 1000.0);
+        if (ph_stop_wait_ms(pause_ms))
+            return ph_stop_check(err);
+        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+}
+
+static const char *
+outcome_of(ph_code rc)
+{
+    switch (ph_code_class(rc)) {
+    case PH_CLASS_OK:
+        return "finished";
+    case PH_CLASS_DIFF:
+        return "different";
+    case PH_CLASS_STOPPED:
+    case PH_CLASS_AWAY:
+        return "stopped";
+    case PH_CLASS_FAILED:
+    case PH_CLASS_USAGE:
+    case PH_CLASS_READY:
+    case PH_CLASS_AUTH:
+        return "failed";
+    }
+    return "failed";
+}
+
+/* Best effort: the ledger's rows and receipts do not depend on it. */
+static void
+end_run(struct ph_job *job, ph_code rc)
+{
+    ph_endpoint_reopen(&job->source);
+    ph_endpoint_reopen(&job->target);
+    if (job->ledger.run == 0 || ph_job_reconnect(job, NULL) != PH_OK)
+        return;
+    (void)ph_ledger_end_run(job->target_control, &job->ledger, outcome_of(rc), NULL);
+}
+
+static ph_code
+run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
+{
+    PH_TRY(ph_job_connect(job, run, err));
+    ph_report_set_job(&run->report, run->options->name, job->source.label, job->target.label);
+    PH_TRY(ph_job_lock(job, err));
+    if (run->options->restart)
+        PH_TRY(ph_copy_forget(job, err));
+    PH_TRY(ph_copy_preflight(job, err));
+    PH_TRY(ph_job_register(job, err));
+    return attempts(job, err);
+}
+
+ph_code
+ph_job_copy(struct ph_run *run, struct ph_error *err)
+{
+    struct ph_job job = {.lock_fd = -1};
+    ph_code rc = run_job(&job, run, err);
+
+    if (rc == PH_OK)
+        rc = ph_copy_verdict(&job, err);
+    if (job.ledger.run != 0)
+        end_run(&job, rc);
+    ph_copy_fill_report(&job, rc, err);
+    ph_job_close(&job);
+    return rc;
+}

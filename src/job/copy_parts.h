@@ -1,0 +1,35 @@
+/* The phases of a copy (copy.c), one file each. All on the job's thread. */
+#ifndef PH_JOB_COPY_PARTS_H
+#define PH_JOB_COPY_PARTS_H
+
+#include "job/job.h"
+#include "job/step_workers.h"
+
+/* ---- copy_schema.c ---- */
+
+/* What can be known before the first write: versions, rights, an empty target. */
+ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
+/* Pre-data, resumed at the entry the ledger names; ends in PH_PHASE_PLAN. */
+ph_code ph_copy_schema_phase(struct ph_job *job, struct ph_error *err);
+/* The steps after the rows; those the ledger has are done. The archive stays in job->archive. */
+ph_code ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error *err);
+/* --restart: everything the ledger knows of the job. */
+ph_code ph_copy_forget(struct ph_job *job, struct ph_error *err);
+
+/* ---- copy_target.c ---- */
+
+/* --data-only: empty the tables or see that they are; set triggers aside. */
+ph_code ph_copy_prepare_target(struct ph_job *job, struct ph_error *err);
+
+/* ---- copy_post.c ---- */
+
+/* Sequences, large objects, what was set aside; ends in PH_PHASE_VERIFY. */
+ph_code ph_copy_post_phase(struct ph_job *job, struct ph_error *err);
+/* What is not rows is compared; the verdict is written down; ends in PH_PHASE_DONE. */
+ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
+/* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */
+ph_code ph_copy_verdict(struct ph_job *job, struct ph_error *err);
+/* Tables and verdict of the report, as far as the run came. */
+void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * The schema part of a copy: what must hold before the first write, pre-data, and the steps after
+ * the rows. The archive file is named after the job's token, so that no other job's is ever used.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "job/copy_parts.h"
+#include "pg/archive.h"
+#include "pg/ddl.h"
+#include "pg/holder.h"
+
+#define OLDEST_SERVER 130000
+
+/* ---- before the first write ---- */
+
+static ph_code
+check_server(struct ph_conn *conn, struct ph_error *err)
+{
+    int version = ph_conn_version(conn);
+
+    if (version >= OLDEST_SERVER)
+        return PH_OK;
+    PH_FAIL(err, PH_E_VERSION, "PostgreSQL %d is older than 13", version / 10000);
+    ph_error_object(err, "%s", ph_conn_endpoint(conn)->label);
+    return PH_E_VERSION;
+}
+
+static ph_code
+check_target_writable(struct ph_job *job, struct ph_error *err)
+{
+    char answer[8];
+
+    PH_TRY(ph_conn_value(job->target_control, "SELECT pg_catalog.pg_is_in_recovery()", answer,
+                         sizeof answer, err));
+    if (answer[0] != 't')
+        return PH_OK;
+    PH_FAIL(err, PH_E_NOT_READY, "the target is a standby and cannot be written to");
+    ph_error_object(err, "%s", job->target.label);
+    ph_error_hint(err, "name the primary with --target");
+    return PH_E_NOT_READY;
+}
+
+static ph_code
+check_encoding(struct ph_job *job, struct ph_error *err)
+{
+    static const char sql[] = "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM"
+                              " pg_catalog.pg_database WHERE datname = current_database()";
+    char source[64];
+    char target[64];
+
+    PH_TRY(ph_conn_value(job->source_control, sql, source, sizeof source, err));
+    PH_TRY(ph_conn_value(job->target_control, sql, target, sizeof target, err));
+    if (strcmp(source, target) != 0) {
+        PH_FAIL(err, PH_E_NOT_READY, "the source's encoding is %s, the target's is %s", source,
+                target);
+        ph_error_object(err, "%s", job->target.label);
+        ph_error_hint(err, "create the target database with ENCODING '%s' TEMPLATE template0",
+                      source);
+        return PH_E_NOT_READY;
+    }
+    /* rows travel in the databases' own encoding: nothing is converted, every byte arrives */
+    job->source.encoding = strdup(source);
+    job->target.encoding = strdup(target);
+    return job->source.encoding != NULL && job->target.encoding != NULL
+               ? PH_OK
+               : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+static ph_code
+check_not_same(struct ph_job *job, struct ph_error *err)
+{
+    static const char sql[] = "SELECT system_identifier || '/' || (SELECT oid FROM"
+                              " pg_catalog.pg_database WHERE datname = current_database())"
+                              " FROM pg_catalog.pg_control_system()";
+    char source[80];
+    char target[80];
+
+    PH_TRY(ph_conn_value(job->source_control, sql, source, sizeof source, err));
+    PH_TRY(ph_conn_value(job->target_control, sql, target, sizeof target, err));
+    if (strcmp(source, target) == 0) {
+        PH_FAIL(err, PH_E_NOT_READY, "source and target are the same database");
+        ph_error_object(err, "%s", job->target.label);
+        ph_error_hint(err, "name another database with --target");
+        return PH_E_NOT_READY;
+    }
+    return PH_OK;
+}
+
+/* A new job makes its objects: none of the selected names may be taken. */
+static ph_code
+check_target_empty(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(
+        job->target_control,
+        "SELECT count(*) OVER (), quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+        " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname NOT IN ('pghaul',"
+        " 'pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp_' AND NOT"
+        " EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 1259 AND d.objid = c.oid AND"
+        " d.deptype = 'e') ORDER BY 2 LIMIT 1",
+        0, NULL, &r, err));
+    ph_code rc = PH_OK;
+    if (ph_result_rows(r) > 0) {
+        rc = PH_FAIL(err, PH_E_TARGET_NOT_EMPTY,
+                     "the target already has %s tables, views or "
+                     "sequences, %s among them",
+                     ph_result_text(r, 0, 0), ph_result_text(r, 0, 1));
+        ph_error_object(err, "%s", job->target.label);
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+static ph_code
+is_known(struct ph_job *job, bool *known, struct ph_error *err)
+{
+    struct ph_ledger_job found;
+
+    *known = false;
+    PH_TRY(ph_ledger_exists(job->target_control, known, err));
+    if (!*known)
+        return PH_OK;
+    PH_TRY(ph_ledger_create(job->target_control, err)); /* checks the version */
+    return ph_ledger_load_job(job->target_control, job->options->name, &found, known, err);
+}
+
+ph_code
+ph_copy_preflight(struct ph_job *job, struct ph_error *err)
+{
+    bool known;
+
+    PH_TRY(check_server(job->source_control, err));
+    PH_TRY(check_server(job->target_control, err));
+    PH_TRY(check_target_writable(job, err));
+    PH_TRY(check_not_same(job, err));
+    PH_TRY(check_encoding(job, err));
+    PH_TRY(is_known(job, &known, err));
+    if (known || job->options->data_only)
+        return PH_OK;
+    return check_target_empty(job, err);
+}
+
+ph_code
+ph_copy_forget(struct ph_job *job, struct ph_error *err)
+{
+    bool exists;
+    uint32_t restored;
+
+    PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
+    if (!exists)
+        return PH_OK;
+    job->run->wrote = PH_HAS_WRITTEN;
+    PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
+    PH_TRY(ph_holder_stop(job->options->dir, err));
+    return ph_ledger_forget(job->target_control, job->options->name, err);
+}
+
+/* ---- the archive ---- */
+
+static struct ph_archive_params
+archive_params(struct ph_job *job)
+{
+    const struct ph_options *o = job->options;
+
+    snprintf(job->archive_path, sizeof job->archive_path, "%s/schema-%s.dump", o->dir,
+             job->ledger.token);
+    return (struct ph_archive_params){
+        .source = &job->source,
+        .source_version = ph_conn_version(job->source_control),
+        .target_version = ph_conn_version(job->target_control),
+        .snapshot = job->epoch.snapshot_id,
+        .path = job->archive_path,
+        .leave_out = "pghaul",
+        .no_owner = o->no_owner,
+        .no_acl = o->no_acl,
+        .no_comments = o->no_comments,
+        .no_tablespaces = o->no_tablespaces,
+        .publications = o->publications,
+        .subscriptions = o->subscriptions,
+    };
+}
+
+static ph_code
+open_archive(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_archive_params params = archive_params(job);
+
+    if (job->has_archive)
+        return PH_OK;
+    if (access(params.path, R_OK) != 0)
+        PH_TRY(ph_archive_dump(&params, err));
+    PH_FAILPOINT(after_schema_dump);
+    ph_code rc = ph_archive_open(&params, &job->archive, err);
+    if (rc != PH_OK)
+        ph_archive_reset(&job->archive);
+    job->has_archive = rc == PH_OK;
+    return rc;
+}
+
+/* ---- pre-data ---- */
+
+static ph_code
+note_batch(void *arg, struct ph_conn *conn, uint32_t entries_done, struct ph_error *err)
+{
+    struct ph_job *job = arg;
+
+    PH_FAILPOINT(before_schema_note);
+    return ph_ledger_set_schema_done(conn, &job->ledger, entries_done, err);
+}
+
+static void
+warn(void *arg, const struct ph_error *warning)
+{
+    struct ph_job *job = arg;
+
+    ph_log_failure(PH_LOG_WARN, warning);
+    ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "schema", warning->object, "%s",
+                          warning->message);
+}
+
+ph_code
+ph_copy_schema_phase(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_ddl_hooks hooks = {.arg = job, .on_batch = note_batch, .on_warning = warn};
+
+    if (!job->options->data_only) {
+        PH_TRY(open_archive(job, err));
+        PH_TRY(ph_ddl_pre_data(job->target_control, &job->archive, job->ledger.schema_done, &hooks,
+                               err));
+    }
+    return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_PLAN, err);
+}
+
+/* ---- steps ---- */
+
+static int
+compare_oids(const void *left, const void *right)
+{
+    ph_oid a = *(const ph_oid *)left;
+    ph_oid b = *(const ph_oid *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+struct pending { /* tables whose rows this run will load, sorted */
+    struct ph_job *job;
+    ph_oid *oids;
+    uint32_t n;
+};
+
+static bool
+has_rows(void *arg, ph_oid oid)
+{
+    const struct pending *pending = arg;
+
+    return bsearch(&oid, pending->oids, pending->n, sizeof oid, compare_oids) != NULL;
+}
+
+static int
+compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static bool
+is_done(void *arg, const char *key)
+{
+    const struct pending *pending = arg;
+
+    return bsearch(&key, pending->job->steps_done, pending->job->n_steps_done, sizeof key,
+                   compare_names) != NULL;
+}
+
+static bool
+is_loaded(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        if (!job->chunk_states[table->first_chunk + i].done)
+            return false;
+    }
+    return true;
+}
+
+ph_code
+ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error *err)
+{
+    struct pending pending = {.job = job};
+
+    PH_TRY(open_archive(job, err));
+    pending.oids = PH_ARENA_ARRAY(&job->arena, ph_oid, job->plan.n_tables + 1u);
+    if (pending.oids == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (!is_loaded(job, &job->plan.tables[i]))
+            pending.oids[pending.n++] = job->plan.tables[i].source->oid;
+    }
+    qsort(pending.oids, pending.n, sizeof *pending.oids, compare_oids);
+    struct ph_steps_params params = {
+        .archive = &job->archive,
+        .source = job->source_control,
+        .split_key_bytes = PH_SPLIT_KEY_BYTES,
+        .analyze = true,
+        .refresh = true,
+        .arg = &pending,
+        .has_rows = has_rows,
+        .is_done = is_done,
+    };
+    return ph_steps_build(&params, steps, err);
+}

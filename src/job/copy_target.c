@@ -1,0 +1,145 @@
+/*
+ * --data-only: making an existing schema ready for rows, and leaving it as it was.
+ *
+ * Under replica role nothing of the target fires. Without the right to that, the owner disables
+ * user triggers; that is committed DDL, so the ledger holds the statement that restores it before
+ * it is done, and restores it at the end, on stop and by `clean`. Foreign keys then stay enforced
+ * and the plan is in their order.
+ */
+#include <stdio.h>
+
+#include "base/failpoint.h"
+#include "job/copy_parts.h"
+
+static void
+put_target(struct ph_buf *sql, const struct ph_table_plan *table)
+{
+    ph_buf_put_qualified(sql, table->target->schema, table->target->name);
+}
+
+/* ---- emptiness ---- */
+
+static ph_code
+check_empty(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
+{
+    struct ph_buf sql;
+    char found[8];
+
+    ph_buf_init(&sql, 4096);
+    ph_buf_puts(&sql, "SELECT EXISTS (SELECT FROM ");
+    put_target(&sql, table);
+    ph_buf_puts(&sql, ")");
+    ph_code rc = ph_conn_value(job->target_control, ph_buf_text(&sql), found, sizeof found, err);
+    ph_buf_free(&sql);
+    if (rc == PH_OK && found[0] == 't') {
+        rc = PH_FAIL(err, PH_E_TARGET_NOT_EMPTY, "the table already has rows on the target");
+        ph_error_object(err, "%s.%s", table->target->schema, table->target->name);
+        ph_error_hint(err, "empty it, leave it out with --exclude, or give --truncate --yes");
+    }
+    return rc;
+}
+
+static bool
+is_first_with_target(const struct ph_plan *plan, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        if (plan->tables[i].target == plan->tables[index].target)
+            return false;
+    }
+    return true;
+}
+
+/* One statement for all: tables that refer to each other can only be truncated together. */
+static ph_code
+truncate_all(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf sql;
+    bool any = false;
+
+    ph_buf_init(&sql, (size_t)64 << 20);
+    ph_buf_puts(&sql, "TRUNCATE ");
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (!is_first_with_target(&job->plan, i))
+            continue;
+        ph_buf_puts(&sql, any ? ", " : "");
+        ph_buf_puts(&sql, job->plan.tables[i].target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+        put_target(&sql, &job->plan.tables[i]);
+        any = true;
+    }
+    ph_code rc = !any              ? PH_OK
+                 : ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
+                                   : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    if (rc == PH_E_SQL) {
+        err->code = PH_E_NOT_READY;
+        ph_error_hint(err, "select the tables that refer to these as well, or drop their foreign "
+                           "keys for the time of the copy");
+        return PH_E_NOT_READY;
+    }
+    return rc;
+}
+
+/* ---- triggers ---- */
+
+static ph_code
+set_triggers_aside(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+    struct ph_result *r;
+    char oid[16];
+    ph_code rc = PH_OK;
+
+    snprintf(oid, sizeof oid, "%u", table->target->oid);
+    const char *params[] = {oid};
+    /* each trigger on its own: one that was disabled before, or ENABLE ALWAYS, must stay so */
+    PH_TRY(ph_conn_query(
+        conn,
+        "SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),"
+        " format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,"
+        " CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),"
+        " t.tgrelid::regclass::text || ' trigger ' || t.tgname"
+        " FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')"
+        " AND t.tgrelid = $1::oid ORDER BY t.tgname",
+        1, params, &r, err));
+    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
+        rc = ph_ledger_set_aside(conn, job->options->name, ph_result_text(r, i, 2),
+                                 ph_result_text(r, i, 1), err);
+        PH_FAILPOINT(after_set_aside);
+        if (rc == PH_OK)
+            rc = ph_conn_exec(conn, ph_result_text(r, i, 0), err);
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+/* All in one transaction: a kill leaves either everything as it was, or all of it in the ledger. */
+static ph_code
+prepare(struct ph_job *job, struct ph_error *err)
+{
+    if (job->options->truncate)
+        PH_TRY(truncate_all(job, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (!is_first_with_target(&job->plan, i))
+            continue;
+        if (!job->options->truncate)
+            PH_TRY(check_empty(job, table, err));
+        if (!job->target_catalog.can_set_replica_role)
+            PH_TRY(set_triggers_aside(job, table, err));
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = prepare(job, err);
+    PH_FAILPOINT(before_prepare_commit);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}

@@ -1,0 +1,85 @@
+/*
+ * What one run of a job works with. Made by the command's job function, owned by its thread; other
+ * threads see the parts that are immutable while they run (options, endpoints, catalogs, plan).
+ */
+#ifndef PH_JOB_JOB_H
+#define PH_JOB_JOB_H
+
+#include <stdatomic.h>
+
+#include "base/budget.h"
+#include "flow/task.h"
+#include "job/run.h"
+#include "model/catalog.h"
+#include "model/plan.h"
+#include "pg/archive.h"
+#include "pg/conn.h"
+#include "pg/ledger.h"
+
+struct ph_job {
+    struct ph_run *run;               /* what the command gave; its report is filled here */
+    const struct ph_options *options; /* of run */
+    struct ph_endpoint source;
+    struct ph_endpoint target;
+    struct ph_conn *source_control; /* for catalogs; outside transactions between uses */
+    struct ph_conn *target_control; /* holds the job's lock; autocommit between uses */
+    int lock_fd;                    /* of DIR/mover.lock; -1: not held */
+    struct ph_ledger_job ledger;
+    bool is_new; /* this run made the job */
+    struct ph_epoch epoch;
+    struct ph_arena arena; /* plan and names; for the attempt at hand */
+    struct ph_catalog source_catalog;
+    struct ph_catalog target_catalog;
+    struct ph_plan plan;
+    struct ph_chunk_state *chunk_states; /* plan.n_chunks */
+    struct ph_table_state *table_states; /* plan.n_tables */
+    const char *const *steps_done;       /* names, sorted */
+    uint32_t n_steps_done;
+    struct ph_archive archive; /* of the schema, when has_archive */
+    bool has_archive;
+    char archive_path[4096];
+    char target_session_sql[256]; /* what every loading session sets */
+    char target_started[64];      /* pg_postmaster_start_time() of the target */
+    uint32_t jobs;
+    uint32_t index_jobs;
+    uint64_t started_ns;
+};
+
+/* ---- session.c ---- */
+
+/* Endpoints, control connections, the processors' number of lanes. Nothing is written. */
+ph_code ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err);
+/* Connect the control connections again after they were lost. */
+ph_code ph_job_reconnect(struct ph_job *job, struct ph_error *err);
+/*
+ * Make sure this is the only run: the lock file in the spool directory, the lock in the target; the
+ * sessions of a run that died are waited for, then ended. Writes nothing.
+ */
+ph_code ph_job_lock(struct ph_job *job, struct ph_error *err);
+/* Find the job in the ledger, or write it down (the first write of a new job). */
+ph_code ph_job_register(struct ph_job *job, struct ph_error *err);
+/* Close and free everything; the ledger keeps what is in it. */
+void ph_job_close(struct ph_job *job);
+
+/* ---- epoch.c ---- */
+
+/*
+ * See to a snapshot: the recorded one when it still lives, else a new holder. A new snapshot while
+ * tables are unfinished starts these again (the plan must be loaded then).
+ */
+ph_code ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err);
+/* After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again.
+ */
+ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);
+/* Let the holder end. */
+void ph_job_release_epoch(struct ph_job *job);
+/* Read a catalog under the job's snapshot (source) or now (target). */
+ph_code ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err);
+ph_code ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err);
+
+/* ---- plan_load.c ---- */
+
+/* The plan as the ledger has it, joined with both catalogs; also the states. */
+ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
+
+#endif

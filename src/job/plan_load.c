@@ -1,0 +1,258 @@
+/*
+ * The plan as an earlier run wrote it down, joined with the catalogs of now. A resumed run must not
+ * plan anew: chunks that are done would not fit. What changed since is an error with its name.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/job.h"
+#include "model/type_match.h"
+#include "wire/oid_remap.h"
+
+static ph_code
+changed(const char *schema, const char *name, const char *what, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_TABLE_CHANGED, "%s since the copy began", what);
+    ph_error_object(err, "%s.%s", schema, name);
+    ph_error_hint(err, "undo the change and give the same command again, or start over with "
+                       "--restart --yes");
+    return PH_E_TABLE_CHANGED;
+}
+
+static ph_code
+no_memory(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+/* The columns come as one row each: number, source name, target name. */
+static ph_code
+join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_result *r, int first,
+             uint32_t n, struct ph_error *err)
+{
+    struct ph_plan_column *columns = PH_ARENA_ARRAY(&job->arena, struct ph_plan_column, n + 1u);
+
+    if (columns == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *source_name = ph_result_text(r, first + (int)i, 1);
+        const char *target_name = ph_result_text(r, first + (int)i, 2);
+        columns[i].source = ph_rel_column_named(table->source, source_name);
+        columns[i].target = ph_rel_column_named(table->target, target_name);
+        if (columns[i].source == NULL || columns[i].target == NULL)
+            return changed(table->source->schema, table->source->name, "a column went", err);
+        columns[i].source_name = columns[i].source->name;
+        columns[i].target_name = columns[i].target->name;
+    }
+    table->columns = columns;
+    table->n_columns = n;
+    return PH_OK;
+}
+
+static ph_code
+load_columns(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job->options->name};
+    ph_code rc = PH_OK;
+
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT t.tbl, s.name, d.name FROM pghaul.tbl t,"
+                         " unnest(t.source_columns) WITH ORDINALITY s (name, n),"
+                         " unnest(t.target_columns) WITH ORDINALITY d (name, n)"
+                         " WHERE t.job = $1 AND s.n = d.n ORDER BY t.tbl, s.n",
+                         1, params, &r, err));
+    for (int at = 0; rc == PH_OK && at < ph_result_rows(r);) {
+        uint32_t table = ph_result_u32(r, at, 0);
+        int end = at;
+        while (end < ph_result_rows(r) && ph_result_u32(r, end, 0) == table)
+            end++;
+        if (table >= job->plan.n_tables)
+            rc = PH_FAIL(err, PH_E_LEDGER, "the ledger's tables are not numbered through");
+        else
+            rc = join_columns(job, &job->plan.tables[table], r, at, (uint32_t)(end - at), err);
+        at = end;
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+/* "{0,2}" */
+static ph_code
+parse_key_fields(struct ph_job *job, struct ph_table_plan *table, const char *text,
+                 struct ph_error *err)
+{
+    uint16_t *fields = PH_ARENA_ARRAY(&job->arena, uint16_t, strlen(text) + 1);
+
+    if (fields == NULL)
+        return no_memory(err);
+    for (const char *at = text; *at != '\0';) {
+        char *end;
+        long field = strtol(at, &end, 10);
+        if (end == at) {
+            at++;
+            continue;
+        }
+        fields[table->n_key_fields++] = (uint16_t)field;
+        at = end;
+    }
+    table->key_fields = fields;
+    return PH_OK;
+}
+
+static ph_code
+load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_error *err)
+{
+    struct ph_table_plan *table = &job->plan.tables[row];
+    const char *schema = ph_result_text(r, row, 2);
+    const char *name = ph_result_text(r, row, 3);
+
+    if (ph_result_u32(r, row, 0) != (uint32_t)row)
+        return PH_FAIL(err, PH_E_LEDGER, "the ledger's tables are not numbered through");
+    table->index = (uint32_t)row;
+    table->source = ph_catalog_rel(&job->source_catalog, ph_result_u32(r, row, 1));
+    if (table->source == NULL)
+        return changed(schema, name, "the table was dropped on the source", err);
+    table->target = ph_catalog_rel_named(&job->target_catalog, ph_result_text(r, row, 4),
+                                         ph_result_text(r, row, 5));
+    if (table->target == NULL)
+        return changed(schema, name, "the table was dropped on the target", err);
+    table->format =
+        strcmp(ph_result_text(r, row, 6), "binary") == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT;
+    table->format_reason = ph_arena_strdup(&job->arena, ph_result_text(r, row, 7));
+    table->n_buckets = ph_result_u32(r, row, 9);
+    table->freeze = ph_result_bool(r, row, 10);
+    table->ordered_by_fk = ph_result_bool(r, row, 11);
+    table->level = ph_result_u32(r, row, 12);
+    table->group = ph_result_u32(r, row, 13);
+    if (!ph_result_is_null(r, row, 14))
+        table->where = ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
+    table->rows = (uint64_t)ph_result_i64(r, row, 15);
+    table->bytes = (uint64_t)ph_result_i64(r, row, 16);
+    job->plan.rows += table->rows;
+    job->plan.bytes += table->bytes;
+    return parse_key_fields(job, table, ph_result_text(r, row, 8), err);
+}
+
+static ph_code
+load_tables(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job->options->name};
+    ph_code rc = PH_OK;
+
+    PH_TRY(ph_conn_query(
+        job->target_control,
+        "SELECT tbl, source_oid, source_schema, source_name, target_schema,"
+        " target_name, format, format_reason, key_fields, buckets, frozen, ordered,"
+        " level, grp, condition, est_rows, est_bytes"
+        " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
+        1, params, &r, err));
+    uint32_t n = (uint32_t)ph_result_rows(r);
+    job->plan = (struct ph_plan){.arena = &job->arena, .n_tables = n};
+    job->plan.tables = PH_ARENA_ARRAY(&job->arena, struct ph_table_plan, n + 1u);
+    if (job->plan.tables == NULL)
+        rc = no_memory(err);
+    for (uint32_t i = 0; rc == PH_OK && i < n; i++)
+        rc = load_table(job, r, (int)i, err);
+    ph_result_free(r);
+    return rc;
+}
+
+static ph_code
+load_chunk(struct ph_job *job, const struct ph_result *r, int row, struct ph_error *err)
+{
+    struct ph_chunk *chunk = &job->plan.chunks[row];
+    const char *kind = ph_result_text(r, row, 3);
+
+    *chunk = (struct ph_chunk){
+        .table = ph_result_u32(r, row, 0),
+        .number = ph_result_u32(r, row, 1),
+        .lot = ph_result_u32(r, row, 2),
+        .kind = strcmp(kind, "ctid") == 0  ? PH_CHUNK_CTID
+                : strcmp(kind, "key") == 0 ? PH_CHUNK_KEY
+                                           : PH_CHUNK_WHOLE,
+        .bytes = (uint64_t)ph_result_i64(r, row, 6),
+    };
+    if (chunk->table >= job->plan.n_tables)
+        return PH_FAIL(err, PH_E_LEDGER, "the ledger holds a chunk of no table");
+    struct ph_table_plan *table = &job->plan.tables[chunk->table];
+    if (table->n_chunks == 0)
+        table->first_chunk = (uint32_t)row;
+    if (chunk->number != table->n_chunks)
+        return PH_FAIL(err, PH_E_LEDGER, "the ledger's chunks are not numbered through");
+    table->n_chunks++;
+    if (!ph_result_is_null(r, row, 4))
+        chunk->lo = ph_arena_strdup(&job->arena, ph_result_text(r, row, 4));
+    if (!ph_result_is_null(r, row, 5))
+        chunk->hi = ph_arena_strdup(&job->arena, ph_result_text(r, row, 5));
+    if (chunk->lot >= job->plan.n_lots)
+        job->plan.n_lots = chunk->lot + 1;
+    return PH_OK;
+}
+
+static ph_code
+load_chunks(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job->options->name};
+    ph_code rc = PH_OK;
+
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT tbl, chunk, lot, kind, lo, hi, est_bytes FROM pghaul.chunk"
+                         " WHERE job = $1 ORDER BY tbl, chunk",
+                         1, params, &r, err));
+    job->plan.n_chunks = (uint32_t)ph_result_rows(r);
+    job->plan.chunks = PH_ARENA_ARRAY(&job->arena, struct ph_chunk, job->plan.n_chunks + 1u);
+    if (job->plan.chunks == NULL)
+        rc = no_memory(err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_chunks; i++)
+        rc = load_chunk(job, r, (int)i, err);
+    ph_result_free(r);
+    return rc;
+}
+
+/* Types may have changed under the plan: the format must still be the one that was chosen. */
+static ph_code
+join_types(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
+{
+    struct ph_table_match match;
+
+    PH_TRY(ph_type_match_table(table->columns, table->n_columns, &job->source_catalog,
+                               &job->target_catalog, &match, err));
+    if (match.format == PH_FORMAT_TEXT && table->format == PH_FORMAT_BINARY)
+        return changed(table->source->schema, table->source->name, "a column's type changed", err);
+    if (table->format == PH_FORMAT_BINARY && match.remap)
+        PH_TRY(ph_oid_remap_compile(table->columns, table->n_columns, &job->source_catalog,
+                                    &job->target_catalog, &job->arena, &table->remap, err));
+    return PH_OK;
+}
+
+static ph_code
+load_states(struct ph_job *job, struct ph_error *err)
+{
+    const char *name = job->options->name;
+
+    free(job->chunk_states);
+    free(job->table_states);
+    job->chunk_states = calloc(job->plan.n_chunks + 1u, sizeof *job->chunk_states);
+    job->table_states = calloc(job->plan.n_tables + 1u, sizeof *job->table_states);
+    if (job->chunk_states == NULL || job->table_states == NULL)
+        return no_memory(err);
+    PH_TRY(ph_ledger_load_chunks(job->target_control, name, &job->plan, job->chunk_states, err));
+    PH_TRY(ph_ledger_load_tables(job->target_control, name, &job->plan, job->table_states, err));
+    return ph_ledger_load_steps(job->target_control, name, &job->arena, &job->steps_done,
+                                &job->n_steps_done, err);
+}
+
+ph_code
+ph_job_load_plan(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(load_tables(job, err));
+    PH_TRY(load_columns(job, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        PH_TRY(join_types(job, &job->plan.tables[i], err));
+    PH_TRY(load_chunks(job, err));
+    return load_states(job, err);
+}

@@ -1,0 +1,437 @@
+/*
+ * One worker thread a lane: it owns the sink and drives its lane task by task.
+ */
+#include "job/rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "flow/copy_sink.h"
+#include "flow/copy_source.h"
+#include "flow/digest_program.h"
+#include "job/rows_internal.h"
+
+#define BATCH_BYTES ((size_t)256 << 10)
+#define SMALLEST_BATCH ((size_t)32 << 10)
+
+static const struct ph_epoch no_epoch = {0};
+
+/* ---- a source that reads either server: rows under the snapshot, or what was loaded ---- */
+
+static struct ph_copy_source *
+side_of(struct ph_rows_lane *lane, const struct ph_task *task)
+{
+    return task->epoch->number != 0 ? &lane->from_source : &lane->from_target;
+}
+
+static ph_code
+open_side(void *state, const struct ph_task *task, struct ph_error *err)
+{
+    struct ph_rows_lane *lane = state;
+
+    lane->reading = side_of(lane, task);
+    return ph_copy_source_ops.open(lane->reading, task, err);
+}
+
+static ph_code
+read_side(void *state, uint8_t *into, size_t size, size_t *len, struct ph_error *err)
+{
+    struct ph_rows_lane *lane = state;
+
+    return ph_copy_source_ops.read(lane->reading, into, size, len, err);
+}
+
+static void
+abandon_side(void *state)
+{
+    struct ph_rows_lane *lane = state;
+
+    if (lane->reading != NULL)
+        ph_copy_source_ops.abandon(lane->reading);
+}
+
+static const struct ph_source_ops side_ops = {open_side, read_side, abandon_side};
+
+/* ---- loading ---- */
+
+static void
+show_task(struct ph_rows_lane *lane, struct ph_task *task, enum ph_lane_state state)
+{
+    pthread_mutex_lock(&lane->show_lock);
+    lane->shown = task;
+    lane->shown_state = state;
+    pthread_mutex_unlock(&lane->show_lock);
+}
+
+static ph_code
+run_task(struct ph_rows_lane *lane, struct ph_task *task, const struct ph_sink_ops *sink,
+         enum ph_lane_state state, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, (size_t)4 << 20);
+    if (task->chunk != NULL)
+        ph_plan_copy_out_sql(task->table, task->chunk, &sql);
+    else
+        ph_plan_read_back_sql(task->table, &sql);
+    if (!ph_buf_ok(&sql)) {
+        ph_buf_free(&sql);
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    task->read_sql = ph_buf_text(&sql);
+    show_task(lane, task, state);
+    ph_code rc = ph_lane_run(&lane->lane, task, sink, &lane->sink, err);
+    show_task(lane, NULL, PH_LANE_IDLE);
+    ph_buf_free(&sql);
+    return rc;
+}
+
+static void
+name_table(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_error *err)
+{
+    char label[160];
+
+    ph_plan_table_label(table, label, sizeof label);
+    if (chunk != NULL && table->n_chunks > 1)
+        ph_error_note(err, "table %s, chunk %u of %u", label, chunk->number + 1, table->n_chunks);
+    else
+        ph_error_note(err, "table %s", label);
+}
+
+static ph_code
+load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
+{
+    struct ph_rows_lane *lane = arg;
+    struct ph_job *job = lane->rows->job;
+    const struct ph_table_plan *table = &job->plan.tables[chunk->table];
+    struct ph_digest_set digest;
+    uint64_t start = ph_clock_ns();
+
+    if (!ph_digest_set_init(&digest, table->n_buckets))
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    struct ph_task task = {.table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest};
+    ph_code rc = run_task(lane, &task, &ph_copy_sink_ops, PH_LANE_COPY, err);
+    if (rc == PH_OK) {
+        /* read by the main thread after the lot is committed and this thread was joined */
+        job->chunk_states[chunk - job->plan.chunks] = (struct ph_chunk_state){
+            .done = false,
+            .epoch = job->epoch.number,
+            .rows = digest.rows,
+            .bytes = digest.bytes,
+            .seconds = ph_clock_seconds_since(start),
+        };
+    } else {
+        name_table(table, chunk, err);
+    }
+    ph_digest_set_free(&digest);
+    return rc;
+}
+
+static ph_code
+mark_done(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
+{
+    struct ph_rows_lane *lane = arg;
+    struct ph_job *job = lane->rows->job;
+    struct ph_chunk_state *state = &job->chunk_states[chunk - job->plan.chunks];
+
+    (void)err;
+    state->done = true;
+    atomic_fetch_add(&lane->rows->rows_done, state->rows);
+    atomic_fetch_add(&lane->rows->bytes_done, state->bytes);
+    atomic_fetch_add(&lane->rows->chunks_done, 1);
+    return PH_OK;
+}
+
+static ph_code
+run_lot(struct ph_rows_lane *lane, uint32_t lot, struct ph_error *err)
+{
+    struct ph_schedule *schedule = &lane->rows->schedule;
+    uint32_t n;
+
+    /* waiting, not skipping: only a session of a dead run can hold the lock, about to end */
+    PH_TRY(ph_copy_sink_begin_lot(&lane->sink, lot, PH_CLAIM_WAIT, &n, err));
+    if (n == 0)
+        return PH_FAIL(err, PH_E_INTERNAL, "lot %u was done by somebody else", lot);
+    ph_code rc = ph_schedule_each_chunk(schedule, lot, load_chunk, lane, err);
+    if (rc != PH_OK) {
+        ph_copy_sink_rollback(&lane->sink);
+        return rc;
+    }
+    PH_TRY(ph_copy_sink_commit(&lane->sink, err));
+    PH_TRY(ph_schedule_each_chunk(schedule, lot, mark_done, lane, err));
+    ph_schedule_lot_done(schedule, lot);
+    return PH_OK;
+}
+
+/* ---- reading back ---- */
+
+static void
+note_result(struct ph_job *job, uint32_t index, const struct ph_digest *source,
+            const struct ph_digest *target, double seconds)
+{
+    struct ph_table_state *state = &job->table_states[index];
+
+    state->source_digest = *source;
+    state->target_digest = *target;
+    state->verify_seconds = seconds;
+    state->verified = ph_digest_equal(source, target);
+    state->read_back = true;
+}
+
+/* What all tables that went into this target should have made of it. */
+static ph_code
+expect(struct ph_rows_lane *lane, uint32_t leader, struct ph_digest_set *expected,
+       struct ph_error *err)
+{
+    struct ph_schedule *schedule = &lane->rows->schedule;
+    const char *name = lane->rows->job->options->name;
+
+    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
+        if (schedule->leader[t] == leader)
+            PH_TRY(ph_ledger_add_digests(lane->sink.conn, name, t, expected, err));
+    }
+    return PH_OK;
+}
+
+static ph_code
+compare(struct ph_rows_lane *lane, uint32_t leader, const struct ph_digest_set *expected,
+        const struct ph_digest_set *found, double seconds, struct ph_error *err)
+{
+    struct ph_schedule *schedule = &lane->rows->schedule;
+    struct ph_job *job = lane->rows->job;
+    struct ph_digest source = ph_digest_set_total(expected);
+    struct ph_digest target = ph_digest_set_total(found);
+
+    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
+        if (schedule->leader[t] != leader)
+            continue;
+        note_result(job, t, &source, &target, seconds);
+        PH_TRY(ph_ledger_set_verified(lane->sink.conn, job->options->name, t, &source, &target,
+                                      seconds, err));
+    }
+    return PH_OK;
+}
+
+static ph_code
+read_back(struct ph_rows_lane *lane, uint32_t leader, struct ph_error *err)
+{
+    const struct ph_table_plan *table = &lane->rows->job->plan.tables[leader];
+    struct ph_digest_set expected = {0};
+    struct ph_digest_set found = {0};
+    uint64_t start = ph_clock_ns();
+    ph_code rc;
+
+    if (!ph_digest_set_init(&expected, table->n_buckets) ||
+        !ph_digest_set_init(&found, table->n_buckets)) {
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+        goto out;
+    }
+    struct ph_task task = {.table = table, .epoch = &no_epoch, .digest = &found};
+    rc = ph_copy_sink_connect(&lane->sink, err);
+    if (rc == PH_OK)
+        rc = expect(lane, leader, &expected, err);
+    if (rc == PH_OK)
+        rc = run_task(lane, &task, &ph_null_sink_ops, PH_LANE_VERIFY, err);
+    if (rc == PH_OK)
+        rc = compare(lane, leader, &expected, &found, ph_clock_seconds_since(start), err);
+out:
+    if (rc != PH_OK)
+        name_table(table, NULL, err);
+    ph_digest_set_free(&expected);
+    ph_digest_set_free(&found);
+    if (rc == PH_OK)
+        ph_schedule_read_back_done(&lane->rows->schedule, leader);
+    return rc;
+}
+
+/* ---- the worker ---- */
+
+static ph_code
+work(struct ph_rows_lane *lane, struct ph_error *err)
+{
+    for (;;) {
+        PH_TRY(ph_stop_check(err));
+        struct ph_work next = ph_schedule_next(&lane->rows->schedule);
+        switch (next.kind) {
+        case PH_WORK_NONE:
+            return PH_OK;
+        case PH_WORK_LOT:
+            PH_TRY(run_lot(lane, next.index, err));
+            break;
+        case PH_WORK_READ_BACK:
+            PH_TRY(read_back(lane, next.index, err));
+            break;
+        }
+    }
+}
+
+static void *
+run_worker(void *arg)
+{
+    struct ph_rows_lane *lane = arg;
+    struct ph_error err;
+
+    ph_error_reset(&err);
+    ph_code rc = work(lane, &err);
+    if (rc != PH_OK) {
+        ph_schedule_fail(&lane->rows->schedule, rc, &err);
+        if (lane->rows->steps != NULL)
+            ph_step_workers_end(lane->rows->steps);
+    }
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+static size_t
+batch_bytes(const struct ph_job *job)
+{
+    /* half of the limit for batches; the rest is libpq's, the digests' and the program's own */
+    size_t each = job->options->memory_bytes / 2 / (job->jobs * (size_t)PH_LANE_BATCHES);
+
+    return each > BATCH_BYTES ? BATCH_BYTES : each < SMALLEST_BATCH ? SMALLEST_BATCH : each;
+}
+
+static ph_code
+start_lane(struct ph_rows *rows, uint32_t number, struct ph_error *err)
+{
+    struct ph_rows_lane *lane = &rows->lanes[number];
+    struct ph_job *job = rows->job;
+    char purpose[32];
+
+    *lane = (struct ph_rows_lane){.rows = rows};
+    pthread_mutex_init(&lane->show_lock, NULL);
+    snprintf(purpose, sizeof purpose, "read %u", number + 1);
+    ph_copy_source_init(&lane->from_source, &job->source, purpose);
+    snprintf(purpose, sizeof purpose, "read back %u", number + 1);
+    ph_copy_source_init(&lane->from_target, &job->target, purpose);
+    snprintf(purpose, sizeof purpose, "load %u", number + 1);
+    ph_copy_sink_init(&lane->sink, &job->target, purpose, job->options->name,
+                      job->target_session_sql);
+    ph_digest_program_init(&lane->program, job->options->max_row_bytes);
+    struct ph_lane_params params = {
+        .source = &side_ops,
+        .source_state = lane,
+        .program = &ph_digest_program_ops,
+        .program_state = &lane->program,
+        .budget = &rows->budget,
+        .batch_bytes = batch_bytes(job),
+        .max_row_bytes = job->options->max_row_bytes,
+    };
+    PH_TRY(ph_lane_start(&lane->lane, &params, err));
+    if (pthread_create(&lane->thread, NULL, run_worker, lane) != 0)
+        return PH_FAIL(err, PH_E_MEMORY, "cannot start a thread");
+    lane->started = true;
+    return PH_OK;
+}
+
+static void
+free_lane(struct ph_rows_lane *lane)
+{
+    ph_lane_stop(&lane->lane);
+    ph_copy_source_free(&lane->from_source);
+    ph_copy_source_free(&lane->from_target);
+    ph_copy_sink_free(&lane->sink);
+    pthread_mutex_destroy(&lane->show_lock);
+}
+
+static void
+count_what_is_done(struct ph_rows *rows)
+{
+    const struct ph_job *job = rows->job;
+
+    for (uint32_t i = 0; i < job->plan.n_chunks; i++) {
+        if (!job->chunk_states[i].done)
+            continue;
+        atomic_fetch_add(&rows->rows_done, job->chunk_states[i].rows);
+        atomic_fetch_add(&rows->bytes_done, job->chunk_states[i].bytes);
+        atomic_fetch_add(&rows->chunks_done, 1);
+    }
+    rows->rows_before = atomic_load(&rows->rows_done);
+    rows->bytes_before = atomic_load(&rows->bytes_done);
+}
+
+static void
+table_loaded(void *arg, uint32_t table)
+{
+    struct ph_rows *rows = arg;
+
+    if (rows->steps != NULL)
+        ph_step_workers_table_loaded(rows->steps, rows->job->plan.tables[table].source->oid);
+}
+
+static ph_code
+start_all(struct ph_rows *rows, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < rows->job->jobs; i++) {
+        rows->n_lanes++;
+        PH_TRY(start_lane(rows, i, err));
+    }
+    return PH_OK;
+}
+
+/* The display and the watcher look at lanes and workers until watch_end. */
+static ph_code
+run(struct ph_rows *rows, struct ph_error *err)
+{
+    ph_code steps_rc = PH_OK;
+    ph_code rc = start_all(rows, err);
+
+    if (rc != PH_OK)
+        ph_schedule_fail(&rows->schedule, rc, err);
+    if (rows->steps != NULL)
+        ph_step_workers_set_schedule(rows->steps, &rows->schedule);
+    ph_rows_watch_begin(rows);
+    for (uint32_t i = 0; i < rows->n_lanes; i++) {
+        if (rows->lanes[i].started)
+            pthread_join(rows->lanes[i].thread, NULL);
+    }
+    if (rows->steps != NULL) {
+        if (ph_schedule_ended(&rows->schedule))
+            ph_step_workers_end(rows->steps);
+        steps_rc = ph_step_workers_wait(rows->steps, err);
+        ph_step_workers_set_schedule(rows->steps, NULL);
+    }
+    ph_rows_watch_end(rows);
+    for (uint32_t i = 0; i < rows->n_lanes; i++)
+        free_lane(&rows->lanes[i]);
+    if (rows->schedule.rc != PH_OK) {
+        *err = rows->schedule.error;
+        return rows->schedule.rc;
+    }
+    return steps_rc;
+}
+
+ph_code
+ph_rows_run(struct ph_job *job, struct ph_step_workers *steps, struct ph_error *err)
+{
+    struct ph_rows *rows = calloc(1, sizeof *rows);
+    ph_code rc;
+
+    if (rows == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    rows->job = job;
+    rows->steps = steps;
+    rc = ph_schedule_init(
+        &rows->schedule, &job->plan, job->chunk_states, job->table_states,
+        job->options->verify == PH_VERIFY_NONE ? PH_READ_BACK_NO : PH_READ_BACK_YES, err);
+    if (rc != PH_OK) {
+        free(rows);
+        return rc;
+    }
+    ph_budget_init(&rows->budget, job->options->max_rate_bytes);
+    count_what_is_done(rows);
+    rows->schedule.on_loaded = table_loaded;
+    rows->schedule.on_loaded_arg = rows;
+    rows->lanes = calloc(job->jobs, sizeof *rows->lanes);
+    rc = rows->lanes == NULL ? PH_FAIL(err, PH_E_MEMORY, "out of memory") : run(rows, err);
+    free(rows->lanes);
+    ph_budget_destroy(&rows->budget);
+    ph_schedule_destroy(&rows->schedule);
+    free(rows);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* What rows.c and rows_watch.c share. */
+#ifndef PH_JOB_ROWS_INTERNAL_H
+#define PH_JOB_ROWS_INTERNAL_H
+
+#include <pthread.h>
+
+#include "flow/copy_sink.h"
+#include "flow/copy_source.h"
+#include "flow/digest_program.h"
+#include "job/rows.h"
+#include "job/step_workers.h"
+
+struct ph_rows_lane {
+    struct ph_rows *rows;
+    struct ph_lane lane;
+    struct ph_copy_source from_source;
+    struct ph_copy_source from_target;
+    struct ph_copy_source *reading; /* the lane's source thread only */
+    struct ph_digest_program program;
+    struct ph_copy_sink sink;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t show_lock; /* guards the two below: the display reads them */
+    struct ph_task *shown;     /* the task at hand or NULL */
+    enum ph_lane_state shown_state;
+};
+
+struct ph_rows {
+    struct ph_job *job;
+    struct ph_step_workers *steps; /* NULL: none */
+    struct ph_schedule schedule;
+    struct ph_budget budget;
+    struct ph_rows_lane *lanes;
+    uint32_t n_lanes;
+    atomic_uint_fast64_t rows_done;
+    atomic_uint_fast64_t bytes_done;
+    atomic_uint_fast32_t chunks_done;
+    uint64_t rows_before;
+    uint64_t bytes_before;
+    pthread_t watcher;
+    bool watching;
+    int over_fd; /* eventfd: the watcher is to end */
+};
+
+/*
+ * The watcher: a thread that answers the display, writes progress to the ledger every two seconds,
+ * and makes blocked connections return when a stop is wished.
+ */
+void ph_rows_watch_begin(struct ph_rows *rows);
+void ph_rows_watch_end(struct ph_rows *rows);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * Who does what next: lots to load, tables to read back. One lock; workers block in
+ * ph_schedule_next until there is something for them or nothing will come any more.
+ *
+ * Loading goes before reading back, so that indexes of loaded tables are built (by the step
+ * workers) while other tables still load; where foreign keys are enforced while loading, a table
+ * waits for the tables of the levels below it.
+ */
+#ifndef PH_JOB_SCHEDULE_H
+#define PH_JOB_SCHEDULE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "model/plan.h"
+#include "pg/ledger.h"
+
+enum ph_work_kind { PH_WORK_NONE, PH_WORK_LOT, PH_WORK_READ_BACK };
+
+struct ph_work {
+    enum ph_work_kind kind;
+    uint32_t index; /* lot, or table: the leader of those that share its target */
+};
+
+struct ph_schedule {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const struct ph_plan *plan;
+    uint32_t *lots;      /* numbers of the lots to do, in order; taken from the front */
+    uint32_t *lot_level; /* by lot number */
+    uint32_t *lot_head;  /* by lot number: first unfinished chunk + 1, 0: none */
+    uint32_t *lot_next;  /* by chunk: the next of its lot + 1 */
+    uint32_t n_lots;
+    uint32_t next_lot;
+    uint32_t running_lots;
+    uint32_t *chunks_left; /* by table */
+    uint32_t *level_left;  /* tables not loaded, by level */
+    uint32_t n_levels;
+    uint32_t *leader;     /* by table: the first table with the same target, often itself */
+    uint32_t *group_left; /* by leader: tables of its group that are not loaded */
+    uint32_t *read_back;  /* queue of leaders, n_tables long */
+    uint32_t read_head;
+    uint32_t read_tail;
+    bool want_read_back;
+    bool *verified;    /* by leader: nothing to read back any more */
+    uint32_t n_groups; /* targets to read back in all */
+    uint32_t tables_loaded;
+    uint32_t tables_verified;
+    bool ended; /* failed or stopped: nothing new is given out */
+    ph_code rc;
+    struct ph_error error; /* the first failure */
+    /* called with the lock held when a table's last chunk is in */
+    void (*on_loaded)(void *arg, uint32_t table);
+    void *on_loaded_arg;
+};
+
+enum ph_read_back { PH_READ_BACK_NO, PH_READ_BACK_YES };
+
+/* The states say what earlier runs did; they are read only here. */
+ph_code ph_schedule_init(struct ph_schedule *schedule, const struct ph_plan *plan,
+                         const struct ph_chunk_state *chunks, const struct ph_table_state *tables,
+                         enum ph_read_back read_back, struct ph_error *err);
+void ph_schedule_destroy(struct ph_schedule *schedule);
+
+/* Calls `visit` for every chunk of a lot that this run is to load, in the plan's order. */
+ph_code ph_schedule_each_chunk(const struct ph_schedule *schedule, uint32_t lot,
+                               ph_code (*visit)(void *arg, const struct ph_chunk *chunk,
+                                                struct ph_error *err),
+                               void *arg, struct ph_error *err);
+/* Blocks; PH_WORK_NONE: go home. */
+struct ph_work ph_schedule_next(struct ph_schedule *schedule);
+/* The lot's chunks are committed (or were already). */
+void ph_schedule_lot_done(struct ph_schedule *schedule, uint32_t lot);
+void ph_schedule_read_back_done(struct ph_schedule *schedule, uint32_t leader);
+/* First failure wins; everybody is sent home. */
+void ph_schedule_fail(struct ph_schedule *schedule, ph_code rc, const struct ph_error *err);
+bool ph_schedule_ended(struct ph_schedule *schedule);
+
+#endif

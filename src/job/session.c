@@ -1,0 +1,360 @@
+/*
+ * The beginning and the end of a run: connections, the two locks, registration.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "job/job.h"
+#include "pg/holder.h"
+
+#define OLD_SESSIONS_WAIT_MS 10000u
+#define ARENA_LIMIT ((size_t)1 << 30)
+
+static uint32_t
+processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > 8 ? 8 : (uint32_t)n;
+}
+
+static void
+choose_lanes(struct ph_job *job)
+{
+    uint32_t n = processors();
+
+    job->jobs = job->options->jobs != 0 ? job->options->jobs : (n < 2 ? 2 : n);
+    job->index_jobs = job->options->index_jobs != 0 ? job->options->index_jobs : (n < 2 ? 2 : n);
+}
+
+ph_code
+ph_job_reconnect(struct ph_job *job, struct ph_error *err)
+{
+    if (job->source_control == NULL || !ph_conn_is_alive(job->source_control)) {
+        ph_conn_free(job->source_control);
+        job->source_control = NULL;
+        PH_TRY(ph_conn_open(&job->source, "control", &job->source_control, err));
+    }
+    if (job->target_control == NULL || !ph_conn_is_alive(job->target_control)) {
+        bool taken = true;
+        ph_conn_free(job->target_control);
+        job->target_control = NULL;
+        PH_TRY(ph_conn_open(&job->target, "control", &job->target_control, err));
+        if (job->lock_fd >= 0)
+            PH_TRY(ph_ledger_lock(job->target_control, job->options->name, &taken, err));
+        if (!taken)
+            return PH_FAIL(err, PH_E_CONNECT, "the former session still holds the job's lock");
+    }
+    return ph_conn_value(job->target_control, "SELECT pg_catalog.pg_postmaster_start_time()",
+                         job->target_started, sizeof job->target_started, err);
+}
+
+ph_code
+ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err)
+{
+    const struct ph_options *options = run->options;
+
+    job->run = run;
+    job->options = options;
+    job->lock_fd = -1;
+    job->started_ns = ph_clock_ns();
+    ph_arena_init(&job->arena, ARENA_LIMIT);
+    choose_lanes(job);
+    PH_TRY(ph_endpoint_init(&job->source, PH_SOURCE, options->source, options->name, err));
+    PH_TRY(ph_endpoint_init(&job->target, PH_TARGET, options->target, options->name, err));
+    return ph_job_reconnect(job, err);
+}
+
+/* ---- one run at a time ---- */
+
+/* The session that holds the job's lock, 0 when nobody does. */
+static ph_code
+lock_holder(struct ph_job *job, int *pid, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job->options->name};
+
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND"
+                         " classid = 5798 AND objid = (hashtext($1)::bigint & 4294967295)::oid AND"
+                         " granted AND database = (SELECT oid FROM pg_catalog.pg_database WHERE"
+                         " datname = current_database())",
+                         1, params, &r, err));
+    *pid = ph_result_rows(r) > 0 ? (int)ph_result_i64(r, 0, 0) : 0;
+    ph_result_free(r);
+    return PH_OK;
+}
+
+struct last_run {
+    bool found;
+    bool is_dead; /* its process was on this host and is gone */
+    char host[128];
+    int pid;
+};
+
+static ph_code
+load_last_run(struct ph_job *job, struct last_run *out, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job->options->name};
+    char here[128] = "";
+    bool exists;
+
+    *out = (struct last_run){0};
+    PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
+    if (!exists)
+        return PH_OK;
+    PH_TRY(
+        ph_conn_query(job->target_control,
+                      "SELECT host, pid FROM pghaul.run WHERE job = $1 ORDER BY run DESC LIMIT 1",
+                      1, params, &r, err));
+    if (ph_result_rows(r) == 1) {
+        out->found = true;
+        snprintf(out->host, sizeof out->host, "%s", ph_result_text(r, 0, 0));
+        out->pid = (int)ph_result_i64(r, 0, 1);
+        gethostname(here, sizeof here - 1);
+        out->is_dead = strcmp(here, out->host) == 0 && out->pid != (int)getpid() &&
+                       kill(out->pid, 0) != 0 && errno == ESRCH;
+    }
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+running_elsewhere(struct ph_job *job, const struct last_run *run, int backend, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_JOB_RUNNING,
+            "job %s runs on host %s as process %d (session %d on the target)", job->options->name,
+            run->found ? run->host : "(unknown)", run->pid, backend);
+    ph_error_hint(err,
+                  "wait for it or stop it with `pghaul stop`; when that process is gone, end the "
+                  "session on the target: SELECT pg_terminate_backend(%d)",
+                  backend);
+    return PH_E_JOB_RUNNING;
+}
+
+/* Sessions of former runs, on one server; the holder's are none of them. */
+static ph_code
+count_old_sessions(struct ph_conn *conn, const char *app_prefix, int *n, char *pids, size_t size,
+                   struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {app_prefix};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT count(*), coalesce(string_agg(pid::text, ', '), '')"
+                         " FROM pg_catalog.pg_stat_activity WHERE"
+                         " left(application_name, length($1) + 1) = $1 || ' ' AND"
+                         " application_name <> $1 || ' holder' AND"
+                         " pid <> pg_catalog.pg_backend_pid()",
+                         1, params, &r, err));
+    *n = (int)ph_result_i64(r, 0, 0);
+    snprintf(pids, size, "%s", ph_result_text(r, 0, 1));
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+terminate_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {app_prefix};
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT pg_catalog.pg_terminate_backend(pid)"
+                         " FROM pg_catalog.pg_stat_activity WHERE"
+                         " left(application_name, length($1) + 1) = $1 || ' ' AND"
+                         " application_name <> $1 || ' holder' AND"
+                         " pid <> pg_catalog.pg_backend_pid()",
+                         1, params, &r, err));
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+wait_for_old_sessions(struct ph_conn *conn, const char *app_prefix, unsigned wait_ms, int *left,
+                      char *pids, size_t size, struct ph_error *err)
+{
+    uint64_t start = ph_clock_ns();
+
+    for (;;) {
+        PH_TRY(count_old_sessions(conn, app_prefix, left, pids, size, err));
+        if (*left == 0 || ph_clock_seconds_since(start) * 1000 >= (double)wait_ms)
+            return PH_OK;
+        if (ph_stop_wait_ms(100))
+            return ph_stop_check(err);
+    }
+}
+
+/*
+ * A run that died leaves sessions that the servers have not noticed yet; one of them may be in the
+ * middle of its COMMIT. They are given ten seconds, then ended.
+ */
+static ph_code
+clear_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_error *err)
+{
+    char pids[512];
+    int left;
+
+    PH_TRY(wait_for_old_sessions(conn, app_prefix, OLD_SESSIONS_WAIT_MS, &left, pids, sizeof pids,
+                                 err));
+    if (left == 0)
+        return PH_OK;
+    ph_code rc = terminate_old_sessions(conn, app_prefix, err);
+    if (rc == PH_OK)
+        rc = wait_for_old_sessions(conn, app_prefix, OLD_SESSIONS_WAIT_MS, &left, pids, sizeof pids,
+                                   err);
+    if (rc == PH_E_RIGHTS || (rc == PH_OK && left > 0)) {
+        PH_FAIL(err, PH_E_JOB_RUNNING, "sessions of a former run are still on the %s: %s",
+                ph_conn_endpoint(conn)->label, pids);
+        ph_error_hint(err, "end them as a role that may: SELECT pg_terminate_backend(pid) for %s",
+                      pids);
+        return PH_E_JOB_RUNNING;
+    }
+    return rc;
+}
+
+ph_code
+ph_job_lock(struct ph_job *job, struct ph_error *err)
+{
+    struct last_run run;
+    bool taken;
+
+    if (mkdir(job->options->dir, 0700) != 0 && errno != EEXIST) {
+        PH_FAIL(err, PH_E_DISK, "cannot make the job's directory: %s", strerror(errno));
+        ph_error_object(err, "%s", job->options->dir);
+        return PH_E_DISK;
+    }
+    PH_TRY(ph_mover_lock(job->options->dir, &job->lock_fd, err));
+    PH_TRY(load_last_run(job, &run, err));
+    uint64_t start = ph_clock_ns();
+    for (bool ended = false;;) {
+        int backend;
+        PH_TRY(ph_ledger_lock(job->target_control, job->options->name, &taken, err));
+        if (taken)
+            break;
+        double waited = ph_clock_seconds_since(start);
+        PH_TRY(lock_holder(job, &backend, err));
+        if (!run.is_dead || waited > 30)
+            return running_elsewhere(job, &run, backend, err);
+        if (waited > 10 && !ended) {
+            PH_TRY(terminate_old_sessions(job->target_control, job->target.app_prefix, err));
+            ended = true;
+        }
+        if (ph_stop_wait_ms(100))
+            return ph_stop_check(err);
+    }
+    if (!run.found)
+        return PH_OK;
+    PH_TRY(clear_old_sessions(job->target_control, job->target.app_prefix, err));
+    return clear_old_sessions(job->source_control, job->source.app_prefix, err);
+}
+
+/* ---- registration ---- */
+
+static void
+put_list(struct ph_buf *text, const char *name, const struct ph_string_list *list)
+{
+    ph_buf_printf(text, "%s:", name);
+    for (uint32_t i = 0; i < list->n; i++)
+        ph_buf_printf(text, "%s\n", list->items[i]);
+}
+
+/* What makes two commands the same job: where from, what, and how the target is made. */
+static ph_code
+make_signature(struct ph_job *job, char *out, size_t size, struct ph_error *err)
+{
+    const struct ph_options *o = job->options;
+    struct ph_buf text;
+    char identity[512];
+
+    PH_TRY(ph_conn_value(job->source_control,
+                         "SELECT s.system_identifier || '/' || d.oid FROM"
+                         " pg_catalog.pg_control_system() s, pg_catalog.pg_database d"
+                         " WHERE d.datname = current_database()",
+                         identity, sizeof identity, err));
+    ph_buf_init(&text, (size_t)16 << 20);
+    ph_buf_printf(&text, "%s\n", identity);
+    put_list(&text, "schemas", &o->schemas);
+    put_list(&text, "exclude_schemas", &o->exclude_schemas);
+    put_list(&text, "tables", &o->tables);
+    put_list(&text, "excludes", &o->excludes);
+    ph_buf_printf(&text, "%d%d%d%d%d%d%d%d", o->schema_only, o->data_only, o->no_owner, o->no_acl,
+                  o->no_comments, o->no_tablespaces, o->publications, o->subscriptions);
+    struct ph_hash128 hash = ph_digest_row((struct ph_span){text.data, text.len});
+    bool complete = ph_buf_ok(&text);
+    ph_buf_free(&text);
+    snprintf(out, size, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
+    return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+static ph_code
+check_same_job(struct ph_job *job, const char *signature, struct ph_error *err)
+{
+    if (strcmp(job->ledger.signature, signature) == 0)
+        return PH_OK;
+    PH_FAIL(err, PH_E_JOB_OTHER,
+            "the ledger has a job of this name from %s with another source, selection or mode",
+            job->ledger.source_label);
+    ph_error_object(err, "job %s", job->options->name);
+    return PH_E_JOB_OTHER;
+}
+
+ph_code
+ph_job_register(struct ph_job *job, struct ph_error *err)
+{
+    char signature[sizeof job->ledger.signature];
+    bool exists;
+    bool found = false;
+
+    PH_TRY(make_signature(job, signature, sizeof signature, err));
+    PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
+    if (exists) {
+        PH_TRY(ph_ledger_create(job->target_control, err)); /* checks the version */
+        PH_TRY(
+            ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
+    }
+    if (found) {
+        job->run->wrote = PH_HAS_WRITTEN;
+        PH_TRY(check_same_job(job, signature, err));
+    } else {
+        job->run->wrote = PH_HAS_WRITTEN;
+        PH_TRY(ph_ledger_create(job->target_control, err));
+        snprintf(job->ledger.name, sizeof job->ledger.name, "%s", job->options->name);
+        snprintf(job->ledger.signature, sizeof job->ledger.signature, "%s", signature);
+        snprintf(job->ledger.source_label, sizeof job->ledger.source_label, "%s",
+                 job->source.label);
+        PH_TRY(ph_ledger_new_job(job->target_control, &job->ledger, err));
+        job->is_new = true;
+    }
+    return ph_ledger_begin_run(job->target_control, &job->ledger, job->target.app_prefix, err);
+}
+
+void
+ph_job_close(struct ph_job *job)
+{
+    ph_conn_free(job->source_control);
+    ph_conn_free(job->target_control);
+    if (job->source.conninfo != NULL)
+        ph_endpoint_reset(&job->source);
+    if (job->target.conninfo != NULL)
+        ph_endpoint_reset(&job->target);
+    if (job->has_archive)
+        ph_archive_reset(&job->archive);
+    free(job->chunk_states);
+    free(job->table_states);
+    ph_catalog_reset(&job->source_catalog);
+    ph_catalog_reset(&job->target_catalog);
+    ph_arena_reset(&job->arena);
+    if (job->lock_fd >= 0)
+        close(job->lock_fd);
+    job->lock_fd = -1;
+}
