@@ -193,6 +193,27 @@ ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_pla
     return rc;
 }
 
+/* "rows:hex", as ph_ledger_set_verified wrote it. */
+static void
+read_digest(const struct ph_result *r, int row, int column, struct ph_digest *out)
+{
+    unsigned long long rows = 0;
+    unsigned long long hi = 0;
+    unsigned long long lo = 0;
+
+    if (sscanf(ph_result_text(r, row, column), "%llu:%16llx%16llx", &rows, &hi, &lo) == 3)
+        *out = (struct ph_digest){.sum = {.lo = lo, .hi = hi}, .rows = rows};
+}
+
+static void
+write_digest(const struct ph_digest *digest, char *out, size_t size)
+{
+    char hex[PH_DIGEST_TEXT_SIZE];
+
+    ph_digest_text(digest, hex);
+    snprintf(out, size, "%llu:%s", (unsigned long long)digest->rows, hex);
+}
+
 ph_code
 ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
                       struct ph_table_state *states, struct ph_error *err)
@@ -209,8 +230,10 @@ ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_pla
         if (table >= plan->n_tables)
             continue;
         states[table].verified = ph_result_bool(r, i, 1);
-        snprintf(states[table].digest, PH_DIGEST_TEXT_SIZE, "%s", ph_result_text(r, i, 2));
-        snprintf(states[table].target_digest, PH_DIGEST_TEXT_SIZE, "%s", ph_result_text(r, i, 3));
+        states[table].read_back = ph_result_text(r, i, 2)[0] != '\0';
+        read_digest(r, i, 2, &states[table].source_digest);
+        read_digest(r, i, 3, &states[table].target_digest);
+        states[table].verify_seconds = strtod(ph_result_text(r, i, 4), NULL);
     }
     ph_result_free(r);
     return PH_OK;
@@ -318,7 +341,7 @@ add_receipt(const struct ph_result *r, int row, struct ph_digest_set *set, struc
 }
 
 ph_code
-ph_ledger_sum_digests(struct ph_conn *conn, const char *job, uint32_t table,
+ph_ledger_add_digests(struct ph_conn *conn, const char *job, uint32_t table,
                       struct ph_digest_set *set, struct ph_error *err)
 {
     struct ph_result *r;
@@ -331,7 +354,6 @@ ph_ledger_sum_digests(struct ph_conn *conn, const char *job, uint32_t table,
                          "SELECT digest FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int"
                          " AND state = 'done'",
                          2, params, &r, err));
-    ph_digest_set_clear(set);
     for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++)
         rc = add_receipt(r, i, set, err);
     ph_result_free(r);
@@ -345,13 +367,13 @@ ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
 {
     char number[16];
     char time[32];
-    char source_text[PH_DIGEST_TEXT_SIZE];
-    char target_text[PH_DIGEST_TEXT_SIZE];
+    char source_text[64];
+    char target_text[64];
 
     snprintf(number, sizeof number, "%u", table);
     snprintf(time, sizeof time, "%.3f", seconds);
-    ph_digest_text(source, source_text);
-    ph_digest_text(target, target_text);
+    write_digest(source, source_text, sizeof source_text);
+    write_digest(target, target_text, sizeof target_text);
     const char *params[] = {
         job,         number,      ph_digest_equal(source, target) ? "true" : "false",
         source_text, target_text, time};
