@@ -53,6 +53,20 @@ has_plain_order(const struct ph_catalog *catalog, const struct ph_column *column
     return false;
 }
 
+/* Without an index that begins with the column each chunk would read the whole table. */
+static bool
+is_range_column(const struct ph_catalog *catalog, const struct ph_rel *rel,
+                const struct ph_column *column)
+{
+    for (uint32_t i = 0; i < rel->n_indexes; i++) {
+        const struct ph_index *index = &rel->indexes[i];
+        if (index->is_unique && index->is_valid && !index->is_partial &&
+            index->key_attnums[0] == column->attnum)
+            return has_plain_order(catalog, column);
+    }
+    return false;
+}
+
 static ph_code
 split_by_blocks(struct ph_planner *planner, const struct ph_table_plan *table, uint32_t n,
                 struct split *out)
@@ -119,7 +133,7 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
         source->access_method != NULL && strcmp(source->access_method, "heap") == 0)
         return split_by_blocks(planner, table, (uint32_t)n, out);
     if (planner->params->source_conn != NULL && table->n_key_fields > 0 &&
-        has_plain_order(planner->source, table->columns[table->key_fields[0]].source))
+        is_range_column(planner->source, source, table->columns[table->key_fields[0]].source))
         return split_by_key(planner, table, (uint32_t)n, out);
     return PH_OK;
 }

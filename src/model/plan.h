@@ -19,7 +19,7 @@ enum ph_format { PH_FORMAT_BINARY, PH_FORMAT_TEXT };
 enum ph_chunk_kind {
     PH_CHUNK_WHOLE, /* COPY table */
     PH_CHUNK_CTID,  /* heap blocks [lo, hi); hi NULL: open end */
-    PH_CHUNK_KEY    /* key range [lo, hi) as literals of the first key column; NULL: open */
+    PH_CHUNK_KEY    /* range [lo, hi) as literals of column key_fields[0]; NULL: open */
 };
 
 struct ph_chunk {

@@ -62,6 +62,10 @@ static const char SCHEMA[] =
     "CREATE TRIGGER t BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION nothing();"
     "ALTER TABLE child DISABLE TRIGGER t;"
     "CREATE VIEW v AS SELECT * FROM wide; CREATE MATERIALIZED VIEW mv AS SELECT 1 AS one;"
+    "CREATE TABLE member (a int); CREATE TABLE config (a int);"
+    "ALTER EXTENSION plpgsql ADD TABLE member; ALTER EXTENSION plpgsql ADD TABLE config;"
+    "UPDATE pg_extension SET extconfig = ARRAY['config'::regclass::oid],"
+    " extcondition = '{WHERE a > 1}';"
     "CREATE SCHEMA pghaul; CREATE TABLE pghaul.own (a int);"
     "SELECT lo_create(0); SELECT lo_create(0);"
     "CREATE ROLE weak LOGIN; GRANT SELECT ON parent TO weak; GRANT SELECT, INSERT ON child TO weak;"
@@ -257,6 +261,11 @@ check_kinds(const struct ph_catalog *catalog)
     assert_false(rel_of(catalog, "a")->has_always_triggers);
     assert_true(rel_of(catalog, "b")->has_always_triggers);
     assert_false(rel_of(catalog, "child")->has_user_triggers);
+    assert_string_equal(rel_of(catalog, "member")->extension, "plpgsql");
+    assert_false(rel_of(catalog, "member")->is_config);
+    assert_true(rel_of(catalog, "config")->is_config);
+    assert_string_equal(rel_of(catalog, "config")->config_where, "WHERE a > 1");
+    assert_null(rel_of(catalog, "a")->extension);
     assert_true(rel_of(catalog, "secret")->rls_enabled);
     assert_false(rel_of(catalog, "secret")->rls_hides);
 }

@@ -70,6 +70,11 @@ static const char SOURCE[] =
     "CREATE TABLE badge (id int PRIMARY KEY, emp int REFERENCES emp);"
     "INSERT INTO emp VALUES (1, 1, NULL); INSERT INTO dept VALUES (1, 1);"
     "INSERT INTO badge VALUES (1, 1);"
+    "CREATE TABLE config (a int); INSERT INTO config VALUES (1), (2);"
+    "ALTER EXTENSION plpgsql ADD TABLE config;"
+    "UPDATE pg_extension SET extconfig = ARRAY['config'::regclass::oid],"
+    " extcondition = '{WHERE a > 1}';"
+    "CREATE TABLE member (a int); ALTER EXTENSION plpgsql ADD TABLE member;"
     "CREATE MATERIALIZED VIEW mv AS SELECT 1 AS one";
 
 static const char TARGET[] =
@@ -95,6 +100,7 @@ static const char TARGET[] =
     "CREATE TABLE emp (id int PRIMARY KEY, boss int, dept int);"
     "CREATE TABLE dept (id int PRIMARY KEY, head int);"
     "CREATE TABLE badge (id int PRIMARY KEY, emp int REFERENCES emp);"
+    "CREATE TABLE config (a int); INSERT INTO config VALUES (1);"
     "CREATE VIEW mv AS SELECT 1 AS one";
 
 struct side {
@@ -254,6 +260,7 @@ compare(const struct pg_test_cluster *src, const struct pg_test_cluster *dst)
     same(a, b, "SELECT count(*) FROM bare");
     same(a, b, "SELECT * FROM made");
     same(a, b, "SELECT * FROM badge");
+    same(a, b, "SELECT * FROM config ORDER BY a");
     PQfinish(a);
     PQfinish(b);
 }
@@ -282,6 +289,7 @@ check_shape(const struct ph_plan *plan, int source_major)
     assert_true(table_of(plan, "badge")->level > table_of(plan, "emp")->level);
     assert_true(table_of(plan, "badge")->index > table_of(plan, "emp")->index);
     assert_true(table_of(plan, "emp")->refers_to_itself);
+    assert_string_equal(table_of(plan, "config")->where, "WHERE a > 1");
     assert_int_equal(plan->n_omitted, 1);
     assert_string_equal(plan->omitted[0].object, "public.mv");
 }
