@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/rows_internal.h"
+#include "pg/ledger_status.h"
 
 #define PROGRESS_EVERY_MS 2000
 
@@ -105,39 +105,6 @@ read_progress(void *arg, struct ph_progress *out)
 
 /* ---- the ledger's progress row ---- */
 
-static void
-put_lane(struct ph_buf *json, const struct ph_lane_progress *lane)
-{
-    ph_buf_puts(json, "{\"table\":");
-    ph_json_put_string(json, lane->label, strlen(lane->label));
-    ph_buf_printf(json,
-                  ",\"state\":\"%s\",\"chunk\":%u,\"chunks\":%u,\"rows\":%llu,\"bytes\":%llu}",
-                  ph_lane_state_name(lane->state), lane->chunk, lane->n_chunks,
-                  (unsigned long long)lane->rows, (unsigned long long)lane->bytes);
-}
-
-static void
-progress_json(const struct ph_progress *p, struct ph_buf *json)
-{
-    ph_buf_printf(
-        json,
-        "{\"phase\":\"%s\",\"tables_done\":%u,\"tables\":%u,\"chunks_done\":%u,"
-        "\"chunks\":%u,\"rows_done\":%llu,\"rows\":%llu,\"bytes_done\":%llu,"
-        "\"bytes\":%llu,\"elapsed_s\":%.1f,\"index_steps_done\":%u,\"index_steps\":%u,"
-        "\"verify_tables_done\":%u,\"verify_tables\":%u,\"waiting_for\":\"%s\",\"lanes\":[",
-        p->phase, p->tables_done, p->tables, p->chunks_done, p->chunks,
-        (unsigned long long)p->rows_done, (unsigned long long)p->rows,
-        (unsigned long long)p->bytes_done, (unsigned long long)p->bytes, p->elapsed_s,
-        p->index_steps_done, p->index_steps, p->verify_tables_done, p->verify_tables,
-        ph_wait_name(p->waiting_for));
-    for (uint32_t i = 0; i < p->n_lanes; i++) {
-        if (i > 0)
-            ph_buf_putc(json, ',');
-        put_lane(json, &p->lanes[i]);
-    }
-    ph_buf_puts(json, "]}");
-}
-
 /* A failure here is no reason to stop a copy: the row is for people. */
 static void
 write_progress(struct ph_rows *rows, struct ph_conn **conn)
@@ -150,7 +117,7 @@ write_progress(struct ph_rows *rows, struct ph_conn **conn)
         return;
     read_progress(rows, &progress);
     ph_buf_init(&json, limit);
-    progress_json(&progress, &json);
+    ph_progress_put_json(&json, &progress);
     if (!ph_buf_ok(&json) ||
         ph_ledger_progress(*conn, rows->job->options->name, ph_buf_text(&json), NULL) != PH_OK) {
         ph_conn_free(*conn);
@@ -163,19 +130,13 @@ write_progress(struct ph_rows *rows, struct ph_conn **conn)
 static void
 look_for_stop(struct ph_rows *rows, struct ph_conn *conn)
 {
-    char asked[8];
-    struct ph_buf sql;
+    bool asked = false;
 
-    if (conn == NULL)
-        return;
-    ph_buf_init(&sql, 1024);
-    ph_buf_printf(&sql, "SELECT stop_asked IS NOT NULL FROM pghaul.run WHERE run = %u AND job = ",
-                  rows->job->ledger.run);
-    ph_buf_put_literal(&sql, rows->job->options->name);
-    if (ph_conn_value(conn, ph_buf_text(&sql), asked, sizeof asked, NULL) == PH_OK &&
-        asked[0] == 't')
+    if (conn != NULL &&
+        ph_ledger_stop_asked(conn, rows->job->options->name, rows->job->ledger.run, &asked, NULL) ==
+            PH_OK &&
+        asked)
         ph_stop_request();
-    ph_buf_free(&sql);
 }
 
 static void
