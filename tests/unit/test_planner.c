@@ -408,7 +408,7 @@ test_omitted(void **state)
 static void
 test_many_lots(void **state)
 {
-    static char names[12][4];
+    static char names[12][16];
 
     (void)state;
     for (int i = 0; i < 12; i++) {
