@@ -55,6 +55,7 @@ plan_phase(struct ph_job *job, struct ph_error *err)
         .source = &job->source_catalog,
         .target = &job->target_catalog,
         .selection = &selection,
+        .source_conn = job->source_control,
         .split_bytes = job->options->split_bytes,
         .jobs = job->jobs,
         .order = enforced ? PH_ORDER_BY_FK : PH_ORDER_BY_SIZE,

@@ -34,7 +34,7 @@ struct ph_planner_params {
     const struct ph_catalog *source;
     const struct ph_catalog *target; /* with its tables; NULL: they will be made as on the source */
     const struct ph_selection *selection;
-    struct ph_conn *source_conn; /* for histograms, in a transaction; NULL: no key ranges */
+    struct ph_conn *source_conn; /* for histograms; NULL: no key ranges */
     uint64_t split_bytes;
     uint32_t jobs; /* at least 1 */
     enum ph_plan_order order;
