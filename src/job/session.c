@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -228,11 +227,7 @@ ph_job_lock(struct ph_job *job, struct ph_error *err)
     struct last_run run;
     bool taken;
 
-    if (mkdir(job->options->dir, 0700) != 0 && errno != EEXIST) {
-        PH_FAIL(err, PH_E_DISK, "cannot make the job's directory: %s", strerror(errno));
-        ph_error_object(err, "%s", job->options->dir);
-        return PH_E_DISK;
-    }
+    PH_TRY(ph_options_make_dir(job->options, err));
     PH_TRY(ph_mover_lock(job->options->dir, &job->lock_fd, err));
     PH_TRY(load_last_run(job, &run, err));
     uint64_t start = ph_clock_ns();
