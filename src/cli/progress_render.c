@@ -41,14 +41,29 @@ ph_rate_window_add(struct ph_rate_window *window, const struct ph_progress *prog
     return rates;
 }
 
-/* Estimates may be too low: less than all is never shown as all. */
+static bool
+rows_are_in(const struct ph_progress *progress)
+{
+    return progress->chunks > 0 && progress->chunks_done >= progress->chunks;
+}
+
+/*
+ * Of the rows while they are copied, then of the indexes and tables to prove. Estimates may be too
+ * low: less than all is never shown as all.
+ */
 static unsigned
 percent_of(const struct ph_progress *progress)
 {
-    bool ready = progress->chunks > 0 && progress->chunks_done >= progress->chunks;
-    double part = progress->bytes > 0 ? (double)progress->bytes_done / (double)progress->bytes : 0;
+    uint32_t all = progress->index_steps + progress->verify_tables;
+    double part = 0;
 
-    if (ready)
+    if (rows_are_in(progress) && all == 0)
+        return 100;
+    if (rows_are_in(progress))
+        part = (double)(progress->index_steps_done + progress->verify_tables_done) / (double)all;
+    else if (progress->bytes > 0)
+        part = (double)progress->bytes_done / (double)progress->bytes;
+    if (rows_are_in(progress) && part >= 1)
         return 100;
     return part >= 0.99 ? 99 : (unsigned)(part * 100);
 }
@@ -67,15 +82,18 @@ put_figures(struct ph_buf *out, const struct ph_progress *progress, const struct
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
 
-    ph_buf_printf(out, "%s rows/s, %s/s", ph_human_short(rates->rows, a),
-                  ph_human_bytes((uint64_t)rates->bytes, b));
-    if (rates->eta_s >= 0)
+    if (rows_are_in(progress))
+        ph_buf_puts(out, "rows are in");
+    else
+        ph_buf_printf(out, "%s rows/s, %s/s", ph_human_short(rates->rows, a),
+                      ph_human_bytes((uint64_t)rates->bytes, b));
+    if (rates->eta_s >= 0 && !rows_are_in(progress))
         ph_buf_printf(out, ", ETA %s", ph_human_seconds(rates->eta_s, a));
     if (progress->waiting_for != PH_WAIT_NONE)
         ph_buf_printf(out, ", waits for %s", ph_wait_name(progress->waiting_for));
     put_count(out, "tables", progress->tables_done, progress->tables);
-    put_count(out, "indexes", progress->index_steps_done, progress->index_steps);
-    put_count(out, "verified", progress->verify_tables_done, progress->verify_tables);
+    put_count(out, "steps", progress->index_steps_done, progress->index_steps);
+    put_count(out, "proven", progress->verify_tables_done, progress->verify_tables);
     if (progress->retries > 0)
         ph_buf_printf(out, ", %llu retries", (unsigned long long)progress->retries);
 }

@@ -113,7 +113,7 @@ void ph_report_add_phase(struct ph_report *report, const char *name, double seco
 void ph_report_add_finding(struct ph_report *report, enum ph_severity severity, const char *kind,
                            const char *object, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* Takes the time and sets the verdict; the line is one sentence without a full stop. */
+/* Takes the time and sets the verdict; the line starts with it: "proven: …", no full stop. */
 void ph_report_end(struct ph_report *report, enum ph_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -156,7 +156,9 @@ ph_report_print(const struct ph_report *report, FILE *out)
     print_findings(report, out);
     if (report->incomplete)
         fprintf(out, "warning: memory ran out while this report was made; it is not complete\n");
-    fprintf(out, "%s in %s: %s\n", ph_verdict_name(report->verdict),
-            ph_human_seconds(report->seconds, seconds), report->verdict_line);
+    fprintf(out, "%s (%s)\n",
+            report->verdict_line[0] != '\0' ? report->verdict_line
+                                            : ph_verdict_name(report->verdict),
+            ph_human_seconds(report->seconds, seconds));
     fflush(out);
 }

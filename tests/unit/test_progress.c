@@ -57,13 +57,13 @@ pictures(void **context)
     ph_progress_put_line(&out, &progress, &rates);
     assert_string_equal(ph_buf_text(&out),
                         "rows: 25%, 1,000,000 rows, 100 MB, 100k rows/s, 10.0 MB/s, ETA 30.0 s, "
-                        "waits for target's disk, 3/12 tables, 2/7 indexes");
+                        "waits for target's disk, 3/12 tables, 2/7 steps");
     ph_buf_clear(&out);
     ph_progress_put_terminal(&out, &progress, &rates, 140, 20);
     assert_string_equal(
         ph_buf_text(&out),
         "rows     [=======>                      ]  25%  100k rows/s, 10.0 MB/s, ETA 30.0 s, "
-        "waits for target's disk, 3/12 tables, 2/7 indexes\n"
+        "waits for target's disk, 3/12 tables, 2/7 steps\n"
         "  1 copy    public.größe?[31m 2/5  123,456 rows, 5.0 MB  waits for source\n"
         "  2 index   orders_pkey\n"
         "  3 idle   ");
@@ -102,6 +102,18 @@ less_than_all_is_never_all(void **context)
     assert_non_null(strstr(ph_buf_text(&out), " 99%"));
     ph_buf_clear(&out);
     progress.chunks_done = 2;
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_non_null(strstr(ph_buf_text(&out), " 100%"));
+    ph_buf_clear(&out);
+    progress.index_steps = 8;
+    progress.verify_tables = 2;
+    progress.index_steps_done = 4;
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_string_equal(ph_buf_text(&out),
+                        "starting: 40%, 0 rows, 150 B, rows are in, 4/8 steps, 0/2 proven");
+    ph_buf_clear(&out);
+    progress.index_steps_done = 8;
+    progress.verify_tables_done = 2;
     ph_progress_put_line(&out, &progress, &rates);
     assert_non_null(strstr(ph_buf_text(&out), " 100%"));
     ph_buf_free(&out);

@@ -40,7 +40,7 @@ begin(void **context)
     ph_report_add_phase(&report, "rows", 1.0);
     ph_report_add_finding(&report, PH_FINDING_ERROR, "rows", "public.bad", "key (%d) is missing",
                           7);
-    ph_report_end(&report, PH_VERDICT_DIFFERENT, "1 of %d tables differs", 2);
+    ph_report_end(&report, PH_VERDICT_DIFFERENT, "different: 1 of %d tables", 2);
     return 0;
 }
 
@@ -84,7 +84,7 @@ print_shows_all(void **context)
     has(text, "2 tables, 1,234,570 rows, 100 MB\n");
     has(text, "rows 2.50 s, verify 0.50 s\n");
     has(text, "error: rows public.bad: key (7) is missing\n");
-    has(text, "different in 0.00 s: 1 of 2 tables differs\n");
+    has(text, "\ndifferent: 1 of 2 tables (0.00 s)\n");
     free(text);
 }
 
@@ -148,7 +148,7 @@ json_has_the_promised_keys(void **context)
     text_is(root, "job", "a_to_b");
     text_is(root, "source", "source a@h:1");
     text_is(root, "verdict", "different");
-    text_is(root, "verdict_line", "1 of 2 tables differs");
+    text_is(root, "verdict_line", "different: 1 of 2 tables");
     assert_int_equal(json_integer_value(json_object_get(root, "rows")), 1234570);
     json_t *table = json_array_get(json_object_get(root, "tables"), 0);
     text_is(table, "table", "public.orders");
