@@ -5,6 +5,15 @@
 
 const struct ph_command ph_command_table[] = {
     {
+        .name = "plan",
+        .id = PH_COMMAND_PLAN,
+        .summary = "tables in order, chunks, formats and sizes; changes nothing",
+        .description = "Show what a copy would do: tables in their order, rings of foreign keys, "
+                       "chunks, the format of each table and why, estimated sizes, and what is "
+                       "not copied. Changes nothing.",
+        .run = ph_cmd_plan,
+    },
+    {
         .name = "copy",
         .id = PH_COMMAND_COPY,
         .summary = "copy schema, rows, indexes and the rest, then prove it",

@@ -72,8 +72,8 @@ run(int argc, char *const *argv)
 }
 
 /*
- * Large buffers go back to the system when freed, and threads do not each keep an arena: --memory is
- * measured as resident size.
+ * Large buffers go back to the system when freed, and threads do not each keep an arena: --memory
+ * is measured as resident size.
  */
 static void
 tune_allocator(void)

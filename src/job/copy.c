@@ -8,25 +8,13 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/copy_parts.h"
-#include "job/planner.h"
 #include "job/rows.h"
-#include "job/select.h"
 
 #define RETRIES 8
 #define FIRST_PAUSE_MS 200u
 #define LONGEST_PAUSE_MS 15000u
 
 /* ---- the plan ---- */
-
-static ph_code
-choose_session_sql(struct ph_job *job, struct ph_error *err)
-{
-    (void)err;
-    snprintf(
-        job->target_session_sql, sizeof job->target_session_sql, "SET synchronous_commit = off%s",
-        job->target_catalog.can_set_replica_role ? "; SET session_replication_role = replica" : "");
-    return PH_OK;
-}
 
 static ph_code
 save_plan(struct ph_job *job, struct ph_error *err)
@@ -47,21 +35,7 @@ save_plan(struct ph_job *job, struct ph_error *err)
 static ph_code
 plan_phase(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_selection selection;
-    bool enforced = job->options->data_only && !job->target_catalog.can_set_replica_role;
-
-    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &selection, err));
-    struct ph_planner_params params = {
-        .source = &job->source_catalog,
-        .target = &job->target_catalog,
-        .selection = &selection,
-        .source_conn = job->source_control,
-        .split_bytes = job->options->split_bytes,
-        .jobs = job->jobs,
-        .order = enforced ? PH_ORDER_BY_FK : PH_ORDER_BY_SIZE,
-        .freeze = job->options->data_only ? PH_FREEZE_NEVER : PH_FREEZE_WHERE_SAFE,
-    };
-    PH_TRY(ph_planner_make(&params, &job->arena, &job->plan, err));
+    PH_TRY(ph_copy_make_plan(job, err));
     if (job->options->data_only)
         PH_TRY(ph_copy_prepare_target(job, err));
     return save_plan(job, err);
@@ -93,12 +67,22 @@ rows_phase(struct ph_job *job, struct ph_error *err)
 /* ---- the chain ---- */
 
 static ph_code
-read_catalogs(struct ph_job *job, struct ph_error *err)
+read_source(struct ph_job *job, struct ph_error *err)
 {
     ph_arena_reset(&job->arena);
+    job->plan = (struct ph_plan){0};
     PH_TRY(ph_job_read_source_catalog(job, err));
+    return ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err);
+}
+
+static ph_code
+read_target(struct ph_job *job, struct ph_error *err)
+{
     PH_TRY(ph_job_read_target_catalog(job, err));
-    return choose_session_sql(job, err);
+    snprintf(
+        job->target_session_sql, sizeof job->target_session_sql, "SET synchronous_commit = off%s",
+        job->target_catalog.can_set_replica_role ? "; SET session_replication_role = replica" : "");
+    return PH_OK;
 }
 
 static ph_code
@@ -115,11 +99,12 @@ timed(struct ph_job *job, const char *name, ph_code (*phase)(struct ph_job *, st
 static ph_code
 run_phases(struct ph_job *job, struct ph_error *err)
 {
+    PH_TRY(read_source(job, err));
     if (job->ledger.phase == PH_PHASE_NEW)
         PH_TRY(ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_SCHEMA, err));
     if (job->ledger.phase <= PH_PHASE_SCHEMA)
         PH_TRY(timed(job, "schema", ph_copy_schema_phase, err));
-    PH_TRY(read_catalogs(job, err));
+    PH_TRY(read_target(job, err));
     if (job->ledger.phase == PH_PHASE_PLAN)
         PH_TRY(timed(job, "plan", plan_phase, err));
     if (job->ledger.phase == PH_PHASE_ROWS)

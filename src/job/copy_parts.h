@@ -16,6 +16,12 @@ ph_code ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct p
 /* --restart: everything the ledger knows of the job. */
 ph_code ph_copy_forget(struct ph_job *job, struct ph_error *err);
 
+/* ---- plan_make.c ---- */
+
+/* Plan from both catalogs and the selection; of a target without its schema when `target` is not
+ * read. job->jobs and the options decide chunks and order. */
+ph_code ph_copy_make_plan(struct ph_job *job, struct ph_error *err);
+
 /* ---- copy_target.c ---- */
 
 /* --data-only: empty the tables or see that they are; set triggers aside. */

@@ -7,7 +7,6 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
-#include "job/select.h"
 #include "pg/catalog.h"
 
 #define SEQUENCES_PER_STATEMENT 500
@@ -30,7 +29,7 @@ put_setval(struct ph_buf *sql, const struct ph_sequence_state *sequence)
 
 /* Sequences are outside transactions on both sides: read when the rows are in, set, done. */
 static ph_code
-set_sequences(struct ph_job *job, const struct ph_selection *selection, struct ph_error *err)
+set_sequences(struct ph_job *job, struct ph_error *err)
 {
     struct ph_catalog *source = &job->source_catalog;
     struct ph_buf sql;
@@ -45,7 +44,7 @@ set_sequences(struct ph_job *job, const struct ph_selection *selection, struct p
     for (uint32_t i = 0; rc == PH_OK && i < source->n_sequences; i++) {
         const struct ph_sequence_state *sequence = &source->sequences[i];
         bool wanted =
-            sequence->can_read && ph_selection_has_oid(selection, source, sequence->oid) &&
+            sequence->can_read && ph_selection_has_oid(&job->selection, source, sequence->oid) &&
             ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
         if (wanted) {
             ph_buf_puts(&sql, in_statement == 0 ? "SELECT " : ", ");
@@ -67,12 +66,10 @@ set_sequences(struct ph_job *job, const struct ph_selection *selection, struct p
 ph_code
 ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_selection selection;
     uint32_t restored;
 
-    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &selection, err));
     if (!job->options->schema_only)
-        PH_TRY(set_sequences(job, &selection, err));
+        PH_TRY(set_sequences(job, err));
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);

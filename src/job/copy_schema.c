@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "pg/archive.h"
+#include "pg/archive_select.h"
 #include "pg/ddl.h"
 #include "pg/holder.h"
 
@@ -187,6 +188,51 @@ archive_params(struct ph_job *job)
     };
 }
 
+static bool
+is_selected(void *arg, ph_oid oid)
+{
+    const struct ph_job *job = arg;
+
+    return ph_selection_has_oid(&job->selection, &job->source_catalog, oid);
+}
+
+static bool
+is_schema_selected(void *arg, const char *schema)
+{
+    const struct ph_job *job = arg;
+
+    return ph_selection_has_schema(&job->selection, &job->source_catalog, schema);
+}
+
+static void
+note_left_out(void *arg, const struct ph_archive_entry *entry,
+              const struct ph_archive_entry *because)
+{
+    struct ph_job *job = arg;
+    char what[256];
+    char why[256];
+
+    ph_archive_label(entry, what, sizeof what);
+    ph_archive_label(because, why, sizeof why);
+    ph_report_add_finding(&job->run->report, PH_FINDING_NOTE, "schema", what,
+                          "left out: it depends on %s, which is not selected", why);
+}
+
+static ph_code
+select_entries(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_archive_selection selection = {
+        .arg = job,
+        .has_rel = is_selected,
+        .has_schema = is_schema_selected,
+        .globals = job->selection.whole_database,
+        .on_left_out = note_left_out,
+    };
+
+    return job->selection.whole_database ? PH_OK
+                                         : ph_archive_select(&job->archive, &selection, err);
+}
+
 static ph_code
 open_archive(struct ph_job *job, struct ph_error *err)
 {
@@ -198,6 +244,8 @@ open_archive(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_archive_dump(&params, err));
     PH_FAILPOINT(after_schema_dump);
     ph_code rc = ph_archive_open(&params, &job->archive, err);
+    if (rc == PH_OK)
+        rc = select_entries(job, err);
     if (rc != PH_OK)
         ph_archive_reset(&job->archive);
     job->has_archive = rc == PH_OK;

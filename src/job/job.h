@@ -10,6 +10,7 @@
 #include "base/budget.h"
 #include "flow/task.h"
 #include "job/run.h"
+#include "job/select.h"
 #include "model/catalog.h"
 #include "model/plan.h"
 #include "pg/archive.h"
@@ -30,6 +31,7 @@ struct ph_job {
     struct ph_arena arena; /* plan and names; for the attempt at hand */
     struct ph_catalog source_catalog;
     struct ph_catalog target_catalog;
+    struct ph_selection selection; /* of source_catalog, in arena */
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */

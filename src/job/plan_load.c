@@ -142,13 +142,13 @@ load_tables(struct ph_job *job, struct ph_error *err)
     const char *params[] = {job->options->name};
     ph_code rc = PH_OK;
 
-    PH_TRY(ph_conn_query(
-        job->target_control,
-        "SELECT tbl, source_oid, source_schema, source_name, target_schema,"
-        " target_name, format, format_reason, key_fields, buckets, frozen, ordered,"
-        " level, grp, condition, est_rows, est_bytes"
-        " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
-        1, params, &r, err));
+    PH_TRY(
+        ph_conn_query(job->target_control,
+                      "SELECT tbl, source_oid, source_schema, source_name, target_schema,"
+                      " target_name, format, format_reason, key_fields, buckets, frozen, ordered,"
+                      " level, grp, condition, est_rows, est_bytes"
+                      " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
+                      1, params, &r, err));
     uint32_t n = (uint32_t)ph_result_rows(r);
     job->plan = (struct ph_plan){.arena = &job->arena, .n_tables = n};
     job->plan.tables = PH_ARENA_ARRAY(&job->arena, struct ph_table_plan, n + 1u);

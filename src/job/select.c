@@ -212,3 +212,14 @@ ph_selection_has_oid(const struct ph_selection *selection, const struct ph_catal
 {
     return is_marked(catalog, selection->rels, oid);
 }
+
+bool
+ph_selection_has_schema(const struct ph_selection *selection, const struct ph_catalog *catalog,
+                        const char *schema)
+{
+    for (uint32_t i = 0; i < selection->n_schemas; i++) {
+        if (strcmp(catalog->schemas[i], schema) == 0)
+            return selection->schemas[i];
+    }
+    return false;
+}

@@ -41,5 +41,8 @@ bool ph_selection_has(const struct ph_selection *selection, const struct ph_cata
                       const struct ph_rel *rel);
 bool ph_selection_has_oid(const struct ph_selection *selection, const struct ph_catalog *catalog,
                           ph_oid oid);
+/* Whether a schema is in as a whole, but for excluded tables. */
+bool ph_selection_has_schema(const struct ph_selection *selection, const struct ph_catalog *catalog,
+                             const char *schema);
 
 #endif

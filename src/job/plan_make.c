@@ -1,0 +1,27 @@
+/* The plan of a job, for the copy and for `pghaul plan`. */
+#include "job/copy_parts.h"
+#include "job/planner.h"
+
+ph_code
+ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_options *o = job->options;
+    bool has_target = job->target_catalog.version_num != 0;
+    /* with a schema that is there already, its keys stay enforced unless we may switch that off */
+    bool enforced = o->data_only && !job->target_catalog.can_set_replica_role;
+    struct ph_planner_params params = {
+        .source = &job->source_catalog,
+        .target = has_target ? &job->target_catalog : NULL,
+        .selection = &job->selection,
+        .source_conn = job->source_control,
+        .split_bytes = o->split_bytes,
+        .jobs = job->jobs,
+        .order = enforced ? PH_ORDER_BY_FK : PH_ORDER_BY_SIZE,
+        .freeze = o->data_only ? PH_FREEZE_NEVER : PH_FREEZE_WHERE_SAFE,
+    };
+
+    PH_TRY(ph_conn_exec(job->source_control, "BEGIN READ ONLY", err));
+    ph_code rc = ph_planner_make(&params, &job->arena, &job->plan, err);
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    return rc;
+}
