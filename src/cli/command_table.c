@@ -23,6 +23,16 @@ const struct ph_command ph_command_table[] = {
         .run = ph_cmd_copy,
     },
     {
+        .name = "verify",
+        .id = PH_COMMAND_VERIFY,
+        .summary = "compare source and target, down to the row; --repair mends",
+        .description = "Compare two databases, also ones that pghaul did not copy: rows, "
+                       "sequences, large objects. Differing rows are named by their keys. "
+                       "--repair --yes mends rows on the target, --repair --dry-run shows how. "
+                       "Exit code 4 when something differs.",
+        .run = ph_cmd_verify,
+    },
+    {
         .name = "stop",
         .id = PH_COMMAND_STOP,
         .summary = "tell a running job, from any host, to stop resumably",

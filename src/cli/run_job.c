@@ -36,7 +36,7 @@ ph_cli_run_job(const struct ph_options *options, const char *command,
     ph_report_init(&run.report, command);
     ph_code rc = job(&run, &err);
     ph_display_free(display);
-    if (!options->quiet && (run.report.n_tables > 0 || rc == PH_OK))
+    if (!options->quiet && (run.report.n_tables > 0 || run.report.n_findings > 0 || rc == PH_OK))
         ph_report_print(&run.report, stdout);
     int code = rc == PH_OK ? 0 : ph_cli_fail(&err, run.wrote);
     ph_error_reset(&report_err);

@@ -88,7 +88,8 @@ ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chunk *c
                      struct ph_buf *out)
 {
     ph_buf_puts(out, "COPY ");
-    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL && !reads_generated(table)) {
+    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL && !reads_generated(table) &&
+        table->source->kind != PH_REL_PARTITIONED) {
         put_table(table, table->source, SOURCE_SIDE, out);
     } else {
         ph_buf_putc(out, '(');

@@ -1,0 +1,254 @@
+#include "job/verify.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/stop.h"
+#include "job/verify_parts.h"
+#include "pg/catalog.h"
+#include "pg/snapshot.h"
+
+#define ARENA_LIMIT ((size_t)1 << 30)
+#define MOST_LANES 8
+
+static uint32_t
+choose_jobs(const struct ph_options *options)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (options->jobs != 0)
+        return options->jobs;
+    return n < 2 ? 2 : n > MOST_LANES ? MOST_LANES : (uint32_t)n;
+}
+
+/* ---- both servers ---- */
+
+static ph_code
+take_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
+{
+    struct ph_epoch *epoch = &verify->epochs[side];
+
+    epoch->number++;
+    return ph_snapshot_export(verify->conns[side], epoch->snapshot_id, err);
+}
+
+static ph_code
+open_side(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
+{
+    struct ph_conn *conn;
+
+    PH_TRY(ph_conn_open(&verify->endpoints[side], "snapshot", &verify->conns[side], err));
+    conn = verify->conns[side];
+    PH_TRY(take_snapshot(verify, side, err));
+    PH_TRY(ph_catalog_read(conn, &verify->catalogs[side], err));
+    return ph_catalog_read_sequences(conn, &verify->catalogs[side], err);
+}
+
+static ph_code
+open_both(struct ph_verify *verify, struct ph_error *err)
+{
+    const struct ph_options *options = verify->options;
+
+    PH_TRY(ph_endpoint_init(&verify->endpoints[PH_SOURCE], PH_SOURCE, options->source,
+                            options->name, err));
+    PH_TRY(ph_endpoint_init(&verify->endpoints[PH_TARGET], PH_TARGET, options->target,
+                            options->name, err));
+    ph_report_set_job(verify->report, options->name, verify->endpoints[PH_SOURCE].label,
+                      verify->endpoints[PH_TARGET].label);
+    PH_TRY(open_side(verify, PH_SOURCE, err));
+    return open_side(verify, PH_TARGET, err);
+}
+
+static void
+close_both(struct ph_verify *verify)
+{
+    for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
+        ph_conn_free(verify->conns[side]);
+        if (verify->endpoints[side].conninfo != NULL)
+            ph_endpoint_reset(&verify->endpoints[side]);
+        ph_catalog_reset(&verify->catalogs[side]);
+    }
+    for (uint32_t i = 0; i < verify->n_groups; i++)
+        ph_bucket_mask_free(&verify->groups[i].mask);
+    ph_arena_reset(&verify->arena);
+}
+
+static void
+add_phase(struct ph_verify *verify, const char *name, uint64_t *start_ns)
+{
+    ph_report_add_phase(verify->report, name, ph_clock_seconds_since(*start_ns));
+    *start_ns = ph_clock_ns();
+}
+
+/* ---- rows ---- */
+
+static ph_code
+open_readers(struct ph_verify *verify, struct ph_conn *readers[2], struct ph_error *err)
+{
+    for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
+        PH_TRY(ph_conn_open(&verify->endpoints[side], "compare", &readers[side], err));
+        PH_TRY(ph_snapshot_import(readers[side], verify->epochs[side].snapshot_id, err));
+    }
+    return PH_OK;
+}
+
+/* Connections of its own: a scan that breaks off must not cost the snapshots. */
+static ph_code
+descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
+{
+    struct ph_conn *readers[2] = {NULL, NULL};
+    uint64_t n;
+    ph_code rc = open_readers(verify, readers, err);
+
+    if (rc == PH_OK) {
+        struct ph_verify_descent descent = {
+            .options = verify->options,
+            .report = verify->report,
+            .params = {.tables = group->tables,
+                       .n_tables = group->n_tables,
+                       .source = readers[PH_SOURCE],
+                       .target = readers[PH_TARGET],
+                       .mask = &group->mask},
+            .label = group->label,
+        };
+        rc = ph_verify_descend(&descent, &n, err);
+        if (rc == PH_OK && n == 0)
+            rc = PH_FAIL(err, PH_E_INTERNAL, "digests of %s differ, but no row does", group->label);
+    }
+    ph_conn_free(readers[PH_SOURCE]);
+    ph_conn_free(readers[PH_TARGET]);
+    return rc;
+}
+
+static ph_code
+show_differences(struct ph_verify *verify, const struct ph_verify_group *group,
+                 struct ph_error *err)
+{
+    if (verify->options->verify != PH_VERIFY_COUNT)
+        return descend(verify, group, err);
+    ph_report_add_finding(verify->report, PH_FINDING_ERROR, "rows", group->label,
+                          "%llu rows on the source, %llu on the target",
+                          (unsigned long long)group->totals[PH_SOURCE].rows,
+                          (unsigned long long)group->totals[PH_TARGET].rows);
+    return PH_OK;
+}
+
+static void
+report_group(struct ph_verify *verify, const struct ph_verify_group *group)
+{
+    struct ph_report_table *row = ph_report_add_table(verify->report, group->label);
+    bool is_counted = verify->options->verify == PH_VERIFY_COUNT;
+
+    if (!group->compared)
+        return;
+    row->rows_source = group->totals[PH_SOURCE].rows;
+    row->rows_target = group->totals[PH_TARGET].rows;
+    row->bytes = group->totals[PH_SOURCE].bytes;
+    row->has_source_digest = row->has_target_digest = !is_counted;
+    row->source_digest = group->totals[PH_SOURCE];
+    row->target_digest = group->totals[PH_TARGET];
+    row->seconds = group->seconds;
+    row->verdict = group->differs ? PH_TABLE_DIFFERENT
+                   : is_counted   ? PH_TABLE_COUNTED
+                                  : PH_TABLE_EQUAL;
+}
+
+static ph_code
+compare_rows(struct ph_verify *verify, struct ph_error *err)
+{
+    if (verify->options->verify == PH_VERIFY_NONE || verify->options->schema_only)
+        return PH_OK;
+    ph_code rc = ph_verify_read(verify, verify->groups, verify->n_groups, err);
+    for (uint32_t i = 0; i < verify->n_groups; i++)
+        report_group(verify, &verify->groups[i]);
+    PH_TRY(rc);
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        if (!verify->groups[i].differs)
+            continue;
+        verify->different++;
+        PH_TRY(ph_stop_check(err));
+        PH_TRY(show_differences(verify, &verify->groups[i], err));
+    }
+    return PH_OK;
+}
+
+/* ---- what is not rows ---- */
+
+static ph_code
+compare_rest(struct ph_verify *verify, struct ph_error *err)
+{
+    uint32_t n = 0;
+    struct ph_verify_rest_params params = {
+        .options = verify->options,
+        .source = verify->conns[PH_SOURCE],
+        .target = verify->conns[PH_TARGET],
+        .source_catalog = &verify->catalogs[PH_SOURCE],
+        .target_catalog = &verify->catalogs[PH_TARGET],
+        .selection = &verify->selection,
+        .report = verify->report,
+    };
+
+    PH_TRY(ph_stop_check(err));
+    ph_code rc = ph_verify_rest(&params, &n, err);
+    verify->different += n;
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static ph_code
+run_all(struct ph_verify *verify, struct ph_error *err)
+{
+    uint64_t start = ph_clock_ns();
+
+    PH_TRY(open_both(verify, err));
+    PH_TRY(ph_verify_plan(verify, err));
+    add_phase(verify, "catalog", &start);
+    PH_TRY(compare_rows(verify, err));
+    add_phase(verify, "rows", &start);
+    PH_TRY(compare_rest(verify, err));
+    add_phase(verify, "rest", &start);
+    return PH_OK;
+}
+
+static ph_code
+conclude(struct ph_verify *verify, struct ph_error *err)
+{
+    const char *what = verify->options->verify == PH_VERIFY_DIGEST  ? "proven"
+                       : verify->options->verify == PH_VERIFY_COUNT ? "rows counted"
+                                                                    : "rows not compared";
+
+    if (verify->different > 0) {
+        ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u findings",
+                      verify->different);
+        return PH_FAIL(err, PH_E_DIFFERENT, "%u tables or objects differ", verify->different);
+    }
+    ph_report_end(verify->report,
+                  verify->options->verify == PH_VERIFY_DIGEST ? PH_VERDICT_PROVEN
+                                                              : PH_VERDICT_NOT_PROVEN,
+                  "%s: source and target agree", what);
+    return PH_OK;
+}
+
+ph_code
+ph_job_verify(struct ph_run *run, struct ph_error *err)
+{
+    struct ph_verify verify = {
+        .run = run,
+        .options = run->options,
+        .report = &run->report,
+        .jobs = choose_jobs(run->options),
+        .started_ns = ph_clock_ns(),
+    };
+
+    ph_arena_init(&verify.arena, ARENA_LIMIT);
+    ph_code rc = run_all(&verify, err);
+    if (rc == PH_OK)
+        rc = conclude(&verify, err);
+    else
+        ph_report_end(verify.report, rc == PH_E_STOPPED ? PH_VERDICT_STOPPED : PH_VERDICT_FAILED,
+                      "%s", err->message);
+    close_both(&verify);
+    return rc;
+}

@@ -1,0 +1,90 @@
+/* Inside job/verify*.c only: what a verification works with. */
+#ifndef PH_JOB_VERIFY_PARTS_H
+#define PH_JOB_VERIFY_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/budget.h"
+#include "flow/task.h"
+#include "job/row_diff.h"
+#include "job/verify.h"
+
+/*
+ * What is compared with one digest: a table of the target and all tables of the source whose rows
+ * are in it. Views are table plans whose `source` is the side that is read.
+ */
+struct ph_verify_group {
+    const struct ph_table_plan **tables; /* the source's, with generated columns */
+    uint32_t n_tables;
+    struct ph_table_plan target_view;
+    const char *label;
+    uint64_t bytes;      /* estimate, both sides */
+    uint32_t parts;      /* of both sides; fixed before the lanes start */
+    uint32_t parts_left; /* this and what follows: under the lanes' lock */
+    bool has_sets;
+    struct ph_digest_set sets[2]; /* by enum ph_side */
+    uint64_t started_ns;
+
+    /* by whoever finished the last part, for the main thread */
+    bool compared;
+    bool differs;
+    struct ph_digest totals[2];
+    struct ph_bucket_mask mask; /* with `differs`, unless rows are only counted */
+    double seconds;
+};
+
+struct ph_verify_part { /* a piece of one side to read */
+    struct ph_verify_group *group;
+    enum ph_side side;
+    const struct ph_table_plan *view;
+    struct ph_chunk chunk;
+};
+
+struct ph_verify {
+    struct ph_run *run;
+    const struct ph_options *options;
+    struct ph_report *report;
+    struct ph_endpoint endpoints[2]; /* by enum ph_side, as all pairs below */
+    struct ph_conn *conns[2];        /* hold the snapshots */
+    struct ph_epoch epochs[2];
+    struct ph_catalog catalogs[2];
+    struct ph_arena arena;
+    struct ph_selection selection;
+    struct ph_plan plan;
+    struct ph_verify_group *groups;
+    uint32_t n_groups;
+    uint32_t jobs;
+    uint64_t started_ns;
+    uint32_t different; /* things that differ: tables, sequences, objects */
+};
+
+/* ---- verify_plan.c ---- */
+
+/*
+ * What is to be compared: the selection's tables that both sides have, in groups; those that only
+ * one side has, or that do not fit, become findings.
+ */
+ph_code ph_verify_plan(struct ph_verify *verify, struct ph_error *err);
+
+/* ---- verify_lanes.c ---- */
+
+/* Reads the groups on both sides; all of them are compared afterwards. Blocks. */
+ph_code ph_verify_read(struct ph_verify *verify, struct ph_verify_group *groups, uint32_t n_groups,
+                       struct ph_error *err);
+
+/* ---- verify_rows.c ---- */
+
+struct ph_verify_descent {
+    const struct ph_options *options;
+    struct ph_report *report;
+    struct ph_row_diff_params params;
+    const char *label;
+};
+/* Down to the rows of one group; *n is how many differ. */
+ph_code ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n,
+                          struct ph_error *err);
+/* Half of the limit is for comparing rows; the lanes are over by then. */
+size_t ph_verify_budget(const struct ph_options *options);
+
+#endif

@@ -1,0 +1,323 @@
+/*
+ * The planner of the copy decides what is compared with what. It refuses a plan with a table that
+ * does not fit; here that table is a finding, and the others are compared.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/planner.h"
+#include "job/verify_parts.h"
+#include "model/type_match.h"
+#include "wire/oid_remap.h"
+
+/* More would cost memory in every lane; buckets of huge tables only hold more rows. */
+#define MOST_BUCKETS 65536u
+
+static ph_code
+no_memory(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_MEMORY, "no memory for the plan");
+}
+
+static ph_code
+make_plan(struct ph_verify *verify, const struct ph_selection *selection, struct ph_plan *out,
+          struct ph_error *err)
+{
+    struct ph_planner_params params = {
+        .source = &verify->catalogs[PH_SOURCE],
+        .target = &verify->catalogs[PH_TARGET],
+        .selection = selection,
+        .split_bytes = UINT64_MAX,
+        .jobs = verify->jobs,
+        .order = PH_ORDER_BY_SIZE,
+        .freeze = PH_FREEZE_NEVER,
+    };
+
+    return ph_planner_make(&params, &verify->arena, out, err);
+}
+
+/* ---- tables that cannot be compared ---- */
+
+static void
+report_misfit(struct ph_verify *verify, const struct ph_rel *rel, const struct ph_error *why)
+{
+    char label[160];
+    size_t len;
+
+    snprintf(label, sizeof label, "%s.%s", rel->schema, rel->name);
+    len = strlen(label);
+    const char *text = why->message;
+    if (strncmp(text, label, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+        text += len + 2;
+    ph_report_add_finding(verify->report, PH_FINDING_ERROR, "table", label, "%s", text);
+    struct ph_report_table *row = ph_report_add_table(verify->report, label);
+    row->verdict = PH_TABLE_DIFFERENT;
+    row->note = "not comparable";
+    verify->different++;
+}
+
+/* Plan each table alone: those that fail are taken out of the selection. */
+static ph_code
+drop_misfits(struct ph_verify *verify, struct ph_error *err)
+{
+    const struct ph_catalog *catalog = &verify->catalogs[PH_SOURCE];
+    struct ph_selection alone = verify->selection;
+    struct ph_plan plan;
+
+    alone.rels = PH_ARENA_ARRAY(&verify->arena, bool, (size_t)catalog->n_rels + 1);
+    if (alone.rels == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        struct ph_error why;
+        if (!verify->selection.rels[i] || catalog->rels[i].kind != PH_REL_TABLE)
+            continue;
+        ph_error_reset(&why);
+        alone.rels[i] = true;
+        ph_code rc = make_plan(verify, &alone, &plan, &why);
+        alone.rels[i] = false;
+        if (rc == PH_E_TYPES) {
+            report_misfit(verify, &catalog->rels[i], &why);
+            verify->selection.rels[i] = false;
+        } else if (rc != PH_OK) {
+            if (err != NULL)
+                *err = why;
+            return rc;
+        }
+    }
+    return make_plan(verify, &verify->selection, &verify->plan, err);
+}
+
+/* ---- generated columns: the copy leaves them to the target, the proof reads them ---- */
+
+static bool
+is_wanted(const struct ph_table_plan *table, const struct ph_column *theirs)
+{
+    return theirs->generated != '\0' && ph_rel_column_named(table->source, theirs->name) != NULL;
+}
+
+static ph_code
+add_generated(struct ph_verify *verify, struct ph_table_plan *table, struct ph_error *err)
+{
+    struct ph_plan_column *columns =
+        PH_ARENA_ARRAY(&verify->arena, struct ph_plan_column, (size_t)table->target->n_columns + 1);
+
+    if (columns == NULL)
+        return no_memory(err);
+    if (table->n_columns > 0)
+        memcpy(columns, table->columns, table->n_columns * sizeof *columns);
+    table->columns = columns;
+    for (uint32_t i = 0; i < table->target->n_columns; i++) {
+        const struct ph_column *theirs = &table->target->columns[i];
+        if (!is_wanted(table, theirs))
+            continue;
+        columns[table->n_columns++] = (struct ph_plan_column){
+            .source_name = theirs->name,
+            .target_name = theirs->name,
+            .source = ph_rel_column_named(table->source, theirs->name),
+            .target = theirs,
+        };
+    }
+    return PH_OK;
+}
+
+static bool
+has_generated(const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->target->n_columns; i++) {
+        if (is_wanted(table, &table->target->columns[i]))
+            return true;
+    }
+    return false;
+}
+
+/* With more columns the format is chosen again; PH_E_TYPES leaves them out. */
+static ph_code
+extend_table(struct ph_verify *verify, struct ph_table_plan *table, struct ph_error *err)
+{
+    struct ph_table_match match;
+    struct ph_table_plan longer = *table;
+
+    if (!has_generated(table))
+        return PH_OK;
+    PH_TRY(add_generated(verify, &longer, err));
+    ph_code rc = ph_type_match_table(longer.columns, longer.n_columns, &verify->catalogs[PH_SOURCE],
+                                     &verify->catalogs[PH_TARGET], &match, err);
+    if (rc == PH_E_TYPES) {
+        char label[160];
+        ph_plan_table_label(table, label, sizeof label);
+        ph_report_add_finding(verify->report, PH_FINDING_WARNING, "column", label,
+                              "generated columns are not compared: %s", err->message);
+        ph_error_reset(err);
+        return PH_OK;
+    }
+    PH_TRY(rc);
+    if (match.format == PH_FORMAT_TEXT)
+        longer.format = PH_FORMAT_TEXT;
+    *table = longer;
+    return PH_OK;
+}
+
+/* ---- groups ---- */
+
+/* All tables of a group are read alike, and with one number of buckets. */
+static ph_code
+align(struct ph_verify *verify, struct ph_table_plan *const *tables, uint32_t n,
+      struct ph_error *err)
+{
+    enum ph_format format = PH_FORMAT_BINARY;
+    uint32_t buckets = tables[0]->n_buckets < MOST_BUCKETS ? tables[0]->n_buckets : MOST_BUCKETS;
+
+    for (uint32_t i = 0; i < n; i++) {
+        PH_TRY(extend_table(verify, tables[i], err));
+        if (tables[i]->format == PH_FORMAT_TEXT)
+            format = PH_FORMAT_TEXT;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        tables[i]->n_buckets = buckets;
+        tables[i]->format = format;
+        tables[i]->remap = NULL;
+        if (format == PH_FORMAT_BINARY)
+            PH_TRY(ph_oid_remap_compile(tables[i]->columns, tables[i]->n_columns,
+                                        &verify->catalogs[PH_SOURCE], &verify->catalogs[PH_TARGET],
+                                        &verify->arena, &tables[i]->remap, err));
+    }
+    return PH_OK;
+}
+
+/* The target as a table to be read: what is `source` in it is the target's. */
+static ph_code
+make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
+                 struct ph_table_plan *out, struct ph_error *err)
+{
+    struct ph_plan_column *columns =
+        PH_ARENA_ARRAY(&verify->arena, struct ph_plan_column, (size_t)table->n_columns + 1);
+
+    if (columns == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        columns[i] = table->columns[i];
+        columns[i].source_name = columns[i].target_name;
+        columns[i].source = columns[i].target;
+    }
+    *out = *table;
+    out->source = table->target;
+    out->columns = columns;
+    out->remap = NULL;
+    return PH_OK;
+}
+
+static ph_code
+make_group(struct ph_verify *verify, struct ph_table_plan **tables, uint32_t n,
+           struct ph_verify_group *out, struct ph_error *err)
+{
+    const struct ph_rel *target = tables[0]->target;
+
+    PH_TRY(align(verify, tables, n, err));
+    *out = (struct ph_verify_group){.n_tables = n, .bytes = target->bytes};
+    out->tables = PH_ARENA_ARRAY(&verify->arena, const struct ph_table_plan *, n);
+    out->label = n > 1 ? ph_arena_printf(&verify->arena, "%s.%s (%u partitions)", target->schema,
+                                         target->name, n)
+                       : ph_arena_printf(&verify->arena, "%s.%s", tables[0]->source->schema,
+                                         tables[0]->source->name);
+    if (out->tables == NULL || out->label == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < n; i++) {
+        out->tables[i] = tables[i];
+        out->bytes += tables[i]->source->bytes;
+    }
+    return make_target_view(verify, tables[0], &out->target_view, err);
+}
+
+static int
+compare_targets(const void *a, const void *b)
+{
+    const struct ph_table_plan *const *table_a = a;
+    const struct ph_table_plan *const *table_b = b;
+
+    if ((*table_a)->target->oid != (*table_b)->target->oid)
+        return (*table_a)->target->oid < (*table_b)->target->oid ? -1 : 1;
+    return (*table_a)->source->oid < (*table_b)->source->oid ? -1 : 1;
+}
+
+static ph_code
+make_groups(struct ph_verify *verify, struct ph_error *err)
+{
+    struct ph_plan *plan = &verify->plan;
+    size_t n = (size_t)plan->n_tables + 1;
+    struct ph_table_plan **sorted = PH_ARENA_ARRAY(&verify->arena, struct ph_table_plan *, n);
+
+    verify->groups = PH_ARENA_ARRAY(&verify->arena, struct ph_verify_group, n);
+    if (sorted == NULL || verify->groups == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < plan->n_tables; i++)
+        sorted[i] = &plan->tables[i];
+    qsort(sorted, plan->n_tables, sizeof(struct ph_table_plan *), compare_targets);
+    for (uint32_t i = 0, family; i < plan->n_tables; i += family) {
+        family = 1;
+        while (i + family < plan->n_tables && sorted[i + family]->target == sorted[i]->target)
+            family++;
+        PH_TRY(make_group(verify, &sorted[i], family, &verify->groups[verify->n_groups], err));
+        verify->n_groups++;
+    }
+    return PH_OK;
+}
+
+/* ---- tables that only the target has ---- */
+
+/* A partition of a table that is compared as a whole is compared with it. */
+static bool
+is_compared(const struct ph_verify *verify, const struct ph_rel *rel)
+{
+    if (ph_catalog_rel_named(&verify->catalogs[PH_SOURCE], rel->schema, rel->name) != NULL)
+        return true;
+    for (uint32_t i = 0; rel->is_partition && i < verify->n_groups; i++) {
+        if (verify->groups[i].target_view.target->oid == rel->root_oid)
+            return true;
+    }
+    return false;
+}
+
+static ph_code
+find_extra_tables(struct ph_verify *verify, struct ph_error *err)
+{
+    const struct ph_catalog *target = &verify->catalogs[PH_TARGET];
+    struct ph_selection selection;
+    struct ph_error why;
+
+    ph_error_reset(&why);
+    ph_code rc = ph_select(target, verify->options, &verify->arena, &selection, &why);
+    if (rc == PH_E_SELECTION)
+        return PH_OK; /* the target has nothing of that name */
+    if (rc != PH_OK) {
+        *err = why;
+        return rc;
+    }
+    for (uint32_t i = 0; i < target->n_rels; i++) {
+        const struct ph_rel *rel = &target->rels[i];
+        char label[160];
+        if (!ph_selection_has(&selection, target, rel) || rel->kind != PH_REL_TABLE ||
+            is_compared(verify, rel))
+            continue;
+        snprintf(label, sizeof label, "%s.%s", rel->schema, rel->name);
+        ph_report_add_finding(verify->report, PH_FINDING_ERROR, "table", label,
+                              "only on the target");
+        verify->different++;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_verify_plan(struct ph_verify *verify, struct ph_error *err)
+{
+    PH_TRY(ph_select(&verify->catalogs[PH_SOURCE], verify->options, &verify->arena,
+                     &verify->selection, err));
+    ph_code rc = make_plan(verify, &verify->selection, &verify->plan, err);
+    if (rc == PH_E_TYPES) {
+        ph_error_reset(err);
+        rc = drop_misfits(verify, err);
+    }
+    PH_TRY(rc);
+    PH_TRY(make_groups(verify, err));
+    return find_extra_tables(verify, err);
+}

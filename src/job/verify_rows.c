@@ -1,0 +1,165 @@
+/* From a group that differs to its rows, in words. */
+#include <stdlib.h>
+
+#include "job/verify_parts.h"
+
+/* More passes over a table than this are not worth an exact count of its differences. */
+#define MOST_PASSES 32u
+
+size_t
+ph_verify_budget(const struct ph_options *options)
+{
+    return (size_t)options->memory_bytes / 2;
+}
+
+static void
+put_counts(const struct ph_row_diff *diff, struct ph_buf *out)
+{
+    const struct {
+        uint64_t n;
+        const char *what;
+    } counts[] = {{diff->missing, "missing on the target"},
+                  {diff->extra, "only on the target"},
+                  {diff->changed, "with other values"}};
+
+    if (diff->is_partial)
+        ph_buf_puts(out, "at least ");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        if (counts[i].n > 0)
+            ph_buf_printf(out, "%s%llu %s %s", out->data == NULL || out->len < 10 ? "" : ", ",
+                          (unsigned long long)counts[i].n, counts[i].n == 1 ? "row" : "rows",
+                          counts[i].what);
+    }
+}
+
+static void
+report_counts(const struct ph_verify_descent *descent, const struct ph_row_diff *diff)
+{
+    struct ph_buf text;
+
+    ph_buf_init(&text, 4096);
+    put_counts(diff, &text);
+    ph_report_add_finding(descent->report, PH_FINDING_ERROR, "rows", descent->label, "%s%s",
+                          ph_buf_text(&text),
+                          ph_row_diff_total(diff) > diff->n_listed ? "; the first are listed" : "");
+    ph_buf_free(&text);
+}
+
+static ph_code
+report_row(const struct ph_verify_descent *descent, const struct ph_row_diff_params *params,
+           const struct ph_row_difference *difference, struct ph_error *err)
+{
+    struct ph_row_words words;
+    char times[32] = "";
+
+    PH_TRY(ph_row_describe(params, difference, &words, err));
+    if (difference->count > 1)
+        snprintf(times, sizeof times, ", %llu times", (unsigned long long)difference->count);
+    switch (difference->kind) {
+    case PH_DIFF_MISSING:
+        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
+                              "%s is missing on the target%s", words.key, times);
+        break;
+    case PH_DIFF_EXTRA:
+        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
+                              "%s is only on the target%s", words.key, times);
+        break;
+    case PH_DIFF_CHANGED:
+        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
+                              "%s differs in %s", words.key, words.columns);
+        break;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n, struct ph_error *err)
+{
+    struct ph_row_diff_params params = descent->params;
+    struct ph_row_diff diff;
+
+    params.budget_bytes = ph_verify_budget(descent->options);
+    params.max_row_bytes = descent->options->max_row_bytes;
+    params.max_listed = PH_VERIFY_LISTED;
+    params.max_passes = MOST_PASSES;
+    ph_code rc = ph_row_diff_run(&params, &diff, err);
+    *n = rc == PH_OK ? ph_row_diff_total(&diff) : 0;
+    if (*n > 0)
+        report_counts(descent, &diff);
+    for (uint32_t i = 0; rc == PH_OK && i < diff.n_listed; i++)
+        rc = report_row(descent, &params, &diff.list[i], err);
+    ph_row_diff_free(&diff);
+    return rc;
+}
+
+/* ---- for the copy: no digests are at hand, so both sides are hashed first ---- */
+
+static ph_code
+add_to_set(void *arg, const struct ph_scanned_row *row, struct ph_error *err)
+{
+    (void)err;
+    ph_digest_set_put(arg, row->key_hash, row->hash, 0);
+    return PH_OK;
+}
+
+static ph_code
+hash_side(const struct ph_verify_rows_params *params, enum ph_side side,
+          const struct ph_table_plan *table, struct ph_digest_set *set, struct ph_error *err)
+{
+    struct ph_row_scan_params scan = {
+        .conn = side == PH_SOURCE ? params->source : params->target,
+        .table = table,
+        .side = side,
+        .max_row_bytes = params->options->max_row_bytes,
+    };
+
+    return ph_row_scan(&scan, add_to_set, set, err);
+}
+
+static ph_code
+make_mask(const struct ph_verify_rows_params *params, struct ph_bucket_mask *mask,
+          struct ph_error *err)
+{
+    struct ph_digest_set sets[2] = {{0}, {0}};
+    uint32_t n_buckets = params->tables[0]->n_buckets;
+    ph_code rc = PH_OK;
+
+    if (!ph_digest_set_init(&sets[PH_SOURCE], n_buckets) ||
+        !ph_digest_set_init(&sets[PH_TARGET], n_buckets))
+        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
+    for (uint32_t i = 0; rc == PH_OK && i < params->n_tables; i++)
+        rc = hash_side(params, PH_SOURCE, params->tables[i], &sets[PH_SOURCE], err);
+    if (rc == PH_OK)
+        rc = hash_side(params, PH_TARGET, params->tables[0], &sets[PH_TARGET], err);
+    if (rc == PH_OK && !ph_bucket_mask_init(mask, &sets[PH_SOURCE], &sets[PH_TARGET]))
+        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
+    ph_digest_set_free(&sets[PH_SOURCE]);
+    ph_digest_set_free(&sets[PH_TARGET]);
+    return rc;
+}
+
+ph_code
+ph_verify_table_rows(const struct ph_verify_rows_params *params, uint64_t *n, struct ph_error *err)
+{
+    struct ph_bucket_mask mask = {0};
+    char label[160];
+
+    *n = 0;
+    ph_plan_table_label(params->tables[0], label, sizeof label);
+    ph_code rc = make_mask(params, &mask, err);
+    if (rc == PH_OK && mask.n_unequal > 0) {
+        struct ph_verify_descent descent = {
+            .options = params->options,
+            .report = params->report,
+            .params = {.tables = params->tables,
+                       .n_tables = params->n_tables,
+                       .source = params->source,
+                       .target = params->target,
+                       .mask = &mask},
+            .label = label,
+        };
+        rc = ph_verify_descend(&descent, n, err);
+    }
+    ph_bucket_mask_free(&mask);
+    return rc;
+}
