@@ -25,6 +25,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "model/finding.h"
 
 enum ph_verdict {
     PH_VERDICT_PROVEN,
@@ -42,8 +43,6 @@ enum ph_table_verdict {
     PH_TABLE_DIFFERENT,
     PH_TABLE_SKIPPED
 };
-
-enum ph_severity { PH_FINDING_ERROR, PH_FINDING_WARNING, PH_FINDING_NOTE };
 
 struct ph_report_table {
     const char *table; /* "schema.name" */

@@ -12,6 +12,7 @@
 #include "pg/archive_select.h"
 #include "pg/ddl.h"
 #include "pg/ddl_step.h"
+#include "pg/schema_compare.h"
 #include "support/pgcluster.h"
 #include "support/run.h"
 #include "support/scratch.h"
@@ -229,6 +230,43 @@ post_data(struct move *move, struct wanted *wanted, uint64_t split_bytes, int fo
 }
 
 static void
+compare_schema(struct move *move, struct ph_findings *findings)
+{
+    struct ph_error err = {0};
+    struct ph_conn *source;
+
+    ph_findings_init(findings);
+    CHECK(ph_conn_open(&move->source, "compare", &source, &err));
+    CHECK(ph_schema_compare(&(struct ph_schema_compare){.source = source, .target = move->conn},
+                            findings, &err));
+    ph_conn_free(source);
+}
+
+static const char *
+findings_text(const struct ph_findings *findings)
+{
+    const char *text = "";
+
+    for (uint32_t i = 0; i < findings->n; i++) {
+        const struct ph_finding *finding = &findings->items[i];
+
+        text = scratch_printf("%s%s %s %s: %s\n", text, ph_severity_name(finding->severity),
+                              finding->kind, finding->object, finding->cause);
+    }
+    return text;
+}
+
+static void
+assert_no_difference(struct move *move)
+{
+    struct ph_findings findings;
+
+    compare_schema(move, &findings);
+    assert_string_equal(findings_text(&findings), "");
+    ph_findings_reset(&findings);
+}
+
+static void
 move_schema(const char *to, uint64_t split_bytes, int forget_after)
 {
     struct move move;
@@ -238,6 +276,7 @@ move_schema(const char *to, uint64_t split_bytes, int forget_after)
     pre_data(&move);
     post_data(&move, NULL, split_bytes, forget_after);
     assert_same_dump("rich", to, "--quote-all-identifiers");
+    assert_no_difference(&move);
     assert_string_equal(
         sql_once(src, "rich",
                  "SELECT relname, relispopulated FROM pg_class WHERE relkind = 'm' ORDER BY 1"),
@@ -347,6 +386,134 @@ test_schema_without_a_table(void **state)
         "FK CONSTRAINT metrics metrics_customer_fkey;FK CONSTRAINT refs refs_late;");
 }
 
+/* What is changed on the target, and the finding that must come of it. */
+static const struct {
+    const char *sql;
+    const char *finding;
+} changes[] = {
+    {"DROP INDEX app.customers_expr", "error index app.customers_expr: missing on the target"},
+    {"CREATE INDEX more ON app.base (id)", "warning index app.more: only on the target"},
+    {"ALTER TABLE app.refs DROP CONSTRAINT refs_metrics",
+     "error constraint app.refs.refs_metrics: missing on the target"},
+    {"ALTER TABLE app.customers DROP CONSTRAINT customers_note_check, ADD CONSTRAINT"
+     " customers_note_check CHECK (note <> 'x')",
+     "error constraint app.customers.customers_note_check: different: `''::text))` on the source,"
+     " `'x'::text))` on the target"},
+    {"ALTER TABLE app.customers DISABLE TRIGGER touch",
+     "error trigger app.customers.touch: different: `O` on the source, `D` on the target"},
+    {"ALTER TABLE app.customers ALTER note SET NOT NULL",
+     "error column app.customers.note: different: `storage e` on the source, `not null`"
+     " on the target"},
+    {"ALTER TABLE app.base ALTER id SET DEFAULT 1", "error column app.base.id: different: "},
+    {"DROP RULE no_delete ON app.customers",
+     "error rule app.customers.no_delete: missing on the target"},
+    {"ALTER POLICY own_rows ON app.customers TO rich_owner",
+     "error policy app.customers.own_rows: different: "},
+    {"CREATE OR REPLACE FUNCTION app.atomic(a int, b int) RETURNS int LANGUAGE sql IMMUTABLE"
+     " RETURN a",
+     "error function app.atomic(a integer, b integer): different"},
+    {"ALTER TYPE app.mood ADD VALUE 'new'",
+     "error type app.mood: different: `'sad','o''k','happy'` on the source,"
+     " `'sad','o''k','happy','new'` on the target"},
+    {"ALTER SEQUENCE app.numbers INCREMENT BY -3", "error sequence app.numbers: different: "},
+    {"DROP STATISTICS app.customers_stat", "error statistics app.customers_stat: missing"},
+    {"ALTER EVENT TRIGGER watch ENABLE",
+     "error event trigger watch: different: `D` on the source, `O` on the target"},
+    {"ALTER TABLE app.fast OWNER TO rich_owner",
+     "error owner table app.fast: different: `postgres` on the source, `rich_owner` on the target"},
+    {"REVOKE SELECT ON app.happy FROM rich_reader", "error grant table app.happy: different: "},
+    {"COMMENT ON COLUMN app.customers.note IS NULL",
+     "error comment table column app.customers.note: missing on the target"},
+    {"COMMENT ON TABLE app.customers IS 'x'", "error comment table app.customers: different: "},
+    {"DROP EXTENSION pg_trgm CASCADE", "error extension pg_trgm: missing on the target"},
+    {"ALTER TABLE app.fast SET LOGGED",
+     "error table app.fast: different: `u` on the source, `p` on the target"},
+    {"ALTER TABLE app.customers DISABLE ROW LEVEL SECURITY", "error table app.customers: "},
+    {"CREATE OR REPLACE VIEW app.happy AS SELECT id, code FROM app.customers",
+     "error table app.happy: different: "},
+    {"DROP SERVER nowhere CASCADE", "error foreign server nowhere: missing on the target"},
+    {"DROP CAST (app.mood AS app.pair)", "error cast (app.mood AS app.pair): missing"},
+    {"DROP AGGREGATE app.total(int)", "error function app.total(integer): missing"},
+    {"ALTER TEXT SEARCH CONFIGURATION app.simple_en DROP MAPPING FOR word",
+     "error text search configuration app.simple_en: different: "},
+};
+
+static void
+test_differences_are_named(void **state)
+{
+    struct ph_error err = {0};
+    struct move move;
+
+    (void)state;
+    move_begin(&move, "rich", "split");
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        struct ph_findings findings;
+
+        CHECK(ph_conn_exec(move.conn, "BEGIN", &err));
+        CHECK(ph_conn_exec(move.conn, changes[i].sql, &err));
+        compare_schema(&move, &findings);
+        if (strstr(findings_text(&findings), changes[i].finding) == NULL)
+            fail_msg("%s: wanted `%s`, got:\n%s", changes[i].sql, changes[i].finding,
+                     findings_text(&findings));
+        assert_in_range(findings.n, 1, 12);
+        ph_findings_reset(&findings);
+        CHECK(ph_conn_exec(move.conn, "ROLLBACK", &err));
+    }
+    move_end(&move);
+}
+
+/* The rich schema without what needs contrib modules, which other majors have not here. */
+static const char *
+plain_schema(void)
+{
+    const char *text = scratch_read(PH_TEST_DIR "/integration/data/rich_schema.sql");
+    const char *plain = "";
+
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        const char *line = scratch_printf("%.*s", (int)len, text);
+
+        if (strstr(line, "ext.") == NULL && strstr(line, "EXTENSION") == NULL &&
+            strstr(line, "_excl") == NULL)
+            plain = scratch_printf("%s%s\n", plain, line);
+        text += len + (text[len] == '\n');
+    }
+    return scratch_write("plain_schema.sql", plain);
+}
+
+static void
+test_newer_majors(void **state)
+{
+    struct pg_test_cluster *dst_15 = dst;
+    static const int majors[] = {16, 17, 18};
+
+    (void)state;
+    sql_once(src, "postgres", "CREATE DATABASE plain; ");
+    sql_once(src, "postgres", "ALTER ROLE rich_owner RENAME TO away1");
+    sql_once(src, "postgres", "ALTER ROLE rich_reader RENAME TO away2");
+    sql_once(src, "postgres", "ALTER ROLE \"rich Üser\" RENAME TO away3");
+    sql_file(src, "plain", plain_schema());
+    for (size_t i = 0; i < sizeof majors / sizeof *majors; i++) {
+        struct move move;
+
+        if (!pg_test_major_present(majors[i])) {
+            print_message("major %d is not installed: skipped\n", majors[i]);
+            continue;
+        }
+        dst = pg_test_cluster_new(&(struct pg_test_params){.major = majors[i]});
+        sql_once(dst, "postgres",
+                 "CREATE ROLE rich_owner; CREATE ROLE rich_reader; CREATE ROLE \"rich Üser\"");
+        sql_once(dst, "postgres", "CREATE DATABASE plain");
+        move_begin(&move, "plain", "plain");
+        pre_data(&move);
+        post_data(&move, NULL, 0, 1000);
+        assert_no_difference(&move);
+        move_end(&move);
+        pg_test_cluster_stop(dst);
+    }
+    dst = dst_15;
+}
+
 int
 main(void)
 {
@@ -354,8 +521,10 @@ main(void)
         cmocka_unit_test(test_schema_is_the_same),
         cmocka_unit_test(test_split_keys_are_the_same),
         cmocka_unit_test(test_forgotten_steps_resume),
+        cmocka_unit_test(test_differences_are_named),
         cmocka_unit_test(test_one_table_brings_what_it_needs),
         cmocka_unit_test(test_schema_without_a_table),
+        cmocka_unit_test(test_newer_majors),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,0 +1,40 @@
+/*
+ * The schema of two databases compared by their catalogs: which objects are missing on the target,
+ * different, or only there. Part of the proof; works between any two majors from 13 on, with
+ * definitions that PostgreSQL prints differently from major to major compared by what they refer
+ * to.
+ */
+#ifndef PH_PG_SCHEMA_COMPARE_H
+#define PH_PG_SCHEMA_COMPARE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "model/finding.h"
+#include "pg/conn.h"
+
+struct ph_schema_compare {
+    struct ph_conn *source;
+    struct ph_conn *target;
+    bool no_owner;
+    bool no_acl;
+    bool no_comments;
+    bool no_tablespaces;
+    bool publications;
+    void *arg;
+    /*
+     * Whether this object takes part: its schema ("" when it lies in none) and the relation that it
+     * is or is on ("" when there is none; also for functions, types). NULL: all.
+     */
+    bool (*wanted)(void *arg, const char *schema, const char *relation);
+};
+
+/*
+ * Adds findings of code PH_E_DIFFERENT: errors for what is missing or different on the target, a
+ * warning for what is only there, a note for another version of an extension. Schemas of the system
+ * and of the ledger are left out, members of extensions too. Both connections are used by turns.
+ */
+ph_code ph_schema_compare(const struct ph_schema_compare *compare, struct ph_findings *findings,
+                          struct ph_error *err);
+
+#endif
