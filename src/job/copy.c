@@ -126,7 +126,8 @@ attempt(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
     if (!found)
         return PH_FAIL(err, PH_E_LEDGER, "the job vanished from the ledger");
-    if (job->ledger.phase == PH_PHASE_DONE)
+    job->was_done = job->ledger.phase == PH_PHASE_DONE;
+    if (job->was_done)
         return PH_OK;
     PH_TRY(ph_job_ensure_epoch(job, err));
     return run_phases(job, err);

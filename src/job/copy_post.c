@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "pg/catalog.h"
+#include "pg/ledger_status.h"
 
 #define SEQUENCES_PER_STATEMENT 500
 
@@ -162,10 +163,13 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
 {
     struct ph_report *report = &job->run->report;
 
+    if (rc == PH_OK && job->was_done)
+        ph_log(PH_LOG_INFO, "job.done",
+               "an earlier run finished this job; to copy again: --restart --yes, into an empty "
+               "target");
     if (rc == PH_OK && strcmp(job->ledger.verdict, "proven") == 0)
         ph_report_end(report, PH_VERDICT_PROVEN,
-                      "proven: every row of %u tables was compared and is equal",
-                      job->plan.n_tables);
+                      "proven: every row of %u tables was compared and is equal", report->n_tables);
     else if (rc == PH_OK)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
                       "not proven: the copy is finished, rows were not compared");
@@ -178,12 +182,34 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
         ph_report_end(report, PH_VERDICT_FAILED, "failed: %s", err->message);
 }
 
+/* A job that was finished before this run: what the ledger kept of it. */
+static void
+report_from_ledger(struct ph_job *job)
+{
+    struct ph_table_status *tables;
+    uint32_t n;
+
+    if (ph_ledger_tables(job->target_control, job->options->name, &job->arena, &tables, &n, NULL) !=
+        PH_OK)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        struct ph_report_table *row = ph_report_add_table(&job->run->report, tables[i].table);
+        row->rows_source = row->rows_target = tables[i].rows_done;
+        row->bytes = tables[i].bytes_done;
+        row->seconds = tables[i].seconds;
+        row->verdict = tables[i].verified ? PH_TABLE_EQUAL : PH_TABLE_COPIED;
+        row->note = "by an earlier run";
+    }
+}
+
 void
 ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
 {
     if (job->chunk_states != NULL && job->table_states != NULL) {
         for (uint32_t i = 0; i < job->plan.n_tables; i++)
             report_table(job, i);
+    } else if (job->was_done && job->target_control != NULL) {
+        report_from_ledger(job);
     }
     end_report(job, rc, err);
 }
