@@ -13,13 +13,13 @@
 
 /* Base types of pg_catalog whose send format is the same on every server of 13 and later. */
 static const char *const portable[] = {
-    "bit",       "bool",        "box",      "bpchar",    "bytea",    "char",          "cid",
-    "cidr",      "circle",      "date",     "float4",    "float8",   "inet",          "int2",
-    "int4",      "int8",        "interval", "json",      "jsonb",    "jsonpath",      "line",
-    "lseg",      "macaddr",     "macaddr8", "name",      "numeric",  "oid",           "path",
-    "pg_lsn",    "point",       "polygon",  "refcursor", "text",     "tid",           "time",
-    "timestamp", "timestamptz", "timetz",   "tsquery",   "tsvector", "txid_snapshot", "pg_snapshot",
-    "uuid",      "varbit",      "varchar",  "xid",       "xid8",     "xml",
+    "bit",       "bool",        "box",      "bpchar",    "bytea",         "char",        "cid",
+    "cidr",      "circle",      "date",     "float4",    "float8",        "inet",        "int2",
+    "int4",      "int8",        "interval", "json",      "jsonb",         "jsonpath",    "line",
+    "lseg",      "macaddr",     "macaddr8", "name",      "numeric",       "oid",         "path",
+    "pg_lsn",    "point",       "polygon",  "refcursor", "text",          "tid",         "time",
+    "timestamp", "timestamptz", "timetz",   "tsvector",  "txid_snapshot", "pg_snapshot", "uuid",
+    "varbit",    "varchar",     "xid",      "xid8",      "xml",
 };
 
 /* Types whose input functions refuse every value. */
@@ -28,6 +28,12 @@ static const char *const unloadable[] = {
     "pg_dependencies", "pg_mcv_list",           "pg_ndistinct",
     "pg_node_tree",
 };
+
+/*
+ * Types whose receive functions refuse an empty value as their own send functions send it: the
+ * vectors on every major, tsquery on some (seen on 18).
+ */
+static const char *const refuse_empty[] = {"int2vector", "oidvector", "tsquery"};
 
 /* Groups within which text output of one type is input of another, and assignment is meant. */
 static const char *const related[][3] = {
@@ -263,6 +269,9 @@ match_types(const struct pair *pair, ph_oid source_oid, ph_oid target_oid, int d
                source == NULL ? source_oid : target_oid);
     else if (depth > PH_TYPE_DEPTH_MAX)
         worsen(pair->out, PH_MATCH_TEXT, "types are nested more than %d deep", PH_TYPE_DEPTH_MAX);
+    else if (is_builtin_in(source, refuse_empty, COUNT(refuse_empty)) &&
+             is_same_base(source, target))
+        worsen(pair->out, PH_MATCH_TEXT, "an empty %s cannot be loaded in binary", source->name);
     else if (ph_type_is_array(source) && ph_type_is_array(target))
         match_embedded(pair, source->elem_oid, target->elem_oid, depth + 1);
     else if (source->kind != target->kind || ph_type_is_array(source) || ph_type_is_array(target))

@@ -64,6 +64,7 @@ static const struct ph_type fake_builtins[] = {
     {.oid = BYTEA, .name = "bytea", .kind = 'b', .category = 'U'},
     {.oid = INT8, .name = "int8", .kind = 'b', .category = 'N'},
     {.oid = 21, .name = "int2", .kind = 'b', .category = 'N'},
+    {.oid = 22, .name = "int2vector", .kind = 'b', .category = 'A', .elem_oid = 21},
     {.oid = INT4, .name = "int4", .kind = 'b', .category = 'N'},
     {.oid = TEXT, .name = "text", .kind = 'b', .category = 'S'},
     {.oid = JSON, .name = "json", .kind = 'b', .category = 'U'},

@@ -79,6 +79,7 @@ types_without_portable_bytes_go_as_text(void **context)
     assert_int_equal(match(2210, 2210).kind, PH_MATCH_TEXT);
     assert_int_equal(match(1033, 1033).kind, PH_MATCH_TEXT);
     assert_int_equal(match(9000, 9000).kind, PH_MATCH_TEXT);
+    assert_int_equal(match(22, 22).kind, PH_MATCH_TEXT);
     assert_int_equal(match_user(REGPAIR), PH_MATCH_TEXT);
     assert_int_equal(match_user(OWNBASE), PH_MATCH_TEXT);
     assert_int_equal(match_user(HOLLOW), PH_MATCH_TEXT);
