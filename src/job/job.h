@@ -26,7 +26,8 @@ struct ph_job {
     struct ph_conn *target_control; /* holds the job's lock; autocommit between uses */
     int lock_fd;                    /* of DIR/mover.lock; -1: not held */
     struct ph_ledger_job ledger;
-    bool is_new; /* this run made the job */
+    bool is_new;   /* this run made the job */
+    bool was_done; /* an earlier run finished it */
     struct ph_epoch epoch;
     struct ph_arena arena; /* plan and names; for the attempt at hand */
     struct ph_catalog source_catalog;
