@@ -31,11 +31,15 @@ ph_code ph_copy_prepare_target(struct ph_job *job, struct ph_error *err);
 
 /* Sequences, large objects, what was set aside; ends in PH_PHASE_VERIFY. */
 ph_code ph_copy_post_phase(struct ph_job *job, struct ph_error *err);
-/* What is not rows is compared; the verdict is written down; ends in PH_PHASE_DONE. */
+/* Tables and verdict of the report, as far as the run came. */
+void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
+
+/* ---- copy_proof.c ---- */
+
+/* Rows that differ are named, what is not rows is compared; the verdict is written down; ends in
+ * PH_PHASE_DONE. */
 ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
 /* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */
 ph_code ph_copy_verdict(struct ph_job *job, struct ph_error *err);
-/* Tables and verdict of the report, as far as the run came. */
-void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 
 #endif

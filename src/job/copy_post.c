@@ -1,5 +1,5 @@
 /*
- * After the rows: sequences, what was set aside, the verdict and the report.
+ * After the rows: sequences, what was set aside, and the report.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,59 +9,30 @@
 #include "job/copy_parts.h"
 #include "pg/catalog.h"
 #include "pg/ledger_status.h"
+#include "pg/sequence.h"
 
-#define SEQUENCES_PER_STATEMENT 500
-
-/* ---- sequences ---- */
-
-static void
-put_setval(struct ph_buf *sql, const struct ph_sequence_state *sequence)
+static bool
+is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
 {
-    struct ph_buf name;
+    const struct ph_job *job = arg;
 
-    ph_buf_init(&name, 1024);
-    ph_buf_put_qualified(&name, sequence->schema, sequence->name);
-    ph_buf_puts(sql, "pg_catalog.setval(");
-    ph_buf_put_literal(sql, ph_buf_text(&name));
-    ph_buf_printf(sql, ", %lld, %s)", (long long)sequence->last_value,
-                  sequence->is_called ? "true" : "false");
-    ph_buf_free(&name);
+    return ph_selection_has_oid(&job->selection, &job->source_catalog, sequence->oid) &&
+           ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
 }
 
 /* Sequences are outside transactions on both sides: read when the rows are in, set, done. */
 static ph_code
 set_sequences(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_catalog *source = &job->source_catalog;
-    struct ph_buf sql;
-    uint32_t in_statement = 0;
-    ph_code rc = PH_OK;
+    struct ph_sequences sequences = {
+        .source = &job->source_catalog, .arg = job, .wanted = is_wanted_sequence};
+    uint32_t n;
 
     PH_TRY(ph_conn_exec(job->source_control, "BEGIN READ ONLY", err));
-    rc = ph_catalog_read_sequences(job->source_control, source, err);
+    ph_code rc = ph_catalog_read_sequences(job->source_control, &job->source_catalog, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
-    ph_buf_init(&sql, (size_t)16 << 20);
-    for (uint32_t i = 0; rc == PH_OK && i < source->n_sequences; i++) {
-        const struct ph_sequence_state *sequence = &source->sequences[i];
-        bool wanted =
-            sequence->can_read && ph_selection_has_oid(&job->selection, source, sequence->oid) &&
-            ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
-        if (wanted) {
-            ph_buf_puts(&sql, in_statement == 0 ? "SELECT " : ", ");
-            put_setval(&sql, sequence);
-            in_statement++;
-        }
-        if (in_statement == SEQUENCES_PER_STATEMENT ||
-            (i + 1 == source->n_sequences && in_statement > 0)) {
-            rc = ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
-                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-            ph_buf_clear(&sql);
-            in_statement = 0;
-        }
-    }
-    ph_buf_free(&sql);
-    return rc;
+    return ph_sequences_set(job->target_control, &sequences, &n, err);
 }
 
 ph_code
@@ -74,47 +45,6 @@ ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);
-}
-
-/* ---- the verdict ---- */
-
-static uint32_t
-count_tables(const struct ph_job *job, bool verified)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        n += job->table_states[i].verified == verified;
-    return n;
-}
-
-/*
- * The last commit is a synchronous one: it makes all earlier, asynchronous ones durable before
- * anybody is told that the copy is finished.
- */
-ph_code
-ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
-{
-    const char *verdict = "not proven";
-
-    PH_TRY(ph_job_load_plan(job, err));
-    if (job->options->verify == PH_VERIFY_DIGEST)
-        verdict = count_tables(job, false) == 0 ? "proven" : "different";
-    PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
-    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, err));
-    PH_FAILPOINT(after_verdict);
-    ph_job_release_epoch(job);
-    return PH_OK;
-}
-
-ph_code
-ph_copy_verdict(struct ph_job *job, struct ph_error *err)
-{
-    if (strcmp(job->ledger.verdict, "different") != 0)
-        return PH_OK;
-    PH_FAIL(err, PH_E_DIFFERENT, "the target differs from the source");
-    ph_error_object(err, "job %s", job->options->name);
-    return PH_E_DIFFERENT;
 }
 
 /* ---- the report ---- */
@@ -174,8 +104,7 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
                       "not proven: the copy is finished, rows were not compared");
     else if (rc == PH_E_DIFFERENT)
-        ph_report_end(report, PH_VERDICT_DIFFERENT, "different: %u tables differ",
-                      count_tables(job, false));
+        ph_report_end(report, PH_VERDICT_DIFFERENT, "different: %s", err->message);
     else if (ph_code_class(rc) == PH_CLASS_STOPPED || ph_code_class(rc) == PH_CLASS_AWAY)
         ph_report_end(report, PH_VERDICT_STOPPED, "stopped: the same command goes on");
     else

@@ -8,19 +8,7 @@
 #include "job/job.h"
 #include "pg/catalog.h"
 #include "pg/holder.h"
-
-/* Import the job's snapshot into the source's control session: BEGIN was successful on PH_OK. */
-static ph_code
-begin_under_epoch(struct ph_job *job, struct ph_error *err)
-{
-    PH_TRY(
-        ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc = ph_conn_execf(job->source_control, err, "SET TRANSACTION SNAPSHOT '%s'",
-                               job->epoch.snapshot_id);
-    if (rc != PH_OK)
-        (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
-    return rc;
-}
+#include "pg/snapshot.h"
 
 static ph_code
 try_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch, bool *lives,
@@ -28,11 +16,11 @@ try_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch, bool *lives,
 {
     job->epoch.number = epoch->number;
     snprintf(job->epoch.snapshot_id, sizeof job->epoch.snapshot_id, "%s", epoch->snapshot_id);
-    ph_code rc = begin_under_epoch(job, err);
+    ph_code rc = ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err);
     if (rc == PH_E_CONNECT || rc == PH_E_STOPPED)
         return rc;
     *lives = rc == PH_OK;
-    return rc == PH_OK ? ph_conn_exec(job->source_control, "COMMIT", err) : PH_OK;
+    return ph_conn_exec(job->source_control, "ROLLBACK", err);
 }
 
 static ph_code
@@ -91,7 +79,7 @@ ph_code
 ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err)
 {
     ph_catalog_reset(&job->source_catalog);
-    PH_TRY(begin_under_epoch(job, err));
+    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_catalog_read(job->source_control, &job->source_catalog, err);
     ph_code end = ph_conn_exec(job->source_control, rc == PH_OK ? "COMMIT" : "ROLLBACK",
                                rc == PH_OK ? err : NULL);

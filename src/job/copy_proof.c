@@ -1,0 +1,208 @@
+/*
+ * The end of the proof: tables whose read-back differed are read down to the rows, and what is not
+ * rows (sequences, large objects, the schema) is compared. Then the verdict is written.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "job/copy_parts.h"
+#include "job/verify.h"
+#include "pg/schema_compare.h"
+#include "pg/snapshot.h"
+
+/* ---- rows ---- */
+
+static bool
+differs(const struct ph_job *job, uint32_t table)
+{
+    return job->table_states[table].read_back && !job->table_states[table].verified;
+}
+
+/* All tables of the plan with the target of table `first`, which is the first of them. */
+static uint32_t
+gather(const struct ph_job *job, uint32_t first, const struct ph_table_plan **out)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].target != job->plan.tables[first].target)
+            continue;
+        if (i < first)
+            return 0;
+        out[n++] = &job->plan.tables[i];
+    }
+    return n;
+}
+
+static ph_code
+name_rows(struct ph_job *job, uint32_t first, struct ph_error *err)
+{
+    const struct ph_table_plan **tables =
+        PH_ARENA_ARRAY(&job->arena, const struct ph_table_plan *, job->plan.n_tables);
+    uint64_t n;
+
+    if (tables == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    struct ph_verify_rows_params params = {
+        .options = job->options,
+        .source = job->source_control,
+        .target = job->target_control,
+        .tables = tables,
+        .n_tables = gather(job, first, tables),
+        .report = &job->run->report,
+    };
+    return params.n_tables == 0 ? PH_OK : ph_verify_table_rows(&params, &n, err);
+}
+
+/* A lost snapshot leaves the tables different without names: the digests have said so. */
+static ph_code
+name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        *n_different += differs(job, i);
+    if (*n_different == 0)
+        return PH_OK;
+    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
+    ph_code rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        if (differs(job, i))
+            rc = name_rows(job, i, err);
+    }
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
+    return rc;
+}
+
+/* ---- the rest ---- */
+
+static bool
+is_compared(void *arg, const char *schema, const char *relation)
+{
+    const struct ph_job *job = arg;
+
+    if (job->selection.whole_database)
+        return true;
+    if (relation[0] == '\0')
+        return schema[0] != '\0' &&
+               ph_selection_has_schema(&job->selection, &job->source_catalog, schema);
+    const struct ph_rel *rel = ph_catalog_rel_named(&job->source_catalog, schema, relation);
+    return rel != NULL && ph_selection_has(&job->selection, &job->source_catalog, rel);
+}
+
+static void
+report_findings(struct ph_job *job, const struct ph_findings *findings)
+{
+    for (uint32_t i = 0; i < findings->n; i++) {
+        const struct ph_finding *finding = &findings->items[i];
+        ph_report_add_finding(&job->run->report, finding->severity, finding->kind, finding->object,
+                              "%s", finding->cause);
+    }
+}
+
+static ph_code
+compare_schema(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
+{
+    const struct ph_options *o = job->options;
+    struct ph_findings findings;
+    struct ph_schema_compare compare = {
+        .source = job->source_control,
+        .target = job->target_control,
+        .no_owner = o->no_owner,
+        .no_acl = o->no_acl,
+        .no_comments = o->no_comments,
+        .no_tablespaces = o->no_tablespaces,
+        .publications = o->publications,
+        .arg = job,
+        .wanted = is_compared,
+    };
+
+    if (o->data_only)
+        return PH_OK;
+    ph_findings_init(&findings);
+    ph_code rc = ph_schema_compare(&compare, &findings, err);
+    if (rc == PH_OK) {
+        report_findings(job, &findings);
+        *n_different += findings.n_errors;
+    }
+    ph_findings_reset(&findings);
+    return rc;
+}
+
+static ph_code
+compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
+{
+    struct ph_verify_rest_params params = {
+        .options = job->options,
+        .source = job->source_control,
+        .target = job->target_control,
+        .source_catalog = &job->source_catalog,
+        .target_catalog = &job->target_catalog,
+        .selection = &job->selection,
+        .report = &job->run->report,
+    };
+    uint32_t n = 0;
+    ph_code rc = PH_OK;
+
+    PH_TRY(
+        ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
+    rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
+    if (rc == PH_OK && !job->options->schema_only)
+        rc = ph_verify_rest(&params, &n, err);
+    if (rc == PH_OK)
+        rc = compare_schema(job, n_different, err);
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
+    *n_different += n;
+    return rc;
+}
+
+/* ---- the verdict ---- */
+
+static ph_code
+find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
+{
+    uint32_t n_different = 0;
+
+    *verdict = "not proven";
+    if (job->options->verify == PH_VERIFY_NONE)
+        return PH_OK;
+    PH_TRY(name_all_rows(job, &n_different, err));
+    PH_TRY(ph_stop_check(err));
+    PH_TRY(compare_rest(job, &n_different, err));
+    if (n_different > 0)
+        *verdict = "different";
+    else if (job->options->verify == PH_VERIFY_DIGEST)
+        *verdict = "proven";
+    return PH_OK;
+}
+
+/*
+ * The last commit is a synchronous one: it makes all earlier, asynchronous ones durable before
+ * anybody is told that the copy is finished.
+ */
+ph_code
+ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
+{
+    const char *verdict;
+
+    PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(find_verdict(job, &verdict, err));
+    PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
+    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, err));
+    PH_FAILPOINT(after_verdict);
+    ph_job_release_epoch(job);
+    return PH_OK;
+}
+
+ph_code
+ph_copy_verdict(struct ph_job *job, struct ph_error *err)
+{
+    if (strcmp(job->ledger.verdict, "different") != 0)
+        return PH_OK;
+    PH_FAIL(err, PH_E_DIFFERENT, "the target differs from the source");
+    ph_error_object(err, "job %s", job->options->name);
+    return PH_E_DIFFERENT;
+}
