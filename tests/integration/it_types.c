@@ -15,6 +15,7 @@
 #include "support/scratch.h"
 #include "support/sql.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,59 @@ no_type_is_missing(void **context)
     }
 }
 
+/* Tables of the plan for which `key` is `value`, each behind a blank. */
+static const char *
+planned(const json_t *plan, const char *key, const char *value)
+{
+    const char *list = "";
+    size_t i;
+    const json_t *table;
+
+    json_array_foreach(json_object_get(plan, "tables"), i, table)
+    {
+        const json_t *found = json_object_get(table, key);
+        const char *text = json_is_true(found) ? "true" : json_string_value(found);
+        if (text != NULL && strcmp(text, value) == 0)
+            list =
+                scratch_printf("%s %s", list, json_string_value(json_object_get(table, "table")));
+    }
+    return list;
+}
+
+/* Text is for types that need it and no others; what embeds OIDs goes binary, with them rewritten.
+ */
+static void
+assert_formats(const char *source, const char *target)
+{
+    struct run *run = run_pghaul("plan", "--json", "--data-only", "--dir", scratch_new_dir("plan"),
+                                 "--source", source, "--target", target);
+    json_error_t error;
+
+    run_expect(run, 0);
+    json_t *plan = json_loads(run_out(run), 0, &error);
+    assert_non_null(plan);
+    const char *texts = planned(plan, "format", "text");
+    const char *rewritten = planned(plan, "rewrites_oids", "true");
+    static const char *const text_types[] = {
+        "int2vector", "oidvector",     "tsquery",      "aclitem",     "regclass", "regtype",
+        "regproc",    "regprocedure",  "regoper",      "regoperator", "regrole",  "regnamespace",
+        "regconfig",  "regdictionary", "regcollation", "regpair"};
+    static const char *const rewritten_types[] = {"mood",       "pair",      "lost",  "goodpair",
+                                                  "pairset",    "nest",      "nests", "moodset",
+                                                  "rowtype_of", "pairrange", "posint"};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof text_types / sizeof text_types[0]; i++) {
+        assert_non_null(
+            strstr(scratch_printf("%s ", texts), scratch_printf(" types.%s ", text_types[i])));
+        len += strlen(" types.") + strlen(text_types[i]);
+    }
+    assert_int_equal(strlen(texts), len); /* and no others */
+    for (size_t i = 0; i < sizeof rewritten_types / sizeof rewritten_types[0]; i++)
+        assert_non_null(strstr(scratch_printf("%s ", rewritten),
+                               scratch_printf(" types.%s ", rewritten_types[i])));
+    json_decref(plan);
+}
+
 static const char *
 oids_of_user_types(PGconn *conn)
 {
@@ -146,6 +200,8 @@ copy_across(int from, int to)
     PGconn *source = make_types(cluster_of(from), source_name, major);
     PGconn *target = make_types(cluster_of(to), target_name, major);
     sql_exec(target, "UPDATE types.int4 SET v = 5"); /* what was there does not stay */
+    assert_formats(pg_test_conninfo(cluster_of(from), source_name),
+                   pg_test_conninfo(cluster_of(to), target_name));
     run_expect(run_pghaul("copy", "--source", pg_test_conninfo(cluster_of(from), source_name),
                           "--target", pg_test_conninfo(cluster_of(to), target_name), "--dir",
                           scratch_new_dir(source_name), "--data-only", "--truncate", "--yes"),
