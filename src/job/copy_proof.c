@@ -10,6 +10,7 @@
 #include "base/stop.h"
 #include "job/copy_parts.h"
 #include "job/verify.h"
+#include "pg/catalog.h"
 #include "pg/schema_compare.h"
 #include "pg/snapshot.h"
 
@@ -149,6 +150,10 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
     PH_TRY(
         ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
     rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
+    if (rc == PH_OK && !job->options->schema_only)
+        rc = ph_catalog_read_sequences(job->source_control, &job->source_catalog, err);
+    if (rc == PH_OK && !job->options->schema_only)
+        rc = ph_catalog_read_sequences(job->target_control, &job->target_catalog, err);
     if (rc == PH_OK && !job->options->schema_only)
         rc = ph_verify_rest(&params, &n, err);
     if (rc == PH_OK)

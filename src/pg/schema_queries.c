@@ -342,7 +342,8 @@ static const char comments_sql[] =
     " o.identity i, d.description d FROM pg_description d, LATERAL pg_identify_object(d.classoid,"
     " d.objoid, d.objsubid) o LEFT JOIN pg_namespace n ON n.nspname = o.schema "
     "WHERE d.objoid" NO_BUILTIN "AND (n.oid IS NULL OR (" USER_SCHEMA ")) AND d.classoid <>"
-    " 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid ="
+    " 'pg_extension'::regclass AND NOT (d.classoid = 'pg_namespace'::regclass AND o.identity ="
+    " 'pghaul') AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid ="
     " d.classoid AND e.objid = d.objoid AND e.deptype = 'e')";
 
 static const char publications_sql[] =
