@@ -5,6 +5,15 @@
 
 const struct ph_command ph_command_table[] = {
     {
+        .name = "check",
+        .id = PH_COMMAND_CHECK,
+        .summary = "readiness of both servers and of the job; changes nothing",
+        .description = "Look at both servers and the job and list every blocker with its cure, "
+                       "warnings and what is not copied. Changes nothing. Exit code 3 when "
+                       "something stands in the way.",
+        .run = ph_cmd_check,
+    },
+    {
         .name = "plan",
         .id = PH_COMMAND_PLAN,
         .summary = "tables in order, chunks, formats and sizes; changes nothing",

@@ -4,6 +4,7 @@
 
 #include "job/options.h"
 
+int ph_cmd_check(const struct ph_options *options);
 int ph_cmd_plan(const struct ph_options *options);
 int ph_cmd_copy(const struct ph_options *options);
 int ph_cmd_status(const struct ph_options *options);

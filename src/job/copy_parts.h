@@ -4,11 +4,21 @@
 
 #include "job/job.h"
 #include "job/step_workers.h"
+#include "model/finding.h"
+
+/* ---- preflight.c ---- */
+
+/*
+ * Everything that can be known before the first write: versions, rights, an empty target, tools.
+ * Blockers are findings; only what keeps it from looking further is an error. Sets the encoding of
+ * both endpoints.
+ */
+ph_code ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *err);
+/* The same for the copy: the first blocker is the error, all of them go to the report. */
+ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
 
 /* ---- copy_schema.c ---- */
 
-/* What can be known before the first write: versions, rights, an empty target. */
-ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
 /* Pre-data, resumed at the entry the ledger names; ends in PH_PHASE_PLAN. */
 ph_code ph_copy_schema_phase(struct ph_job *job, struct ph_error *err);
 /* The steps after the rows; those the ledger has are done. The archive stays in job->archive. */

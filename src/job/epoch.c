@@ -97,6 +97,25 @@ ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err)
     return rc != PH_OK ? rc : end;
 }
 
+static ph_code
+read_now(struct ph_conn *conn, struct ph_catalog *catalog, struct ph_error *err)
+{
+    ph_catalog_reset(catalog);
+    PH_TRY(ph_conn_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ", err));
+    ph_code rc = ph_catalog_read(conn, catalog, err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
+ph_code
+ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(read_now(job->source_control, &job->source_catalog, err));
+    /* without --data-only the tables are made as on the source: there is nothing to compare */
+    return job->options->data_only ? read_now(job->target_control, &job->target_catalog, err)
+                                   : PH_OK;
+}
+
 /* Was part of the table copied under another snapshot than the present one? */
 static bool
 must_restart(const struct ph_job *job, const struct ph_table_plan *table)

@@ -80,6 +80,9 @@ void ph_job_release_epoch(struct ph_job *job);
 ph_code ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err);
 ph_code ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err);
 
+/* Both as of now, for commands that have no snapshot: the target's only with --data-only. */
+ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
+
 /* ---- plan_load.c ---- */
 
 /* The plan as the ledger has it, joined with both catalogs; also the states. */

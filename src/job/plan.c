@@ -2,26 +2,12 @@
 
 #include "job/copy_parts.h"
 #include "job/plan_print.h"
-#include "pg/catalog.h"
-
-/* Nobody has a snapshot to share: the plan is as of now. */
-static ph_code
-read_now(struct ph_conn *conn, struct ph_catalog *catalog, struct ph_error *err)
-{
-    PH_TRY(ph_conn_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ", err));
-    ph_code rc = ph_catalog_read(conn, catalog, err);
-    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
-    return rc;
-}
 
 static ph_code
 make_plan(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 {
     PH_TRY(ph_job_connect(job, run, err));
-    PH_TRY(read_now(job->source_control, &job->source_catalog, err));
-    /* without --data-only the tables are made as on the source, so there is nothing to compare */
-    if (run->options->data_only)
-        PH_TRY(read_now(job->target_control, &job->target_catalog, err));
+    PH_TRY(ph_job_read_catalogs_now(job, err));
     PH_TRY(ph_select(&job->source_catalog, run->options, &job->arena, &job->selection, err));
     return ph_copy_make_plan(job, err);
 }

@@ -1,0 +1,327 @@
+/*
+ * What can be known before the first write. `check` prints all of it, `copy` stops at blockers.
+ *
+ * Nothing is written and nothing is locked. A job that is in the ledger already was admitted once:
+ * its own tables are no reason to refuse it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "job/copy_parts.h"
+#include "pg/catalog.h"
+#include "pg/tool.h"
+
+#define OLDEST_SERVER 130000
+
+struct preflight {
+    struct ph_job *job;
+    struct ph_findings *findings;
+    bool known; /* the job is in the ledger */
+};
+
+static void
+blocker(struct preflight *p, ph_code code, const char *kind, const char *object, const char *cure,
+        const char *cause)
+{
+    struct ph_finding_params params = {PH_FINDING_ERROR, code, kind, object, cure};
+
+    ph_finding_add(p->findings, &params, "%s", cause);
+}
+
+static void
+warning(struct preflight *p, const char *kind, const char *object, const char *cure,
+        const char *cause)
+{
+    struct ph_finding_params params = {PH_FINDING_WARNING, PH_E_NOT_READY, kind, object, cure};
+
+    ph_finding_add(p->findings, &params, "%s", cause);
+}
+
+static void
+note(struct preflight *p, const char *kind, const char *object, const char *cause)
+{
+    struct ph_finding_params params = {PH_FINDING_NOTE, PH_OK, kind, object, NULL};
+
+    ph_finding_add(p->findings, &params, "%s", cause);
+}
+
+/* An error that another module found; it is a finding unless the connection itself is the trouble.
+ */
+static ph_code
+as_finding(struct preflight *p, const char *kind, ph_code rc, struct ph_error *err)
+{
+    if (rc == PH_OK || rc == PH_E_CONNECT || rc == PH_E_STOPPED || rc == PH_E_MEMORY)
+        return rc;
+    blocker(p, rc, kind, err->object, err->hint[0] != '\0' ? err->hint : ph_code_way_out(rc),
+            err->message);
+    return PH_OK;
+}
+
+/* ---- the servers ---- */
+
+static void
+check_version(struct preflight *p, struct ph_conn *conn)
+{
+    char cause[80];
+    int version = ph_conn_version(conn);
+
+    if (version >= OLDEST_SERVER)
+        return;
+    snprintf(cause, sizeof cause, "PostgreSQL %d is older than 13", version / 10000);
+    blocker(p, PH_E_VERSION, "server", ph_conn_endpoint(conn)->label, "use PostgreSQL 13 or newer",
+            cause);
+}
+
+static ph_code
+check_target_state(struct preflight *p, struct ph_error *err)
+{
+    struct ph_job *job = p->job;
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT pg_catalog.pg_is_in_recovery(),"
+                         " pg_catalog.current_setting('transaction_read_only') = 'on',"
+                         " pg_catalog.has_database_privilege(current_database(), 'CREATE'),"
+                         " pg_catalog.current_setting('fsync') = 'off'",
+                         0, NULL, &r, err));
+    if (ph_result_bool(r, 0, 0))
+        blocker(p, PH_E_NOT_READY, "server", job->target.label, "name the primary with --target",
+                "the target is a standby and cannot be written to");
+    else if (ph_result_bool(r, 0, 1))
+        blocker(p, PH_E_NOT_READY, "server", job->target.label,
+                "ALTER DATABASE … RESET default_transaction_read_only",
+                "the target database is read-only");
+    if (!ph_result_bool(r, 0, 2))
+        blocker(p, PH_E_RIGHTS, "server", job->target.label,
+                "GRANT CREATE ON DATABASE … TO the role, for schema pghaul (the ledger)",
+                "the role may not create schemas in the target database");
+    if (ph_result_bool(r, 0, 3))
+        warning(p, "server", job->target.label, "set fsync = on when the copy matters",
+                "fsync is off on the target: a crash of its machine loses what was copied");
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+check_identity(struct preflight *p, struct ph_error *err)
+{
+    static const char sql[] = "SELECT system_identifier || '/' || (SELECT oid FROM"
+                              " pg_catalog.pg_database WHERE datname = current_database())"
+                              " FROM pg_catalog.pg_control_system()";
+    char source[80];
+    char target[80];
+
+    PH_TRY(ph_conn_value(p->job->source_control, sql, source, sizeof source, err));
+    PH_TRY(ph_conn_value(p->job->target_control, sql, target, sizeof target, err));
+    if (strcmp(source, target) == 0)
+        blocker(p, PH_E_NOT_READY, "server", p->job->target.label,
+                "name another database with --target", "source and target are the same database");
+    return PH_OK;
+}
+
+/* Rows travel in the databases' own encoding: nothing is converted, every byte arrives. */
+static ph_code
+check_encoding(struct preflight *p, struct ph_error *err)
+{
+    static const char sql[] = "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM"
+                              " pg_catalog.pg_database WHERE datname = current_database()";
+    char source[64];
+    char target[64];
+    char cause[200];
+    char cure[200];
+
+    PH_TRY(ph_conn_value(p->job->source_control, sql, source, sizeof source, err));
+    PH_TRY(ph_conn_value(p->job->target_control, sql, target, sizeof target, err));
+    if (strcmp(source, target) != 0) {
+        snprintf(cause, sizeof cause, "the source's encoding is %s, the target's is %s", source,
+                 target);
+        snprintf(cure, sizeof cure,
+                 "create the target database with ENCODING '%s' TEMPLATE"
+                 " template0",
+                 source);
+        blocker(p, PH_E_NOT_READY, "encoding", p->job->target.label, cure, cause);
+        return PH_OK;
+    }
+    free(p->job->source.encoding);
+    free(p->job->target.encoding);
+    p->job->source.encoding = strdup(source);
+    p->job->target.encoding = strdup(target);
+    return p->job->source.encoding != NULL && p->job->target.encoding != NULL
+               ? PH_OK
+               : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+/* What the job opens at most, beside what is open already. */
+static ph_code
+check_connections(struct preflight *p, struct ph_conn *conn, uint32_t needed, struct ph_error *err)
+{
+    char left[32];
+    char cause[160];
+
+    PH_TRY(ph_conn_value(conn,
+                         "SELECT pg_catalog.current_setting('max_connections')::int -"
+                         " pg_catalog.current_setting('superuser_reserved_connections')::int -"
+                         " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE"
+                         " backend_type = 'client backend')",
+                         left, sizeof left, err));
+    if (strtol(left, NULL, 10) >= (long)needed)
+        return PH_OK;
+    snprintf(cause, sizeof cause, "%s connections are free, the job needs up to %u", left, needed);
+    warning(p, "connections", ph_conn_endpoint(conn)->label,
+            "raise max_connections, or lower --jobs and --index-jobs", cause);
+    return PH_OK;
+}
+
+/* ---- the job ---- */
+
+static ph_code
+look_into_ledger(struct preflight *p, struct ph_error *err)
+{
+    struct ph_ledger_job found;
+    struct ph_job *job = p->job;
+    char text[160];
+
+    PH_TRY(ph_ledger_exists(job->target_control, &p->known, err));
+    if (!p->known)
+        return PH_OK;
+    PH_TRY(ph_ledger_create(job->target_control, err)); /* is there: checks the version only */
+    PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &found, &p->known, err));
+    if (!p->known)
+        return PH_OK;
+    snprintf(text, sizeof text, "the ledger has this job in phase %s; copy goes on there",
+             ph_phase_name(found.phase));
+    note(p, "job", job->options->name, text);
+    return PH_OK;
+}
+
+/* A new job makes its objects: none may be in the way. */
+static ph_code
+check_target_empty(struct preflight *p, struct ph_error *err)
+{
+    struct ph_result *r;
+    char cause[300];
+
+    PH_TRY(ph_conn_query(
+        p->job->target_control,
+        "SELECT count(*) OVER (), quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+        " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname NOT IN ('pghaul',"
+        " 'pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp_' AND NOT"
+        " EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 1259 AND d.objid = c.oid AND"
+        " d.deptype = 'e') ORDER BY 2 LIMIT 1",
+        0, NULL, &r, err));
+    if (ph_result_rows(r) > 0) {
+        snprintf(cause, sizeof cause,
+                 "the target already has %s tables, views or sequences, %s among them",
+                 ph_result_text(r, 0, 0), ph_result_text(r, 0, 1));
+        blocker(p, PH_E_TARGET_NOT_EMPTY, "target", p->job->target.label,
+                ph_code_way_out(PH_E_TARGET_NOT_EMPTY), cause);
+    }
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+check_tools(struct preflight *p, struct ph_error *err)
+{
+    struct ph_tool dump;
+    struct ph_tool restore;
+    int source_major = ph_conn_version(p->job->source_control) / 10000;
+    int target_major = ph_conn_version(p->job->target_control) / 10000;
+    ph_code rc = ph_tool_find("pg_dump", source_major, target_major, &dump, err);
+
+    if (rc == PH_OK)
+        rc = ph_tool_sibling(&dump, "pg_restore", &restore, err);
+    return as_finding(p, "tool", rc, err);
+}
+
+/* The plan says what of the selection cannot go, and why. */
+static ph_code
+check_plan(struct preflight *p, struct ph_error *err)
+{
+    struct ph_job *job = p->job;
+
+    PH_TRY(ph_job_read_catalogs_now(job, err));
+    ph_code rc = ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err);
+    if (rc == PH_OK)
+        rc = ph_copy_make_plan(job, err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_omitted; i++)
+        note(p, "not copied", job->plan.omitted[i].object, job->plan.omitted[i].reason);
+    if (rc == PH_OK && job->options->data_only && !job->target_catalog.can_set_replica_role)
+        note(p, "triggers", job->target.label,
+             "session_replication_role is not permitted: user triggers are disabled for the time "
+             "of the copy, foreign keys stay enforced");
+    return as_finding(p, "plan", rc, err);
+}
+
+/* The directory is made only later; now its parents say whether it can be. */
+static void
+check_directory(struct preflight *p)
+{
+    const char *dir = p->job->options->dir;
+    struct stat info;
+
+    if (stat(dir, &info) != 0)
+        return;
+    if (!S_ISDIR(info.st_mode) || access(dir, W_OK | X_OK) != 0)
+        blocker(p, PH_E_DISK, "directory", dir, "name another one with --dir",
+                "the job's directory cannot be written to");
+    else if ((info.st_mode & 077) != 0)
+        warning(p, "directory", dir, "chmod 700", "others may read the job's directory");
+}
+
+ph_code
+ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
+{
+    struct preflight p = {.job = job, .findings = findings};
+    uint32_t lanes = job->jobs * 2 + job->index_jobs + 3;
+
+    check_version(&p, job->source_control);
+    check_version(&p, job->target_control);
+    PH_TRY(check_identity(&p, err));
+    PH_TRY(check_target_state(&p, err));
+    PH_TRY(check_encoding(&p, err));
+    PH_TRY(check_connections(&p, job->source_control, job->jobs + 3, err));
+    PH_TRY(check_connections(&p, job->target_control, lanes, err));
+    check_directory(&p);
+    PH_TRY(as_finding(&p, "ledger", look_into_ledger(&p, err), err));
+    if (findings->n_errors > 0 || p.known)
+        return PH_OK;
+    if (!job->options->data_only) {
+        PH_TRY(check_tools(&p, err));
+        PH_TRY(check_target_empty(&p, err));
+    }
+    return check_plan(&p, err);
+}
+
+ph_code
+ph_copy_preflight(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_findings findings;
+    const struct ph_finding *first = NULL;
+
+    ph_findings_init(&findings);
+    ph_code rc = ph_preflight(job, &findings, err);
+    for (uint32_t i = 0; i < findings.n; i++) {
+        const struct ph_finding *finding = &findings.items[i];
+        if (first == NULL && finding->severity == PH_FINDING_ERROR)
+            first = finding;
+        ph_report_add_finding(&job->run->report, finding->severity, finding->kind, finding->object,
+                              "%s", finding->cause);
+    }
+    if (rc == PH_OK && first != NULL) {
+        rc = PH_FAIL(err, first->code, "%s", first->cause);
+        ph_error_object(err, "%s", first->object);
+        ph_error_hint(err, "%s", first->cure);
+        if (findings.n_errors > 1)
+            ph_error_note(err, "and %u more blockers: pghaul check lists all",
+                          findings.n_errors - 1);
+    }
+    ph_findings_reset(&findings);
+    return rc;
+}
