@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "pg/catalog.h"
+#include "pg/large_object.h"
 #include "pg/ledger_status.h"
 #include "pg/sequence.h"
+#include "pg/snapshot.h"
 
 static bool
 is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
@@ -35,13 +37,39 @@ set_sequences(struct ph_job *job, struct ph_error *err)
     return ph_sequences_set(job->target_control, &sequences, &n, err);
 }
 
+/* They belong to no table, so they go with a whole database only. What is there already is kept. */
+static ph_code
+copy_large_objects(struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_options *o = job->options;
+    struct ph_large_objects objects = {
+        .source = job->source_control,
+        .target = job->target_control,
+        .no_owner = o->no_owner,
+        .no_acl = o->no_acl,
+        .no_comments = o->no_comments,
+    };
+    uint64_t n;
+    uint64_t bytes;
+
+    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+        return PH_OK;
+    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
+    ph_code rc = ph_large_objects_copy(&objects, &n, &bytes, err);
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    return rc;
+}
+
 ph_code
 ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
 {
     uint32_t restored;
 
-    if (!job->options->schema_only)
+    if (!job->options->schema_only) {
+        PH_TRY(copy_large_objects(job, err));
+        PH_FAILPOINT(after_large_objects);
         PH_TRY(set_sequences(job, err));
+    }
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "job/copy_parts.h"
-#include "pg/catalog.h"
+#include "pg/large_object.h"
 #include "pg/tool.h"
 
 #define OLDEST_SERVER 130000
@@ -240,6 +240,24 @@ check_tools(struct preflight *p, struct ph_error *err)
     return as_finding(p, "tool", rc, err);
 }
 
+/* Large objects keep their oids, so the target must have none of its own. */
+static ph_code
+check_large_objects(struct preflight *p, struct ph_error *err)
+{
+    struct ph_job *job = p->job;
+    uint64_t n;
+
+    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+        return PH_OK;
+    PH_TRY(ph_large_objects_count(job->target_control, &n, err));
+    if (n > 0)
+        blocker(p, PH_E_TARGET_NOT_EMPTY, "target", job->target.label,
+                "remove them (vacuumlo, lo_unlink), or select the tables with --schema or --table: "
+                "large objects are then left out",
+                "the target already has large objects");
+    return PH_OK;
+}
+
 /* The plan says what of the selection cannot go, and why. */
 static ph_code
 check_plan(struct preflight *p, struct ph_error *err)
@@ -256,7 +274,8 @@ check_plan(struct preflight *p, struct ph_error *err)
         note(p, "triggers", job->target.label,
              "session_replication_role is not permitted: user triggers are disabled for the time "
              "of the copy, foreign keys stay enforced");
-    return as_finding(p, "plan", rc, err);
+    PH_TRY(as_finding(p, "plan", rc, err));
+    return rc == PH_OK ? check_large_objects(p, err) : PH_OK;
 }
 
 /* The directory is made only later; now its parents say whether it can be. */
