@@ -11,7 +11,6 @@
 #include "job/copy_parts.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
-#include "pg/schema_compare.h"
 #include "pg/snapshot.h"
 
 /* ---- rows ---- */
@@ -79,59 +78,6 @@ name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 
 /* ---- the rest ---- */
 
-static bool
-is_compared(void *arg, const char *schema, const char *relation)
-{
-    const struct ph_job *job = arg;
-
-    if (job->selection.whole_database)
-        return true;
-    if (relation[0] == '\0')
-        return schema[0] != '\0' &&
-               ph_selection_has_schema(&job->selection, &job->source_catalog, schema);
-    const struct ph_rel *rel = ph_catalog_rel_named(&job->source_catalog, schema, relation);
-    return rel != NULL && ph_selection_has(&job->selection, &job->source_catalog, rel);
-}
-
-static void
-report_findings(struct ph_job *job, const struct ph_findings *findings)
-{
-    for (uint32_t i = 0; i < findings->n; i++) {
-        const struct ph_finding *finding = &findings->items[i];
-        ph_report_add_finding(&job->run->report, finding->severity, finding->kind, finding->object,
-                              "%s", finding->cause);
-    }
-}
-
-static ph_code
-compare_schema(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
-{
-    const struct ph_options *o = job->options;
-    struct ph_findings findings;
-    struct ph_schema_compare compare = {
-        .source = job->source_control,
-        .target = job->target_control,
-        .no_owner = o->no_owner,
-        .no_acl = o->no_acl,
-        .no_comments = o->no_comments,
-        .no_tablespaces = o->no_tablespaces,
-        .publications = o->publications,
-        .arg = job,
-        .wanted = is_compared,
-    };
-
-    if (o->data_only)
-        return PH_OK;
-    ph_findings_init(&findings);
-    ph_code rc = ph_schema_compare(&compare, &findings, err);
-    if (rc == PH_OK) {
-        report_findings(job, &findings);
-        *n_different += findings.n_errors;
-    }
-    ph_findings_reset(&findings);
-    return rc;
-}
-
 static ph_code
 compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
@@ -156,8 +102,10 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         rc = ph_catalog_read_sequences(job->target_control, &job->target_catalog, err);
     if (rc == PH_OK && !job->options->schema_only)
         rc = ph_verify_rest(&params, &n, err);
-    if (rc == PH_OK)
-        rc = compare_schema(job, n_different, err);
+    *n_different += n;
+    n = 0;
+    if (rc == PH_OK && !job->options->data_only)
+        rc = ph_verify_schema(&params, &n, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
     *n_different += n;

@@ -56,18 +56,25 @@ is_entry(const struct ph_diff_entry *entry, const struct ph_scanned_row *row)
            entry->hash.hi == row->hash.hi;
 }
 
+struct ph_diff_entry *
+ph_diff_table_find(struct ph_diff_table *table, const struct ph_scanned_row *row)
+{
+    for (uint32_t i = *head_of(table, row->key_hash); i != NONE; i = table->entries[i].next) {
+        if (is_entry(&table->entries[i], row))
+            return &table->entries[i];
+    }
+    return NULL;
+}
+
 static struct ph_diff_entry *
 find_or_make(struct ph_diff_table *table, const struct ph_scanned_row *row)
 {
     uint32_t *head = head_of(table, row->key_hash);
+    struct ph_diff_entry *entry = ph_diff_table_find(table, row);
 
-    for (uint32_t i = *head; i != NONE; i = table->entries[i].next) {
-        if (is_entry(&table->entries[i], row))
-            return &table->entries[i];
-    }
-    if (table->n == table->capacity)
-        return NULL;
-    struct ph_diff_entry *entry = &table->entries[table->n];
+    if (entry != NULL || table->n == table->capacity)
+        return entry;
+    entry = &table->entries[table->n];
     *entry = (struct ph_diff_entry){.key_hash = row->key_hash, .hash = row->hash, .next = *head};
     *head = table->n++;
     return entry;
@@ -120,6 +127,7 @@ emit_changed(struct ph_diff_entry *a, struct ph_diff_entry *b, ph_diff_emit *emi
 
     source->balance++;
     target->balance--;
+    target->target_used = true;
     return emit(arg, &difference, err);
 }
 
@@ -132,6 +140,7 @@ emit_rest(struct ph_diff_entry *entry, ph_diff_emit *emit, void *arg, struct ph_
         .count = (uint64_t)(is_extra ? entry->balance : -entry->balance),
         .key_hash = entry->key_hash,
         .hash = entry->hash,
+        .is_shared = is_extra && entry->target_used,
     };
 
     if (is_extra)

@@ -20,7 +20,8 @@ struct ph_diff_entry {
     int64_t balance;            /* rows on the target minus rows on the source */
     struct ph_row_place source; /* of the last such row on that side */
     struct ph_row_place target;
-    uint32_t next; /* in its chain; UINT32_MAX: last */
+    uint32_t next;    /* in its chain; UINT32_MAX: last */
+    bool target_used; /* a CHANGED difference has its place */
 };
 
 struct ph_diff_table {
@@ -44,6 +45,7 @@ struct ph_row_difference {
     struct ph_hash128 hash;     /* of the row; CHANGED: of the source's */
     struct ph_row_place source; /* no place for EXTRA */
     struct ph_row_place target; /* no place for MISSING */
+    bool is_shared;             /* EXTRA: an earlier CHANGED has the same place */
 };
 
 /* As many entries as fit into budget_bytes, at least 64. false: no memory. */
@@ -53,6 +55,10 @@ void ph_diff_table_clear(struct ph_diff_table *table);
 /* false: full. */
 bool ph_diff_table_add(struct ph_diff_table *table, enum ph_side side,
                        const struct ph_scanned_row *row);
+
+/* NULL when there is no such row. */
+struct ph_diff_entry *ph_diff_table_find(struct ph_diff_table *table,
+                                         const struct ph_scanned_row *row);
 
 typedef ph_code ph_diff_emit(void *arg, const struct ph_row_difference *difference,
                              struct ph_error *err);

@@ -45,20 +45,28 @@ put_key_query(const struct ph_table_plan *table, enum ph_side side, struct ph_ro
 }
 
 static void
-word_key(const struct ph_table_plan *table, const struct ph_result *result, char *out, size_t size)
+word_key(const struct ph_table_plan *table, const struct ph_result *result,
+         struct ph_row_words *out)
 {
-    struct ph_buf text;
+    struct ph_buf key;
+    struct ph_buf condition;
 
-    ph_buf_init(&text, (size_t)1 << 20);
-    for (uint32_t i = 0; i < table->n_key_fields; i++)
-        ph_buf_printf(&text, "%s%s=%s", i == 0 ? "(" : ", ",
-                      table->columns[table->key_fields[i]].target_name,
-                      ph_result_rows(result) == 0            ? "?"
-                      : ph_result_is_null(result, 0, (int)i) ? "NULL"
-                                                             : ph_result_text(result, 0, (int)i));
-    ph_buf_putc(&text, ')');
-    snprintf(out, size, "%s", ph_buf_text(&text));
-    ph_buf_free(&text);
+    ph_buf_init(&key, (size_t)1 << 20);
+    ph_buf_init(&condition, (size_t)1 << 20);
+    for (uint32_t i = 0; i < table->n_key_fields; i++) {
+        const char *name = table->columns[table->key_fields[i]].target_name;
+        const char *value = ph_result_rows(result) == 0 ? "?" : ph_result_text(result, 0, (int)i);
+        ph_buf_printf(&key, "%s%s=%s", i == 0 ? "(" : ", ", name, value);
+        ph_buf_puts(&condition, i == 0 ? "" : " AND ");
+        ph_buf_put_ident(&condition, name);
+        ph_buf_puts(&condition, " = ");
+        ph_buf_put_literal(&condition, value);
+    }
+    ph_buf_putc(&key, ')');
+    snprintf(out->key, sizeof out->key, "%s", ph_buf_text(&key));
+    snprintf(out->condition, sizeof out->condition, "%s", ph_buf_text(&condition));
+    ph_buf_free(&key);
+    ph_buf_free(&condition);
 }
 
 static ph_code
@@ -75,6 +83,7 @@ describe_key(const struct ph_row_diff_params *params, const struct ph_row_differ
     ph_row_place_text(place, tid);
     if (table->n_key_fields == 0) {
         snprintf(out->key, sizeof out->key, "(row at ctid %s of the %s)", tid, ph_side_name(side));
+        snprintf(out->condition, sizeof out->condition, "ctid = '%s'", tid);
         return PH_OK;
     }
     ph_buf_init(&sql, (size_t)1 << 20);
@@ -84,7 +93,7 @@ describe_key(const struct ph_row_diff_params *params, const struct ph_row_differ
                                      ph_buf_text(&sql), 0, NULL, &result, err)
                      : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK)
-        word_key(table, result, out->key, sizeof out->key);
+        word_key(table, result, out);
     ph_result_free(result);
     ph_buf_free(&sql);
     return rc;

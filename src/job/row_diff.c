@@ -44,6 +44,52 @@ ph_bucket_mask_free(struct ph_bucket_mask *mask)
     *mask = (struct ph_bucket_mask){0};
 }
 
+static ph_code
+add_to_set(void *arg, const struct ph_scanned_row *row, struct ph_error *err)
+{
+    (void)err;
+    ph_digest_set_put(arg, row->key_hash, row->hash, 0);
+    return PH_OK;
+}
+
+static ph_code
+hash_side(const struct ph_row_diff_params *params, enum ph_side side,
+          const struct ph_table_plan *table, struct ph_digest_set *set, struct ph_error *err)
+{
+    struct ph_row_scan_params scan = {
+        .conn = side == PH_SOURCE ? params->source : params->target,
+        .table = table,
+        .side = side,
+        .max_row_bytes = params->max_row_bytes,
+    };
+
+    PH_TRY(ph_stop_check(err));
+    return ph_row_scan(&scan, add_to_set, set, err);
+}
+
+ph_code
+ph_bucket_mask_read(const struct ph_row_diff_params *params, struct ph_bucket_mask *mask,
+                    struct ph_error *err)
+{
+    struct ph_digest_set sets[2] = {{0}, {0}};
+    uint32_t n_buckets = params->tables[0]->n_buckets;
+    ph_code rc = PH_OK;
+
+    *mask = (struct ph_bucket_mask){0};
+    if (!ph_digest_set_init(&sets[PH_SOURCE], n_buckets) ||
+        !ph_digest_set_init(&sets[PH_TARGET], n_buckets))
+        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
+    for (uint32_t i = 0; rc == PH_OK && i < params->n_tables; i++)
+        rc = hash_side(params, PH_SOURCE, params->tables[i], &sets[PH_SOURCE], err);
+    if (rc == PH_OK)
+        rc = hash_side(params, PH_TARGET, params->tables[0], &sets[PH_TARGET], err);
+    if (rc == PH_OK && !ph_bucket_mask_init(mask, &sets[PH_SOURCE], &sets[PH_TARGET]))
+        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
+    ph_digest_set_free(&sets[PH_SOURCE]);
+    ph_digest_set_free(&sets[PH_TARGET]);
+    return rc;
+}
+
 struct pass {
     const struct ph_row_diff_params *params;
     struct ph_row_diff *out;

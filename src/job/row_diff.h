@@ -43,6 +43,10 @@ struct ph_row_diff_params {
     uint32_t max_passes; /* beyond it the rest of the hash range is left out; 0: no limit */
 };
 
+/* Hash both sides anew (params->mask is not looked at). `mask` is the caller's, also on failure. */
+ph_code ph_bucket_mask_read(const struct ph_row_diff_params *params, struct ph_bucket_mask *mask,
+                            struct ph_error *err) PH_MUST_CHECK;
+
 struct ph_row_diff {
     struct ph_row_difference *list; /* the first max_listed */
     uint32_t n_listed;
@@ -67,6 +71,7 @@ ph_row_diff_total(const struct ph_row_diff *diff)
 struct ph_row_words {
     char key[512];     /* "(id=5, at=2020-01-01)"; keyless: "(row at ctid (0,3) of the source)" */
     char columns[512]; /* CHANGED: names of the columns that differ, ", "-separated */
+    char condition[1024]; /* of a WHERE on the target that finds the row by its key (or ctid) */
 };
 /* Reads the row or both again. */
 ph_code ph_row_describe(const struct ph_row_diff_params *params,

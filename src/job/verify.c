@@ -24,12 +24,13 @@ choose_jobs(const struct ph_options *options)
 
 /* ---- both servers ---- */
 
-static ph_code
-take_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
+ph_code
+ph_verify_new_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
 {
     struct ph_epoch *epoch = &verify->epochs[side];
 
-    epoch->number++;
+    if (epoch->number++ > 0)
+        PH_TRY(ph_conn_exec(verify->conns[side], "COMMIT", err));
     return ph_snapshot_export(verify->conns[side], epoch->snapshot_id, err);
 }
 
@@ -40,7 +41,7 @@ open_side(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
 
     PH_TRY(ph_conn_open(&verify->endpoints[side], "snapshot", &verify->conns[side], err));
     conn = verify->conns[side];
-    PH_TRY(take_snapshot(verify, side, err));
+    PH_TRY(ph_verify_new_snapshot(verify, side, err));
     PH_TRY(ph_catalog_read(conn, &verify->catalogs[side], err));
     return ph_catalog_read_sequences(conn, &verify->catalogs[side], err);
 }
@@ -93,6 +94,12 @@ open_readers(struct ph_verify *verify, struct ph_conn *readers[2], struct ph_err
     return PH_OK;
 }
 
+static bool
+mends(const struct ph_options *options)
+{
+    return options->repair && !options->dry_run && options->verify == PH_VERIFY_DIGEST;
+}
+
 /* Connections of its own: a scan that breaks off must not cost the snapshots. */
 static ph_code
 descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
@@ -111,6 +118,7 @@ descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph
                        .target = readers[PH_TARGET],
                        .mask = &group->mask},
             .label = group->label,
+            .severity = mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
         };
         rc = ph_verify_descend(&descent, &n, err);
         if (rc == PH_OK && n == 0)
@@ -155,22 +163,32 @@ report_group(struct ph_verify *verify, const struct ph_verify_group *group)
 }
 
 static ph_code
+read_and_descend(struct ph_verify *verify, struct ph_error *err)
+{
+    bool any = false;
+
+    PH_TRY(ph_verify_read(verify, verify->groups, verify->n_groups, err));
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        if (!verify->groups[i].differs)
+            continue;
+        any = true;
+        PH_TRY(ph_stop_check(err));
+        PH_TRY(show_differences(verify, &verify->groups[i], err));
+    }
+    return any && mends(verify->options) ? ph_verify_repair(verify, err) : PH_OK;
+}
+
+static ph_code
 compare_rows(struct ph_verify *verify, struct ph_error *err)
 {
     if (verify->options->verify == PH_VERIFY_NONE || verify->options->schema_only)
         return PH_OK;
-    ph_code rc = ph_verify_read(verify, verify->groups, verify->n_groups, err);
-    for (uint32_t i = 0; i < verify->n_groups; i++)
-        report_group(verify, &verify->groups[i]);
-    PH_TRY(rc);
+    ph_code rc = read_and_descend(verify, err);
     for (uint32_t i = 0; i < verify->n_groups; i++) {
-        if (!verify->groups[i].differs)
-            continue;
-        verify->different++;
-        PH_TRY(ph_stop_check(err));
-        PH_TRY(show_differences(verify, &verify->groups[i], err));
+        report_group(verify, &verify->groups[i]);
+        verify->different += verify->groups[i].differs;
     }
-    return PH_OK;
+    return rc;
 }
 
 /* ---- what is not rows ---- */
@@ -190,7 +208,11 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
     };
 
     PH_TRY(ph_stop_check(err));
-    ph_code rc = ph_verify_rest(&params, &n, err);
+    ph_code rc = verify->options->schema_only ? PH_OK : ph_verify_rest(&params, &n, err);
+    verify->different += n;
+    if (rc != PH_OK || verify->options->data_only)
+        return rc;
+    rc = ph_verify_schema(&params, &n, err);
     verify->different += n;
     return rc;
 }

@@ -49,5 +49,8 @@ struct ph_verify_rest_params {
 /* Sequences and large objects. *n: how many things differ. */
 ph_code ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n,
                        struct ph_error *err);
+/* The schema, as far as it is selected. *n: how many objects are missing or different. */
+ph_code ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n,
+                         struct ph_error *err);
 
 #endif

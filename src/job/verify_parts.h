@@ -59,6 +59,11 @@ struct ph_verify {
     uint32_t different; /* things that differ: tables, sequences, objects */
 };
 
+/* ---- verify.c ---- */
+
+/* A new transaction and snapshot of that side, in place of the present ones. */
+ph_code ph_verify_new_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err);
+
 /* ---- verify_plan.c ---- */
 
 /*
@@ -80,10 +85,20 @@ struct ph_verify_descent {
     struct ph_report *report;
     struct ph_row_diff_params params;
     const char *label;
+    enum ph_severity severity; /* of what is found */
 };
 /* Down to the rows of one group; *n is how many differ. */
 ph_code ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n,
                           struct ph_error *err);
+
+/* ---- verify_repair.c ---- */
+
+/*
+ * --repair --yes: mends the groups that differ, and reads them again. Afterwards `differs` says
+ * what is left.
+ */
+ph_code ph_verify_repair(struct ph_verify *verify, struct ph_error *err);
+
 /* Half of the limit is for comparing rows; the lanes are over by then. */
 size_t ph_verify_budget(const struct ph_options *options);
 

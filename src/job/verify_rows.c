@@ -39,10 +39,39 @@ report_counts(const struct ph_verify_descent *descent, const struct ph_row_diff 
 
     ph_buf_init(&text, 4096);
     put_counts(diff, &text);
-    ph_report_add_finding(descent->report, PH_FINDING_ERROR, "rows", descent->label, "%s%s",
+    ph_report_add_finding(descent->report, descent->severity, "rows", descent->label, "%s%s",
                           ph_buf_text(&text),
                           ph_row_diff_total(diff) > diff->n_listed ? "; the first are listed" : "");
     ph_buf_free(&text);
+}
+
+/* What --repair would do, without values of columns that are not in the key. */
+static void
+report_statement(const struct ph_verify_descent *descent, const struct ph_row_diff_params *params,
+                 const struct ph_row_difference *difference, const struct ph_row_words *words)
+{
+    const struct ph_rel *target = params->tables[0]->target;
+    struct ph_buf name;
+
+    ph_buf_init(&name, 4096);
+    ph_buf_put_qualified(&name, target->schema, target->name);
+    switch (difference->kind) {
+    case PH_DIFF_MISSING:
+        ph_report_add_finding(descent->report, PH_FINDING_NOTE, "repair", descent->label,
+                              "INSERT INTO %s: the source's row where %s", ph_buf_text(&name),
+                              words->condition);
+        break;
+    case PH_DIFF_EXTRA:
+        ph_report_add_finding(descent->report, PH_FINDING_NOTE, "repair", descent->label,
+                              "DELETE FROM %s WHERE %s", ph_buf_text(&name), words->condition);
+        break;
+    case PH_DIFF_CHANGED:
+        ph_report_add_finding(descent->report, PH_FINDING_NOTE, "repair", descent->label,
+                              "UPDATE %s SET (%s) to the source's WHERE %s", ph_buf_text(&name),
+                              words->columns, words->condition);
+        break;
+    }
+    ph_buf_free(&name);
 }
 
 static ph_code
@@ -51,24 +80,26 @@ report_row(const struct ph_verify_descent *descent, const struct ph_row_diff_par
 {
     struct ph_row_words words;
     char times[32] = "";
+    char what[600];
 
     PH_TRY(ph_row_describe(params, difference, &words, err));
     if (difference->count > 1)
         snprintf(times, sizeof times, ", %llu times", (unsigned long long)difference->count);
     switch (difference->kind) {
     case PH_DIFF_MISSING:
-        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
-                              "%s is missing on the target%s", words.key, times);
+        snprintf(what, sizeof what, "is missing on the target%s", times);
         break;
     case PH_DIFF_EXTRA:
-        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
-                              "%s is only on the target%s", words.key, times);
+        snprintf(what, sizeof what, "is only on the target%s", times);
         break;
     case PH_DIFF_CHANGED:
-        ph_report_add_finding(descent->report, PH_FINDING_ERROR, "row", descent->label,
-                              "%s differs in %s", words.key, words.columns);
+        snprintf(what, sizeof what, "differs in %s", words.columns);
         break;
     }
+    ph_report_add_finding(descent->report, descent->severity, "row", descent->label, "%s %s",
+                          words.key, what);
+    if (descent->options->repair && descent->options->dry_run)
+        report_statement(descent, params, difference, &words);
     return PH_OK;
 }
 
@@ -94,72 +125,29 @@ ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n, struct p
 
 /* ---- for the copy: no digests are at hand, so both sides are hashed first ---- */
 
-static ph_code
-add_to_set(void *arg, const struct ph_scanned_row *row, struct ph_error *err)
-{
-    (void)err;
-    ph_digest_set_put(arg, row->key_hash, row->hash, 0);
-    return PH_OK;
-}
-
-static ph_code
-hash_side(const struct ph_verify_rows_params *params, enum ph_side side,
-          const struct ph_table_plan *table, struct ph_digest_set *set, struct ph_error *err)
-{
-    struct ph_row_scan_params scan = {
-        .conn = side == PH_SOURCE ? params->source : params->target,
-        .table = table,
-        .side = side,
-        .max_row_bytes = params->options->max_row_bytes,
-    };
-
-    return ph_row_scan(&scan, add_to_set, set, err);
-}
-
-static ph_code
-make_mask(const struct ph_verify_rows_params *params, struct ph_bucket_mask *mask,
-          struct ph_error *err)
-{
-    struct ph_digest_set sets[2] = {{0}, {0}};
-    uint32_t n_buckets = params->tables[0]->n_buckets;
-    ph_code rc = PH_OK;
-
-    if (!ph_digest_set_init(&sets[PH_SOURCE], n_buckets) ||
-        !ph_digest_set_init(&sets[PH_TARGET], n_buckets))
-        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
-    for (uint32_t i = 0; rc == PH_OK && i < params->n_tables; i++)
-        rc = hash_side(params, PH_SOURCE, params->tables[i], &sets[PH_SOURCE], err);
-    if (rc == PH_OK)
-        rc = hash_side(params, PH_TARGET, params->tables[0], &sets[PH_TARGET], err);
-    if (rc == PH_OK && !ph_bucket_mask_init(mask, &sets[PH_SOURCE], &sets[PH_TARGET]))
-        rc = PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
-    ph_digest_set_free(&sets[PH_SOURCE]);
-    ph_digest_set_free(&sets[PH_TARGET]);
-    return rc;
-}
-
 ph_code
 ph_verify_table_rows(const struct ph_verify_rows_params *params, uint64_t *n, struct ph_error *err)
 {
     struct ph_bucket_mask mask = {0};
     char label[160];
+    struct ph_verify_descent descent = {
+        .options = params->options,
+        .report = params->report,
+        .params = {.tables = params->tables,
+                   .n_tables = params->n_tables,
+                   .source = params->source,
+                   .target = params->target,
+                   .mask = &mask,
+                   .max_row_bytes = params->options->max_row_bytes},
+        .label = label,
+        .severity = PH_FINDING_ERROR,
+    };
 
     *n = 0;
     ph_plan_table_label(params->tables[0], label, sizeof label);
-    ph_code rc = make_mask(params, &mask, err);
-    if (rc == PH_OK && mask.n_unequal > 0) {
-        struct ph_verify_descent descent = {
-            .options = params->options,
-            .report = params->report,
-            .params = {.tables = params->tables,
-                       .n_tables = params->n_tables,
-                       .source = params->source,
-                       .target = params->target,
-                       .mask = &mask},
-            .label = label,
-        };
+    ph_code rc = ph_bucket_mask_read(&descent.params, &mask, err);
+    if (rc == PH_OK && mask.n_unequal > 0)
         rc = ph_verify_descend(&descent, n, err);
-    }
     ph_bucket_mask_free(&mask);
     return rc;
 }

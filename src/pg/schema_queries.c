@@ -226,10 +226,9 @@ static const char foreign_sql[] =
     " || quote_ident(v.srvname), concat_ws('; ', w.fdwname, v.srvtype, v.srvversion, " SORTED_OF
     "v.srvoptions" SORTED_END ") FROM pg_foreign_server v JOIN pg_foreign_data_wrapper w ON w.oid"
     " = v.srvfdw WHERE" NO_MEMBER "pg_foreign_server" MEMBER_OID "v.oid" MEMBER_END
-    /* options of user mappings may hold passwords and are not readable by everybody */
+    /* options of user mappings may hold passwords; the view is readable by everybody */
     "UNION ALL SELECT '', '', format('user mapping for %s on %I', CASE WHEN u.umuser = 0 THEN"
-    " 'public' ELSE u.umuser::regrole::text END, v.srvname), '' FROM pg_user_mapping u JOIN"
-    " pg_foreign_server v ON v.oid = u.umserver";
+    " 'public' ELSE u.umuser::regrole::text END, u.srvname), '' FROM pg_user_mappings u";
 
 static const char text_search_sql[] =
     "SELECT n.nspname s, '' r, format('configuration %I.%I', n.nspname, c.cfgname) i, (SELECT"

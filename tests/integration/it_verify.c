@@ -32,7 +32,12 @@ static const char SCHEMA[] =
     "CREATE TABLE part (id int, at int, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
     "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (100);"
     "CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (100) TO (200);"
-    "CREATE SEQUENCE counter;";
+    "CREATE SEQUENCE counter;"
+    "CREATE INDEX item_name ON item (name);"
+    "ALTER TABLE item ADD CONSTRAINT item_positive CHECK (price > -1);"
+    "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;"
+    "CREATE TRIGGER stamp BEFORE UPDATE ON loose FOR EACH ROW EXECUTE FUNCTION stamp();"
+    "GRANT SELECT ON loose TO verify_reader;";
 
 static const char ROWS[] =
     "INSERT INTO item SELECT i, 'name ' || i, i * 1.5, i / 3.0, 'c' || i % 9,"
@@ -49,6 +54,7 @@ static const char ROWS[] =
 static void
 make_database(struct pg_test_cluster *cluster, const char *name, const char *before)
 {
+    sql_once(cluster, "postgres", "CREATE ROLE verify_reader");
     sql_once(cluster, "postgres", scratch_printf("CREATE DATABASE %s", name));
     sql_once(cluster, name, before);
     sql_once(cluster, name, SCHEMA);
@@ -61,7 +67,7 @@ setup(void **state)
     (void)state;
     pg_test_pair_new(NULL, NULL, &src, &dst);
     make_database(src, "base", "SELECT 1");
-    make_database(dst, "base", "CREATE TYPE shift1 AS (a int); CREATE TYPE shift2 AS (a int)");
+    make_database(dst, "base", "CREATE TYPE shift AS (a int); DROP TYPE shift");
     return 0;
 }
 
@@ -175,7 +181,7 @@ partitions_are_routed(void **state)
                       "ALTER TABLE other RENAME TO part;";
 
     (void)state;
-    run_expect(verify(changed("p_other", sql), NULL, NULL), 0);
+    run_expect(verify(changed("p_other", sql), "--data-only", NULL), 0);
     EXPECT("p_differs", scratch_printf("%s DELETE FROM part WHERE id = 3999", sql),
            "(id=3999, at=199) is missing on the target", "public.part (2 partitions)");
     EXPECT("p_count", "DELETE FROM part WHERE id = 1", "public.part_1");
@@ -214,7 +220,7 @@ large_objects_by_content(void **state)
     run = run_pghaul("verify", "--source", source, "--target", pg_test_conninfo(dst, "lo"), "--dir",
                      scratch_dir());
     expect_different(
-        run, (const char *const[]){"101", "its content differs", "its comment differs", NULL});
+        run, (const char *const[]){"101", "contents differ from byte", "comments differ", NULL});
 }
 
 /* Memory for few rows only: the bad buckets are compared in many passes. */
@@ -224,6 +230,153 @@ many_differences_fit_into_little_memory(void **state)
     (void)state;
     EXPECT("many", "UPDATE item SET name = 'other'; DELETE FROM part",
            "20000 rows with other values", "rows missing on the target; the first are listed");
+}
+
+static void
+schema_objects_are_compared(void **state)
+{
+    (void)state;
+    EXPECT("o_index", "DROP INDEX item_name", "item_name");
+    EXPECT("o_constraint", "ALTER TABLE item DROP CONSTRAINT item_positive", "item_positive");
+    EXPECT("o_trigger", "DROP TRIGGER stamp ON loose", "stamp");
+    EXPECT("o_grant", "REVOKE SELECT ON loose FROM verify_reader", "public.loose");
+}
+
+/* Whether two databases hold the same rows, by plain SQL. */
+static const char SUMS[] =
+    "SELECT 'item', count(*), md5(string_agg(t::text, '|' ORDER BY id)) FROM item t UNION ALL "
+    "SELECT 'odd', count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM"
+    " \"Odd \"\"one\"\"\" t UNION ALL "
+    "SELECT 'loose', count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM loose t"
+    " UNION ALL "
+    "SELECT 'by_name', count(*), md5(string_agg(t::text, '|' ORDER BY n)) FROM by_name t UNION ALL "
+    "SELECT 'nothing', count(*), NULL FROM nothing UNION ALL "
+    "SELECT 'part', count(*), md5(string_agg(t::text, '|' ORDER BY id)) FROM part t";
+
+static const char DAMAGE[] =
+    "UPDATE item SET name = NULL, m = 'happy' WHERE id % 1000 = 1;"
+    "DELETE FROM item WHERE id % 1000 = 2; INSERT INTO item (id) VALUES (-1), (-2);"
+    "UPDATE item SET f = '-0.0' WHERE id = 5; UPDATE item SET price = 15.00 WHERE id = 10;"
+    "UPDATE \"Odd \"\"one\"\"\" SET v = NULL WHERE a < 10;"
+    "INSERT INTO \"Odd \"\"one\"\"\" VALUES ('it''s', 1, '');"
+    "DELETE FROM loose WHERE ctid IN (SELECT ctid FROM loose WHERE a = 5 AND t = 't1' LIMIT 3);"
+    "INSERT INTO loose SELECT a, t FROM loose WHERE a = 6; INSERT INTO loose VALUES (NULL, NULL);"
+    "DELETE FROM by_name WHERE n = 4; UPDATE by_name SET c = 'part' WHERE n = 5;"
+    "INSERT INTO nothing SELECT FROM generate_series(1, 3);"
+    "DELETE FROM part WHERE id < 10; UPDATE part SET v = 'x' WHERE id = 100";
+
+static void
+expect_same_rows(const char *dbname)
+{
+    assert_string_equal(sql_once(dst, dbname, SUMS), sql_once(src, "base", SUMS));
+}
+
+static struct run *
+repair(const char *target, const char *how)
+{
+    return run_pghaul("verify", "--source", pg_test_conninfo(src, "base"), "--target", target,
+                      "--dir", scratch_dir(), "--repair", how);
+}
+
+static void
+repair_mends_rows(void **state)
+{
+    const char *target = changed("mended", DAMAGE);
+    const char *before = sql_once(dst, "mended", SUMS);
+    struct run *run;
+
+    (void)state;
+    run = repair(target, "--dry-run");
+    expect_different(run,
+                     (const char *const[]){"DELETE FROM \"public\".\"item\" WHERE \"id\" = '-1'",
+                                           "INSERT INTO \"public\".\"item\": the source's row"
+                                           " where \"id\" = '2002'",
+                                           NULL});
+    assert_null(strstr(run_out(run), "name 2002"));
+    assert_string_equal(sql_once(dst, "mended", SUMS), before);
+    run = repair(target, "--yes");
+    run_expect(run, 0);
+    assert_non_null(strstr(run_out(run), "mended: 20 rows inserted, 2 deleted, 22 updated"));
+    expect_same_rows("mended");
+    run_expect(verify(target, NULL, NULL), 0);
+    run = repair(target, "--yes"); /* a second time there is nothing to do */
+    run_expect(run, 0);
+    assert_null(strstr(run_out(run), "mended"));
+}
+
+static void
+repair_needs_consent(void **state)
+{
+    struct run *run = run_pghaul("verify", "--source", pg_test_conninfo(src, "base"), "--target",
+                                 pg_test_conninfo(dst, "base"), "--dir", scratch_dir(), "--repair");
+
+    (void)state;
+    assert_int_equal(run->code, 2);
+}
+
+/* Partitioned in another way: rows go in through the root. */
+static void
+repair_routes_rows(void **state)
+{
+    const char *target = changed(
+        "mended_part", "CREATE TABLE other (LIKE part INCLUDING ALL) PARTITION BY LIST (at);"
+                       "CREATE TABLE other_0 PARTITION OF other FOR VALUES IN (0, 1, 2);"
+                       "CREATE TABLE other_rest PARTITION OF other DEFAULT;"
+                       "INSERT INTO other SELECT * FROM part WHERE id > 50;"
+                       "UPDATE other SET v = v || 'x' WHERE at < 5; DROP TABLE part;"
+                       "INSERT INTO other VALUES (-1, -1, '');"
+                       "ALTER TABLE other RENAME TO part;");
+    struct run *run = repair(target, "--yes");
+
+    (void)state;
+    assert_non_null(strstr(run_out(run), "mended: 50 rows inserted, 1 deleted, 96 updated"));
+    expect_same_rows("mended_part");
+}
+
+/* A role without special rights: foreign keys act, the owner sets triggers aside. */
+static void
+repair_without_special_rights(void **state)
+{
+    static const char schema[] =
+        "CREATE TABLE parent (id int PRIMARY KEY, v text UNIQUE);"
+        "CREATE TABLE child (id int PRIMARY KEY, p int NOT NULL REFERENCES parent"
+        " ON DELETE CASCADE, v text);"
+        "CREATE TABLE log (t text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN INSERT INTO log VALUES (TG_OP); RETURN NEW; END$$;"
+        "CREATE TRIGGER a_note AFTER INSERT OR UPDATE ON child FOR EACH ROW"
+        " EXECUTE FUNCTION note();"
+        "ALTER TABLE child DISABLE TRIGGER a_note;"
+        "INSERT INTO parent SELECT i, 'p' || i FROM generate_series(1, 100) i;"
+        "INSERT INTO child SELECT i, (i + 2) / 3, 'c' || i FROM generate_series(1, 300) i;"
+        "ALTER TABLE child ENABLE TRIGGER a_note;";
+    static const char sums[] =
+        "SELECT (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM parent"
+        " t), (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM child t)";
+    const char *target;
+    struct run *run;
+
+    (void)state;
+    sql_once(src, "postgres", "CREATE ROLE plain LOGIN");
+    sql_once(dst, "postgres", "CREATE ROLE plain LOGIN");
+    sql_once(src, "postgres", "CREATE DATABASE fk OWNER plain");
+    sql_once(dst, "postgres", "CREATE DATABASE fk OWNER plain");
+    sql_once(src, "fk", "ALTER SCHEMA public OWNER TO plain");
+    sql_once(dst, "fk", "ALTER SCHEMA public OWNER TO plain");
+    sql_once(src, "fk", scratch_printf("SET ROLE plain; %s", schema));
+    sql_once(dst, "fk", scratch_printf("SET ROLE plain; %s", schema));
+    sql_once(dst, "fk",
+             "DELETE FROM parent WHERE id IN (5, 6); UPDATE child SET v = 'x' WHERE id = 30;"
+             "INSERT INTO parent VALUES (200, 'p5'); INSERT INTO child VALUES (900, 200, 'y');"
+             "UPDATE parent SET v = 'p6' WHERE id = 7; TRUNCATE log");
+    target = scratch_printf("%s user=plain", pg_test_conninfo(dst, "fk"));
+    run = run_pghaul("verify", "--source",
+                     scratch_printf("%s user=plain", pg_test_conninfo(src, "fk")), "--target",
+                     target, "--dir", scratch_dir(), "--repair", "--yes", "--exclude", "log");
+    run_expect(run, 0);
+    assert_string_equal(sql_once(dst, "fk", sums), sql_once(src, "fk", sums));
+    assert_string_equal(sql_once(dst, "fk", "SELECT count(*) FROM log"), "0\n");
+    assert_string_equal(
+        sql_once(dst, "fk", "SELECT tgenabled FROM pg_trigger WHERE tgname = 'a_note'"), "O\n");
 }
 
 int
@@ -239,6 +392,11 @@ main(void)
         cmocka_unit_test(sequences_and_large_objects),
         cmocka_unit_test(large_objects_by_content),
         cmocka_unit_test(many_differences_fit_into_little_memory),
+        cmocka_unit_test(schema_objects_are_compared),
+        cmocka_unit_test(repair_mends_rows),
+        cmocka_unit_test(repair_needs_consent),
+        cmocka_unit_test(repair_routes_rows),
+        cmocka_unit_test(repair_without_special_rights),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,0 +1,26 @@
+/* Inside job/repair*.c only. */
+#ifndef PH_JOB_REPAIR_PARTS_H
+#define PH_JOB_REPAIR_PARTS_H
+
+#include "job/repair.h"
+
+struct ph_repair {
+    const struct ph_repair_params *params;
+    struct ph_row_diff_params diff;
+    struct ph_repaired *out;
+};
+
+/* Applies the listed differences: deletes, then updates and inserts. */
+ph_code ph_repair_apply(struct ph_repair *repair, const struct ph_row_diff *diff,
+                        struct ph_error *err);
+
+/* Triggers that would act are disabled, and put back as they were; in one transaction. */
+struct ph_repair_triggers {
+    struct ph_result *result; /* name and ENABLE clause of each */
+};
+ph_code ph_repair_set_aside(struct ph_repair *repair, struct ph_repair_triggers *triggers,
+                            struct ph_error *err);
+ph_code ph_repair_put_back(struct ph_repair *repair, const struct ph_repair_triggers *triggers,
+                           struct ph_error *err);
+
+#endif

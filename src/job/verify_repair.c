@@ -1,0 +1,134 @@
+/* Mending what a verification found, table by table, and looking at it again. */
+#include "base/log.h"
+#include "base/stop.h"
+#include "job/repair.h"
+#include "job/verify_parts.h"
+#include "pg/snapshot.h"
+
+static void
+report_repaired(struct ph_verify *verify, const struct ph_verify_group *group,
+                const struct ph_repaired *repaired)
+{
+    ph_report_add_finding(verify->report, PH_FINDING_NOTE, "repair", group->label,
+                          "mended: %llu rows inserted, %llu deleted, %llu updated",
+                          (unsigned long long)repaired->inserted,
+                          (unsigned long long)repaired->deleted,
+                          (unsigned long long)repaired->updated);
+    if (repaired->triggers_fired)
+        ph_report_add_finding(verify->report, PH_FINDING_WARNING, "repair", group->label,
+                              "its triggers fired: only the table's owner can set them aside");
+}
+
+/* Connections of its own, so that a failure costs nothing else. */
+static ph_code
+repair_group(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
+{
+    struct ph_repair_params params = {
+        .options = verify->options,
+        .tables = group->tables,
+        .n_tables = group->n_tables,
+    };
+    struct ph_repaired repaired;
+    ph_code rc = ph_conn_open(&verify->endpoints[PH_SOURCE], "compare", &params.source, err);
+
+    if (rc == PH_OK)
+        rc = ph_snapshot_import(params.source, verify->epochs[PH_SOURCE].snapshot_id, err);
+    if (rc == PH_OK)
+        rc = ph_repair_open(&verify->endpoints[PH_TARGET], &verify->catalogs[PH_TARGET],
+                            &params.target, &params.mode, err);
+    if (rc == PH_OK) {
+        verify->run->wrote = PH_HAS_WRITTEN;
+        rc = ph_repair_table(&params, &repaired, err);
+    }
+    if (rc == PH_OK)
+        report_repaired(verify, group, &repaired);
+    ph_conn_free(params.source);
+    ph_conn_free(params.target);
+    return rc;
+}
+
+/* One round over what is still to be mended: `pending` is by group, why not yet, or NULL. */
+static ph_code
+repair_round(struct ph_verify *verify, const char **pending, uint32_t *mended, struct ph_error *err)
+{
+    *mended = 0;
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        struct ph_verify_group *group = &verify->groups[i];
+        if (pending[i] == NULL)
+            continue;
+        PH_TRY(ph_stop_check(err));
+        ph_error_reset(err);
+        ph_code rc = repair_group(verify, group, err);
+        if (rc != PH_OK && rc != PH_E_CONSTRAINT && rc != PH_E_DIFFERENT && rc != PH_E_RIGHTS)
+            return rc;
+        pending[i] = NULL;
+        if (rc == PH_E_CONSTRAINT) /* perhaps when another table was mended */
+            pending[i] = ph_arena_strdup(&verify->arena, err->message);
+        *mended += rc == PH_OK;
+        if (rc != PH_OK && rc != PH_E_CONSTRAINT)
+            ph_report_add_finding(verify->report, PH_FINDING_ERROR, "repair", group->label,
+                                  "not mended: %s", err->message);
+    }
+    return PH_OK;
+}
+
+static ph_code
+repair_all(struct ph_verify *verify, const char **pending, struct ph_error *err)
+{
+    uint32_t mended;
+
+    do
+        PH_TRY(repair_round(verify, pending, &mended, err));
+    while (mended > 0);
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        if (pending[i] != NULL)
+            ph_report_add_finding(verify->report, PH_FINDING_ERROR, "repair",
+                                  verify->groups[i].label, "not mended: %s", pending[i]);
+    }
+    ph_error_reset(err);
+    return PH_OK;
+}
+
+/*
+ * What was mended, or all where foreign keys act: deleting may have reached further. Groups are
+ * swapped to the front to be one array.
+ */
+static ph_code
+read_again(struct ph_verify *verify, struct ph_error *err)
+{
+    bool all = !verify->catalogs[PH_TARGET].can_set_replica_role;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        struct ph_verify_group *group = &verify->groups[i];
+        if (!group->differs && !all)
+            continue;
+        ph_bucket_mask_free(&group->mask);
+        group->differs = group->compared = false;
+        struct ph_verify_group moved = verify->groups[n];
+        verify->groups[n++] = *group;
+        *group = moved;
+    }
+    PH_TRY(ph_verify_new_snapshot(verify, PH_TARGET, err));
+    PH_TRY(ph_verify_read(verify, verify->groups, n, err));
+    for (uint32_t i = 0; i < n; i++) {
+        if (verify->groups[i].differs)
+            ph_report_add_finding(verify->report, PH_FINDING_ERROR, "rows", verify->groups[i].label,
+                                  "still differs after the repair");
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_verify_repair(struct ph_verify *verify, struct ph_error *err)
+{
+    const char **pending =
+        PH_ARENA_ARRAY(&verify->arena, const char *, (size_t)verify->n_groups + 1);
+
+    if (pending == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < verify->n_groups; i++)
+        pending[i] = verify->groups[i].differs ? "" : NULL;
+    PH_TRY(repair_all(verify, pending, err));
+    return read_again(verify, err);
+}
