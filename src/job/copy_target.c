@@ -1,10 +1,10 @@
 /*
  * --data-only: making an existing schema ready for rows, and leaving it as it was.
  *
- * Under replica role nothing of the target fires. Without the right to that, the owner disables
- * user triggers; that is committed DDL, so the ledger holds the statement that restores it before
- * it is done, and restores it at the end, on stop and by `clean`. Foreign keys then stay enforced
- * and the plan is in their order.
+ * Under replica role nothing of the target fires but triggers that were enabled for it; without the
+ * right to that role all user triggers fire and foreign keys stay enforced, and the plan is in their
+ * order. What fires is disabled; that is committed DDL, so the ledger holds the statement that
+ * restores it before it is done, and restores it at the end, on stop and by `clean`.
  */
 #include <stdio.h>
 
@@ -90,7 +90,8 @@ set_triggers_aside(struct ph_job *job, const struct ph_table_plan *table, struct
     ph_code rc = PH_OK;
 
     snprintf(oid, sizeof oid, "%u", table->target->oid);
-    const char *params[] = {oid};
+    /* what fires in the loading sessions: under replica role all but the ordinary ones */
+    const char *params[] = {oid, job->target_catalog.can_set_replica_role ? "{A,R}" : "{O,A}"};
     /* each trigger on its own: one that was disabled before, or ENABLE ALWAYS, must stay so */
     PH_TRY(ph_conn_query(
         conn,
@@ -98,9 +99,9 @@ set_triggers_aside(struct ph_job *job, const struct ph_table_plan *table, struct
         " format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,"
         " CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),"
         " t.tgrelid::regclass::text || ' trigger ' || t.tgname"
-        " FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')"
-        " AND t.tgrelid = $1::oid ORDER BY t.tgname",
-        1, params, &r, err));
+        " FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND"
+        " t.tgenabled = ANY ($2::\"char\"[]) AND t.tgrelid = $1::oid ORDER BY t.tgname",
+        2, params, &r, err));
     for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
         rc = ph_ledger_set_aside(conn, job->options->name, ph_result_text(r, i, 2),
                                  ph_result_text(r, i, 1), err);
@@ -124,8 +125,7 @@ prepare(struct ph_job *job, struct ph_error *err)
             continue;
         if (!job->options->truncate)
             PH_TRY(check_empty(job, table, err));
-        if (!job->target_catalog.can_set_replica_role)
-            PH_TRY(set_triggers_aside(job, table, err));
+        PH_TRY(set_triggers_aside(job, table, err));
     }
     return PH_OK;
 }

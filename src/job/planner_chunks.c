@@ -27,13 +27,14 @@ struct split {
     const char **bounds; /* n - 1 of them, between the chunks */
 };
 
+/* A --split that was given small is meant so; what follows from the number of lanes has a floor. */
 static uint64_t
 chunk_bytes(const struct ph_planner *planner)
 {
     uint64_t share = planner->plan->bytes / ((uint64_t)planner->params->jobs * CHUNKS_A_JOB);
-    uint64_t bytes = share < planner->params->split_bytes ? share : planner->params->split_bytes;
+    uint64_t bytes = share < MIN_CHUNK_BYTES ? MIN_CHUNK_BYTES : share;
 
-    return bytes < MIN_CHUNK_BYTES ? MIN_CHUNK_BYTES : bytes;
+    return bytes < planner->params->split_bytes ? bytes : planner->params->split_bytes;
 }
 
 /* Types whose literals compare as their values do in every locale. */
