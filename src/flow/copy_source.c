@@ -27,6 +27,8 @@ import_snapshot(struct ph_copy_source *source, const struct ph_epoch *epoch, str
     source->tables = 0;
     source->checked_oid = 0;
     PH_TRY(ph_snapshot_import(source->conn, epoch->snapshot_id, err));
+    PH_FAILPOINT(after_import);
+    PH_TRY(ph_snapshot_check(source->conn, &epoch->mark, err));
     source->epoch = epoch->number;
     return PH_OK;
 }

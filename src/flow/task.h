@@ -16,11 +16,13 @@
 #include "base/error.h"
 #include "model/batch.h"
 #include "model/plan.h"
+#include "pg/snapshot.h"
 
 /* The snapshot a task is to be read under; immutable. */
 struct ph_epoch {
     uint32_t number;      /* from 1; 0: no snapshot (reading the target back) */
     char snapshot_id[64]; /* for SET TRANSACTION SNAPSHOT */
+    struct ph_snapshot_mark mark;
 };
 
 struct ph_task {

@@ -13,6 +13,8 @@
 #define RETRIES 8
 #define FIRST_PAUSE_MS 200u
 #define LONGEST_PAUSE_MS 15000u
+#define GOOD_WHILE_S 60.0
+#define LAST_WORDS_MS 4000u
 
 /* ---- the plan ---- */
 
@@ -43,6 +45,14 @@ plan_phase(struct ph_job *job, struct ph_error *err)
 
 /* ---- rows ---- */
 
+/* The snapshot is no good for a table any more: the next run takes a new one. */
+static void
+void_epoch(struct ph_job *job)
+{
+    (void)ph_ledger_lose_epochs(job->target_control, job->options->name, NULL);
+    ph_job_release_epoch(job);
+}
+
 static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
@@ -51,6 +61,8 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     ph_code rc = PH_OK;
 
     PH_TRY(ph_job_load_plan(job, err));
+    if (job->options->data_only)
+        PH_TRY(ph_copy_set_aside(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
     if (!job->options->data_only)
         rc = ph_copy_build_steps(job, &steps, err);
@@ -58,6 +70,8 @@ rows_phase(struct ph_job *job, struct ph_error *err)
         rc = ph_step_workers_start(job, &steps, &workers, err);
     if (rc == PH_OK)
         rc = ph_rows_run(job, workers, err);
+    if (rc == PH_E_TABLE_CHANGED)
+        void_epoch(job);
     ph_step_workers_free(workers);
     ph_steps_reset(&steps);
     PH_TRY(rc);
@@ -127,10 +141,21 @@ attempt(struct ph_job *job, struct ph_error *err)
     if (!found)
         return PH_FAIL(err, PH_E_LEDGER, "the job vanished from the ledger");
     job->was_done = job->ledger.phase == PH_PHASE_DONE;
-    if (job->was_done)
+    if (job->was_done) {
+        ph_job_release_epoch(job); /* its run may have been killed before it did so */
         return PH_OK;
+    }
     PH_TRY(ph_job_ensure_epoch(job, err));
     return run_phases(job, err);
+}
+
+/* Sessions of the failed attempt may still hold what the next one needs. */
+static ph_code
+attempt_again(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_job_reconnect(job, err));
+    PH_TRY(ph_job_clear_sessions(job, err));
+    return attempt(job, err);
 }
 
 static ph_code
@@ -139,10 +164,15 @@ attempts(struct ph_job *job, struct ph_error *err)
     unsigned pause_ms = FIRST_PAUSE_MS;
 
     for (unsigned n = 0;; n++) {
-        ph_code rc = attempt(job, err);
+        uint64_t start = ph_clock_ns();
+        ph_code rc = n == 0 ? attempt(job, err) : attempt_again(job, err);
         bool again = rc == PH_E_SNAPSHOT_LOST || (rc != PH_OK && ph_error_is_retryable(err));
         if (rc == PH_OK || !again || n == RETRIES || ph_stop_requested())
             return rc;
+        if (ph_clock_seconds_since(start) > GOOD_WHILE_S) {
+            n = 0; /* it got somewhere: another trouble */
+            pause_ms = FIRST_PAUSE_MS;
+        }
         ph_log_failure(PH_LOG_WARN, err);
         ph_log(PH_LOG_WARN, "retry", "trying again in %.1f s", pause_ms / 1000.0);
         if (ph_stop_wait_ms(pause_ms))
@@ -171,14 +201,20 @@ outcome_of(ph_code rc)
     return "failed";
 }
 
-/* Best effort: the ledger's rows and receipts do not depend on it. */
+/*
+ * Best effort: the ledger's rows and receipts do not depend on it, and what stays set aside because
+ * the target is away is restored by the run that goes on, or by `clean`.
+ */
 static void
 end_run(struct ph_job *job, ph_code rc)
 {
-    ph_endpoint_reopen(&job->source);
-    ph_endpoint_reopen(&job->target);
-    if (job->ledger.run == 0 || ph_job_reconnect(job, NULL) != PH_OK)
+    uint32_t restored;
+
+    ph_stop_watch_last_words(&job->stop_watch, LAST_WORDS_MS);
+    if (ph_job_reconnect_target(job, NULL) != PH_OK)
         return;
+    if (rc != PH_OK)
+        (void)ph_ledger_restore_all(job->target_control, job->options->name, &restored, NULL);
     (void)ph_ledger_end_run(job->target_control, &job->ledger, outcome_of(rc), NULL);
 }
 

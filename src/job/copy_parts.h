@@ -36,6 +36,8 @@ ph_code ph_copy_make_plan(struct ph_job *job, struct ph_error *err);
 
 /* --data-only: empty the tables or see that they are; set triggers aside. */
 ph_code ph_copy_prepare_target(struct ph_job *job, struct ph_error *err);
+/* Disable what would fire while rows are loaded; nothing is done twice. The plan is loaded. */
+ph_code ph_copy_set_aside(struct ph_job *job, struct ph_error *err);
 
 /* ---- copy_post.c ---- */
 

@@ -132,6 +132,20 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     return PH_OK;
 }
 
+/* The target crashed after the rows were in: unlogged tables are empty, and loaded again. */
+static ph_code
+check_unlogged(struct ph_job *job, struct ph_error *err)
+{
+    bool alive;
+
+    PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
+    if (alive)
+        return PH_OK;
+    PH_TRY(ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_ROWS, err));
+    return PH_FAIL(err, PH_E_CONNECT,
+                   "the target has crashed: what it keeps without a log is loaded again");
+}
+
 /*
  * The last commit is a synchronous one: it makes all earlier, asynchronous ones durable before
  * anybody is told that the copy is finished.
@@ -142,6 +156,7 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
     const char *verdict;
 
     PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(check_unlogged(job, err));
     PH_TRY(find_verdict(job, &verdict, err));
     PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
     PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, err));

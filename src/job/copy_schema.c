@@ -100,6 +100,29 @@ select_entries(struct ph_job *job, struct ph_error *err)
                                          : ph_archive_select(&job->archive, &selection, err);
 }
 
+/* pg_dump says little: was it the source, or the snapshot, that went away under it? */
+static ph_code
+dump_archive(struct ph_job *job, const struct ph_archive_params *params, struct ph_error *err)
+{
+    ph_code rc = ph_archive_dump(params, err);
+    struct ph_error cause;
+
+    if (rc != PH_E_TOOL)
+        return rc;
+    ph_error_reset(&cause);
+    ph_code now = ph_job_check_epoch(job, &cause);
+    if (now != PH_OK) {
+        *err = cause;
+        return now;
+    }
+    if (strstr(err->message, "terminating connection") == NULL &&
+        strstr(err->message, "server closed the connection") == NULL &&
+        strstr(err->message, "connection to server") == NULL)
+        return rc;
+    err->code = PH_E_CONNECT;
+    return PH_E_CONNECT;
+}
+
 static ph_code
 open_archive(struct ph_job *job, struct ph_error *err)
 {
@@ -108,7 +131,7 @@ open_archive(struct ph_job *job, struct ph_error *err)
     if (job->has_archive)
         return PH_OK;
     if (access(params.path, R_OK) != 0)
-        PH_TRY(ph_archive_dump(&params, err));
+        PH_TRY(dump_archive(job, &params, err));
     PH_FAILPOINT(after_schema_dump);
     ph_code rc = ph_archive_open(&params, &job->archive, err);
     if (rc == PH_OK)

@@ -2,9 +2,9 @@
  * --data-only: making an existing schema ready for rows, and leaving it as it was.
  *
  * Under replica role nothing of the target fires but triggers that were enabled for it; without the
- * right to that role all user triggers fire and foreign keys stay enforced, and the plan is in their
- * order. What fires is disabled; that is committed DDL, so the ledger holds the statement that
- * restores it before it is done, and restores it at the end, on stop and by `clean`.
+ * right to that role all user triggers fire and foreign keys stay enforced, and the plan is in
+ * their order. What fires is disabled; that is committed DDL, so the ledger holds the statement
+ * that restores it before it is done, and restores it at the end, on stop and by `clean`.
  */
 #include <stdio.h>
 
@@ -113,33 +113,52 @@ set_triggers_aside(struct ph_job *job, const struct ph_table_plan *table, struct
     return rc;
 }
 
-/* All in one transaction: a kill leaves either everything as it was, or all of it in the ledger. */
 static ph_code
-prepare(struct ph_job *job, struct ph_error *err)
+set_all_aside(struct ph_job *job, struct ph_error *err)
 {
-    if (job->options->truncate)
-        PH_TRY(truncate_all(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        const struct ph_table_plan *table = &job->plan.tables[i];
-        if (!is_first_with_target(&job->plan, i))
-            continue;
-        if (!job->options->truncate)
-            PH_TRY(check_empty(job, table, err));
-        PH_TRY(set_triggers_aside(job, table, err));
+        if (is_first_with_target(&job->plan, i))
+            PH_TRY(set_triggers_aside(job, &job->plan.tables[i], err));
     }
     return PH_OK;
 }
 
-ph_code
-ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
+static ph_code
+check_or_truncate(struct ph_job *job, struct ph_error *err)
+{
+    if (job->options->truncate)
+        return truncate_all(job, err);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (is_first_with_target(&job->plan, i))
+            PH_TRY(check_empty(job, &job->plan.tables[i], err));
+    }
+    return PH_OK;
+}
+
+/* A kill leaves either everything as it was, or all of it done. */
+static ph_code
+in_one_transaction(struct ph_job *job, ph_code (*work)(struct ph_job *, struct ph_error *),
+                   struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
 
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = prepare(job, err);
+    ph_code rc = work(job, err);
     PH_FAILPOINT(before_prepare_commit);
     if (rc == PH_OK)
         return ph_conn_exec(conn, "COMMIT", err);
     (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
+}
+
+ph_code
+ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
+{
+    return in_one_transaction(job, check_or_truncate, err);
+}
+
+ph_code
+ph_copy_set_aside(struct ph_job *job, struct ph_error *err)
+{
+    return in_one_transaction(job, set_all_aside, err);
 }

@@ -4,23 +4,44 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "job/job.h"
 #include "pg/catalog.h"
 #include "pg/holder.h"
 #include "pg/snapshot.h"
 
+/* Import the job's snapshot into the source's control session: BEGIN was successful on PH_OK. */
+static ph_code
+begin_under_epoch(struct ph_job *job, struct ph_error *err)
+{
+    ph_code rc = ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err);
+
+    if (rc == PH_OK)
+        rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
+    if (rc != PH_OK)
+        (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    return rc;
+}
+
+static void
+use_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch)
+{
+    job->epoch.number = epoch->number;
+    job->epoch.mark = epoch->mark;
+    snprintf(job->epoch.snapshot_id, sizeof job->epoch.snapshot_id, "%s", epoch->snapshot_id);
+}
+
 static ph_code
 try_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch, bool *lives,
           struct ph_error *err)
 {
-    job->epoch.number = epoch->number;
-    snprintf(job->epoch.snapshot_id, sizeof job->epoch.snapshot_id, "%s", epoch->snapshot_id);
-    ph_code rc = ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err);
-    if (rc == PH_E_CONNECT || rc == PH_E_STOPPED)
-        return rc;
+    use_epoch(job, epoch);
+    ph_code rc = begin_under_epoch(job, err);
     *lives = rc == PH_OK;
-    return ph_conn_exec(job->source_control, "ROLLBACK", err);
+    if (rc == PH_OK)
+        return ph_conn_exec(job->source_control, "COMMIT", err);
+    return rc == PH_E_SNAPSHOT_LOST ? PH_OK : rc;
 }
 
 static ph_code
@@ -35,17 +56,22 @@ start_epoch(struct ph_job *job, uint32_t number, struct ph_error *err)
     struct ph_held_snapshot held;
 
     PH_TRY(ph_holder_start(&params, &held, err));
+    PH_FAILPOINT(after_holder_start);
     struct ph_ledger_epoch epoch = {
         .number = number,
-        .holder_backend = held.backend_pid,
+        .mark = held.mark,
         .holder_pid = held.process_pid,
     };
     snprintf(epoch.snapshot_id, sizeof epoch.snapshot_id, "%s", held.snapshot_id);
-    snprintf(epoch.pg_snapshot, sizeof epoch.pg_snapshot, "%s", held.pg_snapshot);
-    PH_TRY(ph_ledger_add_epoch(job->target_control, job->options->name, &epoch, err));
-    job->epoch.number = number;
-    snprintf(job->epoch.snapshot_id, sizeof job->epoch.snapshot_id, "%s", held.snapshot_id);
-    return PH_OK;
+    use_epoch(job, &epoch);
+    return ph_ledger_add_epoch(job->target_control, job->options->name, &epoch, err);
+}
+
+ph_code
+ph_job_check_epoch(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(begin_under_epoch(job, err));
+    return ph_conn_exec(job->source_control, "COMMIT", err);
 }
 
 ph_code
@@ -79,7 +105,7 @@ ph_code
 ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err)
 {
     ph_catalog_reset(&job->source_catalog);
-    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
+    PH_TRY(begin_under_epoch(job, err));
     ph_code rc = ph_catalog_read(job->source_control, &job->source_catalog, err);
     ph_code end = ph_conn_exec(job->source_control, rc == PH_OK ? "COMMIT" : "ROLLBACK",
                                rc == PH_OK ? err : NULL);
@@ -116,6 +142,17 @@ ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err)
                                    : PH_OK;
 }
 
+/* A crash of the target has emptied them, whatever their receipts say. */
+static bool
+is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        if (job->chunk_states[table->first_chunk + i].done)
+            return table->target->persistence == 'u';
+    }
+    return false;
+}
+
 /* Was part of the table copied under another snapshot than the present one? */
 static bool
 must_restart(const struct ph_job *job, const struct ph_table_plan *table)
@@ -131,27 +168,57 @@ must_restart(const struct ph_job *job, const struct ph_table_plan *table)
     return has_old && has_todo;
 }
 
+/* By the key itself or by one on a partitioned table above. */
+static bool
+is_referenced(const struct ph_catalog *catalog, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
+        const struct ph_rel *to = ph_catalog_rel(catalog, catalog->foreign_keys[i].ref_oid);
+        if (to != NULL && to->root_oid == rel->root_oid)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A table that foreign keys refer to cannot be truncated alone. Its rows are deleted: under replica
+ * role nobody asks about them, and where keys are enforced the tables that refer to it are loaded
+ * after it and empty.
+ */
+static void
+put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql)
+{
+    const struct ph_rel *target = table->target;
+    bool is_tree = target->kind == PH_REL_PARTITIONED;
+
+    if (job->target_catalog.can_set_replica_role)
+        ph_buf_puts(sql, "SET LOCAL session_replication_role = replica; ");
+    ph_buf_puts(sql, is_referenced(&job->target_catalog, target) ? "DELETE FROM " : "TRUNCATE ");
+    ph_buf_puts(sql, is_tree ? "" : "ONLY ");
+    ph_buf_put_qualified(sql, target->schema, target->name);
+}
+
 /* Empty the target table and take its receipts back, in one transaction. */
 static ph_code
-restart_table(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
+restart_table(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
     struct ph_buf sql;
 
     ph_buf_init(&sql, 4096);
-    /* a table that foreign keys point to cannot be truncated alone; its children have no rows yet
-     */
-    ph_buf_puts(&sql, table->ordered_by_fk ? "DELETE FROM " : "TRUNCATE ");
-    ph_buf_put_qualified(&sql, table->target->schema, table->target->name);
+    put_emptying(job, table, &sql);
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     ph_code rc = ph_conn_exec(conn, ph_buf_text(&sql), err);
     ph_buf_free(&sql);
+    PH_FAILPOINT(after_table_emptied);
     if (rc == PH_OK)
         rc = ph_ledger_reset_table(conn, job->options->name, table->index, err);
     if (rc == PH_OK)
         rc = ph_conn_exec(conn, "COMMIT", err);
     else
         (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    table->freeze = false; /* its TRUNCATE may be impossible by now */
+    job->table_states[table->index] = (struct ph_table_state){0};
     for (uint32_t i = 0; rc == PH_OK && i < table->n_chunks; i++)
         job->chunk_states[table->first_chunk + i] = (struct ph_chunk_state){0};
     return rc;
@@ -171,15 +238,18 @@ ph_code
 ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err)
 {
     bool *again = PH_ARENA_ARRAY(&job->arena, bool, job->plan.n_tables + 1u);
+    bool alive;
 
     if (again == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        again[i] = must_restart(job, &job->plan.tables[i]);
+        again[i] = must_restart(job, &job->plan.tables[i]) ||
+                   (!alive && is_emptied(job, &job->plan.tables[i]));
     spread_over_targets(job, again);
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         if (again[i])
             PH_TRY(restart_table(job, &job->plan.tables[i], err));
     }
-    return PH_OK;
+    return ph_ledger_set_alive(job->target_control, job->options->name, err);
 }

@@ -11,6 +11,7 @@
 #include "flow/task.h"
 #include "job/run.h"
 #include "job/select.h"
+#include "job/stop_watch.h"
 #include "model/catalog.h"
 #include "model/plan.h"
 #include "pg/archive.h"
@@ -24,7 +25,9 @@ struct ph_job {
     struct ph_endpoint target;
     struct ph_conn *source_control; /* for catalogs; outside transactions between uses */
     struct ph_conn *target_control; /* holds the job's lock; autocommit between uses */
-    int lock_fd;                    /* of DIR/mover.lock; -1: not held */
+    struct ph_stop_watch stop_watch;
+    int lock_fd;      /* of DIR/mover.lock; -1: not held */
+    int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
     bool is_new;   /* this run made the job */
     bool was_done; /* an earlier run finished it */
@@ -42,7 +45,6 @@ struct ph_job {
     bool has_archive;
     char archive_path[4096];
     char target_session_sql[256]; /* what every loading session sets */
-    char target_started[64];      /* pg_postmaster_start_time() of the target */
     uint32_t jobs;
     uint32_t index_jobs;
     uint64_t started_ns;
@@ -54,11 +56,17 @@ struct ph_job {
 ph_code ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err);
 /* Connect the control connections again after they were lost. */
 ph_code ph_job_reconnect(struct ph_job *job, struct ph_error *err);
+ph_code ph_job_reconnect_target(struct ph_job *job, struct ph_error *err);
 /*
  * Make sure this is the only run: the lock file in the spool directory, the lock in the target; the
  * sessions of a run that died are waited for, then ended. Writes nothing.
  */
 ph_code ph_job_lock(struct ph_job *job, struct ph_error *err);
+/*
+ * After a failed attempt, when only the control connections are open: wait for what is left of its
+ * sessions, then end them. They may hold locks that the next attempt needs.
+ */
+ph_code ph_job_clear_sessions(struct ph_job *job, struct ph_error *err);
 /* Find the job in the ledger, or write it down (the first write of a new job). */
 ph_code ph_job_register(struct ph_job *job, struct ph_error *err);
 /* Close and free everything; the ledger keeps what is in it. */
@@ -71,6 +79,8 @@ void ph_job_close(struct ph_job *job);
  * tables are unfinished starts these again (the plan must be loaded then).
  */
 ph_code ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err);
+/* Whether source and snapshot are still there: PH_E_SNAPSHOT_LOST or the connection's failure. */
+ph_code ph_job_check_epoch(struct ph_job *job, struct ph_error *err);
 /* After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again.
  */
 ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);

@@ -107,14 +107,16 @@ check_target_state(struct preflight *p, struct ph_error *err)
     return PH_OK;
 }
 
+/* A clone or a promoted standby has the same identifier and OIDs, but was started by itself. */
 static ph_code
 check_identity(struct preflight *p, struct ph_error *err)
 {
     static const char sql[] = "SELECT system_identifier || '/' || (SELECT oid FROM"
-                              " pg_catalog.pg_database WHERE datname = current_database())"
+                              " pg_catalog.pg_database WHERE datname = current_database()) || '/'"
+                              " || pg_catalog.pg_postmaster_start_time()"
                               " FROM pg_catalog.pg_control_system()";
-    char source[80];
-    char target[80];
+    char source[120];
+    char target[120];
 
     PH_TRY(ph_conn_value(p->job->source_control, sql, source, sizeof source, err));
     PH_TRY(ph_conn_value(p->job->target_control, sql, target, sizeof target, err));

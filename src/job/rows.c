@@ -155,7 +155,10 @@ run_lot(struct ph_rows_lane *lane, uint32_t lot, struct ph_error *err)
     /* waiting, not skipping: only a session of a dead run can hold the lock, about to end */
     PH_TRY(ph_copy_sink_begin_lot(&lane->sink, lot, PH_CLAIM_WAIT, &n, err));
     if (n == 0)
-        return PH_FAIL(err, PH_E_INTERNAL, "lot %u was done by somebody else", lot);
+        return PH_FAIL(err, PH_E_CONNECT,
+                       "lot %u was finished by a session that had been given up, or the target has "
+                       "crashed: the ledger is read again",
+                       lot);
     ph_code rc = ph_schedule_each_chunk(schedule, lot, load_chunk, lane, err);
     if (rc != PH_OK) {
         ph_copy_sink_rollback(&lane->sink);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,8 @@
 #include "pg/holder.h"
 
 #define OLD_SESSIONS_WAIT_MS 10000u
+#define LOCK_GRACE_S 2.0
+#define LOCK_WAIT_S 30.0
 #define ARENA_LIMIT ((size_t)1 << 30)
 
 static uint32_t
@@ -34,6 +37,54 @@ choose_lanes(struct ph_job *job)
     job->index_jobs = job->options->index_jobs != 0 ? job->options->index_jobs : (n < 2 ? 2 : n);
 }
 
+/*
+ * The lock went with the session that had it, unless the server has not noticed its end yet: then
+ * that session is ended, being our own. Another one is another run.
+ */
+static ph_code
+take_lock_again(struct ph_job *job, struct ph_error *err)
+{
+    static const struct timespec moment = {.tv_nsec = 50000000};
+    struct ph_conn *conn = job->target_control;
+    uint64_t start = ph_clock_ns();
+    bool taken = false;
+
+    for (bool ended = false; !taken;) {
+        PH_TRY(ph_ledger_lock(conn, job->options->name, &taken, err));
+        double waited = ph_clock_seconds_since(start);
+        if (!taken && waited > LOCK_WAIT_S)
+            return PH_FAIL(err, PH_E_CONNECT, "another session holds the job's lock");
+        if (!taken && !ended && waited * 1000 > OLD_SESSIONS_WAIT_MS) {
+            PH_TRY(ph_conn_execf(conn, err,
+                                 "SELECT pg_catalog.pg_terminate_backend(pid) FROM"
+                                 " pg_catalog.pg_locks WHERE pid = %d AND locktype = 'advisory'"
+                                 " AND classid = 5798 AND granted",
+                                 job->lock_backend));
+            ended = true;
+        }
+        if (!taken && ph_stop_wait_ms(100)) {
+            if (waited > LOCK_GRACE_S)
+                return ph_stop_check(err);
+            nanosleep(&moment, NULL);
+        }
+    }
+    job->lock_backend = ph_conn_backend_pid(conn);
+    return PH_OK;
+}
+
+ph_code
+ph_job_reconnect_target(struct ph_job *job, struct ph_error *err)
+{
+    if (job->target_control == NULL || !ph_conn_is_alive(job->target_control)) {
+        ph_conn_free(job->target_control);
+        job->target_control = NULL;
+        PH_TRY(ph_conn_open(&job->target, "control", &job->target_control, err));
+        if (job->lock_backend != 0)
+            PH_TRY(take_lock_again(job, err));
+    }
+    return PH_OK;
+}
+
 ph_code
 ph_job_reconnect(struct ph_job *job, struct ph_error *err)
 {
@@ -42,18 +93,7 @@ ph_job_reconnect(struct ph_job *job, struct ph_error *err)
         job->source_control = NULL;
         PH_TRY(ph_conn_open(&job->source, "control", &job->source_control, err));
     }
-    if (job->target_control == NULL || !ph_conn_is_alive(job->target_control)) {
-        bool taken = true;
-        ph_conn_free(job->target_control);
-        job->target_control = NULL;
-        PH_TRY(ph_conn_open(&job->target, "control", &job->target_control, err));
-        if (job->lock_fd >= 0)
-            PH_TRY(ph_ledger_lock(job->target_control, job->options->name, &taken, err));
-        if (!taken)
-            return PH_FAIL(err, PH_E_CONNECT, "the former session still holds the job's lock");
-    }
-    return ph_conn_value(job->target_control, "SELECT pg_catalog.pg_postmaster_start_time()",
-                         job->target_started, sizeof job->target_started, err);
+    return ph_job_reconnect_target(job, err);
 }
 
 ph_code
@@ -69,6 +109,7 @@ ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     choose_lanes(job);
     PH_TRY(ph_endpoint_init(&job->source, PH_SOURCE, options->source, options->name, err));
     PH_TRY(ph_endpoint_init(&job->target, PH_TARGET, options->target, options->name, err));
+    ph_stop_watch_begin(&job->stop_watch, &job->source, &job->target);
     return ph_job_reconnect(job, err);
 }
 
@@ -97,6 +138,7 @@ struct last_run {
     bool is_dead; /* its process was on this host and is gone */
     char host[128];
     int pid;
+    char app_prefix[80]; /* of its sessions */
 };
 
 static ph_code
@@ -111,17 +153,19 @@ load_last_run(struct ph_job *job, struct last_run *out, struct ph_error *err)
     PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
     if (!exists)
         return PH_OK;
-    PH_TRY(
-        ph_conn_query(job->target_control,
-                      "SELECT host, pid FROM pghaul.run WHERE job = $1 ORDER BY run DESC LIMIT 1",
-                      1, params, &r, err));
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT host, pid, app FROM pghaul.run WHERE job = $1 ORDER BY run DESC"
+                         " LIMIT 1",
+                         1, params, &r, err));
     if (ph_result_rows(r) == 1) {
         out->found = true;
         snprintf(out->host, sizeof out->host, "%s", ph_result_text(r, 0, 0));
         out->pid = (int)ph_result_i64(r, 0, 1);
+        snprintf(out->app_prefix, sizeof out->app_prefix, "%s", ph_result_text(r, 0, 2));
         gethostname(here, sizeof here - 1);
-        out->is_dead = strcmp(here, out->host) == 0 && out->pid != (int)getpid() &&
-                       kill(out->pid, 0) != 0 && errno == ESRCH;
+        /* our own pid: a container that was started again */
+        out->is_dead = strcmp(here, out->host) == 0 &&
+                       (out->pid == (int)getpid() || (kill(out->pid, 0) != 0 && errno == ESRCH));
     }
     ph_result_free(r);
     return PH_OK;
@@ -140,7 +184,14 @@ running_elsewhere(struct ph_job *job, const struct last_run *run, int backend, s
     return PH_E_JOB_RUNNING;
 }
 
-/* Sessions of former runs, on one server; the holder's are none of them. */
+/*
+ * Sessions of this job's runs but `conn` itself; the snapshot's holder has another name. Both
+ * databases may be on one server.
+ */
+#define OLD_SESSIONS                                                                               \
+    " FROM pg_catalog.pg_stat_activity WHERE left(application_name, length($1) + 1) = $1 || ' '"   \
+    " AND datname = current_database() AND pid <> pg_catalog.pg_backend_pid()"
+
 static ph_code
 count_old_sessions(struct ph_conn *conn, const char *app_prefix, int *n, char *pids, size_t size,
                    struct ph_error *err)
@@ -149,11 +200,7 @@ count_old_sessions(struct ph_conn *conn, const char *app_prefix, int *n, char *p
     const char *params[] = {app_prefix};
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT count(*), coalesce(string_agg(pid::text, ', '), '')"
-                         " FROM pg_catalog.pg_stat_activity WHERE"
-                         " left(application_name, length($1) + 1) = $1 || ' ' AND"
-                         " application_name <> $1 || ' holder' AND"
-                         " pid <> pg_catalog.pg_backend_pid()",
+                         "SELECT count(*), coalesce(string_agg(pid::text, ', '), '')" OLD_SESSIONS,
                          1, params, &r, err));
     *n = (int)ph_result_i64(r, 0, 0);
     snprintf(pids, size, "%s", ph_result_text(r, 0, 1));
@@ -167,13 +214,8 @@ terminate_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_e
     struct ph_result *r;
     const char *params[] = {app_prefix};
 
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT pg_catalog.pg_terminate_backend(pid)"
-                         " FROM pg_catalog.pg_stat_activity WHERE"
-                         " left(application_name, length($1) + 1) = $1 || ' ' AND"
-                         " application_name <> $1 || ' holder' AND"
-                         " pid <> pg_catalog.pg_backend_pid()",
-                         1, params, &r, err));
+    PH_TRY(ph_conn_query(conn, "SELECT pg_catalog.pg_terminate_backend(pid)" OLD_SESSIONS, 1,
+                         params, &r, err));
     ph_result_free(r);
     return PH_OK;
 }
@@ -194,8 +236,8 @@ wait_for_old_sessions(struct ph_conn *conn, const char *app_prefix, unsigned wai
 }
 
 /*
- * A run that died leaves sessions that the servers have not noticed yet; one of them may be in the
- * middle of its COMMIT. They are given ten seconds, then ended.
+ * A run that died, or a connection that broke, leaves sessions that the servers have not noticed
+ * yet; one of them may be in the middle of its COMMIT. They are given ten seconds, then ended.
  */
 static ph_code
 clear_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_error *err)
@@ -207,6 +249,8 @@ clear_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_error
                                  err));
     if (left == 0)
         return PH_OK;
+    ph_log(PH_LOG_WARN, "session.ended", "%s: sessions of a former run are ended: %s",
+           ph_conn_endpoint(conn)->label, pids);
     ph_code rc = terminate_old_sessions(conn, app_prefix, err);
     if (rc == PH_OK)
         rc = wait_for_old_sessions(conn, app_prefix, OLD_SESSIONS_WAIT_MS, &left, pids, sizeof pids,
@@ -222,35 +266,66 @@ clear_old_sessions(struct ph_conn *conn, const char *app_prefix, struct ph_error
 }
 
 ph_code
-ph_job_lock(struct ph_job *job, struct ph_error *err)
+ph_job_clear_sessions(struct ph_job *job, struct ph_error *err)
 {
-    struct last_run run;
+    PH_TRY(clear_old_sessions(job->target_control, job->target.app_prefix, err));
+    return clear_old_sessions(job->source_control, job->source.app_prefix, err);
+}
+
+/* The one session that has the lock: the last run's, whose process is known to be gone. */
+static ph_code
+terminate_lock_holder(struct ph_job *job, int backend, struct ph_error *err)
+{
+    ph_log(PH_LOG_WARN, "session.ended", "%s: session %d of a run that is gone is ended",
+           job->target.label, backend);
+    return ph_conn_execf(job->target_control, err, "SELECT pg_catalog.pg_terminate_backend(%d)",
+                         backend);
+}
+
+/*
+ * A killed process is seen by its servers at once, or never when the network went with it. So a
+ * lock is given a moment whoever has it, and ten seconds when its process is known to be gone.
+ */
+static ph_code
+take_lock(struct ph_job *job, const struct last_run *run, struct ph_error *err)
+{
+    uint64_t start = ph_clock_ns();
     bool taken;
 
-    PH_TRY(ph_options_make_dir(job->options, err));
-    PH_TRY(ph_mover_lock(job->options->dir, &job->lock_fd, err));
-    PH_TRY(load_last_run(job, &run, err));
-    uint64_t start = ph_clock_ns();
     for (bool ended = false;;) {
         int backend;
         PH_TRY(ph_ledger_lock(job->target_control, job->options->name, &taken, err));
-        if (taken)
-            break;
+        if (taken) {
+            job->lock_backend = ph_conn_backend_pid(job->target_control);
+            return PH_OK;
+        }
         double waited = ph_clock_seconds_since(start);
         PH_TRY(lock_holder(job, &backend, err));
-        if (!run.is_dead || waited > 30)
-            return running_elsewhere(job, &run, backend, err);
-        if (waited > 10 && !ended) {
-            PH_TRY(terminate_old_sessions(job->target_control, job->target.app_prefix, err));
+        if (backend != 0 && waited > (run->is_dead ? LOCK_WAIT_S : LOCK_GRACE_S))
+            return running_elsewhere(job, run, backend, err);
+        if (run->is_dead && backend != 0 && waited * 1000 > OLD_SESSIONS_WAIT_MS && !ended) {
+            PH_TRY(terminate_lock_holder(job, backend, err));
             ended = true;
         }
         if (ph_stop_wait_ms(100))
             return ph_stop_check(err);
     }
+}
+
+ph_code
+ph_job_lock(struct ph_job *job, struct ph_error *err)
+{
+    struct last_run run;
+
+    PH_TRY(ph_options_make_dir(job->options, err));
+    PH_TRY(ph_mover_lock(job->options->dir, &job->lock_fd, err));
+    PH_TRY(load_last_run(job, &run, err));
+    PH_TRY(take_lock(job, &run, err));
+    PH_TRY(load_last_run(job, &run, err)); /* one may have ended while this one waited */
     if (!run.found)
         return PH_OK;
-    PH_TRY(clear_old_sessions(job->target_control, job->target.app_prefix, err));
-    return clear_old_sessions(job->source_control, job->source.app_prefix, err);
+    PH_TRY(clear_old_sessions(job->target_control, run.app_prefix, err));
+    return clear_old_sessions(job->source_control, run.app_prefix, err);
 }
 
 /* ---- registration ---- */
@@ -303,6 +378,21 @@ check_same_job(struct ph_job *job, const char *signature, struct ph_error *err)
     return PH_E_JOB_OTHER;
 }
 
+static ph_code
+name_session(struct ph_job *job, struct ph_endpoint *endpoint, struct ph_conn *conn,
+             struct ph_error *err)
+{
+    PH_TRY(ph_endpoint_set_token(endpoint, job->options->name, job->ledger.token, err));
+    return ph_conn_execf(conn, err, "SET application_name = '%s control'", endpoint->app_prefix);
+}
+
+static ph_code
+name_sessions(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(name_session(job, &job->source, job->source_control, err));
+    return name_session(job, &job->target, job->target_control, err);
+}
+
 ph_code
 ph_job_register(struct ph_job *job, struct ph_error *err)
 {
@@ -330,12 +420,15 @@ ph_job_register(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_ledger_new_job(job->target_control, &job->ledger, err));
         job->is_new = true;
     }
+    PH_TRY(name_sessions(job, err));
     return ph_ledger_begin_run(job->target_control, &job->ledger, job->target.app_prefix, err);
 }
 
 void
 ph_job_close(struct ph_job *job)
 {
+    if (job->stop_watch.endpoints[0] != NULL)
+        ph_stop_watch_end(&job->stop_watch);
     ph_conn_free(job->source_control);
     ph_conn_free(job->target_control);
     if (job->source.conninfo != NULL)

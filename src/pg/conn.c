@@ -7,6 +7,8 @@
  */
 #include "pg/conn_internal.h"
 
+#include "base/stop.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,9 +26,9 @@ code_of_sqlstate(const char *state)
         const char *prefix;
         ph_code code;
     } table[] = {
-        {"08", PH_E_CONNECT},      {"57P0", PH_E_CONNECT},  {"53300", PH_E_CONNECT},
-        {"28", PH_E_AUTH},         {"42501", PH_E_RIGHTS},  {"53100", PH_E_TARGET_FULL},
-        {"25006", PH_E_NOT_READY}, {"23", PH_E_CONSTRAINT}, {"22", PH_E_DATA},
+        {"08", PH_E_CONNECT},    {"57P0", PH_E_CONNECT},  {"53300", PH_E_CONNECT},
+        {"28", PH_E_AUTH},       {"42501", PH_E_RIGHTS},  {"53100", PH_E_TARGET_FULL},
+        {"25006", PH_E_CONNECT}, {"23", PH_E_CONSTRAINT}, {"22", PH_E_DATA},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -102,8 +104,13 @@ ph_conn_fail(struct ph_conn *conn, const PGresult *result, struct ph_error *err)
 bool
 ph_error_is_retryable(const struct ph_error *err)
 {
-    return err->code == PH_E_CONNECT || strcmp(err->sqlstate, "40001") == 0 ||
-           strcmp(err->sqlstate, "40P01") == 0;
+    static const char *const states[] = {"40001", "40P01", "57014"};
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (strcmp(err->sqlstate, states[i]) == 0)
+            return true;
+    }
+    return err->code == PH_E_CONNECT;
 }
 
 static ph_code
@@ -165,8 +172,9 @@ connect_session(const struct ph_endpoint *endpoint, const char *purpose)
     const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                           "keepalives_count", "tcp_user_timeout", "dbname",
                           "application_name", "client_encoding",  NULL};
-    const char *values[] = {"10",     "30",     "10", "6", "120000", endpoint->conninfo,
-                            app_name, encoding, NULL};
+    const char *patience = ph_stop_requested() ? "3" : "10";
+    const char *values[] = {patience,           "30",     "10",     "6", "120000",
+                            endpoint->conninfo, app_name, encoding, NULL};
 
     snprintf(app_name, sizeof app_name, "%s %s", endpoint->app_prefix, purpose);
     return PQconnectdbParams(keys, values, 1);

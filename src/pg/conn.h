@@ -94,6 +94,12 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
  * then close them.
  */
 void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
+/*
+ * From now on sessions are "pghaul JOB#TOKEN PURPOSE", told apart from those of a job of the same
+ * name that the other server has with somebody else. Before other threads use the endpoint.
+ */
+ph_code ph_endpoint_set_token(struct ph_endpoint *endpoint, const char *job_name, const char *token,
+                              struct ph_error *err);
 /* After cancel_all, when nothing is open any more: connections may be opened again. */
 void ph_endpoint_reopen(const struct ph_endpoint *endpoint);
 

@@ -4,13 +4,17 @@
  * The conninfo may hold a password, so nothing but libpq and the environment of child programs ever
  * sees it; messages use the label.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pg/conn_internal.h"
+
+#define CANCEL_WAIT_S 2
 
 extern char **environ;
 
@@ -98,6 +102,21 @@ ph_endpoint_reset(struct ph_endpoint *endpoint)
     *endpoint = (struct ph_endpoint){.side = endpoint->side};
 }
 
+ph_code
+ph_endpoint_set_token(struct ph_endpoint *endpoint, const char *job_name, const char *token,
+                      struct ph_error *err)
+{
+    char prefix[80];
+
+    snprintf(prefix, sizeof prefix, "pghaul %.40s#%.8s", job_name, token);
+    char *copy = strdup(prefix);
+    if (copy == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    free(endpoint->app_prefix);
+    endpoint->app_prefix = copy;
+    return PH_OK;
+}
+
 bool
 ph_conn_set_add(struct ph_conn_set *set, struct ph_conn *conn)
 {
@@ -124,11 +143,109 @@ ph_conn_set_remove(struct ph_conn_set *set, struct ph_conn *conn)
     pthread_mutex_unlock(&set->lock);
 }
 
+/* ---- cancel requests ---- */
+
+/*
+ * PQcancel waits for the server to hang up, for ever when the network is stalled. So the requests
+ * are made by a thread of their own that is waited for a moment only; who of the two is last frees.
+ */
+struct cancels {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done;
+    unsigned users;
+    size_t n;
+    PGcancel *requests[];
+};
+
+static void
+release_cancels(struct cancels *cancels)
+{
+    pthread_mutex_lock(&cancels->lock);
+    bool last = --cancels->users == 0;
+    pthread_mutex_unlock(&cancels->lock);
+    if (!last)
+        return;
+    for (size_t i = 0; i < cancels->n; i++)
+        PQfreeCancel(cancels->requests[i]);
+    pthread_cond_destroy(&cancels->done);
+    pthread_mutex_destroy(&cancels->lock);
+    free(cancels);
+}
+
+static void *
+send_cancels(void *arg)
+{
+    struct cancels *cancels = arg;
+    char ignored[256];
+
+    for (size_t i = 0; i < cancels->n; i++)
+        (void)PQcancel(cancels->requests[i], ignored, sizeof ignored);
+    pthread_mutex_lock(&cancels->lock);
+    cancels->is_done = true;
+    pthread_cond_signal(&cancels->done);
+    pthread_mutex_unlock(&cancels->lock);
+    release_cancels(cancels);
+    return NULL;
+}
+
+static struct cancels *
+new_cancels(size_t room)
+{
+    struct cancels *cancels = calloc(1, sizeof *cancels + room * sizeof *cancels->requests);
+
+    if (cancels == NULL)
+        return NULL;
+    pthread_mutex_init(&cancels->lock, NULL);
+    pthread_cond_init(&cancels->done, NULL);
+    cancels->users = 1;
+    return cancels;
+}
+
+static void
+run_cancels(struct cancels *cancels)
+{
+    struct timespec until;
+    pthread_t thread;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CANCEL_WAIT_S;
+    cancels->users = 2;
+    if (cancels->n == 0 || pthread_create(&thread, NULL, send_cancels, cancels) != 0) {
+        cancels->users = 1;
+        release_cancels(cancels);
+        return;
+    }
+    pthread_detach(thread);
+    pthread_mutex_lock(&cancels->lock);
+    while (!cancels->is_done &&
+           pthread_cond_timedwait(&cancels->done, &cancels->lock, &until) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock(&cancels->lock);
+    release_cancels(cancels);
+}
+
+/* The requests of all open connections; they own theirs no more. The set's lock is held. */
+static struct cancels *
+take_cancels(const struct ph_conn_set *set)
+{
+    size_t n = 0;
+
+    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next)
+        n++;
+    struct cancels *cancels = new_cancels(n);
+    for (struct ph_conn *conn = set->first; cancels != NULL && conn != NULL; conn = conn->next) {
+        if (conn->cancel != NULL)
+            cancels->requests[cancels->n++] = conn->cancel;
+        conn->cancel = NULL;
+    }
+    return cancels;
+}
+
 void
 ph_endpoint_cancel_all(const struct ph_endpoint *endpoint)
 {
     struct ph_conn_set *set = endpoint->open;
-    char ignored[256];
 
     pthread_mutex_lock(&set->lock);
     set->closed = true;
@@ -137,12 +254,11 @@ ph_endpoint_cancel_all(const struct ph_endpoint *endpoint)
         atomic_store(&conn->cancelled, true);
         shutdown(PQsocket(conn->pg), SHUT_RDWR);
     }
-    /* … then tell the servers, which may be busy with an index and would not notice for long */
-    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next) {
-        if (conn->cancel != NULL)
-            (void)PQcancel(conn->cancel, ignored, sizeof ignored);
-    }
+    struct cancels *cancels = take_cancels(set);
     pthread_mutex_unlock(&set->lock);
+    /* … then tell the servers, which may be busy with an index and would not notice for long */
+    if (cancels != NULL)
+        run_cancels(cancels);
 }
 
 void

@@ -129,9 +129,12 @@ read_answer(int fd, struct ph_held_snapshot *out, struct ph_error *err)
         len += (size_t)got;
     line[len] = '\0';
     *out = (struct ph_held_snapshot){0};
-    if (sscanf(line, "OK %63s %255s %d %d", out->snapshot_id, out->pg_snapshot, &out->backend_pid,
-               &out->process_pid) == 4)
+    long long start = 0;
+    if (sscanf(line, "OK %63s %255s %d %lld %d", out->snapshot_id, out->mark.visible,
+               &out->mark.backend_pid, &start, &out->process_pid) == 5) {
+        out->mark.backend_start = start;
         return PH_OK;
+    }
     int code;
     int at = 0;
     if (sscanf(line, "FAILED %d %n", &code, &at) == 1 && at > 0 && code > 0 && code < PH_CODE_COUNT)
@@ -219,11 +222,15 @@ take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_err
     PH_TRY(ph_conn_exec(holder->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
     PH_TRY(ph_conn_query(holder->conn,
                          "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_backend_pid(),"
-                         " pg_catalog.left(pg_catalog.pg_current_snapshot()::text, 255)",
+                         " pg_catalog.left(pg_catalog.pg_current_snapshot()::text, 255),"
+                         " (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint"
+                         " FROM pg_catalog.pg_stat_activity WHERE"
+                         " pid = pg_catalog.pg_backend_pid()",
                          0, NULL, &r, err));
     snprintf(out->snapshot_id, sizeof out->snapshot_id, "%s", ph_result_text(r, 0, 0));
-    out->backend_pid = (int)ph_result_i64(r, 0, 1);
-    snprintf(out->pg_snapshot, sizeof out->pg_snapshot, "%s", ph_result_text(r, 0, 2));
+    out->mark.backend_pid = (int)ph_result_i64(r, 0, 1);
+    snprintf(out->mark.visible, sizeof out->mark.visible, "%s", ph_result_text(r, 0, 2));
+    out->mark.backend_start = ph_result_i64(r, 0, 3);
     ph_result_free(r);
     return PH_OK;
 }
@@ -318,7 +325,8 @@ ph_holder_main(void)
         printf("FAILED %d %s\n", (int)err.code, err.message);
         return 1;
     }
-    printf("OK %s %s %d %d\n", held.snapshot_id, held.pg_snapshot, held.backend_pid, (int)getpid());
+    printf("OK %s %s %d %lld %d\n", held.snapshot_id, held.mark.visible, held.mark.backend_pid,
+           (long long)held.mark.backend_start, (int)getpid());
     fflush(stdout);
     let_go_of_files();
     hold(&holder);

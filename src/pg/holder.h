@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "pg/conn.h"
+#include "pg/snapshot.h"
 
 #define PH_HOLDER_ARGUMENT "__snapshot-holder"
 
@@ -25,10 +26,9 @@ struct ph_holder_params {
 };
 
 struct ph_held_snapshot {
-    char snapshot_id[64];  /* for SET TRANSACTION SNAPSHOT */
-    char pg_snapshot[256]; /* pg_current_snapshot() */
-    int backend_pid;       /* on the source */
-    int process_pid;       /* here */
+    char snapshot_id[64]; /* for SET TRANSACTION SNAPSHOT */
+    struct ph_snapshot_mark mark;
+    int process_pid; /* here */
 };
 
 /*

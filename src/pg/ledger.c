@@ -25,7 +25,8 @@ static const char *const create_statements[] = {
     " stop_asked timestamptz, PRIMARY KEY (job, run))",
     "CREATE TABLE IF NOT EXISTS pghaul.epoch ("
     " job text, epoch int, snapshot_id text NOT NULL, pg_snapshot text NOT NULL,"
-    " holder_backend int NOT NULL, holder_pid int NOT NULL, lost bool NOT NULL DEFAULT false,"
+    " holder_backend int NOT NULL, holder_start bigint NOT NULL, holder_pid int NOT NULL,"
+    " lost bool NOT NULL DEFAULT false,"
     " taken timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, epoch))",
     "CREATE TABLE IF NOT EXISTS pghaul.tbl ("
     " job text, tbl int, source_oid oid NOT NULL, source_schema text NOT NULL,"
@@ -53,14 +54,16 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.event ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(),"
     " level text NOT NULL, message text NOT NULL, PRIMARY KEY (job, n))",
+    /* emptied by a crash of the server, as all unlogged tables are: that is what it tells */
+    "CREATE UNLOGGED TABLE IF NOT EXISTS pghaul.alive (job text PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS pghaul.progress ("
     " job text PRIMARY KEY, at timestamptz NOT NULL, state jsonb NOT NULL)"
     " WITH (fillfactor = 10)",
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress", "event", "set_aside", "step", "chunk",
-                                         "tbl",      "epoch", "run",       "job"};
+static const char *const job_tables[] = {"progress", "alive", "event", "set_aside", "step",
+                                         "chunk",    "tbl",   "epoch", "run",       "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan", "rows",
                                           "post", "verify", "done"};
@@ -310,17 +313,20 @@ ph_ledger_add_epoch(struct ph_conn *conn, const char *job, const struct ph_ledge
 {
     char number[16];
     char backend[16];
+    char start[32];
     char pid[16];
 
     snprintf(number, sizeof number, "%u", epoch->number);
-    snprintf(backend, sizeof backend, "%d", epoch->holder_backend);
+    snprintf(backend, sizeof backend, "%d", epoch->mark.backend_pid);
+    snprintf(start, sizeof start, "%lld", (long long)epoch->mark.backend_start);
     snprintf(pid, sizeof pid, "%d", epoch->holder_pid);
-    const char *params[] = {job, number, epoch->snapshot_id, epoch->pg_snapshot, backend, pid};
+    const char *params[] = {job,   number, epoch->snapshot_id, epoch->mark.visible, backend,
+                            start, pid};
     return ph_conn_expect(conn,
                           "INSERT INTO pghaul.epoch (job, epoch, snapshot_id, pg_snapshot,"
-                          " holder_backend, holder_pid) VALUES ($1, $2::int, $3, $4, $5::int,"
-                          " $6::int)",
-                          6, params, 1, err);
+                          " holder_backend, holder_start, holder_pid) VALUES ($1, $2::int, $3, $4,"
+                          " $5::int, $6::bigint, $7::int)",
+                          7, params, 1, err);
 }
 
 ph_code
@@ -330,18 +336,20 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
     struct ph_result *r;
     const char *params[] = {job};
 
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT epoch, snapshot_id, pg_snapshot, holder_backend, holder_pid, lost"
-                         " FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC LIMIT 1",
-                         1, params, &r, err));
+    PH_TRY(ph_conn_query(
+        conn,
+        "SELECT epoch, snapshot_id, pg_snapshot, holder_backend, holder_start,"
+        " holder_pid, lost FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC LIMIT 1",
+        1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     if (*found) {
         *out = (struct ph_ledger_epoch){.number = ph_result_u32(r, 0, 0)};
         copy_text(out->snapshot_id, sizeof out->snapshot_id, r, 1);
-        copy_text(out->pg_snapshot, sizeof out->pg_snapshot, r, 2);
-        out->holder_backend = (int)ph_result_i64(r, 0, 3);
-        out->holder_pid = (int)ph_result_i64(r, 0, 4);
-        out->lost = ph_result_bool(r, 0, 5);
+        copy_text(out->mark.visible, sizeof out->mark.visible, r, 2);
+        out->mark.backend_pid = (int)ph_result_i64(r, 0, 3);
+        out->mark.backend_start = ph_result_i64(r, 0, 4);
+        out->holder_pid = (int)ph_result_i64(r, 0, 5);
+        out->lost = ph_result_bool(r, 0, 6);
     }
     ph_result_free(r);
     return PH_OK;
@@ -445,6 +453,30 @@ ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n, struct
     }
     ph_result_free(r);
     return rc;
+}
+
+ph_code
+ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn, "SELECT FROM pghaul.alive WHERE job = $1", 1, params, &r, err));
+    *alive = ph_result_rows(r) == 1;
+    ph_result_free(r);
+    return PH_OK;
+}
+
+ph_code
+ph_ledger_set_alive(struct ph_conn *conn, const char *job, struct ph_error *err)
+{
+    struct ph_result *r;
+    const char *params[] = {job};
+
+    PH_TRY(ph_conn_query(conn, "INSERT INTO pghaul.alive VALUES ($1) ON CONFLICT DO NOTHING", 1,
+                         params, &r, err));
+    ph_result_free(r);
+    return PH_OK;
 }
 
 ph_code

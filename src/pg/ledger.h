@@ -16,6 +16,7 @@
 #include "base/digest.h"
 #include "model/plan.h"
 #include "pg/conn.h"
+#include "pg/snapshot.h"
 
 #define PH_LEDGER_VERSION 1
 
@@ -45,9 +46,8 @@ struct ph_ledger_job {
 struct ph_ledger_epoch {
     uint32_t number;
     char snapshot_id[64];
-    char pg_snapshot[256]; /* pg_current_snapshot(), cut when longer */
-    int holder_backend;    /* pid on the source */
-    int holder_pid;        /* process on the mover's host */
+    struct ph_snapshot_mark mark;
+    int holder_pid; /* process on the mover's host */
     bool lost;
 };
 
@@ -121,8 +121,9 @@ ph_code ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struc
 
 /*
  * First statement of a loading transaction: claim all chunks of a lot that are not done. *n is how
- * many were claimed: all of the lot's unfinished ones, or 0 when somebody else has them or they are
- * done. With `wait` a lock held by a dying session is waited for.
+ * many were claimed: all of the lot's unfinished ones, or 0 when somebody else has them, they are
+ * done, or the target has crashed since ph_ledger_set_alive. With `wait` a lock held by a dying
+ * session is waited for.
  */
 enum ph_claim { PH_CLAIM_SKIP, PH_CLAIM_WAIT };
 ph_code ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph_claim wait,
@@ -140,6 +141,14 @@ ph_code ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t t
 /* All chunks of a table are to be done again (its snapshot is lost); same transaction: TRUNCATE. */
 ph_code ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table,
                               struct ph_error *err);
+
+/*
+ * Whether the target has not crashed since set_alive: a crash empties unlogged tables, whose
+ * receipts stay. No lot can be claimed while it is not set.
+ */
+ph_code ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive,
+                           struct ph_error *err);
+ph_code ph_ledger_set_alive(struct ph_conn *conn, const char *job, struct ph_error *err);
 
 /* ---- steps (schema after rows, and everything else that is done once) ---- */
 

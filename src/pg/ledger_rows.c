@@ -239,6 +239,10 @@ ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_pla
     return PH_OK;
 }
 
+#define CLAIM                                                                                      \
+    "SELECT tbl, chunk FROM pghaul.chunk WHERE job = $1 AND lot = $2::int AND state = 'todo'"      \
+    " AND EXISTS (SELECT FROM pghaul.alive WHERE job = $1) ORDER BY tbl, chunk FOR UPDATE"
+
 ph_code
 ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph_claim wait,
                     uint32_t *n, struct ph_error *err)
@@ -248,14 +252,8 @@ ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph
 
     snprintf(number, sizeof number, "%u", lot);
     const char *params[] = {job, number};
-    PH_TRY(ph_conn_query(conn,
-                         wait == PH_CLAIM_WAIT
-                             ? "SELECT tbl, chunk FROM pghaul.chunk WHERE job = $1 AND"
-                               " lot = $2::int AND state = 'todo' ORDER BY tbl, chunk FOR UPDATE"
-                             : "SELECT tbl, chunk FROM pghaul.chunk WHERE job = $1 AND"
-                               " lot = $2::int AND state = 'todo' ORDER BY tbl, chunk FOR UPDATE"
-                               " SKIP LOCKED",
-                         2, params, &r, err));
+    PH_TRY(ph_conn_query(conn, wait == PH_CLAIM_WAIT ? CLAIM : CLAIM " SKIP LOCKED", 2, params, &r,
+                         err));
     *n = (uint32_t)ph_result_rows(r);
     ph_result_free(r);
     return PH_OK;
@@ -398,7 +396,8 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
                          2, params, &r, err));
     ph_result_free(r);
     PH_TRY(ph_conn_query(conn,
-                         "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = ''"
+                         "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = '',"
+                         " frozen = false"
                          " WHERE job = $1 AND tbl = $2::int",
                          2, params, &r, err));
     ph_result_free(r);

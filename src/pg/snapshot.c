@@ -27,6 +27,32 @@ ph_snapshot_import(struct ph_conn *conn, const char *id, struct ph_error *err)
     return rc;
 }
 
+ph_code
+ph_snapshot_check(struct ph_conn *conn, const struct ph_snapshot_mark *mark, struct ph_error *err)
+{
+    struct ph_result *r;
+    char pid[16];
+    char start[32];
+
+    if (mark->visible[0] == '\0')
+        return PH_OK;
+    snprintf(pid, sizeof pid, "%d", mark->backend_pid);
+    snprintf(start, sizeof start, "%lld", (long long)mark->backend_start);
+    const char *params[] = {mark->visible, pid, start};
+    PH_TRY(ph_conn_query(
+        conn,
+        "SELECT pg_catalog.left(pg_catalog.pg_current_snapshot()::text, 255) = $1 AND EXISTS"
+        " (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $2::int AND"
+        " (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint = $3::bigint)",
+        3, params, &r, err));
+    bool same = ph_result_rows(r) == 1 && ph_result_bool(r, 0, 0);
+    ph_result_free(r);
+    if (same)
+        return PH_OK;
+    return PH_FAIL(err, PH_E_SNAPSHOT_LOST,
+                   "the snapshot's id now belongs to another snapshot of the source");
+}
+
 /* Whether all storage that the snapshot sees is the present one. */
 static void
 put_check(const struct ph_rel *rel, struct ph_buf *sql)

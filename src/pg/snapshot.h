@@ -17,6 +17,19 @@ ph_code ph_snapshot_export(struct ph_conn *conn, char id[64], struct ph_error *e
  * when it is gone.
  */
 ph_code ph_snapshot_import(struct ph_conn *conn, const char *id, struct ph_error *err);
+
+/*
+ * What tells a snapshot from another one with the same id: ids are counted from the start again
+ * when a server restarts, and another program's export may then have ours.
+ */
+struct ph_snapshot_mark {
+    char visible[256];     /* pg_current_snapshot(), cut when longer; "" : nothing is checked */
+    int backend_pid;       /* of the session that exported it */
+    int64_t backend_start; /* microseconds since 1970 */
+};
+/* Whether the present transaction has that snapshot; PH_E_SNAPSHOT_LOST when not. */
+ph_code ph_snapshot_check(struct ph_conn *conn, const struct ph_snapshot_mark *mark,
+                          struct ph_error *err);
 /*
  * Lock the table against such changes until the transaction ends. PH_E_TABLE_CHANGED when one was
  * made after the snapshot.

@@ -59,8 +59,9 @@ test_whole_database(void **state)
     has(run_out(run), "proven");
     same_rows(src, "mixed", dst, "whole");
     same_schema(src, "mixed", dst, "whole");
-    assert_string_equal(sql_once(dst, "whole", "SELECT count(*) FROM pghaul.chunk c JOIN pghaul.tbl"
-                                               " t USING (tbl) WHERE target_name = 'big'"),
+    assert_string_equal(sql_once(dst, "whole",
+                                 "SELECT count(*) FROM pghaul.chunk c JOIN pghaul.tbl"
+                                 " t USING (tbl) WHERE target_name = 'big'"),
                         "4\n");
     same_no_sessions(src);
     same_no_sessions(dst);

@@ -92,11 +92,16 @@ same_digest(const struct pg_test_cluster *cluster, const char *dbname, const cha
 static const char *
 dump(const struct pg_test_cluster *cluster, const char *dbname)
 {
-    const char *const argv[] = {"pg_dump",           "--schema-only",
-                                "--no-publications", "--no-subscriptions",
-                                "--restrict-key=x",  "-N",
-                                "pghaul",            "-d",
-                                NULL,                NULL};
+    const char *const argv[] = {"pg_dump",
+                                "--schema-only",
+                                "--no-publications",
+                                "--no-subscriptions",
+                                "--restrict-key=x",
+                                "-N",
+                                "pghaul",
+                                "-d",
+                                NULL,
+                                NULL};
     const char *const *end = argv;
     const char *args[sizeof argv / sizeof *argv];
 
