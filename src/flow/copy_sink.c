@@ -83,6 +83,8 @@ begin_chunk(void *state, const struct ph_task *task, struct ph_error *err)
         ph_buf_put_qualified(&sql, task->table->target->schema, task->table->target->name);
     }
     ph_code rc = task->table->freeze ? ph_conn_exec(sink->conn, ph_buf_text(&sql), err) : PH_OK;
+    if (rc == PH_OK && task->table->ordered_by_fk) /* rings whose keys can wait are in one lot */
+        rc = ph_conn_exec(sink->conn, "SET CONSTRAINTS ALL DEFERRED", err);
     ph_buf_clear(&sql);
     ph_plan_copy_in_sql(task->table, task->chunk, &sql);
     if (rc == PH_OK)

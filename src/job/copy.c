@@ -53,6 +53,18 @@ void_epoch(struct ph_job *job)
     ph_job_release_epoch(job);
 }
 
+/* A run that was stopped has restored what it had set aside. */
+static ph_code
+set_aside_again(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_conn_exec(job->target_control, "BEGIN", err));
+    ph_code rc = ph_copy_set_aside(job, err);
+    if (rc == PH_OK)
+        return ph_conn_exec(job->target_control, "COMMIT", err);
+    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
+    return rc;
+}
+
 static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
@@ -62,7 +74,7 @@ rows_phase(struct ph_job *job, struct ph_error *err)
 
     PH_TRY(ph_job_load_plan(job, err));
     if (job->options->data_only)
-        PH_TRY(ph_copy_set_aside(job, err));
+        PH_TRY(set_aside_again(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
     if (!job->options->data_only)
         rc = ph_copy_build_steps(job, &steps, err);
@@ -202,19 +214,34 @@ outcome_of(ph_code rc)
 }
 
 /*
+ * The application must not find its triggers off while the job stands still. A foreign key of
+ * tables that are half full cannot come back yet; the ledger keeps it.
+ */
+static void
+restore(struct ph_job *job)
+{
+    struct ph_error err;
+    uint32_t n;
+
+    ph_error_reset(&err);
+    if (ph_ledger_restore_all(job->target_control, job->options->name, &n, &err) != PH_OK) {
+        ph_error_hint(&err, "the same command goes on and restores it at its end");
+        ph_log_failure(PH_LOG_WARN, &err);
+    }
+}
+
+/*
  * Best effort: the ledger's rows and receipts do not depend on it, and what stays set aside because
  * the target is away is restored by the run that goes on, or by `clean`.
  */
 static void
 end_run(struct ph_job *job, ph_code rc)
 {
-    uint32_t restored;
-
     ph_stop_watch_last_words(&job->stop_watch, LAST_WORDS_MS);
     if (ph_job_reconnect_target(job, NULL) != PH_OK)
         return;
     if (rc != PH_OK)
-        (void)ph_ledger_restore_all(job->target_control, job->options->name, &restored, NULL);
+        restore(job);
     (void)ph_ledger_end_run(job->target_control, &job->ledger, outcome_of(rc), NULL);
 }
 

@@ -34,10 +34,22 @@ ph_code ph_copy_make_plan(struct ph_job *job, struct ph_error *err);
 
 /* ---- copy_target.c ---- */
 
-/* --data-only: empty the tables or see that they are; set triggers aside. */
+/* --data-only: what keeps the rows of the plan from going in. Reads only. */
+ph_code ph_copy_check_target(struct ph_job *job, struct ph_findings *findings,
+                             struct ph_error *err);
+/* Empty the tables or see that they are; set triggers and keys aside. One transaction. */
 ph_code ph_copy_prepare_target(struct ph_job *job, struct ph_error *err);
-/* Disable what would fire while rows are loaded; nothing is done twice. The plan is loaded. */
+
+/* ---- set_aside.c ---- */
+
+/*
+ * --data-only: disable the triggers that would fire and drop the foreign keys that no order
+ * satisfies, with a statement in the ledger that restores each. In the caller's transaction.
+ */
 ph_code ph_copy_set_aside(struct ph_job *job, struct ph_error *err);
+/* A finding for everything of it that the role may not change. */
+ph_code ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings,
+                                struct ph_error *err);
 
 /* ---- copy_post.c ---- */
 

@@ -1,43 +1,25 @@
 /*
- * --data-only: making an existing schema ready for rows, and leaving it as it was.
+ * --data-only: making an existing schema ready for rows.
  *
- * Under replica role nothing of the target fires but triggers that were enabled for it; without the
- * right to that role all user triggers fire and foreign keys stay enforced, and the plan is in
- * their order. What fires is disabled; that is committed DDL, so the ledger holds the statement
- * that restores it before it is done, and restores it at the end, on stop and by `clean`.
+ * Under replica role nothing of the target fires but what is marked to. Without the right to that
+ * the owner disables user triggers; foreign keys then stay enforced and the plan is in their order.
+ * See set_aside.c.
  */
 #include <stdio.h>
 
 #include "base/failpoint.h"
 #include "job/copy_parts.h"
 
+#define TABLES_A_QUESTION 50u
+
 static void
-put_target(struct ph_buf *sql, const struct ph_table_plan *table)
+put_target(struct ph_buf *sql, const struct ph_rel *rel)
 {
-    ph_buf_put_qualified(sql, table->target->schema, table->target->name);
+    ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+    ph_buf_put_qualified(sql, rel->schema, rel->name);
 }
 
 /* ---- emptiness ---- */
-
-static ph_code
-check_empty(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
-{
-    struct ph_buf sql;
-    char found[8];
-
-    ph_buf_init(&sql, 4096);
-    ph_buf_puts(&sql, "SELECT EXISTS (SELECT FROM ");
-    put_target(&sql, table);
-    ph_buf_puts(&sql, ")");
-    ph_code rc = ph_conn_value(job->target_control, ph_buf_text(&sql), found, sizeof found, err);
-    ph_buf_free(&sql);
-    if (rc == PH_OK && found[0] == 't') {
-        rc = PH_FAIL(err, PH_E_TARGET_NOT_EMPTY, "the table already has rows on the target");
-        ph_error_object(err, "%s.%s", table->target->schema, table->target->name);
-        ph_error_hint(err, "empty it, leave it out with --exclude, or give --truncate --yes");
-    }
-    return rc;
-}
 
 static bool
 is_first_with_target(const struct ph_plan *plan, uint32_t index)
@@ -47,6 +29,121 @@ is_first_with_target(const struct ph_plan *plan, uint32_t index)
             return false;
     }
     return true;
+}
+
+static void
+not_empty(struct ph_findings *findings, const struct ph_rel *rel)
+{
+    char object[300];
+    struct ph_finding_params params = {
+        PH_FINDING_ERROR, PH_E_TARGET_NOT_EMPTY, "target", object,
+        "empty it, leave it out with --exclude, or give --truncate --yes"};
+
+    snprintf(object, sizeof object, "%s.%s", rel->schema, rel->name);
+    ph_finding_add(findings, &params, "the table already has rows on the target");
+}
+
+/* Asks for up to TABLES_A_QUESTION tables from *next on at once. */
+static ph_code
+find_rows_in(struct ph_job *job, uint32_t *next, struct ph_findings *findings, struct ph_error *err)
+{
+    struct ph_plan *plan = &job->plan;
+    struct ph_result *r;
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, (size_t)1 << 20);
+    for (uint32_t n = 0; n < TABLES_A_QUESTION && *next < plan->n_tables; n++, (*next)++) {
+        ph_buf_printf(&sql, "%sSELECT %u WHERE EXISTS (SELECT FROM ", n > 0 ? " UNION ALL " : "",
+                      *next);
+        put_target(&sql, plan->tables[*next].target);
+        ph_buf_puts(&sql, ")");
+    }
+    ph_code rc = ph_buf_ok(&sql)
+                     ? ph_conn_query(job->target_control, ph_buf_text(&sql), 0, NULL, &r, err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    PH_TRY(rc);
+    for (int i = 0; i < ph_result_rows(r); i++) {
+        uint32_t table = ph_result_u32(r, i, 0);
+        if (is_first_with_target(plan, table))
+            not_empty(findings, plan->tables[table].target);
+    }
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+find_rows(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
+{
+    uint32_t next = 0;
+
+    while (next < job->plan.n_tables)
+        PH_TRY(find_rows_in(job, &next, findings, err));
+    return PH_OK;
+}
+
+/* Once more, where the first write follows at once. */
+static ph_code
+check_empty(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_findings findings;
+
+    ph_findings_init(&findings);
+    ph_code rc = find_rows(job, &findings, err);
+    if (rc == PH_OK && findings.n_errors > 0) {
+        rc = PH_FAIL(err, findings.items[0].code, "%s", findings.items[0].cause);
+        ph_error_object(err, "%s", findings.items[0].object);
+        ph_error_hint(err, "%s", findings.items[0].cure);
+    }
+    ph_findings_reset(&findings);
+    return rc;
+}
+
+/* ---- TRUNCATE ---- */
+
+static bool
+is_target(const struct ph_job *job, ph_oid oid)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].target->oid == oid)
+            return true;
+    }
+    return false;
+}
+
+/* All of its partitions get rows: it can be truncated as one, which keys to or from it may need. */
+static bool
+is_whole_target(const struct ph_job *job, ph_oid root)
+{
+    const struct ph_catalog *target = &job->target_catalog;
+
+    for (uint32_t i = 0; i < target->n_rels; i++) {
+        const struct ph_rel *rel = &target->rels[i];
+        if (rel->root_oid == root && rel->kind == PH_REL_TABLE && !is_target(job, rel->oid))
+            return false;
+    }
+    return true;
+}
+
+static const struct ph_rel *
+what_to_truncate(const struct ph_job *job, uint32_t index)
+{
+    const struct ph_rel *target = job->plan.tables[index].target;
+
+    if (target->is_partition && is_whole_target(job, target->root_oid))
+        return ph_catalog_rel(&job->target_catalog, target->root_oid);
+    return target;
+}
+
+static bool
+is_named_before(const struct ph_job *job, uint32_t index, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        const struct ph_rel *target = job->plan.tables[i].target;
+        if (target == rel || (rel->kind == PH_REL_PARTITIONED && target->root_oid == rel->oid))
+            return true;
+    }
+    return false;
 }
 
 /* One statement for all: tables that refer to each other can only be truncated together. */
@@ -59,106 +156,90 @@ truncate_all(struct ph_job *job, struct ph_error *err)
     ph_buf_init(&sql, (size_t)64 << 20);
     ph_buf_puts(&sql, "TRUNCATE ");
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (!is_first_with_target(&job->plan, i))
+        const struct ph_rel *rel = what_to_truncate(job, i);
+        if (rel == NULL || is_named_before(job, i, rel))
             continue;
         ph_buf_puts(&sql, any ? ", " : "");
-        ph_buf_puts(&sql, job->plan.tables[i].target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
-        put_target(&sql, &job->plan.tables[i]);
+        put_target(&sql, rel);
         any = true;
     }
     ph_code rc = !any              ? PH_OK
                  : ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
                                    : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
-    if (rc == PH_E_SQL) {
-        err->code = PH_E_NOT_READY;
-        ph_error_hint(err, "select the tables that refer to these as well, or drop their foreign "
-                           "keys for the time of the copy");
-        return PH_E_NOT_READY;
-    }
     return rc;
 }
 
-/* ---- triggers ---- */
-
-static ph_code
-set_triggers_aside(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
-{
-    struct ph_conn *conn = job->target_control;
-    struct ph_result *r;
-    char oid[16];
-    ph_code rc = PH_OK;
-
-    snprintf(oid, sizeof oid, "%u", table->target->oid);
-    /* what fires in the loading sessions: under replica role all but the ordinary ones */
-    const char *params[] = {oid, job->target_catalog.can_set_replica_role ? "{A,R}" : "{O,A}"};
-    /* each trigger on its own: one that was disabled before, or ENABLE ALWAYS, must stay so */
-    PH_TRY(ph_conn_query(
-        conn,
-        "SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),"
-        " format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,"
-        " CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),"
-        " t.tgrelid::regclass::text || ' trigger ' || t.tgname"
-        " FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND"
-        " t.tgenabled = ANY ($2::\"char\"[]) AND t.tgrelid = $1::oid ORDER BY t.tgname",
-        2, params, &r, err));
-    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
-        rc = ph_ledger_set_aside(conn, job->options->name, ph_result_text(r, i, 2),
-                                 ph_result_text(r, i, 1), err);
-        PH_FAILPOINT(after_set_aside);
-        if (rc == PH_OK)
-            rc = ph_conn_exec(conn, ph_result_text(r, i, 0), err);
-    }
-    ph_result_free(r);
-    return rc;
-}
-
-static ph_code
-set_all_aside(struct ph_job *job, struct ph_error *err)
+/* Whether rows go into the table or into a partition of it. */
+static bool
+has_family_in_plan(const struct ph_job *job, const struct ph_rel *rel)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (is_first_with_target(&job->plan, i))
-            PH_TRY(set_triggers_aside(job, &job->plan.tables[i], err));
+        if (job->plan.tables[i].target->root_oid == rel->root_oid)
+            return true;
     }
-    return PH_OK;
+    return false;
 }
 
-static ph_code
-check_or_truncate(struct ph_job *job, struct ph_error *err)
+/* PostgreSQL refuses to truncate what is referred to by a table that is not truncated with it. */
+static void
+check_references(struct ph_job *job, struct ph_findings *findings)
+{
+    const struct ph_catalog *target = &job->target_catalog;
+    char object[300];
+    struct ph_finding_params params = {
+        PH_FINDING_ERROR, PH_E_NOT_READY, "target", object,
+        "select the tables that refer to it as well, or drop their foreign keys for the time of "
+        "the copy"};
+
+    for (uint32_t i = 0; i < target->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &target->foreign_keys[i];
+        const struct ph_rel *from = ph_catalog_rel(target, key->rel_oid);
+        const struct ph_rel *to = ph_catalog_rel(target, key->ref_oid);
+        if (from == NULL || to == NULL || !has_family_in_plan(job, to) ||
+            has_family_in_plan(job, from))
+            continue;
+        snprintf(object, sizeof object, "%s.%s", to->schema, to->name);
+        ph_finding_add(findings, &params,
+                       "it cannot be truncated: %s.%s, which is not selected, refers to it (%s)",
+                       from->schema, from->name, key->name);
+    }
+}
+
+/* ---- before the first write, and the write ---- */
+
+ph_code
+ph_copy_check_target(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
 {
     if (job->options->truncate)
-        return truncate_all(job, err);
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (is_first_with_target(&job->plan, i))
-            PH_TRY(check_empty(job, &job->plan.tables[i], err));
-    }
-    return PH_OK;
+        check_references(job, findings);
+    else
+        PH_TRY(find_rows(job, findings, err));
+    return ph_copy_check_set_aside(job, findings, err);
 }
 
-/* A kill leaves either everything as it was, or all of it done. */
 static ph_code
-in_one_transaction(struct ph_job *job, ph_code (*work)(struct ph_job *, struct ph_error *),
-                   struct ph_error *err)
+prepare(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_copy_set_aside(job, err));
+    return job->options->truncate ? truncate_all(job, err) : check_empty(job, err);
+}
+
+/* All in one transaction: a kill leaves either everything as it was, or all of it in the ledger. */
+ph_code
+ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
 
-    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = work(job, err);
+    PH_TRY(ph_conn_exec(conn,
+                        job->target_catalog.can_set_replica_role
+                            ? "BEGIN; SET LOCAL session_replication_role = replica"
+                            : "BEGIN",
+                        err));
+    ph_code rc = prepare(job, err);
     PH_FAILPOINT(before_prepare_commit);
     if (rc == PH_OK)
         return ph_conn_exec(conn, "COMMIT", err);
     (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
-}
-
-ph_code
-ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
-{
-    return in_one_transaction(job, check_or_truncate, err);
-}
-
-ph_code
-ph_copy_set_aside(struct ph_job *job, struct ph_error *err)
-{
-    return in_one_transaction(job, set_all_aside, err);
 }

@@ -126,6 +126,24 @@ refuse_unreadable(struct ph_planner *planner)
     return report_problems(planner, PH_E_RLS, "policies may hide rows on the source: ");
 }
 
+/* The same for the side that rows go to; COPY into a table under policies does not exist. */
+static ph_code
+refuse_unwritable(struct ph_planner *planner)
+{
+    const struct ph_plan *plan = planner->plan;
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (!plan->tables[i].target->can_read)
+            ph_planner_problem(planner, plan->tables[i].target);
+    }
+    PH_TRY(report_problems(planner, PH_E_RIGHTS, "no right to insert and select on the target: "));
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (plan->tables[i].target->rls_hides)
+            ph_planner_problem(planner, plan->tables[i].target);
+    }
+    return report_problems(planner, PH_E_RLS, "policies stand before the rows on the target: ");
+}
+
 static ph_code
 make_plan(struct ph_planner *planner)
 {
@@ -137,6 +155,7 @@ make_plan(struct ph_planner *planner)
     for (uint32_t i = 0; i < plan->n_tables; i++)
         PH_TRY(ph_planner_match(planner, &plan->tables[i]));
     PH_TRY(report_problems(planner, PH_E_TYPES, ""));
+    PH_TRY(refuse_unwritable(planner));
     PH_TRY(ph_planner_align(planner));
     PH_TRY(ph_planner_order(planner));
     return ph_planner_chunks(planner);

@@ -126,7 +126,7 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
     uint64_t n = (table->bytes + aim_bytes / 2) / aim_bytes;
 
     *out = (struct split){.kind = PH_CHUNK_WHOLE, .n = 1};
-    if (n < 2 || table->where != NULL)
+    if (n < 2 || table->where != NULL || table->in_one_lot)
         return PH_OK;
     if (n > MAX_CHUNKS_A_TABLE)
         n = MAX_CHUNKS_A_TABLE;
@@ -180,7 +180,22 @@ may_freeze(const struct ph_planner *planner, const struct ph_table_plan *table)
            (planner->params->target == NULL || !is_referenced(planner->target, table->target));
 }
 
-/* A lot never mixes levels, and a table that is truncated with its rows goes alone. */
+/*
+ * A lot never mixes levels, a table that is truncated with its rows goes alone, and tables whose
+ * keys wait for the commit go together, whatever their size.
+ */
+static bool
+joins_lot(const struct ph_table_plan *table, const struct ph_table_plan *last, uint64_t bytes,
+          uint32_t chunks)
+{
+    if (last == NULL)
+        return false;
+    if (table->in_one_lot || last->in_one_lot)
+        return table->in_one_lot && last->in_one_lot && table->group == last->group;
+    return chunks < LOT_CHUNKS && bytes <= LOT_BYTES && !table->freeze && !last->freeze &&
+           (!table->ordered_by_fk || table->level == last->level);
+}
+
 static void
 set_lots(struct ph_plan *plan)
 {
@@ -191,10 +206,7 @@ set_lots(struct ph_plan *plan)
     for (uint32_t i = 0; i < plan->n_chunks; i++) {
         struct ph_chunk *chunk = &plan->chunks[i];
         const struct ph_table_plan *table = &plan->tables[chunk->table];
-        bool joins = last != NULL && chunks < LOT_CHUNKS && bytes + chunk->bytes <= LOT_BYTES &&
-                     !table->freeze && !last->freeze &&
-                     (!table->ordered_by_fk || table->level == last->level);
-        if (!joins) {
+        if (!joins_lot(table, last, bytes + chunk->bytes, chunks)) {
             plan->n_lots++;
             bytes = 0;
             chunks = 0;

@@ -172,9 +172,37 @@ compare_tables(const void *a, const void *b)
 
     if (x->ordered_by_fk && x->level != y->level)
         return x->level < y->level ? -1 : 1;
+    if (x->in_one_lot != y->in_one_lot)
+        return x->in_one_lot ? -1 : 1;
+    if (x->in_one_lot && x->group != y->group)
+        return x->group < y->group ? -1 : 1;
     if (x->bytes != y->bytes)
         return x->bytes > y->bytes ? -1 : 1;
     return x->source->oid < y->source->oid ? -1 : 1;
+}
+
+/* By group: whether a key between two of its tables cannot wait for the end of a transaction. */
+static ph_code
+find_impatient(struct ph_planner *planner, const struct families *families,
+               const struct ph_graph *graph, bool **out)
+{
+    const struct ph_catalog *target = planner->target;
+
+    *out = PH_ARENA_ARRAY(planner->arena, bool, (size_t)graph->n_groups + 1);
+    if (*out == NULL)
+        return ph_planner_no_memory(planner);
+    for (uint32_t i = 0; planner->params->target != NULL && i < target->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &target->foreign_keys[i];
+        const struct node_of *from =
+            node_of_rel(target, families->of_target, families->n, key->rel_oid);
+        const struct node_of *to =
+            node_of_rel(target, families->of_target, families->n, key->ref_oid);
+        if (key->enforced && !key->deferrable && from != NULL && to != NULL &&
+            from->node != to->node &&
+            graph->nodes[from->node].group == graph->nodes[to->node].group)
+            (*out)[graph->nodes[from->node].group] = true;
+    }
+    return PH_OK;
 }
 
 ph_code
@@ -183,9 +211,11 @@ ph_planner_order(struct ph_planner *planner)
     struct ph_plan *plan = planner->plan;
     struct families families;
     struct ph_graph graph;
+    bool *impatient;
 
     PH_TRY(find_families(planner, &families));
     PH_TRY(solve(planner, &families, &graph));
+    PH_TRY(find_impatient(planner, &families, &graph, &impatient));
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         struct ph_table_plan *table = &plan->tables[i];
         const struct node_of *at =
@@ -196,6 +226,8 @@ ph_planner_order(struct ph_planner *planner)
         table->group = graph.nodes[at->node].group;
         table->refers_to_itself = graph.nodes[at->node].refers_to_itself;
         table->ordered_by_fk = planner->params->order == PH_ORDER_BY_FK;
+        table->in_one_lot =
+            table->ordered_by_fk && graph.group_sizes[table->group] > 1 && !impatient[table->group];
     }
     qsort(plan->tables, plan->n_tables, sizeof *plan->tables, compare_tables);
     for (uint32_t i = 0; i < plan->n_tables; i++)

@@ -277,6 +277,8 @@ check_plan(struct preflight *p, struct ph_error *err)
              "session_replication_role is not permitted: user triggers are disabled for the time "
              "of the copy, foreign keys stay enforced");
     PH_TRY(as_finding(p, "plan", rc, err));
+    if (rc == PH_OK && job->options->data_only)
+        PH_TRY(ph_copy_check_target(job, p->findings, err));
     return rc == PH_OK ? check_large_objects(p, err) : PH_OK;
 }
 

@@ -56,6 +56,7 @@ struct ph_table_plan {
     uint32_t level;     /* FK level, 0 = no parents */
     uint32_t group;     /* of tables that refer to each other in a ring; parents have lower ones */
     bool refers_to_itself;
+    bool in_one_lot; /* with all of its group: their foreign keys wait for the commit */
     uint32_t first_chunk;
     uint32_t n_chunks;
     uint64_t bytes;    /* estimate, TOAST included */

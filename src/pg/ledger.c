@@ -444,12 +444,14 @@ ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n, struct
                          "SELECT n, restore_sql, object FROM pghaul.set_aside WHERE job = $1"
                          " ORDER BY n DESC",
                          1, params, &r, err));
-    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
-        rc = restore_one(conn, job, ph_result_text(r, i, 0), ph_result_text(r, i, 1), err);
-        if (rc == PH_OK)
+    for (int i = 0; i < ph_result_rows(r); i++) {
+        ph_code one = restore_one(conn, job, ph_result_text(r, i, 0), ph_result_text(r, i, 1),
+                                  rc == PH_OK ? err : NULL);
+        if (one == PH_OK)
             ++*n;
-        else
+        else if (rc == PH_OK)
             ph_error_note(err, "while restoring %s", ph_result_text(r, i, 2));
+        rc = rc == PH_OK ? one : rc;
     }
     ph_result_free(r);
     return rc;

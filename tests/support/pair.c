@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <string.h>
+
+#define MAX_ARGS 40
+
+static PGconn *
+make_database(struct pg_test_cluster *cluster, const char *name)
+{
+    PGconn *admin = sql_connect(cluster, "postgres");
+
+    sql_execf(admin, "CREATE DATABASE \"%s\" TEMPLATE template0", name);
+    PQfinish(admin);
+    PGconn *conn = sql_connect(cluster, name);
+    sql_exec(conn, "SET timezone = 'UTC'; SET extra_float_digits = 3; SET bytea_output = 'hex'");
+    return conn;
+}
+
+struct pair_db
+pair_db_new(const struct pair *pair, const char *name)
+{
+    return (struct pair_db){
+        .pair = pair,
+        .name = name,
+        .dir = scratch_printf("%s/job-%s", scratch_dir(), name),
+        .source = make_database(pair->src, name),
+        .target = make_database(pair->dst, name),
+    };
+}
+
+void
+pair_db_end(struct pair_db *db)
+{
+    PQfinish(db->source);
+    PQfinish(db->target);
+}
+
+void
+pair_both(struct pair_db *db, const char *sql)
+{
+    sql_exec(db->source, sql);
+    sql_exec(db->target, sql);
+}
+
+static const char *
+conninfo(const struct pg_test_cluster *cluster, const char *name, const char *user,
+         const char *extra)
+{
+    return scratch_printf("host=%s port=%d dbname='%s' user='%s' %s", cluster->dir, cluster->port,
+                          name, user == NULL ? "postgres" : user, extra == NULL ? "" : extra);
+}
+
+struct run *
+pair_start_args(struct pair_db *db, const char *command, const char *const *args)
+{
+    const char *argv[MAX_ARGS] = {
+        "pghaul",   command,
+        "--source", conninfo(db->pair->src, db->name, db->source_user, db->source_extra),
+        "--target", conninfo(db->pair->dst, db->name, db->target_user, db->target_extra),
+        "--dir",    db->dir,
+    };
+    size_t n = 8;
+
+    for (; *args != NULL; args++) {
+        assert_true(n + 1 < MAX_ARGS);
+        argv[n++] = *args;
+    }
+    return run_start_copy(db->env, argv);
+}
+
+struct run *
+pair_run_args(struct pair_db *db, const char *command, const char *const *args)
+{
+    struct run *run = pair_start_args(db, command, args);
+
+    run_wait(run, RUN_DEADLINE_MS);
+    return run;
+}
+
+void
+pair_same(struct pair_db *db, const char *sql)
+{
+    const char *here = sql_rows(db->source, sql);
+    const char *there = sql_rows(db->target, sql);
+
+    if (strcmp(here, there) != 0)
+        fail_msg("%s\ngives on the source\n%.3000s\nbut on the target\n%.3000s", sql, here, there);
+    if (here[0] == '\0')
+        fail_msg("%s gives no rows on either side", sql);
+}
+
+void
+pair_same_table(struct pair_db *db, const char *table)
+{
+    pair_same(db, scratch_printf("SELECT t::text COLLATE \"C\" FROM ONLY %s t ORDER BY 1", table));
+}
+
+void
+pair_expect(struct run *run, int code, const char *part)
+{
+    run_expect(run, code);
+    if (part != NULL && strstr(run_err(run), part) == NULL && strstr(run_out(run), part) == NULL)
+        fail_msg("lacks \"%s\":\n%s\n%s", part, run_out(run), run_err(run));
+}
