@@ -67,6 +67,34 @@ put_text(const struct ph_job *job, const struct ph_findings *findings, struct ph
                       findings->n_warnings);
 }
 
+static void
+try_login(const struct ph_endpoint *endpoint, struct ph_conn **conn, struct ph_findings *findings)
+{
+    struct ph_error err;
+
+    ph_error_reset(&err);
+    ph_code rc = ph_conn_open(endpoint, "control", conn, &err);
+    if (rc == PH_OK)
+        return;
+    struct ph_finding_params params = {PH_FINDING_ERROR, rc, "login", endpoint->label,
+                                       err.hint[0] != '\0' ? err.hint : ph_code_way_out(rc)};
+    ph_finding_add(findings, &params, "%s", err.message);
+}
+
+/* Both servers are tried, whatever the other one says. */
+static ph_code
+look_at_all(struct ph_job *job, struct ph_run *run, struct ph_findings *findings,
+            struct ph_error *err)
+{
+    PH_TRY(ph_job_prepare(job, run, err));
+    try_login(&job->source, &job->source_control, findings);
+    try_login(&job->target, &job->target_control, findings);
+    if (findings->n_errors > 0)
+        return PH_OK;
+    PH_TRY(ph_job_reconnect(job, err));
+    return ph_preflight(job, findings, err);
+}
+
 ph_code
 ph_job_check(struct ph_run *run, struct ph_buf *out, struct ph_error *err)
 {
@@ -75,9 +103,7 @@ ph_job_check(struct ph_run *run, struct ph_buf *out, struct ph_error *err)
     ph_code rc;
 
     ph_findings_init(&findings);
-    rc = ph_job_connect(&job, run, err);
-    if (rc == PH_OK)
-        rc = ph_preflight(&job, &findings, err);
+    rc = look_at_all(&job, run, &findings, err);
     if (rc == PH_OK && run->options->json)
         put_json(&job, &findings, out);
     else if (rc == PH_OK)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/copy_parts.h"
+#include "job/create.h"
 #include "job/rows.h"
 
 #define RETRIES 8
@@ -248,13 +249,18 @@ end_run(struct ph_job *job, ph_code rc)
 static ph_code
 run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 {
-    PH_TRY(ph_job_connect(job, run, err));
+    PH_TRY(ph_job_prepare(job, run, err));
     ph_report_set_job(&run->report, run->options->name, job->source.label, job->target.label);
+    if (run->options->create)
+        PH_TRY(ph_create_database(run, err));
+    PH_TRY(ph_job_reconnect(job, err));
     PH_TRY(ph_job_lock(job, err));
     if (run->options->restart)
         PH_TRY(ph_copy_forget(job, err));
     PH_TRY(ph_copy_preflight(job, err));
     PH_TRY(ph_job_register(job, err));
+    if (run->options->roles && !run->options->data_only)
+        PH_TRY(ph_create_roles(job, err));
     return attempts(job, err);
 }
 

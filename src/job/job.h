@@ -52,7 +52,9 @@ struct ph_job {
 
 /* ---- session.c ---- */
 
-/* Endpoints, control connections, the processors' number of lanes. Nothing is written. */
+/* Endpoints and the number of lanes; no connection yet. Close it also after a failure. */
+ph_code ph_job_prepare(struct ph_job *job, struct ph_run *run, struct ph_error *err);
+/* That and the control connections. Nothing is written. */
 ph_code ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err);
 /* Connect the control connections again after they were lost. */
 ph_code ph_job_reconnect(struct ph_job *job, struct ph_error *err);

@@ -68,6 +68,10 @@ const struct ph_option ph_option_table[] = {
     FLAG("truncate", PH_FOR_JOB, truncate, "copy.truncate", what,
          "with --data-only: empty the selected tables on the target first, in one statement; "
          "needs --yes"),
+    FLAG("create", PH_FOR(COPY), create, "copy.create", what,
+         "make the target database first, when it is not there"),
+    FLAG("roles", PH_FOR_JOB, roles, "copy.roles", what,
+         "make the roles that owners and grants need, without passwords"),
     FLAG("no-owner", FOR_ROWS, no_owner, "copy.no_owner", what, "do not copy owners"),
     FLAG("no-acl", FOR_ROWS, no_acl, "copy.no_acl", what, "do not copy grants"),
     FLAG("no-comments", FOR_ROWS, no_comments, "copy.no_comments", what, "do not copy comments"),

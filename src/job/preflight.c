@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "job/copy_parts.h"
+#include "job/create.h"
 #include "pg/large_object.h"
 #include "pg/tool.h"
 
@@ -306,6 +307,8 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
 
     check_version(&p, job->source_control);
     check_version(&p, job->target_control);
+    if (findings->n_errors > 0)
+        return PH_OK;
     PH_TRY(check_identity(&p, err));
     PH_TRY(check_target_state(&p, err));
     PH_TRY(check_encoding(&p, err));
@@ -313,13 +316,16 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
     PH_TRY(check_connections(&p, job->target_control, lanes, err));
     check_directory(&p);
     PH_TRY(as_finding(&p, "ledger", look_into_ledger(&p, err), err));
-    if (findings->n_errors > 0 || p.known)
+    if (p.known)
         return PH_OK;
     if (!job->options->data_only) {
         PH_TRY(check_tools(&p, err));
         PH_TRY(check_target_empty(&p, err));
     }
-    return check_plan(&p, err);
+    PH_TRY(check_plan(&p, err));
+    return job->options->data_only || job->selection.rels == NULL
+               ? PH_OK
+               : ph_create_find_needs(job, findings, err);
 }
 
 ph_code

@@ -97,7 +97,7 @@ ph_job_reconnect(struct ph_job *job, struct ph_error *err)
 }
 
 ph_code
-ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err)
+ph_job_prepare(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 {
     const struct ph_options *options = run->options;
 
@@ -110,6 +110,13 @@ ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     PH_TRY(ph_endpoint_init(&job->source, PH_SOURCE, options->source, options->name, err));
     PH_TRY(ph_endpoint_init(&job->target, PH_TARGET, options->target, options->name, err));
     ph_stop_watch_begin(&job->stop_watch, &job->source, &job->target);
+    return PH_OK;
+}
+
+ph_code
+ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err)
+{
+    PH_TRY(ph_job_prepare(job, run, err));
     return ph_job_reconnect(job, err);
 }
 

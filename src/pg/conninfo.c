@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 static const char *
 keyword_value(const PQconninfoOption *options, const char *keyword)
 {
@@ -51,4 +53,52 @@ ph_conninfo_database(const char *conninfo, char *out, size_t size, struct ph_err
     PQconninfoFree(defaults);
     PQconninfoFree(given);
     return PH_OK;
+}
+
+bool
+ph_conninfo_names_database(const char *conninfo)
+{
+    PQconninfoOption *given = PQconninfoParse(conninfo, NULL);
+    bool named = given != NULL && plain_dbname(given) != NULL;
+
+    PQconninfoFree(given);
+    return named;
+}
+
+/* key='value' with libpq's escapes */
+static void
+put_pair(struct ph_buf *out, const char *key, const char *value)
+{
+    ph_buf_printf(out, "%s%s='", out->len > 0 ? " " : "", key);
+    for (; *value != '\0'; value++) {
+        if (*value == '\'' || *value == '\\')
+            ph_buf_putc(out, '\\');
+        ph_buf_putc(out, *value);
+    }
+    ph_buf_putc(out, '\'');
+}
+
+ph_code
+ph_conninfo_with_database(const char *conninfo, const char *database, char **out,
+                          struct ph_error *err)
+{
+    PQconninfoOption *given = PQconninfoParse(conninfo, NULL);
+    struct ph_buf text;
+
+    *out = NULL;
+    if (given == NULL)
+        return PH_FAIL(err, PH_E_USAGE, "libpq cannot read the connection string");
+    ph_buf_init(&text, 65536);
+    for (const PQconninfoOption *o = given; o->keyword != NULL; o++) {
+        if (o->val != NULL && strcmp(o->keyword, "dbname") != 0)
+            put_pair(&text, o->keyword, o->val);
+    }
+    put_pair(&text, "dbname", database);
+    PQconninfoFree(given);
+    if (ph_buf_ok(&text))
+        *out = strdup(ph_buf_text(&text));
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.cap);
+    ph_buf_free(&text);
+    return *out != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
