@@ -273,7 +273,7 @@ set_format(struct ph_planner *planner, struct ph_table_plan *table)
     if (table->format_reason == NULL)
         return ph_planner_no_memory(planner);
     if (!match.remap)
-        return PH_OK;
+        return ph_planner_weigh_format(planner, table);
     return ph_oid_remap_compile(table->columns, table->n_columns, planner->source, planner->target,
                                 planner->arena, &table->remap, planner->err);
 }

@@ -26,6 +26,9 @@ ph_code ph_planner_match(struct ph_planner *planner, struct ph_table_plan *table
 /* Tables that share a target must hash alike. */
 ph_code ph_planner_align(struct ph_planner *planner);
 
+/* planner_format.c: text where a sample says that it is cheaper than binary. */
+ph_code ph_planner_weigh_format(struct ph_planner *planner, struct ph_table_plan *table);
+
 /* planner_order.c: levels and groups; the order of plan->tables. */
 ph_code ph_planner_order(struct ph_planner *planner);
 
