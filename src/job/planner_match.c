@@ -101,15 +101,42 @@ is_same_place(const struct ph_planner *planner, const struct ph_rel *source,
     return source->is_partition == target->is_partition;
 }
 
+/*
+ * One partition whose rows are routed by the target's root takes all others along: the root is read
+ * as a whole when it is compared. Siblings mostly come one after the other, so the last answer is
+ * kept.
+ */
+static bool
+needs_root(struct ph_planner *planner, const struct ph_rel *source)
+{
+    const struct ph_plan *plan = planner->plan;
+
+    if (planner->asked_root == source->root_oid)
+        return planner->needs_root;
+    planner->asked_root = source->root_oid;
+    planner->needs_root = false;
+    for (uint32_t i = 0; i < plan->n_tables && !planner->needs_root; i++) {
+        const struct ph_rel *sibling = plan->tables[i].source;
+        if (sibling->root_oid != source->root_oid)
+            continue;
+        const struct ph_rel *same = find_on_target(planner, sibling);
+        planner->needs_root =
+            same == NULL || (same->is_partition && !is_same_place(planner, sibling, same));
+    }
+    return planner->needs_root;
+}
+
 static const struct ph_rel *
-find_target(const struct ph_planner *planner, const struct ph_rel *source)
+find_target(struct ph_planner *planner, const struct ph_rel *source)
 {
     const struct ph_rel *same = find_on_target(planner, source);
     const struct ph_rel *root = ph_catalog_rel(planner->source, source->root_oid);
 
     if (planner->params->target == NULL)
         return source;
-    if (same != NULL && (!same->is_partition || is_same_place(planner, source, same)))
+    if (same != NULL && !same->is_partition)
+        return same;
+    if (same != NULL && source->is_partition && !needs_root(planner, source))
         return same;
     /* Partitioned in another way: the target's root knows where each row belongs. */
     if (source->is_partition && root != NULL)

@@ -13,7 +13,9 @@ struct ph_planner {
     struct ph_plan *plan;
     struct ph_error *err;
     const struct ph_rel **target_by_name; /* ordered by schema and name */
-    struct ph_buf problems;               /* of tables that do not fit, "; "-separated */
+    ph_oid asked_root;                    /* the last one that was asked about, and the answer */
+    bool needs_root;
+    struct ph_buf problems; /* of tables that do not fit, "; "-separated */
 };
 
 ph_code ph_planner_no_memory(const struct ph_planner *planner);

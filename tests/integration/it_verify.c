@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "job/planner.h"
+#include "job/row_diff.h"
+#include "pg/catalog.h"
+#include "pg/snapshot.h"
 #include "support/pgcluster.h"
 #include "support/run.h"
 #include "support/scratch.h"
@@ -184,6 +188,12 @@ partitions_are_routed(void **state)
     run_expect(verify(changed("p_other", sql), "--data-only", NULL), 0);
     EXPECT("p_differs", scratch_printf("%s DELETE FROM part WHERE id = 3999", sql),
            "(id=3999, at=199) is missing on the target", "public.part (2 partitions)");
+    /* one partition split in two: the other one is in its old place */
+    sql = "ALTER TABLE part DETACH PARTITION part_2;"
+          "CREATE TABLE part_2a PARTITION OF part FOR VALUES FROM (100) TO (150);"
+          "CREATE TABLE part_2b PARTITION OF part FOR VALUES FROM (150) TO (200);"
+          "INSERT INTO part SELECT * FROM part_2; DROP TABLE part_2;";
+    run_expect(verify(changed("p_split", sql), "--data-only", NULL), 0);
     EXPECT("p_count", "DELETE FROM part WHERE id = 1", "public.part_1");
 }
 
@@ -223,13 +233,106 @@ large_objects_by_content(void **state)
         run, (const char *const[]){"101", "contents differ from byte", "comments differ", NULL});
 }
 
-/* Memory for few rows only: the bad buckets are compared in many passes. */
 static void
-many_differences_fit_into_little_memory(void **state)
+many_differences_are_counted(void **state)
 {
     (void)state;
     EXPECT("many", "UPDATE item SET name = 'other'; DELETE FROM part",
            "20000 rows with other values", "rows missing on the target; the first are listed");
+}
+
+/* ---- memory for some 1,300 rows: the buckets that differ are compared in many passes ---- */
+
+struct side {
+    struct ph_endpoint endpoint;
+    struct ph_conn *conn;
+    struct ph_catalog catalog;
+};
+
+#define CHECK(expr) check((expr), &err, #expr)
+
+static void
+check(ph_code code, const struct ph_error *err, const char *what)
+{
+    if (code != PH_OK)
+        fail_msg("%s: %s", what, err->message);
+}
+
+static void
+open_side(struct side *side, enum ph_side which, const char *conninfo)
+{
+    struct ph_error err = {0};
+    char id[64];
+
+    CHECK(ph_endpoint_init(&side->endpoint, which, conninfo, "t", &err));
+    CHECK(ph_conn_open(&side->endpoint, "test", &side->conn, &err));
+    CHECK(ph_snapshot_export(side->conn, id, &err));
+    CHECK(ph_catalog_read(side->conn, &side->catalog, &err));
+}
+
+static void
+close_side(struct side *side)
+{
+    ph_conn_free(side->conn);
+    ph_catalog_reset(&side->catalog);
+    ph_endpoint_reset(&side->endpoint);
+}
+
+static void
+passes_add_up(void **state)
+{
+    struct side sides[2] = {{.conn = NULL}, {.conn = NULL}};
+    char name_text[] = "item";
+    char *name = name_text;
+    struct ph_options options = {.tables = {&name, 1}};
+    struct ph_error err = {0};
+    struct ph_selection selection;
+    struct ph_bucket_mask mask;
+    struct ph_row_diff diff;
+    struct ph_arena arena;
+    struct ph_plan plan;
+
+    (void)state;
+    open_side(&sides[PH_SOURCE], PH_SOURCE, pg_test_conninfo(src, "base"));
+    open_side(&sides[PH_TARGET], PH_TARGET,
+              changed("passes", "UPDATE item SET name = 'other' WHERE id > 4000;"
+                                "DELETE FROM item WHERE id % 5 = 1;"
+                                "INSERT INTO item (id) SELECT generate_series(-3000, -1)"));
+    ph_arena_init(&arena, (size_t)1 << 24);
+    CHECK(ph_select(&sides[PH_SOURCE].catalog, &options, &arena, &selection, &err));
+    struct ph_planner_params planner = {.source = &sides[PH_SOURCE].catalog,
+                                        .target = &sides[PH_TARGET].catalog,
+                                        .selection = &selection,
+                                        .split_bytes = UINT64_MAX,
+                                        .jobs = 1};
+    CHECK(ph_planner_make(&planner, &arena, &plan, &err));
+    const struct ph_table_plan *table = &plan.tables[0];
+    struct ph_row_diff_params params = {.tables = &table,
+                                        .n_tables = 1,
+                                        .source = sides[PH_SOURCE].conn,
+                                        .target = sides[PH_TARGET].conn,
+                                        .mask = &mask,
+                                        .budget_bytes = (size_t)100 << 10,
+                                        .max_row_bytes = (size_t)1 << 20,
+                                        .max_listed = 10};
+    CHECK(ph_bucket_mask_read(&params, &mask, &err));
+    CHECK(ph_row_diff_run(&params, &diff, &err));
+    assert_true(diff.passes >= 16);
+    assert_int_equal(diff.missing, 4000);
+    assert_int_equal(diff.extra, 3000);
+    assert_int_equal(diff.changed, 12800);
+    assert_int_equal(diff.n_listed, 10);
+    assert_false(diff.is_partial);
+    ph_row_diff_free(&diff);
+    params.max_passes = 4;
+    CHECK(ph_row_diff_run(&params, &diff, &err));
+    assert_true(diff.is_partial);
+    assert_true(diff.changed > 100 && diff.changed < 10000);
+    ph_row_diff_free(&diff);
+    ph_bucket_mask_free(&mask);
+    ph_arena_reset(&arena);
+    close_side(&sides[PH_SOURCE]);
+    close_side(&sides[PH_TARGET]);
 }
 
 static void
@@ -391,7 +494,8 @@ main(void)
         cmocka_unit_test(partitions_are_routed),
         cmocka_unit_test(sequences_and_large_objects),
         cmocka_unit_test(large_objects_by_content),
-        cmocka_unit_test(many_differences_fit_into_little_memory),
+        cmocka_unit_test(many_differences_are_counted),
+        cmocka_unit_test(passes_add_up),
         cmocka_unit_test(schema_objects_are_compared),
         cmocka_unit_test(repair_mends_rows),
         cmocka_unit_test(repair_needs_consent),
