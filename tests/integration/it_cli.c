@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "job/option_table.h"
 #include "pg/ledger.h"
 #include "support/pgcluster.h"
 #include "support/run.h"
@@ -76,6 +77,33 @@ test_wrong_usage(void **state)
     EXPECT(2, "PH-USAGE clean", "--yes", "clean", "--target", target, "--name", "j");
     EXPECT(2, "PH-JOBFILE", "bad.yaml:3:3: unknown key \"jbos\"", "status", file);
     EXPECT(2, "PH-JOBFILE /nowhere.yaml", "No such file", "status", "/nowhere.yaml");
+}
+
+/* One wrong value for every option that takes one; the message names option and expectation. */
+static void
+test_every_option_with_a_bad_value(void **state)
+{
+    char expected[200];
+
+    (void)state;
+    for (size_t i = 0; i < ph_option_count; i++) {
+        const struct ph_option *option = &ph_option_table[i];
+        bool is_free_text = option->kind == PH_OPTION_TEXT || option->kind == PH_OPTION_LIST ||
+                            option->kind == PH_OPTION_CONNINFO;
+        const char *command = (option->commands & PH_FOR(COPY)) != 0     ? "copy"
+                              : (option->commands & PH_FOR(VERIFY)) != 0 ? "verify"
+                                                                         : "status";
+        if (option->kind == PH_OPTION_INFO)
+            continue;
+        const char *word = option->kind == PH_OPTION_FLAG
+                               ? scratch_printf("--%s=1", option->name)
+                               : scratch_printf("--%s=%s", option->name, is_free_text ? "" : "-7x");
+        struct run *run = run_pghaul_env(env, command, word);
+        run_expect(run, 2);
+        has(run_err(run), scratch_printf("PH-USAGE --%s: ", option->name));
+        ph_option_expected(option, expected, sizeof expected);
+        has(run_err(run), option->kind == PH_OPTION_FLAG ? "takes no value" : expected);
+    }
 }
 
 static void
@@ -319,6 +347,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_usage),
+        cmocka_unit_test(test_every_option_with_a_bad_value),
         cmocka_unit_test(test_help_and_version),
         cmocka_unit_test(test_errors_as_json),
         cmocka_unit_test(test_unreachable_and_refused),
