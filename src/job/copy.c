@@ -77,6 +77,7 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     if (job->options->data_only)
         PH_TRY(set_aside_again(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
+    PH_TRY(ph_job_plan_proof(job, err));
     if (!job->options->data_only)
         rc = ph_copy_build_steps(job, &steps, err);
     if (rc == PH_OK && !job->options->data_only)

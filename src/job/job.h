@@ -39,7 +39,9 @@ struct ph_job {
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */
-    const char *const *steps_done;       /* names, sorted */
+    /* by table: as it is for the proof, with generated columns; NULL: there are none */
+    const struct ph_table_plan **proof_plans;
+    const char *const *steps_done; /* names, sorted */
     uint32_t n_steps_done;
     struct ph_archive archive; /* of the schema, when has_archive */
     bool has_archive;
@@ -99,5 +101,7 @@ ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
 
 /* The plan as the ledger has it, joined with both catalogs; also the states. */
 ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
+/* Fill proof_plans, after load_plan. */
+ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);
 
 #endif

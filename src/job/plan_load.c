@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "job/job.h"
+#include "job/plan_generated.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
 
@@ -255,4 +256,43 @@ ph_job_load_plan(struct ph_job *job, struct ph_error *err)
         PH_TRY(join_types(job, &job->plan.tables[i], err));
     PH_TRY(load_chunks(job, err));
     return load_states(job, err);
+}
+
+static ph_code
+plan_proof_of(struct ph_job *job, uint32_t index, struct ph_error *err)
+{
+    struct ph_table_plan longer = job->plan.tables[index];
+    char label[160];
+    bool extended;
+    ph_code rc = ph_plan_add_generated(&longer, &job->source_catalog, &job->target_catalog,
+                                       &job->arena, &extended, err);
+
+    if (rc == PH_E_TYPES) {
+        ph_plan_table_label(&longer, label, sizeof label);
+        ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "column", label,
+                              "generated columns are not compared: %s", err->message);
+        ph_error_reset(err);
+        return PH_OK;
+    }
+    PH_TRY(rc);
+    if (!extended)
+        return PH_OK;
+    struct ph_table_plan *kept = PH_ARENA_ARRAY(&job->arena, struct ph_table_plan, 1);
+    if (kept == NULL)
+        return no_memory(err);
+    *kept = longer;
+    job->proof_plans[index] = kept;
+    return PH_OK;
+}
+
+ph_code
+ph_job_plan_proof(struct ph_job *job, struct ph_error *err)
+{
+    job->proof_plans =
+        PH_ARENA_ARRAY(&job->arena, const struct ph_table_plan *, job->plan.n_tables + 1u);
+    if (job->proof_plans == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        PH_TRY(plan_proof_of(job, i, err));
+    return PH_OK;
 }

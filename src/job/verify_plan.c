@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/plan_generated.h"
 #include "job/planner.h"
 #include "job/verify_parts.h"
 #include "model/type_match.h"
@@ -88,73 +89,21 @@ drop_misfits(struct ph_verify *verify, struct ph_error *err)
     return make_plan(verify, &verify->selection, &verify->plan, err);
 }
 
-/* ---- generated columns: the copy leaves them to the target, the proof reads them ---- */
-
-static bool
-is_wanted(const struct ph_table_plan *table, const struct ph_column *theirs)
-{
-    return theirs->generated != '\0' && ph_rel_column_named(table->source, theirs->name) != NULL;
-}
-
-static ph_code
-add_generated(struct ph_verify *verify, struct ph_table_plan *table, struct ph_error *err)
-{
-    struct ph_plan_column *columns =
-        PH_ARENA_ARRAY(&verify->arena, struct ph_plan_column, (size_t)table->target->n_columns + 1);
-
-    if (columns == NULL)
-        return no_memory(err);
-    if (table->n_columns > 0)
-        memcpy(columns, table->columns, table->n_columns * sizeof *columns);
-    table->columns = columns;
-    for (uint32_t i = 0; i < table->target->n_columns; i++) {
-        const struct ph_column *theirs = &table->target->columns[i];
-        if (!is_wanted(table, theirs))
-            continue;
-        columns[table->n_columns++] = (struct ph_plan_column){
-            .source_name = theirs->name,
-            .target_name = theirs->name,
-            .source = ph_rel_column_named(table->source, theirs->name),
-            .target = theirs,
-        };
-    }
-    return PH_OK;
-}
-
-static bool
-has_generated(const struct ph_table_plan *table)
-{
-    for (uint32_t i = 0; i < table->target->n_columns; i++) {
-        if (is_wanted(table, &table->target->columns[i]))
-            return true;
-    }
-    return false;
-}
-
-/* With more columns the format is chosen again; PH_E_TYPES leaves them out. */
 static ph_code
 extend_table(struct ph_verify *verify, struct ph_table_plan *table, struct ph_error *err)
 {
-    struct ph_table_match match;
-    struct ph_table_plan longer = *table;
+    char label[160];
+    bool extended;
+    ph_code rc =
+        ph_plan_add_generated(table, &verify->catalogs[PH_SOURCE], &verify->catalogs[PH_TARGET],
+                              &verify->arena, &extended, err);
 
-    if (!has_generated(table))
-        return PH_OK;
-    PH_TRY(add_generated(verify, &longer, err));
-    ph_code rc = ph_type_match_table(longer.columns, longer.n_columns, &verify->catalogs[PH_SOURCE],
-                                     &verify->catalogs[PH_TARGET], &match, err);
-    if (rc == PH_E_TYPES) {
-        char label[160];
-        ph_plan_table_label(table, label, sizeof label);
-        ph_report_add_finding(verify->report, PH_FINDING_WARNING, "column", label,
-                              "generated columns are not compared: %s", err->message);
-        ph_error_reset(err);
-        return PH_OK;
-    }
-    PH_TRY(rc);
-    if (match.format == PH_FORMAT_TEXT)
-        longer.format = PH_FORMAT_TEXT;
-    *table = longer;
+    if (rc != PH_E_TYPES)
+        return rc;
+    ph_plan_table_label(table, label, sizeof label);
+    ph_report_add_finding(verify->report, PH_FINDING_WARNING, "column", label,
+                          "generated columns are not compared: %s", err->message);
+    ph_error_reset(err);
     return PH_OK;
 }
 

@@ -53,10 +53,11 @@ put_select(const struct ph_table_plan *table, const struct ph_rel *rel, enum sid
 
 /* COPY refuses to read generated columns by name, a SELECT does not. */
 static bool
-reads_generated(const struct ph_table_plan *table)
+reads_generated(const struct ph_table_plan *table, enum side side)
 {
     for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].source->generated != '\0')
+        const struct ph_plan_column *column = &table->columns[i];
+        if ((side == SOURCE_SIDE ? column->source : column->target)->generated != '\0')
             return true;
     }
     return false;
@@ -88,8 +89,8 @@ ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chunk *c
                      struct ph_buf *out)
 {
     ph_buf_puts(out, "COPY ");
-    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL && !reads_generated(table) &&
-        table->source->kind != PH_REL_PARTITIONED) {
+    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL &&
+        !reads_generated(table, SOURCE_SIDE) && table->source->kind != PH_REL_PARTITIONED) {
         put_table(table, table->source, SOURCE_SIDE, out);
     } else {
         ph_buf_putc(out, '(');
@@ -115,7 +116,8 @@ void
 ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out)
 {
     ph_buf_puts(out, "COPY ");
-    if (table->target->kind == PH_REL_PARTITIONED || table->where != NULL) {
+    if (table->target->kind == PH_REL_PARTITIONED || table->where != NULL ||
+        reads_generated(table, TARGET_SIDE)) {
         ph_buf_putc(out, '(');
         put_select(table, table->target, TARGET_SIDE, out);
         ph_buf_putc(out, ')');
