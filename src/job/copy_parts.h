@@ -23,6 +23,8 @@ ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
 ph_code ph_copy_schema_phase(struct ph_job *job, struct ph_error *err);
 /* The steps after the rows; those the ledger has are done. The archive stays in job->archive. */
 ph_code ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error *err);
+/* Settings, owner, grants and comment of the database, after a copy of all of it; once. */
+ph_code ph_copy_apply_database(struct ph_job *job, struct ph_error *err);
 /* --restart: everything the ledger knows of the job. */
 ph_code ph_copy_forget(struct ph_job *job, struct ph_error *err);
 

@@ -70,6 +70,7 @@ ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
         PH_FAILPOINT(after_large_objects);
         PH_TRY(set_sequences(job, err));
     }
+    PH_TRY(ph_copy_apply_database(job, err));
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);

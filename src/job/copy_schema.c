@@ -12,6 +12,7 @@
 #include "job/copy_parts.h"
 #include "pg/archive.h"
 #include "pg/archive_select.h"
+#include "pg/database.h"
 #include "pg/ddl.h"
 #include "pg/holder.h"
 
@@ -176,6 +177,36 @@ ph_copy_schema_phase(struct ph_job *job, struct ph_error *err)
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_PLAN, err);
 }
 
+/* ---- the database itself ---- */
+
+static int
+compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static ph_code
+note_database(void *arg, struct ph_conn *conn, uint32_t entries_done, struct ph_error *err)
+{
+    struct ph_job *job = arg;
+
+    (void)entries_done;
+    return ph_ledger_step_done(conn, job->options->name, "database", 0, err);
+}
+
+ph_code
+ph_copy_apply_database(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_ddl_hooks hooks = {.arg = job, .on_batch = note_database, .on_warning = warn};
+    const char *key = "database";
+
+    if (job->options->data_only || !job->selection.whole_database ||
+        bsearch(&key, job->steps_done, job->n_steps_done, sizeof key, compare_names) != NULL)
+        return PH_OK;
+    PH_TRY(open_archive(job, err));
+    return ph_database_apply(job->target_control, &job->archive, &hooks, err);
+}
+
 /* ---- steps ---- */
 
 static int
@@ -199,12 +230,6 @@ has_rows(void *arg, ph_oid oid)
     const struct pending *pending = arg;
 
     return bsearch(&oid, pending->oids, pending->n, sizeof oid, compare_oids) != NULL;
-}
-
-static int
-compare_names(const void *left, const void *right)
-{
-    return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
 static bool
@@ -244,6 +269,7 @@ ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error 
         .archive = &job->archive,
         .source = job->source_control,
         .split_key_bytes = PH_SPLIT_KEY_BYTES,
+        .split_fk_bytes = PH_SPLIT_FK_BYTES,
         .analyze = true,
         .refresh = true,
         .arg = &pending,

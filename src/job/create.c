@@ -3,102 +3,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "pg/conninfo.h"
+#include "pg/database.h"
 #include "pg/readiness.h"
 
 /* ---- the database ---- */
-
-/* CREATE DATABASE of the source's kind, but for the name; made by the source itself. */
-static ph_code
-definition(struct ph_conn *source, int target_version, char *out, size_t size, struct ph_error *err)
-{
-    int version = ph_conn_version(source);
-    const char *locale = version >= 170000   ? "d.datlocale"
-                         : version >= 150000 ? "d.daticulocale"
-                                             : "NULL::text";
-    const char *provider = version >= 150000 ? "d.datlocprovider" : "'c'";
-    char sql[1024];
-
-    /* a target before 15 knows libc only, and says so itself when the source is another */
-    snprintf(
-        sql, sizeof sql,
-        "SELECT pg_catalog.format('TEMPLATE template0 ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L',"
-        " pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)"
-        " || CASE %s WHEN 'i' THEN pg_catalog.format(' LOCALE_PROVIDER icu ICU_LOCALE %%L', %s)"
-        " WHEN 'b' THEN pg_catalog.format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %%L', %s)"
-        " ELSE '%s' END FROM pg_catalog.pg_database d WHERE d.datname = current_database()",
-        provider, locale, locale, target_version >= 150000 ? " LOCALE_PROVIDER libc" : "");
-    return ph_conn_value(source, sql, out, size, err);
-}
-
-static ph_code
-create_if_missing(struct ph_conn *source, struct ph_conn *maintenance, const char *database,
-                  struct ph_run *run, struct ph_error *err)
-{
-    const char *params[] = {database};
-    char kind[512];
-    struct ph_result *r;
-    struct ph_buf sql;
-
-    PH_TRY(ph_conn_query(maintenance, "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", 1,
-                         params, &r, err));
-    bool exists = ph_result_rows(r) > 0;
-    ph_result_free(r);
-    if (exists)
-        return PH_OK;
-    PH_TRY(definition(source, ph_conn_version(maintenance), kind, sizeof kind, err));
-    ph_buf_init(&sql, 4096);
-    ph_buf_puts(&sql, "CREATE DATABASE ");
-    ph_buf_put_ident(&sql, database);
-    ph_buf_printf(&sql, " %s", kind);
-    ph_code rc = ph_conn_exec(maintenance, ph_buf_text(&sql), err);
-    ph_buf_free(&sql);
-    if (rc != PH_OK) {
-        ph_error_note(err, "while making database %s", database);
-        return rc;
-    }
-    run->wrote = PH_HAS_WRITTEN;
-    ph_log(PH_LOG_INFO, "database.created", "database %s: made on the target", database);
-    return PH_OK;
-}
 
 ph_code
 ph_create_database(struct ph_run *run, struct ph_error *err)
 {
     const struct ph_options *o = run->options;
-    struct ph_endpoint ends[2] = {{0}, {0}};
-    struct ph_conn *conns[2] = {NULL, NULL};
-    char database[256];
-    char *elsewhere = NULL;
+    char path[4096];
+    bool created;
 
     if (!ph_conninfo_names_database(o->target)) {
         PH_FAIL(err, PH_E_USAGE, "needs dbname in --target, to know the name to make");
         ph_error_object(err, "--create");
         return PH_E_USAGE;
     }
-    ph_code rc = ph_conninfo_database(o->target, database, sizeof database, err);
-    if (rc == PH_OK)
-        rc = ph_conninfo_with_database(o->target, "postgres", &elsewhere, err);
-    if (rc == PH_OK)
-        rc = ph_endpoint_init(&ends[0], PH_SOURCE, o->source, o->name, err);
-    if (rc == PH_OK)
-        rc = ph_endpoint_init(&ends[1], PH_TARGET, elsewhere, o->name, err);
-    if (rc == PH_OK)
-        rc = ph_conn_open(&ends[0], "create", &conns[0], err);
-    if (rc == PH_OK)
-        rc = ph_conn_open(&ends[1], "create", &conns[1], err);
-    if (rc == PH_OK)
-        rc = create_if_missing(conns[0], conns[1], database, run, err);
-    for (int i = 0; i < 2; i++) {
-        ph_conn_free(conns[i]);
-        ph_endpoint_reset(&ends[i]);
+    PH_TRY(ph_options_make_dir(o, err));
+    snprintf(path, sizeof path, "%s/database-%d.dump", o->dir, (int)getpid());
+    PH_TRY(ph_database_create(&(struct ph_database_params){.source = o->source,
+                                                           .target = o->target,
+                                                           .job = o->name,
+                                                           .path = path,
+                                                           .no_owner = o->no_owner,
+                                                           .no_tablespaces = o->no_tablespaces},
+                              &created, err));
+    if (created) {
+        run->wrote = PH_HAS_WRITTEN;
+        ph_log(PH_LOG_INFO, "database.created", "the database was made on the target");
     }
-    if (elsewhere != NULL)
-        explicit_bzero(elsewhere, strlen(elsewhere));
-    free(elsewhere);
-    return rc;
+    return PH_OK;
 }
 
 /* ---- what the server must have ---- */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "job/create.h"
+#include "job/preflight_schema.h"
 #include "pg/large_object.h"
 #include "pg/tool.h"
 
@@ -261,6 +262,20 @@ check_large_objects(struct preflight *p, struct ph_error *err)
     return PH_OK;
 }
 
+static ph_code
+check_schema(struct preflight *p, struct ph_error *err)
+{
+    const struct ph_options *o = p->job->options;
+    struct ph_preflight_schema preflight = {
+        .source = p->job->source_control,
+        .target = p->job->target_control,
+        .options = o,
+        .whole_database = o->schemas.n + o->tables.n + o->exclude_schemas.n + o->excludes.n == 0,
+    };
+
+    return as_finding(p, "schema", ph_preflight_schema_check(&preflight, p->findings, err), err);
+}
+
 /* The plan says what of the selection cannot go, and why. */
 static ph_code
 check_plan(struct preflight *p, struct ph_error *err)
@@ -321,6 +336,7 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
     if (!job->options->data_only) {
         PH_TRY(check_tools(&p, err));
         PH_TRY(check_target_empty(&p, err));
+        PH_TRY(check_schema(&p, err));
     }
     PH_TRY(check_plan(&p, err));
     return job->options->data_only || job->selection.rels == NULL

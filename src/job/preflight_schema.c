@@ -1,16 +1,15 @@
+/*
+ * See preflight_schema.h; what the target's server must offer (roles, extensions, tablespaces) is
+ * in create.c.
+ */
 #include "job/preflight_schema.h"
 
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "pg/roles.h"
 
 struct look {
     const struct ph_preflight_schema *preflight;
     struct ph_findings *findings;
-    struct ph_arena arena;
     bool is_superuser; /* on the target */
 };
 
@@ -32,32 +31,7 @@ add(const struct look *look, enum ph_severity severity, ph_code code, const char
     ph_finding_add(look->findings, &params, "%s", cause);
 }
 
-/* ---- roles ---- */
-
-static ph_code
-check_missing_roles(struct look *look, struct ph_error *err)
-{
-    const struct ph_options *options = look->preflight->options;
-    struct ph_roles roles;
-    enum ph_severity severity = !look->preflight->whole_database ? PH_FINDING_WARNING
-                                : options->roles                 ? PH_FINDING_NOTE
-                                                                 : PH_FINDING_ERROR;
-
-    PH_TRY(ph_roles_missing(&(struct ph_roles_params){.source = look->preflight->source,
-                                                      .target = look->preflight->target,
-                                                      .no_owner = options->no_owner,
-                                                      .no_acl = options->no_acl},
-                            &look->arena, &roles, err));
-    for (uint32_t i = 0; i < roles.n; i++)
-        add(look, severity, PH_E_NOT_READY, "role", roles.roles[i].name, roles.roles[i].create_sql,
-            options->roles
-                ? "missing on the target: it will be made, without a password"
-                : "missing on the target, but owners, grants or policies name it (or --roles)");
-    if (roles.memberships_sql[0] != '\0')
-        add(look, PH_FINDING_NOTE, PH_OK, "role", "", roles.memberships_sql,
-            "the missing roles are members of others");
-    return PH_OK;
-}
+/* ---- owners ---- */
 
 /* Only a member may give an object to a role. */
 static ph_code
@@ -95,82 +69,32 @@ check_owners(struct look *look, struct ph_error *err)
 
 /* ---- extensions ---- */
 
-/* By numbers and words: "1.10" is newer than "1.9". <0, 0, >0. */
-static int
-compare_versions(const char *a, const char *b)
-{
-    while (*a != '\0' || *b != '\0') {
-        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
-            char *end_a;
-            char *end_b;
-            unsigned long x = strtoul(a, &end_a, 10);
-            unsigned long y = strtoul(b, &end_b, 10);
-
-            if (x != y)
-                return x < y ? -1 : 1;
-            a = end_a;
-            b = end_b;
-        } else if (*a != *b) {
-            return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-        } else {
-            a++;
-            b++;
-        }
-    }
-    return 0;
-}
-
-static void
-judge_extension(const struct look *look, const char *name, const char *wanted,
-                const struct ph_result *target)
-{
-    const char *there = ph_result_text(target, 0, 0); /* installed, otherwise the default */
-    bool installed = ph_result_bool(target, 0, 1);
-    bool may_create = ph_result_bool(target, 0, 2) || look->is_superuser;
-    char cause[300];
-    char cure[300];
-
-    if (compare_versions(there, wanted) < 0) {
-        snprintf(cause, sizeof cause, "version %s on the target is older than %s on the source",
-                 there, wanted);
-        snprintf(cure, sizeof cure, "install version %s of it on the target's server%s", wanted,
-                 installed ? ", then ALTER EXTENSION ... UPDATE" : "");
-        add(look, PH_FINDING_ERROR, PH_E_VERSION, "extension", name, cure, cause);
-    } else if (compare_versions(there, wanted) > 0) {
-        snprintf(cause, sizeof cause, "version %s on the source becomes %s on the target", wanted,
-                 there);
-        add(look, PH_FINDING_NOTE, PH_OK, "extension", name, "", cause);
-    }
-    if (!installed && !may_create) {
-        snprintf(cure, sizeof cure, "CREATE EXTENSION %s; as superuser in the target database",
-                 name);
-        add(look, PH_FINDING_ERROR, PH_E_RIGHTS, "extension", name, cure,
-            "only a superuser can create it on the target");
-    }
-}
-
 static ph_code
 check_extension(const struct look *look, const char *name, const char *version,
                 struct ph_error *err)
 {
     struct ph_result *answer;
-    bool whole = look->preflight->whole_database;
+    char text[300];
 
     PH_TRY(ask_target(look,
                       "SELECT coalesce(a.installed_version, a.default_version),"
-                      " a.installed_version IS NOT NULL, coalesce((SELECT bool_or(v.trusted"
+                      " a.installed_version IS NOT NULL OR coalesce((SELECT bool_or(v.trusted"
                       " OR NOT v.superuser) FROM pg_catalog.pg_available_extension_versions v"
                       " WHERE v.name = a.name AND v.version = a.default_version), false)"
                       " FROM pg_catalog.pg_available_extensions a WHERE a.name = $1",
                       name, &answer, err));
-    if (ph_result_rows(answer) == 0) {
-        char cure[300];
+    if (ph_result_rows(answer) > 0) {
+        const char *there = ph_result_text(answer, 0, 0);
 
-        snprintf(cure, sizeof cure, "install %s %s on the target's server", name, version);
-        add(look, whole ? PH_FINDING_ERROR : PH_FINDING_WARNING, PH_E_NOT_READY, "extension", name,
-            cure, "not available on the target");
-    } else if (whole) {
-        judge_extension(look, name, version, answer);
+        snprintf(text, sizeof text, "version %s on the source becomes %s on the target", version,
+                 there);
+        if (strcmp(there, version) != 0)
+            add(look, PH_FINDING_NOTE, PH_OK, "extension", name, "", text);
+        snprintf(text, sizeof text, "CREATE EXTENSION %s; as superuser in the target database",
+                 name);
+        if (!ph_result_bool(answer, 0, 1) && !look->is_superuser && look->preflight->whole_database)
+            add(look, PH_FINDING_ERROR, PH_E_RIGHTS, "extension", name, text,
+                "only a superuser can create it on the target");
     }
     ph_result_free(answer);
     return PH_OK;
@@ -188,37 +112,6 @@ check_extensions(struct look *look, struct ph_error *err)
                          0, NULL, &used, err));
     for (int row = 0; row < ph_result_rows(used) && rc == PH_OK; row++)
         rc = check_extension(look, ph_result_text(used, row, 0), ph_result_text(used, row, 1), err);
-    ph_result_free(used);
-    return rc;
-}
-
-/* ---- tablespaces ---- */
-
-static ph_code
-check_tablespaces(struct look *look, struct ph_error *err)
-{
-    struct ph_result *used;
-    ph_code rc = PH_OK;
-
-    if (look->preflight->options->no_tablespaces)
-        return PH_OK;
-    PH_TRY(ph_conn_query(look->preflight->source,
-                         "SELECT DISTINCT t.spcname FROM pg_catalog.pg_class c"
-                         " JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace"
-                         " WHERE c.oid >= 16384 ORDER BY 1",
-                         0, NULL, &used, err));
-    for (int row = 0; row < ph_result_rows(used) && rc == PH_OK; row++) {
-        const char *name = ph_result_text(used, row, 0);
-        struct ph_result *answer = NULL;
-
-        rc = ask_target(look, "SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", name,
-                        &answer, err);
-        if (rc == PH_OK && ph_result_rows(answer) == 0)
-            add(look, PH_FINDING_ERROR, PH_E_NOT_READY, "tablespace", name,
-                "CREATE TABLESPACE ... LOCATION ... on the target, or --no-tablespaces",
-                "missing on the target");
-        ph_result_free(answer);
-    }
     ph_result_free(used);
     return rc;
 }
@@ -316,11 +209,10 @@ check_left_out(struct look *look, struct ph_error *err)
     struct ph_result *counts;
     char cause[200];
 
-    PH_TRY(
-        ph_conn_query(look->preflight->source,
-                      "SELECT (SELECT count(*) FROM pg_catalog.pg_publication"
-                      "  WHERE pubname !~ '^pghaul'),"
-                      " (SELECT count(*) FROM pg_catalog.pg_subscription s"
+    PH_TRY(ph_conn_query(look->preflight->source,
+                         "SELECT (SELECT count(*) FROM pg_catalog.pg_publication"
+                         "  WHERE pubname !~ '^pghaul'),"
+                         " (SELECT count(*) FROM pg_catalog.pg_subscription s"
                          "  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
                          "  WHERE d.datname = current_database())",
                          0, NULL, &counts, err));
@@ -347,10 +239,8 @@ look_at_all(struct look *look, struct ph_error *err)
                          err));
     look->is_superuser = strcmp(answer, "on") == 0;
     PH_TRY(check_locale(look, err));
-    PH_TRY(check_missing_roles(look, err));
     PH_TRY(check_owners(look, err));
     PH_TRY(check_extensions(look, err));
-    PH_TRY(check_tablespaces(look, err));
     PH_TRY(check_superuser_only(look, err));
     return check_left_out(look, err);
 }
@@ -360,10 +250,6 @@ ph_preflight_schema_check(const struct ph_preflight_schema *preflight, struct ph
                           struct ph_error *err)
 {
     struct look look = {.preflight = preflight, .findings = findings};
-    ph_code rc;
 
-    ph_arena_init(&look.arena, (size_t)16 << 20);
-    rc = look_at_all(&look, err);
-    ph_arena_reset(&look.arena);
-    return rc;
+    return look_at_all(&look, err);
 }

@@ -17,7 +17,8 @@ struct ph_preflight_schema {
 };
 
 /*
- * Roles, extensions, tablespaces, collations and locale, what only a superuser can make.
+ * Owners that the target's role cannot give objects to, other versions of extensions, locale, what
+ * only a superuser can make, what is left out.
  * Adds findings; an error is only what keeps from looking.
  */
 ph_code ph_preflight_schema_check(const struct ph_preflight_schema *preflight,

@@ -102,7 +102,9 @@ run_dump(const struct ph_archive_params *params, const struct ph_tool *dump, con
         add_arg(&args, "--snapshot");
         add_arg(&args, params->snapshot);
     }
-    if (params->leave_out != NULL)
+    if (params->database_only)
+        add_arg(&args, "--exclude-schema=*");
+    else if (params->leave_out != NULL)
         add_arg(&args, excluded);
     add_switches(&args, params);
     PH_TRY(ph_endpoint_env(params->source, &env, err));

@@ -57,6 +57,7 @@ struct ph_archive_params {
     int target_version;
     const char *snapshot;  /* exported on the source; NULL: pg_dump takes its own */
     const char *path;      /* of the archive file; its directory exists */
+    bool database_only;    /* nothing but the database itself and its properties */
     const char *leave_out; /* schema that is not dumped (the ledger's) or NULL */
     bool no_owner;
     bool no_acl;

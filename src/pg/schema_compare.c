@@ -101,10 +101,18 @@ describe_difference(const char *source, const char *target, char *out, size_t si
                  clause_len(source + at), source + at, clause_len(target + at), target + at);
 }
 
+/* What the target's role may not change of the database itself was a warning of the copy, too. */
+static enum ph_severity
+severity_of(const char *kind)
+{
+    if (strcmp(kind, "extension version") == 0)
+        return PH_FINDING_NOTE;
+    return strcmp(kind, "database") == 0 ? PH_FINDING_WARNING : PH_FINDING_ERROR;
+}
+
 static void
 compare_pair(const struct sides *sides, int source_row, int target_row)
 {
-    bool is_version = strcmp(sides->query->kind, "extension version") == 0;
     char cause[400];
 
     if (strcmp(ph_result_text(sides->source, source_row, COL_HASH),
@@ -112,8 +120,7 @@ compare_pair(const struct sides *sides, int source_row, int target_row)
         return;
     describe_difference(ph_result_text(sides->source, source_row, COL_SHOWN),
                         ph_result_text(sides->target, target_row, COL_SHOWN), cause, sizeof cause);
-    report(sides, sides->source, source_row, is_version ? PH_FINDING_NOTE : PH_FINDING_ERROR,
-           cause);
+    report(sides, sides->source, source_row, severity_of(sides->query->kind), cause);
 }
 
 static void
@@ -135,7 +142,8 @@ merge(const struct sides *sides)
             compare_pair(sides, s++, t++);
         } else if (order < 0) {
             if (!is_version) /* the extension itself is reported */
-                report(sides, sides->source, s, PH_FINDING_ERROR, "missing on the target");
+                report(sides, sides->source, s, severity_of(sides->query->kind),
+                       "missing on the target");
             s++;
         } else {
             if (!is_version)

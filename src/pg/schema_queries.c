@@ -351,7 +351,31 @@ static const char publications_sql[] =
     " '.' || t.tablename, ',' ORDER BY t.schemaname, t.tablename) FROM pg_publication_tables t"
     " WHERE t.pubname = p.pubname)) d FROM pg_publication p WHERE p.pubname !~ '^pghaul'";
 
+/* The database itself, whatever its name: several kinds of property under one kind of object. */
+static const char database_settings_sql[] =
+    "SELECT '' s, '' r, 'settings of ' || CASE WHEN g.setrole = 0 THEN 'all roles' ELSE"
+    " pg_get_userbyid(g.setrole) END i, " SORTED_OF "g.setconfig" SORTED_END " d FROM"
+    " pg_db_role_setting g JOIN pg_database b ON b.oid = g.setdatabase WHERE b.datname ="
+    " current_database() UNION ALL SELECT '', '', 'connection limit', b.datconnlimit::text FROM"
+    " pg_database b WHERE b.datname = current_database()";
+
+static const char database_owner_sql[] =
+    "SELECT '' s, '' r, 'owner' i, pg_get_userbyid(b.datdba) d FROM pg_database b WHERE b.datname"
+    " = current_database()";
+
+static const char database_grants_sql[] =
+    "SELECT '' s, '' r, 'grants' i, " GRANTS_OF "b.datacl" GRANTS_KIND "'d'" GRANTS_OWNER
+    "b.datdba" GRANTS_END " d FROM pg_database b WHERE b.datname = current_database()";
+
+static const char database_comment_sql[] =
+    "SELECT '' s, '' r, 'comment' i, shobj_description(b.oid, 'pg_database') d FROM pg_database b"
+    " WHERE b.datname = current_database()";
+
 const struct ph_schema_query ph_schema_queries[] = {
+    {"database", PH_SCHEMA_ALWAYS, database_settings_sql},
+    {"database", PH_SCHEMA_OWNER, database_owner_sql},
+    {"database", PH_SCHEMA_ACL, database_grants_sql},
+    {"database", PH_SCHEMA_COMMENT, database_comment_sql},
     {"schema", PH_SCHEMA_ALWAYS, schemas_sql},
     {"extension", PH_SCHEMA_ALWAYS, extensions_sql},
     {"extension version", PH_SCHEMA_ALWAYS, extension_versions_sql},
