@@ -32,7 +32,7 @@ gather(const struct ph_job *job, uint32_t first, const struct ph_table_plan **ou
             continue;
         if (i < first)
             return 0;
-        out[n++] = &job->plan.tables[i];
+        out[n++] = job->proof_plans[i] != NULL ? job->proof_plans[i] : &job->plan.tables[i];
     }
     return n;
 }
