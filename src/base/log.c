@@ -15,7 +15,8 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#define LINE_MAX_BYTES ((size_t)16 * 1024)
+#define LINE_MAX_BYTES (96u * 1024)
+#define MESSAGE_MAX_BYTES 2048
 
 static struct {
     pthread_mutex_t lock;
@@ -114,21 +115,18 @@ ph_log_set_fd(int fd)
     pthread_mutex_unlock(&state.lock);
 }
 
-void
-ph_log(enum ph_log_level level, const char *event, const char *format, ...)
+static void
+log_message(enum ph_log_level level, const char *event, const char *json, char *message)
 {
-    char message[2048];
     struct ph_buf line;
-    va_list args;
 
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
     ph_buf_init(&line, LINE_MAX_BYTES);
     pthread_mutex_lock(&state.lock);
     if (level <= state.level) {
         if (state.format == PH_LOG_JSON) {
             put_json_head(&line, level, event, message);
+            if (json != NULL)
+                ph_buf_printf(&line, ",\"data\":%s", json);
             ph_buf_putc(&line, '}');
         } else {
             make_plain(message, DROP_NEWLINES);
@@ -139,6 +137,30 @@ ph_log(enum ph_log_level level, const char *event, const char *format, ...)
     }
     pthread_mutex_unlock(&state.lock);
     ph_buf_free(&line);
+}
+
+void
+ph_log(enum ph_log_level level, const char *event, const char *format, ...)
+{
+    char message[MESSAGE_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    log_message(level, event, NULL, message);
+}
+
+void
+ph_log_data(enum ph_log_level level, const char *event, const char *json, const char *format, ...)
+{
+    char message[MESSAGE_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    log_message(level, event, json, message);
 }
 
 void

@@ -28,6 +28,10 @@ void ph_log_set_fd(int fd);
  */
 void ph_log(enum ph_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with "data": `json`, whole and valid, in the JSON format; the text format leaves it out.
+ */
+void ph_log_data(enum ph_log_level level, const char *event, const char *json, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
 /*
  * The record of a failure. Text: the lines of ph_error_format, as they are. JSON: "event":"error"
  * or "warning" with code, sqlstate, object, notes, way_out.

@@ -116,10 +116,15 @@ static void
 log_line(struct ph_display *display, const struct ph_rates *rates)
 {
     struct ph_buf line;
+    struct ph_buf data;
 
     ph_buf_init(&line, 4096);
+    ph_buf_init(&data, PICTURE_LIMIT);
     ph_progress_put_line(&line, &display->snapshot, rates);
-    ph_log(PH_LOG_INFO, "progress", "%s", ph_buf_text(&line));
+    ph_progress_put_json(&data, &display->snapshot);
+    ph_log_data(PH_LOG_INFO, "progress", ph_buf_ok(&data) ? ph_buf_text(&data) : NULL, "%s",
+                ph_buf_text(&line));
+    ph_buf_free(&data);
     ph_buf_free(&line);
 }
 
@@ -169,7 +174,7 @@ run_display(void *context)
             draw_picture(display, &rates);
         } else if (display->snapshot.elapsed_s >= due_s) {
             log_line(display, &rates);
-            due_s = next_line_s(due_s);
+            due_s = next_line_s(display->snapshot.elapsed_s);
         }
     }
     return NULL;

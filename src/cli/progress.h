@@ -43,7 +43,9 @@ struct ph_rate_window {
         uint64_t rows;
         uint64_t bytes;
     } samples[PH_RATE_SAMPLES];
-    uint32_t n; /* ever added */
+    uint32_t n;        /* ever added */
+    double first_at_s; /* of the first sample: before that nothing moved */
+    uint64_t first_bytes;
 };
 struct ph_rates ph_rate_window_add(struct ph_rate_window *window,
                                    const struct ph_progress *progress);

@@ -15,6 +15,10 @@ ph_rate_window_add(struct ph_rate_window *window, const struct ph_progress *prog
     uint32_t now = window->n % PH_RATE_SAMPLES;
     uint32_t first = now;
 
+    if (window->n == 0 || progress->bytes_done < window->first_bytes) {
+        window->first_at_s = progress->elapsed_s;
+        window->first_bytes = progress->bytes_done;
+    }
     window->samples[now].at_s = progress->elapsed_s;
     window->samples[now].rows = progress->rows_done;
     window->samples[now].bytes = progress->bytes_done;
@@ -32,12 +36,11 @@ ph_rate_window_add(struct ph_rate_window *window, const struct ph_progress *prog
         rates.rows = (double)(progress->rows_done - window->samples[first].rows) / span;
         rates.bytes = (double)(progress->bytes_done - window->samples[first].bytes) / span;
     }
-    double moved = progress->bytes_done > progress->bytes_before
-                       ? (double)(progress->bytes_done - progress->bytes_before)
-                       : 0;
-    if (progress->elapsed_s >= 3 && moved > 0 && progress->bytes > progress->bytes_done)
-        rates.eta_s =
-            (double)(progress->bytes - progress->bytes_done) * progress->elapsed_s / moved;
+    double since_first = progress->elapsed_s - window->first_at_s;
+    if (since_first >= 3 && progress->bytes_done > window->first_bytes &&
+        progress->bytes > progress->bytes_done)
+        rates.eta_s = (double)(progress->bytes - progress->bytes_done) * since_first /
+                      (double)(progress->bytes_done - window->first_bytes);
     return rates;
 }
 

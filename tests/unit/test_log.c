@@ -77,6 +77,23 @@ json_survives_any_bytes(void **context)
 }
 
 static void
+data_is_for_machines(void **context)
+{
+    (void)context;
+    ph_log_init(PH_LOG_JSON, PH_LOG_INFO);
+    capture_begin();
+    ph_log_data(PH_LOG_INFO, "x", "{\"a\":[1,2]}", "m");
+    ph_log_init(PH_LOG_TEXT, PH_LOG_INFO);
+    ph_log_data(PH_LOG_INFO, "x", "{}", "only this");
+    char *text = capture_end();
+    json_t *line = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_int_equal(json_array_size(json_object_get(json_object_get(line, "data"), "a")), 2);
+    json_decref(line);
+    assert_non_null(strstr(text, " info  only this\n"));
+    free(text);
+}
+
+static void
 failure_in_both_formats(void **context)
 {
     struct ph_error err;
@@ -168,6 +185,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_one_line),
         cmocka_unit_test(json_survives_any_bytes),
+        cmocka_unit_test(data_is_for_machines),
         cmocka_unit_test(failure_in_both_formats),
         cmocka_unit_test(threads_do_not_mix),
         cmocka_unit_test(display_is_cleared_before_each_line),

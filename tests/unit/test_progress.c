@@ -135,11 +135,26 @@ rates_are_of_the_last_seconds(void **context)
     }
     assert_true(rates.bytes > 399 && rates.bytes < 401);
     assert_true(rates.rows > 39 && rates.rows < 41);
-    assert_true(rates.eta_s > 340 && rates.eta_s < 370); /* of the whole run: 221 a second */
+    assert_true(rates.eta_s > 340 && rates.eta_s < 370); /* of all samples: 221 a second */
     progress.bytes_done = 50;                            /* a chunk is done again */
     progress.elapsed_s += 0.25;
     rates = ph_rate_window_add(&window, &progress);
     assert_true(rates.bytes == 0);
+}
+
+/* What passed before the display began is no part of the estimate. */
+static void
+eta_starts_with_the_display(void **context)
+{
+    struct ph_rate_window window = {0};
+    struct ph_progress progress = {.bytes = 3000, .elapsed_s = 1000, .bytes_done = 1000};
+
+    (void)context;
+    assert_true(ph_rate_window_add(&window, &progress).eta_s < 0);
+    progress.elapsed_s = 1010;
+    progress.bytes_done = 2000;
+    struct ph_rates rates = ph_rate_window_add(&window, &progress);
+    assert_true(rates.eta_s > 9.9 && rates.eta_s < 10.1);
 }
 
 static void
@@ -214,6 +229,7 @@ main(void)
         cmocka_unit_test(nothing_known_yet),
         cmocka_unit_test(less_than_all_is_never_all),
         cmocka_unit_test(rates_are_of_the_last_seconds),
+        cmocka_unit_test(eta_starts_with_the_display),
         cmocka_unit_test(terminal_is_drawn_and_left_clean),
         cmocka_unit_test(nobody_looks),
     };
