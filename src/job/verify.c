@@ -1,6 +1,7 @@
 #include "job/verify.h"
 
-#include <stdio.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -47,7 +48,7 @@ open_side(struct ph_verify *verify, enum ph_side side, struct ph_error *err)
 }
 
 static ph_code
-open_both(struct ph_verify *verify, struct ph_error *err)
+init_endpoints(struct ph_verify *verify, struct ph_error *err)
 {
     const struct ph_options *options = verify->options;
 
@@ -57,8 +58,7 @@ open_both(struct ph_verify *verify, struct ph_error *err)
                             options->name, err));
     ph_report_set_job(verify->report, options->name, verify->endpoints[PH_SOURCE].label,
                       verify->endpoints[PH_TARGET].label);
-    PH_TRY(open_side(verify, PH_SOURCE, err));
-    return open_side(verify, PH_TARGET, err);
+    return PH_OK;
 }
 
 static void
@@ -217,6 +217,52 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
     return rc;
 }
 
+/* ---- stopping ---- */
+
+static void
+stop_all(struct ph_verify *verify)
+{
+    pthread_mutex_lock(&verify->watch_lock);
+    if (verify->budget != NULL)
+        ph_budget_stop(verify->budget);
+    pthread_mutex_unlock(&verify->watch_lock);
+    ph_endpoint_cancel_all(&verify->endpoints[PH_SOURCE]);
+    ph_endpoint_cancel_all(&verify->endpoints[PH_TARGET]);
+}
+
+static void *
+run_watcher(void *arg)
+{
+    struct ph_verify *verify = arg;
+    struct pollfd fds[2] = {{.fd = verify->over_fd, .events = POLLIN},
+                            {.fd = ph_stop_fd(), .events = POLLIN}};
+
+    while (poll(fds, 2, -1) < 0)
+        continue;
+    if (ph_stop_requested())
+        stop_all(verify);
+    return NULL;
+}
+
+static void
+watch_begin(struct ph_verify *verify)
+{
+    verify->over_fd = eventfd(0, EFD_CLOEXEC);
+    verify->watching =
+        verify->over_fd >= 0 && pthread_create(&verify->watcher, NULL, run_watcher, verify) == 0;
+}
+
+static void
+watch_end(struct ph_verify *verify)
+{
+    uint64_t one = 1;
+
+    if (verify->watching && write(verify->over_fd, &one, sizeof one) == (ssize_t)sizeof one)
+        pthread_join(verify->watcher, NULL);
+    if (verify->over_fd >= 0)
+        close(verify->over_fd);
+}
+
 /* ---- all of it ---- */
 
 static ph_code
@@ -224,7 +270,8 @@ run_all(struct ph_verify *verify, struct ph_error *err)
 {
     uint64_t start = ph_clock_ns();
 
-    PH_TRY(open_both(verify, err));
+    PH_TRY(open_side(verify, PH_SOURCE, err));
+    PH_TRY(open_side(verify, PH_TARGET, err));
     PH_TRY(ph_verify_plan(verify, err));
     add_phase(verify, "catalog", &start);
     PH_TRY(compare_rows(verify, err));
@@ -265,12 +312,19 @@ ph_job_verify(struct ph_run *run, struct ph_error *err)
     };
 
     ph_arena_init(&verify.arena, ARENA_LIMIT);
-    ph_code rc = run_all(&verify, err);
+    pthread_mutex_init(&verify.watch_lock, NULL);
+    ph_code rc = init_endpoints(&verify, err);
+    if (rc == PH_OK) {
+        watch_begin(&verify);
+        rc = run_all(&verify, err);
+        watch_end(&verify);
+    }
     if (rc == PH_OK)
         rc = conclude(&verify, err);
     else
         ph_report_end(verify.report, rc == PH_E_STOPPED ? PH_VERDICT_STOPPED : PH_VERDICT_FAILED,
                       "%s", err->message);
     close_both(&verify);
+    pthread_mutex_destroy(&verify.watch_lock);
     return rc;
 }

@@ -22,7 +22,6 @@
 #define SMALLEST_BATCH ((size_t)32 << 10)
 #define COUNTED_PER_TRANSACTION 200u /* each keeps a lock until the transaction ends */
 #define TID_RANGE_SCAN 140000        /* the version from which ranges of ctid are not whole scans */
-#define WATCH_MS 200
 
 struct lanes;
 
@@ -48,9 +47,6 @@ struct lanes {
     struct ph_budget budget;
     struct worker *workers;
     uint32_t n_workers;
-    pthread_t watcher;
-    bool watching;
-    atomic_bool over;
     atomic_uint_fast64_t rows_done;
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t groups_done;
@@ -434,32 +430,14 @@ read_progress(void *arg, struct ph_progress *out)
     }
 }
 
-/* Makes blocked connections return when a stop is wished. */
-static void *
-run_watcher(void *arg)
-{
-    struct lanes *lanes = arg;
-    struct ph_error err;
-
-    while (!atomic_load(&lanes->over)) {
-        if (!ph_stop_wait_ms(WATCH_MS))
-            continue;
-        ph_error_reset(&err);
-        fail(lanes, ph_stop_check(&err), &err);
-        ph_budget_stop(&lanes->budget);
-        ph_endpoint_cancel_all(&lanes->verify->endpoints[PH_SOURCE]);
-        ph_endpoint_cancel_all(&lanes->verify->endpoints[PH_TARGET]);
-        break;
-    }
-    return NULL;
-}
-
 static void
 watch_begin(struct lanes *lanes)
 {
     const struct ph_observer *observer = &lanes->verify->run->observer;
 
-    lanes->watching = pthread_create(&lanes->watcher, NULL, run_watcher, lanes) == 0;
+    pthread_mutex_lock(&lanes->verify->watch_lock);
+    lanes->verify->budget = &lanes->budget;
+    pthread_mutex_unlock(&lanes->verify->watch_lock);
     if (observer->started != NULL)
         observer->started(observer->context, read_progress, lanes);
 }
@@ -471,9 +449,9 @@ watch_end(struct lanes *lanes)
 
     if (observer->ended != NULL)
         observer->ended(observer->context);
-    atomic_store(&lanes->over, true);
-    if (lanes->watching)
-        pthread_join(lanes->watcher, NULL);
+    pthread_mutex_lock(&lanes->verify->watch_lock);
+    lanes->verify->budget = NULL;
+    pthread_mutex_unlock(&lanes->verify->watch_lock);
 }
 
 /* ---- all of them ---- */

@@ -57,6 +57,12 @@ struct ph_verify {
     uint32_t jobs;
     uint64_t started_ns;
     uint32_t different; /* things that differ: tables, sequences, objects */
+
+    pthread_t watcher; /* makes blocked connections return when a stop is wished */
+    bool watching;
+    int over_fd;
+    pthread_mutex_t watch_lock; /* guards what follows */
+    struct ph_budget *budget;   /* of the lanes while they run: nobody waits in it any more */
 };
 
 /* ---- verify.c ---- */

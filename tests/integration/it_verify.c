@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -239,6 +240,23 @@ many_differences_are_counted(void **state)
     (void)state;
     EXPECT("many", "UPDATE item SET name = 'other'; DELETE FROM part",
            "20000 rows with other values", "rows missing on the target; the first are listed");
+}
+
+/* A blocked reader returns at once when a stop is wished. */
+static void
+stops_when_asked(void **state)
+{
+    PGconn *locker = sql_connect(dst, "base");
+    struct run *run;
+
+    (void)state;
+    sql_exec(locker, "BEGIN; LOCK TABLE loose");
+    run = start_pghaul(NULL, "verify", "--source", pg_test_conninfo(src, "base"), "--target",
+                       pg_test_conninfo(dst, "base"), "--dir", scratch_dir());
+    sql_wait_true(dst, "base", "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted", 30000);
+    run_signal(run, SIGTERM);
+    assert_int_equal(run_wait(run, 20000), 5);
+    PQfinish(locker);
 }
 
 /* ---- memory for some 1,300 rows: the buckets that differ are compared in many passes ---- */
@@ -495,6 +513,7 @@ main(void)
         cmocka_unit_test(sequences_and_large_objects),
         cmocka_unit_test(large_objects_by_content),
         cmocka_unit_test(many_differences_are_counted),
+        cmocka_unit_test(stops_when_asked),
         cmocka_unit_test(passes_add_up),
         cmocka_unit_test(schema_objects_are_compared),
         cmocka_unit_test(repair_mends_rows),
