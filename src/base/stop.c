@@ -72,6 +72,10 @@ ph_stop_init(struct ph_error *err)
     }
     PH_TRY(catch_signal(SIGINT, on_signal, err));
     PH_TRY(catch_signal(SIGTERM, on_signal, err));
+    /* a closed terminal; nohup has it ignored, and so it stays */
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        PH_TRY(catch_signal(SIGHUP, on_signal, err));
     return catch_signal(SIGPIPE, SIG_IGN, err);
 }
 
@@ -119,7 +123,7 @@ ph_stop_check(struct ph_error *err)
         return PH_OK;
     if (number == 0)
         return PH_FAIL(err, PH_E_STOPPED, "stopped as asked");
-    return PH_FAIL(err, PH_E_STOPPED, "stopped by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+    return PH_FAIL(err, PH_E_STOPPED, "stopped by SIG%s", sigabbrev_np(number));
 }
 
 void
@@ -129,6 +133,7 @@ ph_stop_reset(void)
 
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     atomic_store(&requested, false);
     atomic_store(&by_signal, 0);
     if (fd >= 0)

@@ -1,5 +1,5 @@
 /*
- * The wish to stop: set once by SIGINT, SIGTERM or any thread, seen by everybody.
+ * The wish to stop: set once by SIGINT, SIGTERM, SIGHUP or any thread, seen by everybody.
  *
  * Loops ask ph_stop_requested() between two steps; whoever sleeps in poll() adds ph_stop_fd(),
  * which becomes readable with the wish and stays so. Nothing here stops anything by itself: each
@@ -14,7 +14,8 @@
 #include "base/error.h"
 
 /*
- * Make the wake-up descriptor and catch SIGINT and SIGTERM; SIGPIPE is ignored. Call once, before
+ * Make the wake-up descriptor and catch SIGINT, SIGTERM and SIGHUP (unless that is ignored, as
+ * nohup has it); SIGPIPE is ignored. Call once, before
  * other threads exist. A second SIGINT ends the process at once (its work is safe: it resumes).
  * PH_E_INTERNAL when the system refuses.
  */

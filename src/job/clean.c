@@ -2,7 +2,10 @@
  * Removing a job: what was set aside is restored first, since the ledger is the only place that
  * knows it; then the holder, the ledger's rows, the local files. What was copied stays.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +18,10 @@
 
 #define HOLDER_WAIT_MS 5000u
 
-/* Files that runs leave in the directory; others are somebody else's and stay. */
-static const char *const own_files[] = {"mover.lock", "holder.stop"};
+/* Files that runs leave in the directory, as fnmatch patterns; others are somebody else's and stay.
+ */
+static const char *const own_files[] = {"mover.lock", "holder.stop", "schema-*.dump",
+                                        "schema-*.dump.*"};
 
 static ph_code
 lock_job(const struct ph_options *options, struct ph_conn *conn, struct ph_error *err)
@@ -82,23 +87,48 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
     return rc;
 }
 
+static bool
+is_own_file(const char *name)
+{
+    for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++) {
+        if (fnmatch(own_files[i], name, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ph_code
+remove_own_files(const char *dir, struct ph_error *err)
+{
+    DIR *open_dir = opendir(dir);
+    struct dirent *entry;
+
+    if (open_dir == NULL) {
+        PH_FAIL(err, PH_E_DISK, "cannot read the directory: %s", strerror(errno));
+        ph_error_object(err, "%s", dir);
+        return PH_E_DISK;
+    }
+    while ((entry = readdir(open_dir)) != NULL) {
+        if (is_own_file(entry->d_name))
+            unlinkat(dirfd(open_dir), entry->d_name, 0);
+    }
+    closedir(open_dir);
+    return PH_OK;
+}
+
 static ph_code
 clean_dir(const struct ph_options *options, struct ph_cleaned *out, struct ph_error *err)
 {
-    char path[4096];
     int lock_fd = -1;
 
     if (access(options->dir, F_OK) != 0)
         return PH_OK;
     PH_TRY(ph_mover_lock(options->dir, &lock_fd, err));
-    for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", options->dir, own_files[i]);
-        unlink(path);
-    }
+    ph_code rc = remove_own_files(options->dir, err);
     close(lock_fd);
-    out->dir = rmdir(options->dir) == 0;
+    out->dir = rc == PH_OK && rmdir(options->dir) == 0;
     out->dir_kept = !out->dir;
-    return PH_OK;
+    return rc;
 }
 
 ph_code
