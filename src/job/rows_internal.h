@@ -35,6 +35,8 @@ struct ph_rows {
     atomic_uint_fast64_t rows_done;
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t chunks_done;
+    atomic_bool target_disk; /* most loading sessions wait for the target's disk */
+    atomic_bool wire;        /* most reading sessions wait until their bytes are taken */
     uint64_t rows_before;
     uint64_t bytes_before;
     pthread_t watcher;
@@ -48,5 +50,10 @@ struct ph_rows {
  */
 void ph_rows_watch_begin(struct ph_rows *rows);
 void ph_rows_watch_end(struct ph_rows *rows);
+
+/* ---- rows_waits.c ---- */
+
+/* Sets target_disk and wire. `*source` is opened when NULL; the watcher frees it. Its thread. */
+void ph_rows_look_at_waits(struct ph_rows *rows, struct ph_conn *target, struct ph_conn **source);
 
 #endif

@@ -22,11 +22,13 @@ wait_of(struct ph_rows_lane *lane, enum ph_lane_state state)
 {
     switch (ph_lane_waits_for(&lane->lane)) {
     case PH_LANE_WAIT_SINK:
-        return PH_WAIT_TARGET;
+        return atomic_load(&lane->rows->target_disk) ? PH_WAIT_TARGET_DISK : PH_WAIT_TARGET;
     case PH_LANE_WAIT_PROGRAM:
         return PH_WAIT_PGHAUL;
     case PH_LANE_WAIT_SOURCE:
-        return state == PH_LANE_VERIFY ? PH_WAIT_TARGET : PH_WAIT_SOURCE;
+        if (state == PH_LANE_VERIFY)
+            return PH_WAIT_TARGET;
+        return atomic_load(&lane->rows->wire) ? PH_WAIT_WIRE : PH_WAIT_SOURCE;
     }
     return PH_WAIT_NONE;
 }
@@ -157,6 +159,7 @@ run_watcher(void *arg)
 {
     struct ph_rows *rows = arg;
     struct ph_conn *conn = NULL;
+    struct ph_conn *source = NULL;
     struct pollfd fds[2] = {{.fd = rows->over_fd, .events = POLLIN},
                             {.fd = ph_stop_fd(), .events = POLLIN}};
 
@@ -166,15 +169,18 @@ run_watcher(void *arg)
             break;
         if (fds[1].fd >= 0 && ph_stop_requested()) {
             ph_conn_free(conn);
-            conn = NULL;
+            ph_conn_free(source);
+            conn = source = NULL;
             stop_everything(rows);
             fds[1].fd = -1; /* poll() leaves it out from now on */
         } else if (n == 0 && fds[1].fd >= 0) {
             write_progress(rows, &conn);
+            ph_rows_look_at_waits(rows, conn, &source);
             look_for_stop(rows, conn);
         }
     }
     ph_conn_free(conn);
+    ph_conn_free(source);
     return NULL;
 }
 
