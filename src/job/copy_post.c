@@ -117,6 +117,38 @@ report_table(struct ph_job *job, uint32_t index)
     row->verdict = verdict_of(job, index);
 }
 
+/* The snapshot a table was copied under; 0: not yet, or it has no chunks. */
+static uint32_t
+epoch_of(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk];
+
+    return table->n_chunks > 0 && state->done ? state->epoch : 0;
+}
+
+/* After the holder died: one table is as of one moment, but not all tables as of the same. */
+static void
+report_snapshots(struct ph_job *job)
+{
+    uint32_t last = 0;
+    char label[160];
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        uint32_t epoch = epoch_of(job, &job->plan.tables[i]);
+        last = epoch > last ? epoch : last;
+    }
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        uint32_t epoch = epoch_of(job, &job->plan.tables[i]);
+        if (epoch == 0 || epoch == last)
+            continue;
+        ph_plan_table_label(&job->plan.tables[i], label, sizeof label);
+        ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "snapshot", label,
+                              "copied under snapshot %u, which was lost; later tables are of "
+                              "snapshot %u",
+                              epoch, last);
+    }
+}
+
 static void
 end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
 {
@@ -166,6 +198,7 @@ ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
     if (job->chunk_states != NULL && job->table_states != NULL) {
         for (uint32_t i = 0; i < job->plan.n_tables; i++)
             report_table(job, i);
+        report_snapshots(job);
     } else if (job->was_done && job->target_control != NULL) {
         report_from_ledger(job);
     }

@@ -235,13 +235,16 @@ take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_err
     return PH_OK;
 }
 
+/* Without its directory nobody could tell it any more, and no mover would find it. */
 static bool
 is_told_to_stop(const struct holder *holder)
 {
     char path[4096];
 
     stop_path(holder->dir, path, sizeof path);
-    return access(path, F_OK) == 0;
+    if (access(path, F_OK) == 0)
+        return true;
+    return access(holder->dir, F_OK) != 0 && errno == ENOENT;
 }
 
 /*

@@ -51,7 +51,7 @@ static const char rows[] =
     " ARRAY[(i, i / 3.0, 'fine')::spot, NULL, (NULL, NULL, 'low')::spot],"
     " jsonb_build_object('i', i, 't', repeat('x', i % 50)) FROM generate_series(0, 9999) i;"
     "INSERT INTO big SELECT i % 1000, repeat(md5((i % 1000)::text), 5)"
-    " FROM generate_series(1, 100000) i;"
+    " FROM generate_series(1, 70000) i;"
     "INSERT INTO metrics SELECT '2024-01-01'::date + i % 60, i / 3.0, '10.0.0.0'::inet + i"
     " FROM generate_series(1, 5000) i;"
     "INSERT INTO \"Odd \"\"name\"\"\" SELECT i, sha256(i::text::bytea)"

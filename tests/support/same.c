@@ -121,10 +121,21 @@ same_schema(const struct pg_test_cluster *src, const char *src_db,
     expect_equal("schemas", dump(src, src_db), dump(dst, dst_db));
 }
 
+static const char sessions[] =
+    "SELECT pid, application_name, state, wait_event, backend_start, state_change, query"
+    " FROM pg_stat_activity WHERE application_name LIKE 'pghaul%'";
+
+static bool
+has_no_sessions(void *arg)
+{
+    return sql_once(arg, "postgres", sessions)[0] == '\0';
+}
+
 void
 same_no_sessions(const struct pg_test_cluster *cluster)
 {
-    sql_wait_true(cluster, "postgres",
-                  "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul%'",
-                  5000);
+    struct pg_test_cluster copy = *cluster;
+
+    if (!scratch_wait(has_no_sessions, &copy, 5000))
+        fail_msg("sessions are left:\n%s", sql_once(cluster, "postgres", sessions));
 }

@@ -1,0 +1,444 @@
+/*
+ * kill -9 of pghaul at every failpoint of the sources, then the same command again: the target
+ * equals the source by plain SQL, nothing that was finished is done twice, nothing is left over.
+ */
+/* timeout: 900 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/copy_case.h"
+#include "support/mixed.h"
+#include "support/same.h"
+#include "support/scratch.h"
+#include "support/sql.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 64
+
+static struct pg_test_cluster *src;
+static struct pg_test_cluster *dst;
+static const char *names[NAMES_MAX];
+static bool reached[NAMES_MAX];
+static size_t n_names;
+
+/* Not passed by a copy. */
+static const char *const elsewhere[] = {"before_repair_commit"};
+
+static void
+read_names(void)
+{
+    const char *const argv[] = {PH_TEST_DIR "/../scripts/failpoints", NULL};
+    struct run *run = run_start(NULL, argv);
+
+    run_expect(run, 0);
+    for (const char *at = run_out(run); *at != '\0';) {
+        size_t len = strcspn(at, "\n");
+        assert_true(n_names < NAMES_MAX);
+        names[n_names++] = scratch_printf("%.*s", (int)len, at);
+        at += len + 1;
+    }
+    assert_true(n_names > 10);
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    pg_test_pair_new(NULL, NULL, &src, &dst);
+    mixed_new(src, "mixed");
+    PGconn *conn = sql_connect(dst, "postgres");
+    sql_exec(conn, "CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE postgres TO mover");
+    PQfinish(conn);
+    read_names();
+    return 0;
+}
+
+/* Killed there; false: the run came to its end without passing the point that often. */
+static bool
+killed_at(const struct copy_case *c, size_t name, int passage)
+{
+    struct run *run = copy_case_start(c, scratch_printf("%s=kill@%d", names[name], passage));
+    int code = run_wait(run, RUN_DEADLINE_MS);
+
+    if (code == 0)
+        return false;
+    if (code != -SIGKILL)
+        run_expect(run, -SIGKILL);
+    reached[name] = true;
+    return true;
+}
+
+typedef void (*prepare_case)(struct copy_case *c);
+typedef void (*check_case)(const struct copy_case *c);
+
+/* The same for one failpoint: `passages` times, each on a target of its own. */
+static void
+kill_and_resume(size_t name, int passages, prepare_case prepare, check_case check)
+{
+    for (int n = 1; n <= passages; n++) {
+        struct copy_case c;
+        prepare(&c);
+        if (!killed_at(&c, name, n)) {
+            copy_case_drop(&c);
+            return;
+        }
+        const char *done = copy_case_done(&c);
+        printf("  %s, passage %d\n", names[name], n);
+        copy_case_finish(&c, 1);
+        check(&c);
+        copy_case_not_repeated(&c, done);
+        copy_case_drop(&c);
+    }
+}
+
+/* ---- a whole database ---- */
+
+static void
+prepare_whole(struct copy_case *c)
+{
+    copy_case_init(c, src, "mixed", dst, "whole");
+}
+
+/* At its first passage; in long runs also at later ones. */
+static void
+test_whole_database(void **state)
+{
+    int passages = getenv("PH_TEST_LONG") != NULL ? 4 : 1;
+
+    (void)state;
+    for (size_t i = 0; i < n_names; i++)
+        kill_and_resume(i, passages, prepare_whole, copy_case_check);
+}
+
+/* ---- into an existing schema, by a superuser and by the owner ---- */
+
+static const char trigger_states[] =
+    "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 2";
+
+static void
+check_existing(const struct copy_case *c)
+{
+    static const char *const tables[] = {"public.customers", "public.orders",    "public.lines",
+                                         "public.big",       "public.metrics_1", "public.audit"};
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        const char *a = same_digest(src, "mixed", tables[i]);
+        const char *b = same_digest(dst, c->dst_db, tables[i]);
+        if (strcmp(a, b) != 0)
+            fail_msg("%s: %s instead of %s", tables[i], b, a);
+    }
+    assert_string_equal(sql_once(dst, c->dst_db, trigger_states),
+                        sql_once(src, "mixed", trigger_states));
+    same_no_sessions(src);
+    same_no_sessions(dst);
+}
+
+static void
+prepare_existing(struct copy_case *c, const char *owner)
+{
+    mixed_new_empty(dst, "existing", owner);
+    sql_once(dst, "existing", "INSERT INTO public.big VALUES (1, 'old') RETURNING 1");
+    copy_case_init(c, src, "mixed", dst, "existing");
+    copy_case_target(
+        c, scratch_printf("host=%s port=%d user=%s dbname=existing", dst->dir, dst->port, owner));
+    copy_case_arg(c, "--data-only");
+    copy_case_arg(c, "--truncate");
+    copy_case_arg(c, "--yes");
+}
+
+static void
+prepare_superuser(struct copy_case *c)
+{
+    prepare_existing(c, "postgres");
+}
+
+static void
+prepare_owner(struct copy_case *c)
+{
+    prepare_existing(c, "mover");
+}
+
+static size_t
+name_index(const char *name)
+{
+    for (size_t i = 0; i < n_names; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    fail_msg("no failpoint %s", name);
+    return 0;
+}
+
+static const char *const existing_points[] = {
+    "after_set_aside", "before_prepare_commit", "before_plan_commit",
+    "after_claim",     "after_commit",          "before_restore",
+};
+
+static void
+test_existing_schema_by_superuser(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof existing_points / sizeof *existing_points; i++)
+        kill_and_resume(name_index(existing_points[i]), 1, prepare_superuser, check_existing);
+}
+
+static void
+test_trap_81_existing_schema_by_owner(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof existing_points / sizeof *existing_points; i++)
+        kill_and_resume(name_index(existing_points[i]), 1, prepare_owner, check_existing);
+}
+
+/* A killed run leaves triggers disabled; `clean` knows their former state. */
+static void
+test_trap_81_clean_restores(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    prepare_owner(&c);
+    assert_true(killed_at(&c, name_index("after_commit"), 1));
+    assert_string_not_equal(sql_once(dst, c.dst_db, trigger_states),
+                            sql_once(src, "mixed", trigger_states));
+    run_expect(copy_case_verb(&c, "clean", "--yes"), 0);
+    assert_string_equal(sql_once(dst, c.dst_db, trigger_states),
+                        sql_once(src, "mixed", trigger_states));
+    same_no_sessions(src);
+    copy_case_drop(&c);
+}
+
+static void
+test_trap_81_stop_restores(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    prepare_owner(&c);
+    struct run *run = copy_case_start(&c, "after_claim=sleep:1500@1");
+    sql_wait_true(dst, c.dst_db, "SELECT count(*) > 0 FROM pghaul.set_aside", 20000);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    assert_string_equal(sql_once(dst, c.dst_db, trigger_states),
+                        sql_once(src, "mixed", trigger_states));
+    copy_case_finish(&c, 1);
+    check_existing(&c);
+    copy_case_drop(&c);
+}
+
+/* ---- the snapshot's holder is gone too ---- */
+
+/* Rows of the old and of the new snapshot, told apart by what was inserted between. */
+static void
+change_source(const char *dbname)
+{
+    PGconn *conn = sql_connect(src, dbname);
+
+    sql_exec(conn, "SET session_replication_role = replica;"
+                   "INSERT INTO big SELECT -1, 'new' FROM generate_series(1, 3);"
+                   "INSERT INTO orders (customer, at, total) SELECT 1, '2024-05-01', 1;"
+                   "INSERT INTO customers (name) VALUES ('new');"
+                   "INSERT INTO lines VALUES (10000, 1, NULL, NULL);"
+                   "INSERT INTO metrics VALUES ('2024-01-02', 1, NULL), ('2024-02-02', 1, NULL);"
+                   "INSERT INTO nothing VALUES (1)");
+    PQfinish(conn);
+}
+
+static const char *const snapshot_tables[] = {
+    "public.big",       "public.orders",    "public.customers", "public.lines",
+    "public.metrics_1", "public.metrics_2", "public.nothing",
+};
+#define SNAPSHOT_TABLES (sizeof snapshot_tables / sizeof *snapshot_tables)
+
+static bool
+is_finished(const struct copy_case *c, const char *table)
+{
+    const char *sql = scratch_printf(
+        "SELECT coalesce(bool_and(c.state = 'done'), false) FROM pghaul.chunk c JOIN pghaul.tbl t"
+        " USING (job, tbl) WHERE t.target_schema || '.' || t.target_name = '%s'",
+        table);
+
+    return strcmp(sql_once(dst, c->dst_db, sql), "t\n") == 0;
+}
+
+static void
+check_snapshots(const struct copy_case *c, const char *old[SNAPSHOT_TABLES],
+                const bool was_finished[SNAPSHOT_TABLES])
+{
+    for (size_t i = 0; i < SNAPSHOT_TABLES; i++) {
+        const char *table = snapshot_tables[i];
+        const char *want = was_finished[i] ? old[i] : same_digest(src, c->src_db, table);
+        const char *have = same_digest(dst, c->dst_db, table);
+        if (strcmp(want, have) != 0)
+            fail_msg("%s (%s snapshot): %s instead of %s", table, was_finished[i] ? "old" : "new",
+                     have, want);
+    }
+}
+
+static void
+clone_source(const char *dbname)
+{
+    PGconn *conn = sql_connect(src, "postgres");
+
+    sql_execf(conn, "DROP DATABASE IF EXISTS %s WITH (FORCE)", dbname);
+    sql_execf(conn, "CREATE DATABASE %s TEMPLATE mixed", dbname);
+    PQfinish(conn);
+}
+
+static void
+resume_without_holder(const char *point, int passage)
+{
+    const char *old[SNAPSHOT_TABLES];
+    bool was_finished[SNAPSHOT_TABLES] = {false};
+    struct copy_case c;
+    int n_finished = 0;
+
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "changed");
+    assert_true(killed_at(&c, name_index(point), passage));
+    copy_case_kill_holder(&c);
+    for (size_t i = 0; i < SNAPSHOT_TABLES; i++) {
+        old[i] = same_digest(src, "changing", snapshot_tables[i]);
+        was_finished[i] = is_finished(&c, snapshot_tables[i]);
+        n_finished += was_finished[i];
+    }
+    change_source("changing");
+    struct run *run = copy_case_finish(&c, 1);
+    check_snapshots(&c, old, was_finished);
+    if (n_finished > 0 && n_finished < (int)SNAPSHOT_TABLES &&
+        strstr(run_out(run), "snapshot") == NULL)
+        fail_msg("the report does not say which tables are of which snapshot:\n%s", run_out(run));
+    printf("  %s, passage %d, holder too: %d of %d tables are of the old snapshot\n", point,
+           passage, n_finished, (int)SNAPSHOT_TABLES);
+    same_no_sessions(src);
+    same_no_sessions(dst);
+    copy_case_drop(&c);
+}
+
+static void
+test_trap_64_65_without_holder(void **state)
+{
+    (void)state;
+    resume_without_holder("after_commit", 1);
+    resume_without_holder("after_commit", 4);
+    resume_without_holder("before_receipt", 6);
+    resume_without_holder("before_restore", 1);
+}
+
+/* The tables that start again are emptied first; a kill there leaves nothing half done. */
+static void
+test_trap_64_killed_while_starting_again(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    copy_case_init(&c, src, "mixed", dst, "emptied");
+    assert_true(killed_at(&c, name_index("after_commit"), 1));
+    copy_case_kill_holder(&c);
+    assert_true(killed_at(&c, name_index("after_table_emptied"), 1));
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_drop(&c);
+}
+
+/* A restarted server counts snapshot ids from the start: another program may have exported ours. */
+static void
+test_trap_65_foreign_snapshot_of_the_same_id(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "foreign");
+    assert_true(killed_at(&c, name_index("after_commit"), 2));
+    copy_case_kill_holder(&c);
+    change_source("changing");
+    PGconn *other = sql_connect(src, "changing");
+    sql_exec(other, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    const char *id = sql_value(other, "SELECT pg_export_snapshot()");
+    PGconn *conn = sql_connect(dst, "foreign");
+    sql_execf(conn, "UPDATE pghaul.epoch SET snapshot_id = '%s'", id);
+    PQfinish(conn);
+    struct run *run = copy_case_finish(&c, 1);
+    if (strstr(run_err(run), "snapshot of the copy is gone") == NULL)
+        fail_msg("the foreign snapshot was used:\n%s", run_err(run));
+    assert_string_equal(same_digest(dst, "foreign", "public.big"),
+                        same_digest(src, "changing", "public.big"));
+    PQfinish(other);
+    copy_case_drop(&c);
+}
+
+/* ---- the source is not what the snapshot saw ---- */
+
+static void
+changed_under_snapshot(const char *change)
+{
+    struct copy_case c;
+
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "rewritten");
+    assert_true(killed_at(&c, name_index("before_plan_commit"), 1));
+    PGconn *conn = sql_connect(src, "changing");
+    sql_exec(conn, change);
+    sql_exec(conn, "REFRESH MATERIALIZED VIEW richest");
+    PQfinish(conn);
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 1);
+    if (strstr(run_err(run), "PH-TABLE-CHANGED public.orders") == NULL)
+        fail_msg("not PH-TABLE-CHANGED:\n%s", run_err(run));
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_drop(&c);
+}
+
+static void
+test_trap_83_table_truncated_or_rewritten(void **state)
+{
+    (void)state;
+    changed_under_snapshot("TRUNCATE public.orders, public.lines");
+    changed_under_snapshot("VACUUM FULL public.orders");
+}
+
+/* ---- every failpoint was passed by one of the above ---- */
+
+static void
+test_all_were_reached(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_names; i++) {
+        bool skip = reached[i];
+        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++)
+            skip |= strcmp(names[i], elsewhere[k]) == 0;
+        if (!skip)
+            fail_msg("no run was killed at %s", names[i]);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trap_83_table_truncated_or_rewritten),
+        cmocka_unit_test(test_trap_64_65_without_holder),
+        cmocka_unit_test(test_trap_64_killed_while_starting_again),
+        cmocka_unit_test(test_trap_65_foreign_snapshot_of_the_same_id),
+        cmocka_unit_test(test_trap_81_clean_restores),
+        cmocka_unit_test(test_trap_81_stop_restores),
+        cmocka_unit_test(test_existing_schema_by_superuser),
+        cmocka_unit_test(test_trap_81_existing_schema_by_owner),
+        cmocka_unit_test(test_whole_database),
+        cmocka_unit_test(test_all_were_reached),
+    };
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
