@@ -96,7 +96,7 @@ uri(const struct pg_test_cluster *cluster, const char *password, const char *cer
 }
 
 static bool
-file_has_secret(const char *path)
+file_has(const char *path, const char *part)
 {
     char text[8192];
     FILE *file = fopen(path, "r");
@@ -104,7 +104,13 @@ file_has_secret(const char *path)
 
     if (file != NULL)
         fclose(file);
-    return memmem(text, len, SECRET, strlen(SECRET)) != NULL;
+    return memmem(text, len, part, strlen(part)) != NULL;
+}
+
+static bool
+file_has_secret(const char *path)
+{
+    return file_has(path, SECRET);
 }
 
 /* Any process of the machine but this test: pghaul, its children, the snapshot's holder. */
@@ -121,6 +127,15 @@ a_title_has_secret(void)
     }
     closedir(dir);
     return found;
+}
+
+/* Its main has begun: the password in its own title is masked. */
+static bool
+title_is_masked(void *arg)
+{
+    const struct run *run = arg;
+
+    return file_has(scratch_printf("/proc/%d/cmdline", (int)run->pid), "mover:xxxxxxxxx@");
 }
 
 static void
@@ -153,7 +168,7 @@ test_copy_by_verified_tls(void **state)
     unsigned looked = 0;
 
     (void)state;
-    usleep(30000); /* exec and the first instructions of main are over */
+    assert_true(scratch_wait(title_is_masked, run, 5000));
     while (run_alive(run)) {
         assert_false(a_title_has_secret());
         looked++;
