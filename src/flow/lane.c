@@ -4,19 +4,6 @@
 
 /* ---- source thread ---- */
 
-/* A batch that was grown for one row goes back to its usual size, and the token with it. */
-static bool
-to_usual_size(struct ph_lane *lane, struct ph_batch *batch)
-{
-    if (batch->capacity <= lane->params.batch_bytes)
-        return true;
-    if (!ph_batch_grow(batch, lane->params.batch_bytes))
-        return false;
-    lane->large_out = false;
-    ph_budget_large_end(lane->params.budget, lane);
-    return true;
-}
-
 static struct ph_batch *
 take_free(struct ph_lane *lane)
 {
@@ -24,7 +11,6 @@ take_free(struct ph_lane *lane)
 
     if (batch == NULL)
         return NULL;
-    (void)to_usual_size(lane, batch); /* without memory it simply stays large */
     batch->len = 0;
     batch->rows = 0;
     batch->is_last = false;
@@ -38,7 +24,7 @@ await_large(struct ph_lane *lane)
     struct ph_batch *held[PH_LANE_BATCHES];
     size_t n_held = 0;
 
-    while (lane->large_out) {
+    while (atomic_load(&lane->large_out)) {
         struct ph_batch *batch = take_free(lane);
         if (batch == NULL)
             return false;
@@ -63,7 +49,7 @@ make_room(struct ph_lane *lane, struct ph_batch *batch, size_t need, struct ph_e
         ph_budget_large_end(lane->params.budget, lane);
         return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", need);
     }
-    lane->large_out = true;
+    atomic_store(&lane->large_out, true);
     return PH_OK;
 }
 
@@ -165,9 +151,25 @@ run_program(void *arg)
 
 /* ---- owner ---- */
 
+/*
+ * A batch that was grown for one row goes back to its usual size, and the token with it: at once,
+ * since the source may have nothing to read for long, and the other lanes wait for the token. A
+ * batch that stays large for want of memory keeps it no longer either.
+ */
+static void
+end_large(struct ph_lane *lane, struct ph_batch *batch)
+{
+    if (batch->capacity <= lane->params.batch_bytes)
+        return;
+    (void)ph_batch_grow(batch, lane->params.batch_bytes);
+    atomic_store(&lane->large_out, false);
+    ph_budget_large_end(lane->params.budget, lane);
+}
+
 static void
 give_back(struct ph_lane *lane, struct ph_batch *batch)
 {
+    end_large(lane, batch);
     bool pushed = ph_ring_push(&lane->free, &batch);
 
     assert(pushed); /* the ring holds the whole pool and is closed only by ph_lane_stop */

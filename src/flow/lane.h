@@ -13,6 +13,7 @@
 #define PH_FLOW_LANE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/budget.h"
 #include "base/ring.h"
@@ -69,7 +70,7 @@ struct ph_lane {
     pthread_t program_thread;
     struct ph_task *task_at_program; /* set by the owner while no batch is under way */
     bool opened_at_program;          /* likewise; then the program thread's */
-    bool large_out;                  /* source thread only: a grown batch is under way */
+    atomic_bool large_out;           /* a grown batch is under way: set by the source thread */
     bool started;
 };
 
