@@ -20,7 +20,7 @@ ph_digest_buckets_for(uint64_t rows)
 {
     uint32_t n = PH_DIGEST_MIN_BUCKETS;
 
-    while (n < PH_DIGEST_MAX_BUCKETS && (uint64_t)n * 4096 < rows)
+    while (n < PH_DIGEST_MOST_CHOSEN && (uint64_t)n * 4096 < rows)
         n *= 2;
     return n;
 }

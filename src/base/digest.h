@@ -42,6 +42,8 @@ struct ph_digest {
 
 #define PH_DIGEST_MIN_BUCKETS 1024u
 #define PH_DIGEST_MAX_BUCKETS (1u << 20)
+/* What is chosen at most: 384 kB a set, of which a lane may need two, and a receipt is as large. */
+#define PH_DIGEST_MOST_CHOSEN (1u << 14)
 #define PH_DIGEST_TEXT_SIZE 33 /* 32 hex digits and the 0 byte */
 
 /* Buckets for a table of about so many rows: some 4,000 rows a bucket, within the bounds. */

@@ -9,6 +9,7 @@
 #include "pg/ledger.h"
 
 #define ROWS_PER_INSERT 500
+#define RECEIPTS_AT_ONCE 2
 #define SQL_LIMIT ((size_t)256 << 20)
 
 static const char *
@@ -338,24 +339,44 @@ add_receipt(const struct ph_result *r, int row, struct ph_digest_set *set, struc
     return PH_OK;
 }
 
+/* Receipts of chunks from *next on, a few, since one may take a megabyte; *next: what follows. */
+static ph_code
+add_some_receipts(struct ph_conn *conn, const char *job, uint32_t table, uint32_t *next,
+                  struct ph_digest_set *set, bool *more, struct ph_error *err)
+{
+    struct ph_result *r;
+    char number[16];
+    char from[16];
+    char limit[16];
+    ph_code rc = PH_OK;
+
+    snprintf(number, sizeof number, "%u", table);
+    snprintf(from, sizeof from, "%u", *next);
+    snprintf(limit, sizeof limit, "%d", RECEIPTS_AT_ONCE);
+    const char *params[] = {job, number, from, limit};
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT digest, chunk FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int"
+                         " AND chunk >= $3::int AND state = 'done' ORDER BY chunk"
+                         " LIMIT $4::int",
+                         4, params, &r, err));
+    *more = ph_result_rows(r) == RECEIPTS_AT_ONCE;
+    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
+        rc = add_receipt(r, i, set, err);
+        *next = ph_result_u32(r, i, 1) + 1;
+    }
+    ph_result_free(r);
+    return rc;
+}
+
 ph_code
 ph_ledger_add_digests(struct ph_conn *conn, const char *job, uint32_t table,
                       struct ph_digest_set *set, struct ph_error *err)
 {
-    struct ph_result *r;
-    char number[16];
-    ph_code rc = PH_OK;
+    uint32_t next = 0;
 
-    snprintf(number, sizeof number, "%u", table);
-    const char *params[] = {job, number};
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT digest FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int"
-                         " AND state = 'done'",
-                         2, params, &r, err));
-    for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++)
-        rc = add_receipt(r, i, set, err);
-    ph_result_free(r);
-    return rc;
+    for (bool more = true; more;)
+        PH_TRY(add_some_receipts(conn, job, table, &next, set, &more, err));
+    return PH_OK;
 }
 
 ph_code
