@@ -51,6 +51,7 @@ finished(struct worker *worker, struct ph_step *step, ph_code rc, const struct p
     struct ph_step_workers *all = worker->all;
 
     pthread_mutex_lock(&all->lock);
+    struct ph_schedule *schedule = all->schedule;
     worker->at = NULL;
     if (rc == PH_OK) {
         ph_steps_finish(all->steps, step);
@@ -64,8 +65,8 @@ finished(struct worker *worker, struct ph_step *step, ph_code rc, const struct p
     }
     pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
-    if (rc != PH_OK && all->schedule != NULL)
-        ph_schedule_fail(all->schedule, rc, err);
+    if (rc != PH_OK && schedule != NULL)
+        ph_schedule_fail(schedule, rc, err);
 }
 
 static ph_code

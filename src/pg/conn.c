@@ -38,14 +38,29 @@ code_of_sqlstate(const char *state)
     return PH_E_SQL;
 }
 
-/* `invalid input syntax for type integer: "the value"`: the part behind `: "` is row data. */
+/*
+ * `invalid input syntax for type integer: "the value"`: the part behind `: "` is row data. So is
+ * what is quoted in `value "123" is out of range for type integer` and `"1e400" is out of range`.
+ */
 static void
 hide_values(struct ph_error *err)
 {
-    char *value = strstr(err->message, ": \"");
+    static const char word[] = "value ";
 
-    if (value != NULL && strncmp(err->sqlstate, "22", 2) == 0)
+    if (strncmp(err->sqlstate, "22", 2) != 0)
+        return;
+    char *value = strstr(err->message, ": \"");
+    if (value != NULL) {
         *value = '\0';
+        return;
+    }
+    char *at = strncmp(err->message, word, strlen(word)) == 0 ? err->message + strlen(word)
+                                                             : err->message;
+    char *end = *at == '"' ? strstr(at + 1, "\" ") : NULL;
+    if (end == NULL)
+        return;
+    at[1] = at[2] = '.'; /* an empty value is in range: there is room */
+    memmove(at + 3, end, strlen(end) + 1);
 }
 
 static void
@@ -268,6 +283,8 @@ ph_conn_exec(struct ph_conn *conn, const char *sql, struct ph_error *err)
 
     if (result == NULL || !is_success(result))
         rc = ph_conn_fail(conn, result, err);
+    else if (strcmp(sql, "COMMIT") == 0 && strcmp(PQcmdStatus(result), "COMMIT") != 0)
+        rc = PH_FAIL(err, PH_E_SQL, "the transaction had failed: it was rolled back");
     PQclear(result);
     return rc;
 }
