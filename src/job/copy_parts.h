@@ -57,6 +57,8 @@ ph_code ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings
 
 /* Sequences, large objects, what was set aside; ends in PH_PHASE_VERIFY. */
 ph_code ph_copy_post_phase(struct ph_job *job, struct ph_error *err);
+/* Sequences get the values that the source has now. */
+ph_code ph_copy_set_sequences(struct ph_job *job, struct ph_error *err);
 /* Tables and verdict of the report, as far as the run came. */
 void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 

@@ -23,8 +23,8 @@ is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
 }
 
 /* Sequences are outside transactions on both sides: read when the rows are in, set, done. */
-static ph_code
-set_sequences(struct ph_job *job, struct ph_error *err)
+ph_code
+ph_copy_set_sequences(struct ph_job *job, struct ph_error *err)
 {
     struct ph_sequences sequences = {
         .source = &job->source_catalog, .arg = job, .wanted = is_wanted_sequence};
@@ -34,7 +34,9 @@ set_sequences(struct ph_job *job, struct ph_error *err)
     ph_code rc = ph_catalog_read_sequences(job->source_control, &job->source_catalog, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
-    return ph_sequences_set(job->target_control, &sequences, &n, err);
+    PH_TRY(ph_sequences_set(job->target_control, &sequences, &n, err));
+    job->sequences_set = true;
+    return PH_OK;
 }
 
 /* They belong to no table, so they go with a whole database only. What is there already is kept. */
@@ -68,7 +70,7 @@ ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
     if (!job->options->schema_only) {
         PH_TRY(copy_large_objects(job, err));
         PH_FAILPOINT(after_large_objects);
-        PH_TRY(set_sequences(job, err));
+        PH_TRY(ph_copy_set_sequences(job, err));
     }
     PH_TRY(ph_copy_apply_database(job, err));
     PH_FAILPOINT(before_restore);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/copy_parts.h"
+#include "job/rows.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
 #include "pg/snapshot.h"
@@ -19,6 +20,17 @@ static bool
 differs(const struct ph_job *job, uint32_t table)
 {
     return job->table_states[table].read_back && !job->table_states[table].verified;
+}
+
+/* Nothing less is called proven. */
+static bool
+is_every_table_equal(const struct ph_job *job)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (!job->table_states[i].verified)
+            return false;
+    }
+    return true;
 }
 
 /* All tables of the plan with the target of table `first`, which is the first of them. */
@@ -57,6 +69,17 @@ name_rows(struct ph_job *job, uint32_t first, struct ph_error *err)
     return params.n_tables == 0 ? PH_OK : ph_verify_table_rows(&params, &n, err);
 }
 
+/* Under another snapshot than its rows were read, a table would differ in what was written since. */
+static bool
+is_of_this_snapshot(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    for (uint32_t i = table->first_chunk; i < table->first_chunk + table->n_chunks; i++) {
+        if (job->chunk_states[i].epoch != job->epoch.number)
+            return false;
+    }
+    return true;
+}
+
 /* A lost snapshot leaves the tables different without names: the digests have said so. */
 static ph_code
 name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
@@ -68,7 +91,7 @@ name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
-        if (differs(job, i))
+        if (differs(job, i) && is_of_this_snapshot(job, &job->plan.tables[i]))
             rc = name_rows(job, i, err);
     }
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
@@ -78,6 +101,10 @@ name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 
 /* ---- the rest ---- */
 
+/*
+ * The source may be written to: large objects and definitions are compared as the job's snapshot
+ * has them, and sequences, which no snapshot holds, with the values that they were set to.
+ */
 static ph_code
 compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
@@ -93,11 +120,10 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
     uint32_t n = 0;
     ph_code rc = PH_OK;
 
-    PH_TRY(
-        ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
+    if (!job->options->schema_only && !job->sequences_set)
+        PH_TRY(ph_copy_set_sequences(job, err));
+    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
-    if (rc == PH_OK && !job->options->schema_only)
-        rc = ph_catalog_read_sequences(job->source_control, &job->source_catalog, err);
     if (rc == PH_OK && !job->options->schema_only)
         rc = ph_catalog_read_sequences(job->target_control, &job->target_catalog, err);
     if (rc == PH_OK && !job->options->schema_only)
@@ -127,7 +153,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     PH_TRY(compare_rest(job, &n_different, err));
     if (n_different > 0)
         *verdict = "different";
-    else if (job->options->verify == PH_VERIFY_DIGEST)
+    else if (job->options->verify == PH_VERIFY_DIGEST && is_every_table_equal(job))
         *verdict = "proven";
     return PH_OK;
 }
@@ -146,6 +172,19 @@ check_unlogged(struct ph_job *job, struct ph_error *err)
                    "the target has crashed: what it keeps without a log is loaded again");
 }
 
+/* An earlier run did not want its tables read back, and this one wants a proof. */
+static ph_code
+read_back_the_rest(struct ph_job *job, struct ph_error *err)
+{
+    if (job->options->verify == PH_VERIFY_NONE)
+        return PH_OK;
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (!job->table_states[i].read_back)
+            return ph_rows_run(job, NULL, err);
+    }
+    return PH_OK;
+}
+
 /*
  * The last commit is a synchronous one: it makes all earlier, asynchronous ones durable before
  * anybody is told that the copy is finished.
@@ -157,6 +196,8 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
 
     PH_TRY(ph_job_load_plan(job, err));
     PH_TRY(check_unlogged(job, err));
+    PH_TRY(ph_job_plan_proof(job, err));
+    PH_TRY(read_back_the_rest(job, err));
     PH_TRY(find_verdict(job, &verdict, err));
     PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
     PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, err));

@@ -200,8 +200,12 @@ ph_copy_apply_database(struct ph_job *job, struct ph_error *err)
     struct ph_ddl_hooks hooks = {.arg = job, .on_batch = note_database, .on_warning = warn};
     const char *key = "database";
 
-    if (job->options->data_only || !job->selection.whole_database ||
-        bsearch(&key, job->steps_done, job->n_steps_done, sizeof key, compare_names) != NULL)
+    if (job->options->data_only || !job->selection.whole_database)
+        return PH_OK;
+    /* a run that starts in this phase has not loaded them */
+    PH_TRY(ph_ledger_load_steps(job->target_control, job->options->name, &job->arena,
+                                &job->steps_done, &job->n_steps_done, err));
+    if (bsearch(&key, job->steps_done, job->n_steps_done, sizeof key, compare_names) != NULL)
         return PH_OK;
     PH_TRY(open_archive(job, err));
     return ph_database_apply(job->target_control, &job->archive, &hooks, err);

@@ -153,19 +153,24 @@ is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
     return false;
 }
 
-/* Was part of the table copied under another snapshot than the present one? */
+/*
+ * A table is of one snapshot. Not so when a part of it was copied under another one than the
+ * present, or when a session that had been given up still brought in what it had under way.
+ */
 static bool
 must_restart(const struct ph_job *job, const struct ph_table_plan *table)
 {
-    bool has_old = false;
     bool has_todo = false;
+    uint32_t seen = 0;
+    bool is_mixed = false;
 
     for (uint32_t i = 0; i < table->n_chunks; i++) {
         const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
         has_todo |= !state->done;
-        has_old |= state->done && state->epoch != job->epoch.number;
+        is_mixed |= state->done && seen != 0 && state->epoch != seen;
+        seen = state->done ? state->epoch : seen;
     }
-    return has_old && has_todo;
+    return is_mixed || (has_todo && seen != 0 && seen != job->epoch.number);
 }
 
 /* By the key itself or by one on a partitioned table above. */
@@ -186,9 +191,8 @@ is_referenced(const struct ph_catalog *catalog, const struct ph_rel *rel)
  * after it and empty.
  */
 static void
-put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql)
+put_emptying(const struct ph_job *job, const struct ph_rel *target, struct ph_buf *sql)
 {
-    const struct ph_rel *target = table->target;
     bool is_tree = target->kind == PH_REL_PARTITIONED;
 
     if (job->target_catalog.can_set_replica_role)
@@ -198,58 +202,69 @@ put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct
     ph_buf_put_qualified(sql, target->schema, target->name);
 }
 
-/* Empty the target table and take its receipts back, in one transaction. */
+/*
+ * Empty a table of the target and take back the receipts of all that went into it, in one
+ * transaction: several source tables may share it (other partitioning), and a receipt must not
+ * outlive its rows. The receipts go first: that waits for a session which is in the middle of
+ * bringing rows, so that those are seen, and deleted.
+ */
 static ph_code
-restart_table(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
+restart_target(struct ph_job *job, const struct ph_rel *target, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
     struct ph_buf sql;
+    ph_code rc = PH_OK;
 
     ph_buf_init(&sql, 4096);
-    put_emptying(job, table, &sql);
+    put_emptying(job, target, &sql);
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = ph_conn_exec(conn, ph_buf_text(&sql), err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].target == target)
+            rc = ph_ledger_reset_table(conn, job->options->name, i, err);
+    }
+    if (rc == PH_OK)
+        rc = ph_conn_exec(conn, ph_buf_text(&sql), err);
     ph_buf_free(&sql);
     PH_FAILPOINT(after_table_emptied);
     if (rc == PH_OK)
-        rc = ph_ledger_reset_table(conn, job->options->name, table->index, err);
-    if (rc == PH_OK)
-        rc = ph_conn_exec(conn, "COMMIT", err);
-    else
-        (void)ph_conn_exec(conn, "ROLLBACK", NULL);
-    table->freeze = false; /* its TRUNCATE may be impossible by now */
-    job->table_states[table->index] = (struct ph_table_state){0};
-    for (uint32_t i = 0; rc == PH_OK && i < table->n_chunks; i++)
-        job->chunk_states[table->first_chunk + i] = (struct ph_chunk_state){0};
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
 }
 
-/* Several source tables may go into one target (other partitioning): they start again together. */
+/* What the ledger says now, in memory. */
 static void
-spread_over_targets(const struct ph_job *job, bool *again)
+forget_states(struct ph_job *job, struct ph_table_plan *table)
 {
+    table->freeze = false; /* its TRUNCATE may be impossible by now */
+    job->table_states[table->index] = (struct ph_table_state){0};
+    for (uint32_t i = 0; i < table->n_chunks; i++)
+        job->chunk_states[table->first_chunk + i] = (struct ph_chunk_state){0};
+}
+
+static ph_code
+restart_table(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
+{
+    const struct ph_rel *target = table->target;
+
+    PH_TRY(restart_target(job, target, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        for (uint32_t k = 0; again[i] && k < job->plan.n_tables; k++)
-            again[k] |= job->plan.tables[k].target == job->plan.tables[i].target;
+        if (job->plan.tables[i].target == target)
+            forget_states(job, &job->plan.tables[i]);
     }
+    return PH_OK;
 }
 
 ph_code
 ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err)
 {
-    bool *again = PH_ARENA_ARRAY(&job->arena, bool, job->plan.n_tables + 1u);
     bool alive;
 
-    if (again == NULL)
-        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
-    for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        again[i] = must_restart(job, &job->plan.tables[i]) ||
-                   (!alive && is_emptied(job, &job->plan.tables[i]));
-    spread_over_targets(job, again);
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (again[i])
-            PH_TRY(restart_table(job, &job->plan.tables[i], err));
+        struct ph_table_plan *table = &job->plan.tables[i];
+        if (must_restart(job, table) || (!alive && is_emptied(job, table)))
+            PH_TRY(restart_table(job, table, err));
     }
     return ph_ledger_set_alive(job->target_control, job->options->name, err);
 }

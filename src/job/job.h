@@ -31,6 +31,7 @@ struct ph_job {
     struct ph_ledger_job ledger;
     bool is_new;   /* this run made the job */
     bool was_done; /* an earlier run finished it */
+    bool sequences_set; /* by this attempt: source_catalog has the values that were set */
     struct ph_epoch epoch;
     struct ph_arena arena; /* plan and names; for the attempt at hand */
     struct ph_catalog source_catalog;

@@ -235,8 +235,6 @@ load_states(struct ph_job *job, struct ph_error *err)
 {
     const char *name = job->options->name;
 
-    free(job->chunk_states);
-    free(job->table_states);
     job->chunk_states = calloc(job->plan.n_chunks + 1u, sizeof *job->chunk_states);
     job->table_states = calloc(job->plan.n_tables + 1u, sizeof *job->table_states);
     if (job->chunk_states == NULL || job->table_states == NULL)
@@ -250,6 +248,11 @@ load_states(struct ph_job *job, struct ph_error *err)
 ph_code
 ph_job_load_plan(struct ph_job *job, struct ph_error *err)
 {
+    /* states without the plan they belong to would be taken for it in the report */
+    free(job->chunk_states);
+    free(job->table_states);
+    job->chunk_states = NULL;
+    job->table_states = NULL;
     PH_TRY(load_tables(job, err));
     PH_TRY(load_columns(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)

@@ -1,0 +1,195 @@
+/*
+ * Runs that go on where another one ended, in the ways in which a verdict could be wrong: other
+ * options than before, another snapshot, a source that is written to meanwhile.
+ */
+/* labels: short */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    return 0;
+}
+
+static const char *const *
+failpoint(const char *spec)
+{
+    static const char *env[2];
+
+    env[0] = scratch_printf("PGHAUL_FAILPOINT=%s", spec);
+    return env;
+}
+
+/* The holder's session, not the mover's: the snapshot is lost. */
+static void
+lose_snapshot(struct pair_db *db)
+{
+    assert_int_equal(sql_int(db->source,
+                             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE"
+                             " application_name LIKE '%holder'"),
+                     1);
+}
+
+/* ---- options that change ---- */
+
+/* Tables that nobody read back are not proven by a later run that wants it. */
+static void
+test_verify_wanted_later(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "wanted_later");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY);"
+                        "INSERT INTO t SELECT generate_series(1, 1000)");
+    db.env = failpoint("before_restore=kill");
+    pair_expect(pair_copy(&db, "--verify", "none"), -SIGKILL, NULL);
+    sql_exec(db.target, "DELETE FROM t WHERE id = 17");
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--verify", "digest"), 4, "17");
+    pair_db_end(&db);
+
+    db = pair_db_new(&pair, "wanted_later_equal");
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY);"
+                        "INSERT INTO t SELECT generate_series(1, 1000)");
+    db.env = failpoint("before_restore=kill");
+    pair_expect(pair_copy(&db, "--verify", "none"), -SIGKILL, NULL);
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--verify", "digest"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.tbl WHERE verified"), 1);
+    pair_db_end(&db);
+}
+
+/* The proof of a run that starts there, with a table that differs. */
+static void
+test_proof_is_resumed(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "proof_resumed");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS"
+                        " (id * 2) STORED);"
+                        "INSERT INTO t SELECT generate_series(1, 1000)");
+    db.env = failpoint("after_verdict=kill");
+    pair_expect(pair_copy(&db, "--jobs", "2"), -SIGKILL, NULL);
+    sql_exec(db.target, "DELETE FROM t WHERE id = 17;"
+                        "UPDATE pghaul.job SET phase = 'verify', verdict = '';"
+                        "UPDATE pghaul.tbl SET verified = false, target_digest = '999:00'");
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--jobs", "2"), 4, "17");
+    pair_db_end(&db);
+}
+
+/* ---- several source tables in one target ---- */
+
+/* What shares a target is emptied together with its receipts, or not at all. */
+static void
+test_shared_target_starts_again(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "shared");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+                        "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (45000);"
+                        "CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (45000) TO (99999);"
+                        "INSERT INTO t SELECT i, repeat('v', 200) FROM generate_series(1, 98000) i;"
+                        "ANALYZE");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    /* t_2 is larger and goes first: all of its chunks are in, and some of t_1 */
+    db.env = failpoint("after_commit=kill@2");
+    pair_expect(pair_copy(&db, "--data-only", "--jobs", "1", "--split", "1MB"), -SIGKILL, NULL);
+    assert_string_equal(sql_rows(db.target,
+                                 "SELECT source_name, bool_and(state = 'done'), bool_or(state ="
+                                 " 'done') FROM pghaul.chunk JOIN pghaul.tbl USING (job, tbl)"
+                                 " GROUP BY 1 ORDER BY 1"),
+                        "t_1|f|t\nt_2|t|t\n");
+    lose_snapshot(&db);
+    /* in the second one of two transactions, if there were two */
+    db.env = failpoint("after_table_emptied=kill@2");
+    struct run *run = pair_copy(&db, "--data-only", "--jobs", "1", "--split", "1MB");
+    if (run->code == -SIGKILL) {
+        db.env = NULL;
+        run = pair_copy(&db, "--data-only", "--jobs", "1", "--split", "1MB");
+    }
+    pair_expect(run, 0, "proven");
+    pair_same(&db, "SELECT * FROM t ORDER BY id");
+    pair_db_end(&db);
+}
+
+/* A late commit of a run under another snapshot must not complete a table. */
+static void
+test_table_of_two_snapshots(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "two_snapshots");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                        "INSERT INTO t SELECT i, repeat('v', 200) FROM generate_series(1, 9000) i;"
+                        "ANALYZE");
+    db.env = failpoint("before_restore=kill");
+    pair_expect(pair_copy(&db, "--split", "1MB"), -SIGKILL, NULL);
+    sql_exec(db.target, "UPDATE pghaul.chunk SET epoch = 7 WHERE chunk = 0;"
+                        "UPDATE pghaul.job SET phase = 'rows'");
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--jobs", "2"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(DISTINCT epoch) FROM pghaul.chunk"), 1);
+    pair_same_table(&db, "t");
+    pair_db_end(&db);
+}
+
+/* ---- a source that is written to ---- */
+
+/* What the application does after the snapshot makes no difference. */
+static void
+test_source_goes_on(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "goes_on");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id serial PRIMARY KEY, v text);"
+                        "INSERT INTO t (v) SELECT 'v' FROM generate_series(1, 100);"
+                        "SELECT lo_from_bytea(1000, 'before')");
+    db.env = failpoint("before_restore=sleep:4000");
+    struct run *run = pair_start_args(&db, "copy", (const char *const[]){NULL});
+    for (int i = 0; i < 600 && sql_int(db.target, "SELECT count(*) FROM pg_class WHERE relname ="
+                                                  " 't_id_seq'") == 0;
+         i++)
+        usleep(20000);
+    for (int i = 0; i < 600 && sql_int(db.target, "SELECT last_value FROM t_id_seq") != 100; i++)
+        usleep(20000);
+    sql_exec(db.source, "INSERT INTO t (v) VALUES ('later');"
+                        "SELECT lo_put(1000, 0, 'AFTER!');"
+                        "SELECT lo_from_bytea(1001, 'new')");
+    pair_expect(run, 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t"), 100);
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verify_wanted_later),
+        cmocka_unit_test(test_proof_is_resumed),
+        cmocka_unit_test(test_shared_target_starts_again),
+        cmocka_unit_test(test_table_of_two_snapshots),
+        cmocka_unit_test(test_source_goes_on),
+    };
+
+    return cmocka_run_group_tests_name("resume", tests, start, NULL);
+}
