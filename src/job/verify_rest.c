@@ -1,6 +1,7 @@
 /* What is not rows of tables: sequences' values, large objects, the schema. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "job/verify_parts.h"
@@ -104,10 +105,59 @@ compare_objects(struct rest *rest, struct ph_error *err)
 
 /* ---- schema ---- */
 
+struct compared {
+    const struct ph_verify_rest_params *params;
+    bool *left_out; /* by index in the source's catalog->rels: views of what is not selected */
+};
+
+static void
+leave_out(struct compared *compared, ph_oid oid)
+{
+    const struct ph_catalog *catalog = compared->params->source_catalog;
+    const struct ph_rel *rel = ph_catalog_rel(catalog, oid);
+
+    if (rel != NULL)
+        compared->left_out[rel - catalog->rels] = true;
+}
+
+/* A copy of a part leaves out views that need something outside of it; so does the comparison. */
+static ph_code
+find_left_out(struct compared *compared, struct ph_error *err)
+{
+    static const char sql[] =
+        "WITH RECURSIVE away AS (SELECT unnest($1::oid[]) AS oid UNION SELECT r.ev_class FROM away"
+        " JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND"
+        " d.refobjid = away.oid AND d.classid = 'pg_catalog.pg_rewrite'::regclass"
+        " JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid) SELECT oid FROM away";
+    const struct ph_verify_rest_params *params = compared->params;
+    const struct ph_catalog *catalog = params->source_catalog;
+    struct ph_buf away;
+    struct ph_result *r;
+
+    if (params->selection->whole_database)
+        return PH_OK;
+    ph_buf_init(&away, (size_t)16 << 20);
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        if (!ph_selection_has(params->selection, catalog, &catalog->rels[i]))
+            ph_buf_printf(&away, "%s%u", away.len > 0 ? "," : "{", catalog->rels[i].oid);
+    }
+    ph_buf_puts(&away, away.len > 0 ? "}" : "{}");
+    const char *values[] = {ph_buf_text(&away)};
+    ph_code rc = ph_buf_ok(&away) ? ph_conn_query(params->source, sql, 1, values, &r, err)
+                                  : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&away);
+    PH_TRY(rc);
+    for (int row = 0; row < ph_result_rows(r); row++)
+        leave_out(compared, ph_result_u32(r, row, 0));
+    ph_result_free(r);
+    return PH_OK;
+}
+
 static bool
 is_compared(void *arg, const char *schema, const char *relation)
 {
-    const struct ph_verify_rest_params *params = arg;
+    const struct compared *compared = arg;
+    const struct ph_verify_rest_params *params = compared->params;
 
     if (params->selection->whole_database)
         return true;
@@ -115,14 +165,15 @@ is_compared(void *arg, const char *schema, const char *relation)
         return schema[0] != '\0' &&
                ph_selection_has_schema(params->selection, params->source_catalog, schema);
     const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, relation);
-    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel);
+    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel) &&
+           !compared->left_out[rel - params->source_catalog->rels];
 }
 
 ph_code
 ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct ph_error *err)
 {
     const struct ph_options *options = params->options;
-    struct ph_verify_rest_params arg = *params;
+    struct compared compared = {.params = params};
     struct ph_findings findings;
     struct ph_schema_compare compare = {
         .source = params->source,
@@ -132,13 +183,19 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
         .no_comments = options->no_comments,
         .no_tablespaces = options->no_tablespaces,
         .publications = options->publications,
-        .arg = &arg,
+        .arg = &compared,
         .wanted = is_compared,
     };
 
     *n = 0;
+    compared.left_out = calloc((size_t)params->source_catalog->n_rels + 1, sizeof(bool));
+    if (compared.left_out == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_findings_init(&findings);
-    ph_code rc = ph_schema_compare(&compare, &findings, err);
+    ph_code rc = find_left_out(&compared, err);
+    if (rc == PH_OK)
+        rc = ph_schema_compare(&compare, &findings, err);
+    free(compared.left_out);
     for (uint32_t i = 0; rc == PH_OK && i < findings.n; i++) {
         const struct ph_finding *finding = &findings.items[i];
         ph_report_add_finding(params->report, finding->severity, finding->kind, finding->object,

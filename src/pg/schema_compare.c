@@ -14,7 +14,15 @@
 
 #define SHOWN_BYTES "300"
 
-enum column { COL_SCHEMA, COL_REL, COL_IDENTITY, COL_HASH, COL_SHOWN };
+enum column {
+    COL_SCHEMA,
+    COL_REL,
+    COL_IDENTITY,
+    COL_HASH,
+    COL_SHOWN,
+    COL_OTHER_SCHEMA,
+    COL_OTHER_REL
+};
 
 struct sides {
     const struct ph_schema_compare *compare;
@@ -39,9 +47,10 @@ read_side(struct ph_conn *conn, const struct sides *sides, struct ph_result **ou
     /* both parameters appear, whatever the kind uses */
     ph_buf_printf(&sql,
                   "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
-                  " 'hex'), left(x.d, " SHOWN_BYTES ") FROM (SELECT y.s, y.r, y.i,"
-                  " coalesce(y.d, '') d FROM (%s) y) x WHERE $1::bool IS NOT NULL"
+                  " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
+                  " y.i, coalesce(y.d, '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
                   " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
+                  sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
                   sides->query->sql);
     rc = ph_conn_query(conn, ph_buf_text(&sql), 2, params, out, err);
     ph_buf_free(&sql);
@@ -54,10 +63,14 @@ static bool
 is_wanted(const struct sides *sides, const struct ph_result *result, int row)
 {
     const struct ph_schema_compare *compare = sides->compare;
+    const char *other = ph_result_text(result, row, COL_OTHER_REL);
 
-    return compare->wanted == NULL ||
-           compare->wanted(compare->arg, ph_result_text(result, row, COL_SCHEMA),
-                           ph_result_text(result, row, COL_REL));
+    if (compare->wanted == NULL)
+        return true;
+    return compare->wanted(compare->arg, ph_result_text(result, row, COL_SCHEMA),
+                           ph_result_text(result, row, COL_REL)) &&
+           (other[0] == '\0' ||
+            compare->wanted(compare->arg, ph_result_text(result, row, COL_OTHER_SCHEMA), other));
 }
 
 static void

@@ -24,7 +24,8 @@ struct ph_schema_compare {
     void *arg;
     /*
      * Whether this object takes part: its schema ("" when it lies in none) and the relation that it
-     * is or is on ("" when there is none; also for functions, types). NULL: all.
+     * is or is on ("" when there is none; also for functions, types). Asked a second time for the
+     * relation that a foreign key refers to. NULL: all.
      */
     bool (*wanted)(void *arg, const char *schema, const char *relation);
 };

@@ -89,8 +89,10 @@ static const char constraints_sql[] =
     "SELECT n.nspname s, coalesce(c.relname, '') r, format('%I.%I.%I', n.nspname,"
     " coalesce(c.relname, t.typname), k.conname) i, concat_ws('; ', pg_get_constraintdef(k.oid),"
     " CASE WHEN NOT k.convalidated THEN 'not validated' END, CASE WHEN k.connoinherit AND"
-    " k.contype = 'c' THEN 'no inherit' END, CASE WHEN NOT k.conislocal THEN 'inherited' END) d"
-    " FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON"
+    " k.contype = 'c' THEN 'no inherit' END, CASE WHEN NOT k.conislocal THEN 'inherited' END) d,"
+    " coalesce(rn.nspname, '') rs, coalesce(rc.relname, '') rr FROM pg_constraint k LEFT JOIN"
+    " pg_class rc ON rc.oid = k.confrelid LEFT JOIN pg_namespace rn ON rn.oid = rc.relnamespace "
+    "JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON"
     " c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid WHERE" USER_SCHEMA "AND"
     " k.contype <> 't' AND (k.contype <> 'n' OR $1::bool) AND NOT (k.contype = 'f' AND"
     " k.conparentid <> 0) AND" NO_MEMBER "pg_class" MEMBER_OID "k.conrelid" MEMBER_END
@@ -372,34 +374,34 @@ static const char database_comment_sql[] =
     " WHERE b.datname = current_database()";
 
 const struct ph_schema_query ph_schema_queries[] = {
-    {"database", PH_SCHEMA_ALWAYS, database_settings_sql},
-    {"database", PH_SCHEMA_OWNER, database_owner_sql},
-    {"database", PH_SCHEMA_ACL, database_grants_sql},
-    {"database", PH_SCHEMA_COMMENT, database_comment_sql},
-    {"schema", PH_SCHEMA_ALWAYS, schemas_sql},
-    {"extension", PH_SCHEMA_ALWAYS, extensions_sql},
-    {"extension version", PH_SCHEMA_ALWAYS, extension_versions_sql},
-    {"table", PH_SCHEMA_ALWAYS, tables_sql},
-    {"column", PH_SCHEMA_ALWAYS, columns_sql},
-    {"index", PH_SCHEMA_ALWAYS, indexes_sql},
-    {"constraint", PH_SCHEMA_ALWAYS, constraints_sql},
-    {"trigger", PH_SCHEMA_ALWAYS, triggers_sql},
-    {"rule", PH_SCHEMA_ALWAYS, rules_sql},
-    {"policy", PH_SCHEMA_ALWAYS, policies_sql},
-    {"function", PH_SCHEMA_ALWAYS, functions_sql},
-    {"type", PH_SCHEMA_ALWAYS, types_sql},
-    {"sequence", PH_SCHEMA_ALWAYS, sequences_sql},
-    {"statistics", PH_SCHEMA_ALWAYS, statistics_sql},
-    {"event trigger", PH_SCHEMA_ALWAYS, event_triggers_sql},
-    {"collation", PH_SCHEMA_ALWAYS, collations_sql},
-    {"operator", PH_SCHEMA_ALWAYS, operators_sql},
-    {"cast", PH_SCHEMA_ALWAYS, casts_sql},
-    {"foreign", PH_SCHEMA_ALWAYS, foreign_sql},
-    {"text search", PH_SCHEMA_ALWAYS, text_search_sql},
-    {"other", PH_SCHEMA_ALWAYS, other_sql},
-    {"owner", PH_SCHEMA_OWNER, owners_sql},
-    {"grant", PH_SCHEMA_ACL, grants_sql},
-    {"comment", PH_SCHEMA_COMMENT, comments_sql},
-    {"publication", PH_SCHEMA_PUBLICATION, publications_sql},
-    {NULL, PH_SCHEMA_ALWAYS, NULL},
+    {"database", PH_SCHEMA_ALWAYS, database_settings_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"database", PH_SCHEMA_OWNER, database_owner_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"database", PH_SCHEMA_ACL, database_grants_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"database", PH_SCHEMA_COMMENT, database_comment_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"schema", PH_SCHEMA_ALWAYS, schemas_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"extension", PH_SCHEMA_ALWAYS, extensions_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"extension version", PH_SCHEMA_ALWAYS, extension_versions_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"table", PH_SCHEMA_ALWAYS, tables_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"column", PH_SCHEMA_ALWAYS, columns_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"index", PH_SCHEMA_ALWAYS, indexes_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"constraint", PH_SCHEMA_ALWAYS, constraints_sql, PH_SCHEMA_REFERS},
+    {"trigger", PH_SCHEMA_ALWAYS, triggers_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"rule", PH_SCHEMA_ALWAYS, rules_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"policy", PH_SCHEMA_ALWAYS, policies_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"function", PH_SCHEMA_ALWAYS, functions_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"type", PH_SCHEMA_ALWAYS, types_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"sequence", PH_SCHEMA_ALWAYS, sequences_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"statistics", PH_SCHEMA_ALWAYS, statistics_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"event trigger", PH_SCHEMA_ALWAYS, event_triggers_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"collation", PH_SCHEMA_ALWAYS, collations_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"operator", PH_SCHEMA_ALWAYS, operators_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"cast", PH_SCHEMA_ALWAYS, casts_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"foreign", PH_SCHEMA_ALWAYS, foreign_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"text search", PH_SCHEMA_ALWAYS, text_search_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"other", PH_SCHEMA_ALWAYS, other_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"owner", PH_SCHEMA_OWNER, owners_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"grant", PH_SCHEMA_ACL, grants_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"comment", PH_SCHEMA_COMMENT, comments_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"publication", PH_SCHEMA_PUBLICATION, publications_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {NULL, PH_SCHEMA_ALWAYS, NULL, PH_SCHEMA_REFERS_TO_NONE},
 };

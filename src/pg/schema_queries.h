@@ -1,7 +1,8 @@
 /*
  * The queries of schema_compare: one per kind of object.
  *
- * Each gives s (schema), r (relation), i (identity), d (definition), and may use
+ * Each gives s (schema), r (relation), i (identity), d (definition), those that refer to another
+ * relation its rs (schema) and rr (name), '' when there is none. They may use
  *   $1::bool  both servers are of one major (definitions printed by the server are comparable)
  *   $2::bool  tablespaces count
  */
@@ -20,6 +21,7 @@ struct ph_schema_query {
     const char *kind;
     enum ph_schema_group group;
     const char *sql;
+    enum { PH_SCHEMA_REFERS_TO_NONE, PH_SCHEMA_REFERS } refers;
 };
 
 /* Ended by a NULL kind. */
