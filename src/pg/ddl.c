@@ -39,13 +39,7 @@ is_away(ph_code code)
 ph_code
 ph_ddl_begin(struct ph_conn *conn, struct ph_error *err)
 {
-    /* lc_monetary: pg_dump wrote money constants under the database's own */
-    return ph_conn_exec(conn,
-                        "BEGIN; SET LOCAL synchronous_commit = off;"
-                        " SET LOCAL check_function_bodies = off; SET LOCAL xmloption = content;"
-                        " SET LOCAL search_path = ''; SET LOCAL row_security = off;"
-                        " SET LOCAL lc_monetary TO DEFAULT",
-                        err);
+    return ph_conn_exec(conn, PH_DDL_BEGIN, err);
 }
 
 void

@@ -34,7 +34,11 @@ struct ph_ddl_hooks {
 ph_code ph_ddl_pre_data(struct ph_conn *conn, const struct ph_archive *archive, uint32_t first,
                         const struct ph_ddl_hooks *hooks, struct ph_error *err);
 
-/* Settings of a transaction that runs entries, as pg_restore has them; SET LOCAL. */
+/*
+ * Starts a transaction that runs entries. Of what pg_restore sets, every session has the rest
+ * (conn.h); money constants were written under the database's own lc_monetary.
+ */
+#define PH_DDL_BEGIN "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lc_monetary TO DEFAULT;"
 ph_code ph_ddl_begin(struct ph_conn *conn, struct ph_error *err);
 /*
  * One entry in the transaction under way, with its settings. Fills the error's object and, where

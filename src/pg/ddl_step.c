@@ -37,7 +37,7 @@ locks_conflict(enum ph_step_lock a, enum ph_step_lock b)
     case PH_LOCK_ROW_SHARE:
         return strong == PH_LOCK_EXCLUSIVE;
     case PH_LOCK_SHARE_UPDATE:
-        return strong != PH_LOCK_ATTACH;
+        return true;
     case PH_LOCK_SHARE:
         return strong == PH_LOCK_SHARE_ROW || strong == PH_LOCK_EXCLUSIVE;
     case PH_LOCK_SHARE_ROW:
@@ -53,6 +53,12 @@ tables_conflict(const struct ph_step_table *a, const struct ph_step_table *b)
 {
     bool overlap = a->oid == b->oid || (a->root == b->root && (a->whole_tree || b->whole_tree));
 
+    if (a->lock == PH_LOCK_ATTACH || b->lock == PH_LOCK_ATTACH) {
+        const struct ph_step_table *other = a->lock == PH_LOCK_ATTACH ? b : a;
+
+        return a->root == b->root &&
+               (other->lock == PH_LOCK_ATTACH || other->is_parent || other->whole_tree);
+    }
     return overlap && locks_conflict(a->lock, b->lock);
 }
 
@@ -197,58 +203,56 @@ ph_steps_reset(struct ph_steps *steps)
     *steps = (struct ph_steps){0};
 }
 
-static ph_code
-run_item(struct ph_conn *conn, const struct ph_step_sql *item, struct ph_error *err)
+static void
+put_items(struct ph_buf *script, const struct ph_step_sql *items, uint32_t n)
 {
-    struct ph_archive_entry entry = {.desc = "", .schema = "", .tag = "", .owner = ""};
-    ph_code rc;
+    const char *settings = "";
 
-    if (item->entry != NULL)
-        entry = *item->entry;
-    entry.settings = item->settings;
-    entry.sql = item->sql;
-    if (item->entry != NULL)
-        return ph_ddl_run_entry(conn, &entry, err);
-    rc = ph_conn_exec(conn, item->sql, err);
-    return rc;
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(settings, items[i].settings) != 0)
+            ph_ddl_put_settings(script, items[i].settings);
+        settings = items[i].settings;
+        ph_buf_puts(script, items[i].sql);
+        ph_buf_puts(script, ";\n");
+    }
 }
 
-/* Many entries (REST): as one query first, and one by one when that fails, to find the culprit. */
+/* Begins the transaction and runs items in it, all in one query. */
 static ph_code
-run_items_at_once(struct ph_conn *conn, const struct ph_step *step, struct ph_error *err)
+run_items(struct ph_conn *conn, const struct ph_step_sql *items, uint32_t n, struct ph_error *err)
 {
     struct ph_buf script;
-    const char *settings = "";
     ph_code rc;
 
     ph_buf_init(&script, SCRIPT_LIMIT_BYTES);
-    for (uint32_t i = 0; i < step->n_sql; i++) {
-        if (strcmp(settings, step->sql[i].settings) != 0)
-            ph_ddl_put_settings(&script, step->sql[i].settings);
-        settings = step->sql[i].settings;
-        ph_buf_puts(&script, step->sql[i].sql);
-        ph_buf_putc(&script, '\n');
-    }
+    ph_buf_puts(&script, PH_DDL_BEGIN);
+    put_items(&script, items, n);
     rc = ph_buf_ok(&script) ? ph_conn_exec(conn, ph_buf_text(&script), err)
                             : PH_FAIL(err, PH_E_MEMORY, "a batch of entries is too large");
     ph_buf_free(&script);
+    if (rc != PH_OK && n == 1 && items[0].entry != NULL) {
+        ph_ddl_name_error(items[0].entry, err);
+        return err != NULL ? err->code : rc;
+    }
     return rc;
 }
 
+/* Many entries that failed at once: one by one until the culprit is found, or all went well. */
 static ph_code
-run_items(struct ph_conn *conn, const struct ph_step *step, struct ph_error *err)
+run_items_singly(struct ph_conn *conn, const struct ph_step *step, struct ph_error *err)
 {
-    if (step->n_sql > 1) {
-        ph_code rc = run_items_at_once(conn, step, err);
+    ph_error_reset(err);
+    PH_TRY(ph_conn_exec(conn, "ROLLBACK", err));
+    PH_TRY(run_items(conn, &step->sql[0], 1, err));
+    for (uint32_t i = 1; i < step->n_sql; i++) {
+        struct ph_archive_entry entry = {.desc = "", .schema = "", .tag = "", .owner = ""};
 
-        if (rc == PH_OK || rc == PH_E_STOPPED || !ph_conn_is_alive(conn))
-            return rc;
-        ph_error_reset(err);
-        PH_TRY(ph_conn_exec(conn, "ROLLBACK", err));
-        PH_TRY(ph_ddl_begin(conn, err));
+        if (step->sql[i].entry != NULL)
+            entry = *step->sql[i].entry;
+        entry.settings = step->sql[i].settings;
+        entry.sql = step->sql[i].sql;
+        PH_TRY(ph_ddl_run_entry(conn, &entry, err));
     }
-    for (uint32_t i = 0; i < step->n_sql; i++)
-        PH_TRY(run_item(conn, &step->sql[i], err));
     return PH_OK;
 }
 
@@ -258,10 +262,10 @@ ph_ddl_run_step(struct ph_conn *conn, const struct ph_step *step,
                                    struct ph_error *err),
                 void *arg, struct ph_error *err)
 {
-    ph_code rc = ph_ddl_begin(conn, err);
+    ph_code rc = run_items(conn, step->sql, step->n_sql, err);
 
-    if (rc == PH_OK)
-        rc = run_items(conn, step, err);
+    if (rc != PH_OK && rc != PH_E_STOPPED && step->n_sql > 1 && ph_conn_is_alive(conn))
+        rc = run_items_singly(conn, step, err);
     if (rc == PH_OK && on_done != NULL)
         rc = on_done(arg, conn, step, err);
     PH_FAILPOINT(step_before_commit);

@@ -46,7 +46,7 @@ enum ph_step_lock {
     PH_LOCK_SHARE_UPDATE, /* SHARE UPDATE EXCLUSIVE */
     PH_LOCK_SHARE,
     PH_LOCK_SHARE_ROW, /* SHARE ROW EXCLUSIVE */
-    PH_LOCK_ATTACH,    /* one ATTACH at a time in a partition tree */
+    PH_LOCK_ATTACH,    /* ATTACH in a tree locks its partitioned tables and the index, no leaf */
     PH_LOCK_EXCLUSIVE
 };
 
@@ -60,6 +60,7 @@ struct ph_step_sql {
 struct ph_step_table { /* a table the step locks */
     ph_oid oid;        /* on the source */
     ph_oid root;       /* topmost partitioned table, or itself */
+    bool is_parent;    /* it is partitioned */
     bool whole_tree;   /* the lock is taken on all partitions */
     enum ph_step_lock lock;
 };

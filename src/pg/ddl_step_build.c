@@ -96,9 +96,10 @@ add_analyze(struct ph_step_builder *builder)
     }
     for (uint32_t i = 0; i < n_before && !builder->failed; i++) {
         const struct ph_step *step = &builder->out->steps[i];
-        const struct ph_rel_fact *root = step->kind == PH_STEP_INDEX || step->kind == PH_STEP_KEY
-                                             ? ph_ddl_fact_rel(facts, step->tables[0].root)
-                                             : NULL;
+        const struct ph_rel_fact *root =
+            step->kind == PH_STEP_INDEX || step->kind == PH_STEP_KEY || step->kind == PH_STEP_ATTACH
+                ? ph_ddl_fact_rel(facts, step->tables[0].root)
+                : NULL;
 
         if (root != NULL)
             ph_builder_add_edge(builder, i, step_of[root - facts->rels]);
@@ -168,6 +169,13 @@ refresh_after(struct ph_step_builder *builder, struct walk *walk, const uint32_t
     }
 }
 
+/* What a query of the user's may depend on is as in his own sessions, not as sessions here pin it.
+ */
+static const char refresh_settings[] = "SET timezone TO DEFAULT;\nSET datestyle TO DEFAULT;\n"
+                                       "SET intervalstyle TO DEFAULT;\n"
+                                       "SET extra_float_digits TO DEFAULT;\n"
+                                       "SET bytea_output TO DEFAULT;\n";
+
 static void
 add_refresh(struct ph_step_builder *builder, uint32_t after)
 {
@@ -195,7 +203,7 @@ add_refresh(struct ph_step_builder *builder, uint32_t after)
                 .key = ph_arena_printf(builder->arena, "refresh %s.%s", rel->schema, rel->name),
                 .kind = PH_STEP_REFRESH,
                 .bytes = rel->bytes,
-                .sql = ph_builder_one_sql(builder, entry, "",
+                .sql = ph_builder_one_sql(builder, entry, refresh_settings,
                                           statement_on(builder, "REFRESH MATERIALIZED VIEW ", rel)),
                 .n_sql = 1,
             });

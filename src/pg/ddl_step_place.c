@@ -135,7 +135,7 @@ ph_builder_table_lock(const struct ph_rel_fact *rel, enum ph_step_lock lock)
 {
     if (rel == NULL)
         return (struct ph_step_table){.lock = PH_LOCK_NONE};
-    return (struct ph_step_table){rel->oid, rel->root, rel->kind == 'p', lock};
+    return (struct ph_step_table){rel->oid, rel->root, rel->kind == 'p', rel->kind == 'p', lock};
 }
 
 /* Behind the `;` that ends the first statement; quotes of both kinds are skipped. */

@@ -188,6 +188,9 @@ ph_code
 ph_schema_compare(const struct ph_schema_compare *compare, struct ph_findings *findings,
                   struct ph_error *err)
 {
+    /* estimates are far off for these queries: compiling them would cost more than running them */
+    PH_TRY(ph_conn_exec(compare->source, "SET jit = off", err));
+    PH_TRY(ph_conn_exec(compare->target, "SET jit = off", err));
     for (const struct ph_schema_query *query = ph_schema_queries; query->kind != NULL; query++) {
         struct sides sides = {.compare = compare, .query = query, .findings = findings};
         ph_code rc;

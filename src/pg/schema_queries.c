@@ -63,10 +63,10 @@ static const char columns_sql[] =
     " (SELECT o.collname FROM pg_collation o JOIN pg_type t ON t.oid = a.atttypid WHERE o.oid ="
     " a.attcollation AND a.attcollation <> t.typcollation), 'storage ' || (SELECT"
     " a.attstorage::text FROM pg_type t WHERE t.oid = a.atttypid AND t.typstorage <>"
-    " a.attstorage), 'compression ' || nullif(to_jsonb(a)->>'attcompression', ''), 'statistics '"
-    " || nullif(to_jsonb(a)->>'attstattarget', '-1'), 'options ' || " SORTED_OF
-    "a.attoptions" SORTED_END ", 'fdw options ' || " SORTED_OF "a.attfdwoptions" SORTED_END
-    ") d FROM"
+    " a.attstorage), CASE WHEN a.attlen = -1 THEN 'compression ' || "
+    "nullif(to_jsonb(a)->>'attcompression', '') END, 'statistics '"
+    " || nullif(a.attstattarget, -1), 'options ' || " SORTED_OF "a.attoptions" SORTED_END
+    ", 'fdw options ' || " SORTED_OF "a.attfdwoptions" SORTED_END ") d FROM"
     " pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid ="
     " c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v',"
     " 'm', 'f') AND" USER_SCHEMA "AND" NO_MEMBER "pg_class" MEMBER_OID "c.oid" MEMBER_END;
@@ -77,8 +77,8 @@ static const char indexes_sql[] =
     " x.indisclustered THEN 'clustered' END, CASE WHEN x.indisreplident THEN 'replica identity'"
     " END, 'part of ' || (SELECT p.inhparent::regclass::text FROM pg_inherits p WHERE p.inhrelid"
     " = c.oid), 'statistics ' || (SELECT string_agg(a.attnum || ':' ||"
-    " (to_jsonb(a)->>'attstattarget'), ',' ORDER BY a.attnum) FROM pg_attribute a WHERE"
-    " a.attrelid = c.oid AND (to_jsonb(a)->>'attstattarget')::int <> -1), 'tablespace ' ||"
+    " a.attstattarget, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE"
+    " a.attrelid = c.oid AND a.attstattarget <> -1), 'tablespace ' ||"
     " (SELECT b.spcname FROM pg_tablespace b WHERE b.oid = c.reltablespace AND $2::bool)) d FROM"
     " pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" USER_SCHEMA "AND" NO_MEMBER
@@ -158,9 +158,8 @@ static const char types_sql[] =
     " concat_ws(' ', t.typlen, t.typalign, t.typstorage, t.typinput, t.typoutput, t.typreceive,"
     " t.typsend, t.typcategory, t.typdelim) END) d FROM pg_type t JOIN pg_namespace n ON n.oid ="
     " t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE (c.oid IS NULL OR c.relkind"
-    " = 'c') AND t.typtype IN ('e', 'c', 'd', 'r', 'b') AND NOT EXISTS (SELECT FROM pg_type l"
-    " WHERE l.typarray = t.oid) AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID
-    "t.oid" MEMBER_END;
+    " = 'c') AND t.typtype IN ('e', 'c', 'd', 'r', 'b') AND t.typinput <> 'array_in'::regproc "
+    "AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID "t.oid" MEMBER_END;
 
 static const char sequences_sql[] =
     "SELECT n.nspname s, c.relname r, format('%I.%I', n.nspname, c.relname) i, concat_ws('; ',"
@@ -177,7 +176,7 @@ static const char sequences_sql[] =
 static const char statistics_sql[] =
     "SELECT n.nspname s, c.relname r, format('%I.%I', n.nspname, x.stxname) i,"
     " pg_get_statisticsobjdef(x.oid) || coalesce('; target ' ||"
-    " nullif(to_jsonb(x)->>'stxstattarget', '-1'), '') d FROM pg_statistic_ext x JOIN pg_class c"
+    " nullif(x.stxstattarget, -1), '') d FROM pg_statistic_ext x JOIN pg_class c"
     " ON c.oid = x.stxrelid JOIN pg_namespace n ON n.oid = x.stxnamespace WHERE" USER_SCHEMA;
 
 static const char schemas_sql[] =
@@ -263,7 +262,7 @@ static const char other_sql[] =
     " UNION ALL SELECT 'pg_type'::regclass, t.oid, t.typowner, t.typnamespace, ''"                 \
     "  FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid"                                  \
     "  WHERE (c.oid IS NULL OR c.relkind = 'c')"                                                   \
-    "  AND NOT EXISTS (SELECT FROM pg_type l WHERE l.typarray = t.oid)"                            \
+    "  AND t.typinput <> 'array_in'::regproc"                                                      \
     " UNION ALL SELECT 'pg_collation'::regclass, c.oid, c.collowner, c.collnamespace, ''"          \
     "  FROM pg_collation c"                                                                        \
     " UNION ALL SELECT 'pg_operator'::regclass, p.oid, p.oprowner, p.oprnamespace, ''"             \
@@ -324,8 +323,8 @@ static const char grants_sql[] =
     "UNION ALL SELECT n.nspname, '', format('type %I.%I', n.nspname, t.typname), " GRANTS_OF
     "t.typacl" GRANTS_KIND "'T'" GRANTS_OWNER "t.typowner" GRANTS_END " FROM pg_type t JOIN"
     " pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE"
-    " (c.oid IS NULL OR c.relkind = 'c') AND NOT EXISTS (SELECT FROM pg_type l WHERE l.typarray ="
-    " t.oid) AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID "t.oid" MEMBER_END "UNION ALL"
+    " (c.oid IS NULL OR c.relkind = 'c') AND t.typinput <> 'array_in'::regproc"
+    " AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID "t.oid" MEMBER_END "UNION ALL"
     " SELECT '', '', 'server ' || v.srvname, " GRANTS_OF "v.srvacl" GRANTS_KIND "'S'" GRANTS_OWNER
     "v.srvowner" GRANTS_END " FROM pg_foreign_server v UNION ALL SELECT '', '', 'foreign data"
     " wrapper ' || w.fdwname, " GRANTS_OF "w.fdwacl" GRANTS_KIND "'F'" GRANTS_OWNER

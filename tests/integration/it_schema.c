@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -386,6 +387,112 @@ test_schema_without_a_table(void **state)
         "FK CONSTRAINT metrics metrics_customer_fkey;FK CONSTRAINT refs refs_late;");
 }
 
+struct crew {
+    struct move *move;
+    struct ph_steps steps;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t at; /* entry whose table's rows come in next */
+    int waits;   /* lock waits that the server saw */
+    struct ph_error err;
+    ph_code rc;
+};
+
+static void *
+crew_worker(void *arg)
+{
+    struct crew *crew = arg;
+    struct ph_conn *conn = NULL;
+    struct ph_error err = {0};
+    ph_code rc = ph_conn_open(&crew->move->target, "steps", &conn, &err);
+
+    /* a step that had to wait for another's lock is one that should not have been handed out */
+    if (rc == PH_OK)
+        rc = ph_conn_exec(conn, "SET lock_timeout = '10ms'", &err);
+    pthread_mutex_lock(&crew->lock);
+    while (rc == PH_OK && crew->rc == PH_OK && !ph_steps_all_done(&crew->steps)) {
+        struct ph_step *step = ph_steps_take(&crew->steps);
+
+        if (step == NULL) {
+            if (crew->at < crew->move->archive.n_entries)
+                ph_steps_table_done(&crew->steps, crew->move->archive.entries[crew->at++].oid);
+            else
+                pthread_cond_wait(&crew->changed, &crew->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&crew->lock);
+        rc = ph_ddl_run_step(conn, step, NULL, NULL, &err);
+        pthread_mutex_lock(&crew->lock);
+        if (rc == PH_E_SQL && strcmp(err.sqlstate, "55P03") == 0)
+            crew->waits++;
+        if (rc == PH_OK)
+            ph_steps_finish(&crew->steps, step);
+        pthread_cond_broadcast(&crew->changed);
+    }
+    if (rc != PH_OK && crew->rc == PH_OK) {
+        crew->rc = rc;
+        crew->err = err;
+    }
+    pthread_cond_broadcast(&crew->changed);
+    pthread_mutex_unlock(&crew->lock);
+    ph_conn_free(conn);
+    return NULL;
+}
+
+static const char crowd_sql[] =
+    "DO $$ BEGIN FOR i IN 1..12 LOOP"
+    " EXECUTE format('CREATE TABLE c%s (id int PRIMARY KEY, a int, b int, u int UNIQUE)', i);"
+    " EXECUTE format('CREATE INDEX ON c%s (a)', i); EXECUTE format('CREATE INDEX ON c%s (b)', i);"
+    " EXECUTE format('ALTER TABLE c%s CLUSTER ON c%s_a_idx', i, i);"
+    " EXECUTE format('INSERT INTO c%s SELECT g, g, g, g FROM generate_series(1, 3000) g', i);"
+    " END LOOP; FOR i IN 1..12 LOOP"
+    " EXECUTE format('ALTER TABLE c%s ADD FOREIGN KEY (a) REFERENCES c%s', i, i % 12 + 1);"
+    " EXECUTE format('ALTER TABLE c%s ADD FOREIGN KEY (b) REFERENCES c%s', i, (i + 6) % 12 + 1);"
+    " EXECUTE format('ALTER TABLE c%s ADD FOREIGN KEY (u) REFERENCES c%s', i, i);"
+    " END LOOP; END $$;"
+    "CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
+    "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY RANGE (id);"
+    "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY RANGE (id);"
+    "DO $$ BEGIN FOR k IN 1..2 LOOP FOR i IN 0..7 LOOP"
+    " EXECUTE format('CREATE TABLE p%s_%s PARTITION OF p%s FOR VALUES FROM (%s) TO (%s)',"
+    "  k, i, k, i * 100, i * 100 + 100); END LOOP; END LOOP; END $$;"
+    "CREATE INDEX ON p (k); CREATE INDEX ON p (id);"
+    "ALTER TABLE p ADD FOREIGN KEY (id) REFERENCES c1;"
+    "CREATE TABLE q (id int, k int, FOREIGN KEY (id, k) REFERENCES p);"
+    "INSERT INTO p SELECT g, 1 + g % 2 FROM generate_series(1, 799) g;";
+
+static void
+test_workers_do_not_wait_for_each_other(void **state)
+{
+    struct ph_error err = {0};
+    struct ledger ledger = {.n = 0};
+    struct move move;
+    struct crew crew = {.move = &move};
+    pthread_t threads[4];
+
+    (void)state;
+    sql_once(src, "postgres", "CREATE DATABASE crowd");
+    PGconn *conn = sql_connect(src, "crowd");
+    sql_exec(conn, crowd_sql);
+    PQfinish(conn);
+    sql_once(dst, "postgres", "CREATE DATABASE crowd");
+    move_begin(&move, "crowd", "crowd");
+    pre_data(&move);
+    build_steps(&move, &ledger, 0, &crew.steps);
+    pthread_mutex_init(&crew.lock, NULL);
+    pthread_cond_init(&crew.changed, NULL);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, crew_worker, &crew), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    err = crew.err;
+    CHECK(crew.rc);
+    assert_int_equal(crew.waits, 0);
+    assert_same_dump("crowd", "crowd", "--quote-all-identifiers");
+    ph_steps_reset(&crew.steps);
+    move_end(&move);
+}
+
 /* What is changed on the target, and the finding that must come of it. */
 static const struct {
     const char *sql;
@@ -521,6 +628,7 @@ main(void)
         cmocka_unit_test(test_schema_is_the_same),
         cmocka_unit_test(test_split_keys_are_the_same),
         cmocka_unit_test(test_forgotten_steps_resume),
+        cmocka_unit_test(test_workers_do_not_wait_for_each_other),
         cmocka_unit_test(test_differences_are_named),
         cmocka_unit_test(test_one_table_brings_what_it_needs),
         cmocka_unit_test(test_schema_without_a_table),
