@@ -251,6 +251,20 @@ end_run(struct ph_job *job, ph_code rc)
     (void)ph_ledger_end_run(job->target_control, &job->ledger, outcome_of(rc), NULL);
 }
 
+static void
+log_start(const struct ph_job *job)
+{
+    if (job->ledger.phase == PH_PHASE_DONE)
+        return; /* said elsewhere */
+    if (job->ledger.phase == PH_PHASE_NEW)
+        ph_log(PH_LOG_INFO, "job.started", "job %s: %s to %s", job->options->name,
+               job->source.label, job->target.label);
+    else
+        ph_log(PH_LOG_INFO, "job.resumed", "job %s: %s to %s, run %u goes on in phase %s",
+               job->options->name, job->source.label, job->target.label, job->ledger.run,
+               ph_phase_name(job->ledger.phase));
+}
+
 static ph_code
 run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 {
@@ -264,6 +278,7 @@ run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
         PH_TRY(ph_copy_forget(job, err));
     PH_TRY(ph_copy_preflight(job, err));
     PH_TRY(ph_job_register(job, err));
+    log_start(job);
     if (run->options->roles && !run->options->data_only)
         PH_TRY(ph_create_roles(job, err));
     return attempts(job, err);

@@ -162,7 +162,8 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
                "target");
     if (rc == PH_OK && strcmp(job->ledger.verdict, "proven") == 0)
         ph_report_end(report, PH_VERDICT_PROVEN,
-                      "proven: every row of %u tables was compared and is equal", report->n_tables);
+                      "proven: every row of %u table%s was compared and is equal", report->n_tables,
+                      report->n_tables == 1 ? "" : "s");
     else if (rc == PH_OK)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
                       "not proven: the copy is finished, rows were not compared");

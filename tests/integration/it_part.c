@@ -12,6 +12,7 @@
 #include "support/scratch.h"
 #include "support/sql.h"
 
+#include <jansson.h>
 #include <string.h>
 
 static struct pg_test_cluster *src;
@@ -96,12 +97,56 @@ test_one_table(void **state)
     has(run_out(run), "constraint public.child.friend_fk: missing on the target");
 }
 
+/* The same by a job file alone; every line of the log is JSON, the report is as promised. */
+static void
+test_job_file(void **state)
+{
+    const char *target = new_target("by_file");
+    const char *report = scratch_printf("%s/report.json", scratch_dir());
+    const char *job = scratch_write(
+        "job.yaml", scratch_printf("source: \"%s\"\n"
+                                   "target: \"%s\"\n"
+                                   "name: from_file\n"
+                                   "dir: %s\n"
+                                   "select: {tables: [parent, child], exclude: [child]}\n"
+                                   "copy: {jobs: 1, verify: count, no_owner: true}\n"
+                                   "report: %s\n"
+                                   "log_format: json\n",
+                                   source, target, scratch_new_dir("job"), report));
+    struct run *run = run_pghaul_env(env, "copy", job);
+    unsigned lines = 0;
+
+    (void)state;
+    run_expect(run, 0);
+    for (const char *at = run_err(run); *at != '\0'; at += strcspn(at, "\n") + 1) {
+        json_t *line = json_loadb(at, strcspn(at, "\n"), 0, NULL);
+        assert_non_null(json_string_value(json_object_get(line, "event")));
+        json_decref(line);
+        lines++;
+    }
+    assert_true(lines > 0);
+    json_t *root = json_load_file(report, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(root, "job")), "from_file");
+    assert_string_equal(json_string_value(json_object_get(root, "verdict")), "not proven");
+    assert_int_equal(json_array_size(json_object_get(root, "tables")), 1);
+    json_decref(root);
+    assert_string_equal(sql_once(dst, "by_file", "SELECT count(*) FROM parent"), "2\n");
+    /* the option wins: another target, the same file */
+    run = run_pghaul_env(env, "copy", job, "--target", new_target("by_option"), "--name", "other",
+                         "--dir", scratch_new_dir("other"), "--verify", "digest", "--log-format",
+                         "text");
+    run_expect(run, 0);
+    has(run_out(run), "proven: ");
+    has(run_err(run), " info  job other: ");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exclude),
         cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_job_file),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
