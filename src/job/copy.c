@@ -290,6 +290,10 @@ ph_job_copy(struct ph_run *run, struct ph_error *err)
     struct ph_job job = {.lock_fd = -1};
     ph_code rc = run_job(&job, run, err);
 
+    /* whatever broke broke because of it: a connection that was shut down, a program that was ended
+     */
+    if (rc != PH_OK && ph_stop_requested())
+        rc = ph_stop_check(err);
     if (rc == PH_OK)
         rc = ph_copy_verdict(&job, err);
     if (job.ledger.run != 0)

@@ -57,7 +57,9 @@ copy_large_objects(struct ph_job *job, struct ph_error *err)
     if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
         return PH_OK;
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
-    ph_code rc = ph_large_objects_copy(&objects, &n, &bytes, err);
+    ph_code rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
+    if (rc == PH_OK)
+        rc = ph_large_objects_copy(&objects, &n, &bytes, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     return rc;
 }

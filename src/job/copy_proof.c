@@ -69,7 +69,8 @@ name_rows(struct ph_job *job, uint32_t first, struct ph_error *err)
     return params.n_tables == 0 ? PH_OK : ph_verify_table_rows(&params, &n, err);
 }
 
-/* Under another snapshot than its rows were read, a table would differ in what was written since. */
+/* Under another snapshot than its rows were read, a table would differ in what was written since.
+ */
 static bool
 is_of_this_snapshot(const struct ph_job *job, const struct ph_table_plan *table)
 {

@@ -29,8 +29,8 @@ struct ph_job {
     int lock_fd;      /* of DIR/mover.lock; -1: not held */
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
-    bool is_new;   /* this run made the job */
-    bool was_done; /* an earlier run finished it */
+    bool is_new;        /* this run made the job */
+    bool was_done;      /* an earlier run finished it */
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
     struct ph_epoch epoch;
     struct ph_arena arena; /* plan and names; for the attempt at hand */

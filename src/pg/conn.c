@@ -54,8 +54,8 @@ hide_values(struct ph_error *err)
         *value = '\0';
         return;
     }
-    char *at = strncmp(err->message, word, strlen(word)) == 0 ? err->message + strlen(word)
-                                                             : err->message;
+    char *at =
+        strncmp(err->message, word, strlen(word)) == 0 ? err->message + strlen(word) : err->message;
     char *end = *at == '"' ? strstr(at + 1, "\" ") : NULL;
     if (end == NULL)
         return;

@@ -26,7 +26,7 @@
 #include <time.h>
 
 #define MOST_DISTURBANCES 6
-#define LONGEST_WAIT_MS 1500u
+#define LONGEST_WAIT_MS 1800u
 
 static struct pg_test_cluster *src;
 static struct pg_test_cluster *dst;
@@ -188,6 +188,9 @@ one_round(int number)
 
     copy_case_init(&c, src, unlogged ? "unlogged" : "logged", dst,
                    scratch_printf("round_%d", number));
+    /* slow enough that most of what happens happens in the middle */
+    copy_case_arg(&c, "--max-rate");
+    copy_case_arg(&c, "15MB/s");
     struct run *run = copy_case_start(&c, NULL);
     while (run_alive(run) || run->code != 0) {
         if (!run_alive(run)) {

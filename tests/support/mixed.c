@@ -58,6 +58,9 @@ static const char rows[] =
     " FROM generate_series(1, 500) i;"
     "INSERT INTO cache SELECT 'k' || i, repeat('v', i) FROM generate_series(1, 300) i;"
     "SELECT setval('lonely', -30);"
+    "SELECT lo_from_bytea(70000 + i, convert_to(repeat(md5(i::text), i), 'UTF8'))"
+    " FROM generate_series(1, 40) i; SELECT lo_create(80000);"
+    "COMMENT ON LARGE OBJECT 70001 IS 'the first';"
     "REFRESH MATERIALIZED VIEW richest;"
     "RESET session_replication_role; ANALYZE";
 

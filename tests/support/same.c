@@ -39,6 +39,9 @@ describe(const struct pg_test_cluster *cluster, const char *dbname)
     for (int i = 0; i < PQntuples(list); i++)
         text = scratch_printf("%s%s\n", text, sql_value(conn, PQgetvalue(list, i, 0)));
     PQclear(list);
+    text = scratch_printf("%s%s", text,
+                          sql_rows(conn, "SELECT 'large object', oid, md5(lo_get(oid)), lomowner,"
+                                         " lomacl FROM pg_largeobject_metadata ORDER BY oid"));
     PQfinish(conn);
     return text;
 }

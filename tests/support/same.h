@@ -9,7 +9,7 @@
 
 /*
  * Every table (its own rows only, duplicates counted), materialized view and sequence outside
- * schema pghaul.
+ * schema pghaul, and every large object.
  */
 void same_rows(const struct pg_test_cluster *src, const char *src_db,
                const struct pg_test_cluster *dst, const char *dst_db);
