@@ -2,6 +2,7 @@
  * The schema part of a copy: pre-data, and the steps after the rows. The archive file is named
  * after the job's token, so that no other job's is ever used.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,11 @@ dump_archive(struct ph_job *job, const struct ph_archive_params *params, struct 
     if (now != PH_OK) {
         *err = cause;
         return now;
+    }
+    if (strstr(err->message, strerror(ENOSPC)) != NULL) {
+        ph_error_object(err, "%s", job->options->dir);
+        err->code = PH_E_DISK;
+        return PH_E_DISK;
     }
     if (strstr(err->message, "terminating connection") == NULL &&
         strstr(err->message, "server closed the connection") == NULL &&

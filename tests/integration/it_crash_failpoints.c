@@ -164,6 +164,7 @@ static void
 prepare_owner(struct copy_case *c)
 {
     prepare_existing(c, "mover");
+    copy_case_arg(c, "--no-owner"); /* of large objects */
 }
 
 static size_t
