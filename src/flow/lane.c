@@ -2,7 +2,8 @@
 
 #include <assert.h>
 
-/* ---- source thread ---- */
+#include "flow/row_key.h"
+#include "pg/conn.h"
 
 static struct ph_batch *
 take_free(struct ph_lane *lane)
@@ -37,11 +38,17 @@ await_large(struct ph_lane *lane)
 
 /* One large row at a time in all of pghaul. */
 static ph_code
-make_room(struct ph_lane *lane, struct ph_batch *batch, size_t need, struct ph_error *err)
+make_room(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *batch, size_t need,
+          struct ph_error *err)
 {
-    if (need > lane->params.max_row_bytes)
-        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes is larger than --max-row",
-                       need);
+    if (need > lane->params.max_row_bytes) {
+        size_t shown =
+            batch->capacity < PH_COPY_SHOWN_BYTES ? batch->capacity : PH_COPY_SHOWN_BYTES;
+        char key[200];
+        ph_row_key_text(task->table, (struct ph_span){batch->data, shown}, key, sizeof key);
+        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "the row %s of %zu bytes is larger than --max-row",
+                       key, need);
+    }
     if (!await_large(lane))
         return PH_FAIL(err, PH_E_STOPPED, "stopped");
     ph_budget_large_begin(lane->params.budget, lane);
@@ -54,7 +61,7 @@ make_room(struct ph_lane *lane, struct ph_batch *batch, size_t need, struct ph_e
 }
 
 static ph_code
-fill(struct ph_lane *lane, struct ph_batch *batch, struct ph_error *err)
+fill(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *batch, struct ph_error *err)
 {
     const struct ph_lane_params *p = &lane->params;
 
@@ -63,7 +70,7 @@ fill(struct ph_lane *lane, struct ph_batch *batch, struct ph_error *err)
     if (rc == PH_E_ROW_TOO_LARGE) {
         size_t need = batch->len;
         batch->len = 0;
-        PH_TRY(make_room(lane, batch, need, err));
+        PH_TRY(make_room(lane, task, batch, need, err));
         rc = p->source->read(p->source_state, batch->data, batch->capacity, &batch->len, err);
     }
     if (rc != PH_OK)
@@ -84,7 +91,7 @@ read_task(struct ph_lane *lane, struct ph_task *task)
         if (batch == NULL)
             return false;
         if (task->source_rc == PH_OK && !atomic_load(&task->cancelled))
-            task->source_rc = fill(lane, batch, &task->source_error);
+            task->source_rc = fill(lane, task, batch, &task->source_error);
         bool is_last = batch->len == 0;
         batch->is_last = is_last;
         atomic_fetch_add(&task->bytes, batch->len);

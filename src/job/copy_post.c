@@ -93,7 +93,7 @@ verdict_of(const struct ph_job *job, uint32_t index)
             return PH_TABLE_UNFINISHED;
     }
     if (state->verified)
-        return PH_TABLE_EQUAL;
+        return job->options->verify == PH_VERIFY_COUNT ? PH_TABLE_COUNTED : PH_TABLE_EQUAL;
     return state->read_back ? PH_TABLE_DIFFERENT : PH_TABLE_COPIED;
 }
 
@@ -115,7 +115,8 @@ report_table(struct ph_job *job, uint32_t index)
         row->seconds += chunk->seconds;
     }
     row->rows_target = state->read_back ? state->target_digest.rows : row->rows_source;
-    row->has_source_digest = row->has_target_digest = state->read_back;
+    row->has_source_digest = row->has_target_digest =
+        state->read_back && job->options->verify == PH_VERIFY_DIGEST;
     row->source_digest = state->source_digest;
     row->target_digest = state->target_digest;
     row->verdict = verdict_of(job, index);
@@ -162,13 +163,17 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
         ph_log(PH_LOG_INFO, "job.done",
                "an earlier run finished this job; to copy again: --restart --yes, into an empty "
                "target");
-    if (rc == PH_OK && strcmp(job->ledger.verdict, "proven") == 0)
+    if (rc == PH_OK && job->options->schema_only && strcmp(job->ledger.verdict, "proven") == 0)
+        ph_report_end(report, PH_VERDICT_PROVEN,
+                      "proven: the schema is the same on both sides; no rows were asked for");
+    else if (rc == PH_OK && strcmp(job->ledger.verdict, "proven") == 0)
         ph_report_end(report, PH_VERDICT_PROVEN,
                       "proven: every row of %u table%s was compared and is equal", report->n_tables,
                       report->n_tables == 1 ? "" : "s");
     else if (rc == PH_OK)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
-                      "not proven: the copy is finished, rows were not compared");
+                      "not proven: the copy is finished, rows were %s",
+                      job->options->verify == PH_VERIFY_COUNT ? "only counted" : "not compared");
     else if (rc == PH_E_DIFFERENT)
         ph_report_end(report, PH_VERDICT_DIFFERENT, "different: %s", err->message);
     else if (ph_code_class(rc) == PH_CLASS_STOPPED || ph_code_class(rc) == PH_CLASS_AWAY)

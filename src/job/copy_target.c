@@ -19,6 +19,14 @@ put_target(struct ph_buf *sql, const struct ph_rel *rel)
     ph_buf_put_qualified(sql, rel->schema, rel->name);
 }
 
+/* Of a configuration table the rows that its extension ships are none of ours. */
+static void
+put_condition(struct ph_buf *sql, const struct ph_table_plan *table)
+{
+    if (table->where != NULL)
+        ph_buf_printf(sql, " %s", table->where);
+}
+
 /* ---- emptiness ---- */
 
 static bool
@@ -56,6 +64,7 @@ find_rows_in(struct ph_job *job, uint32_t *next, struct ph_findings *findings, s
         ph_buf_printf(&sql, "%sSELECT %u WHERE EXISTS (SELECT FROM ", n > 0 ? " UNION ALL " : "",
                       *next);
         put_target(&sql, plan->tables[*next].target);
+        put_condition(&sql, &plan->tables[*next]);
         ph_buf_puts(&sql, ")");
     }
     ph_code rc = ph_buf_ok(&sql)
@@ -157,7 +166,7 @@ truncate_all(struct ph_job *job, struct ph_error *err)
     ph_buf_puts(&sql, "TRUNCATE ");
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_rel *rel = what_to_truncate(job, i);
-        if (rel == NULL || is_named_before(job, i, rel))
+        if (rel == NULL || job->plan.tables[i].where != NULL || is_named_before(job, i, rel))
             continue;
         ph_buf_puts(&sql, any ? ", " : "");
         put_target(&sql, rel);
@@ -168,6 +177,26 @@ truncate_all(struct ph_job *job, struct ph_error *err)
                                    : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
     return rc;
+}
+
+static ph_code
+delete_config_rows(struct ph_job *job, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        struct ph_buf sql;
+        if (table->where == NULL)
+            continue;
+        ph_buf_init(&sql, (size_t)1 << 20);
+        ph_buf_puts(&sql, "DELETE FROM ");
+        put_target(&sql, table->target);
+        put_condition(&sql, table);
+        ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
+                                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+        ph_buf_free(&sql);
+        PH_TRY(rc);
+    }
+    return PH_OK;
 }
 
 /* Whether rows go into the table or into a partition of it. */
@@ -222,7 +251,10 @@ static ph_code
 prepare(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_copy_set_aside(job, err));
-    return job->options->truncate ? truncate_all(job, err) : check_empty(job, err);
+    if (!job->options->truncate)
+        return check_empty(job, err);
+    PH_TRY(truncate_all(job, err));
+    return delete_config_rows(job, err);
 }
 
 /* All in one transaction: a kill leaves either everything as it was, or all of it in the ledger. */

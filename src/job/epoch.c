@@ -191,15 +191,19 @@ is_referenced(const struct ph_catalog *catalog, const struct ph_rel *rel)
  * after it and empty.
  */
 static void
-put_emptying(const struct ph_job *job, const struct ph_rel *target, struct ph_buf *sql)
+put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql)
 {
+    const struct ph_rel *target = table->target;
     bool is_tree = target->kind == PH_REL_PARTITIONED;
 
     if (job->target_catalog.can_set_replica_role)
         ph_buf_puts(sql, "SET LOCAL session_replication_role = replica; ");
-    ph_buf_puts(sql, is_referenced(&job->target_catalog, target) ? "DELETE FROM " : "TRUNCATE ");
+    bool is_delete = table->where != NULL || is_referenced(&job->target_catalog, target);
+    ph_buf_puts(sql, is_delete ? "DELETE FROM " : "TRUNCATE ");
     ph_buf_puts(sql, is_tree ? "" : "ONLY ");
     ph_buf_put_qualified(sql, target->schema, target->name);
+    if (table->where != NULL) /* what an extension ships stays */
+        ph_buf_printf(sql, " %s", table->where);
 }
 
 /*
@@ -209,17 +213,17 @@ put_emptying(const struct ph_job *job, const struct ph_rel *target, struct ph_bu
  * bringing rows, so that those are seen, and deleted.
  */
 static ph_code
-restart_target(struct ph_job *job, const struct ph_rel *target, struct ph_error *err)
+restart_target(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
     struct ph_buf sql;
     ph_code rc = PH_OK;
 
     ph_buf_init(&sql, 4096);
-    put_emptying(job, target, &sql);
+    put_emptying(job, table, &sql);
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target == target)
+        if (job->plan.tables[i].target == table->target)
             rc = ph_ledger_reset_table(conn, job->options->name, i, err);
     }
     if (rc == PH_OK)
@@ -247,7 +251,7 @@ restart_table(struct ph_job *job, struct ph_table_plan *table, struct ph_error *
 {
     const struct ph_rel *target = table->target;
 
-    PH_TRY(restart_target(job, target, err));
+    PH_TRY(restart_target(job, table, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         if (job->plan.tables[i].target == target)
             forget_states(job, &job->plan.tables[i]);

@@ -23,5 +23,9 @@ ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_conn_exec(job->source_control, "BEGIN READ ONLY", err));
     ph_code rc = ph_planner_make(&params, &job->arena, &job->plan, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    if (o->schema_only) {
+        job->plan.n_tables = job->plan.n_chunks = job->plan.n_lots = 0;
+        job->plan.bytes = job->plan.rows = 0;
+    }
     return rc;
 }

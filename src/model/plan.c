@@ -128,6 +128,16 @@ ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out)
 }
 
 void
+ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out)
+{
+    ph_buf_printf(out, "SELECT count(*) FROM %s",
+                  table->target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+    ph_buf_put_qualified(out, table->target->schema, table->target->name);
+    if (table->where != NULL)
+        ph_buf_printf(out, " %s", table->where);
+}
+
+void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {
     snprintf(out, size, "%s.%s", table->source->schema, table->source->name);

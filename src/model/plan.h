@@ -91,6 +91,8 @@ void ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chun
                          struct ph_buf *out);
 /* Reading back what was loaded: the same columns and format from the target relation. */
 void ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out);
+/* How many rows the target has. */
+void ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out);
 /* "schema.name" of the source table, for messages; in `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);
 

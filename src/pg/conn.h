@@ -110,8 +110,10 @@ bool ph_error_is_retryable(const struct ph_error *err);
  * COPY ... TO STDOUT. begin sends the statement; read fills `into` (capacity `size`) with whole
  * CopyData payloads laid back to back and sets *len; *len == 0 is the regular end. One payload
  * larger than `size` gives PH_E_ROW_TOO_LARGE with *len = its length and keeps it: call again with
- * room for it. After the end or an error the connection is ready for statements or dead.
+ * room for it; `into` shows its beginning, PH_COPY_SHOWN_BYTES or what fits. After the end or an
+ * error the connection is ready for statements or dead.
  */
+#define PH_COPY_SHOWN_BYTES ((size_t)16384)
 ph_code ph_conn_copy_out_begin(struct ph_conn *conn, const char *sql, struct ph_error *err);
 ph_code ph_conn_copy_out_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len,
                               struct ph_error *err);

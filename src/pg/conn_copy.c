@@ -99,6 +99,7 @@ ph_conn_copy_out_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *
         if (*len > 0)
             return PH_OK;
         *len = (size_t)conn->pending_len;
+        memcpy(into, conn->pending, size < PH_COPY_SHOWN_BYTES ? size : PH_COPY_SHOWN_BYTES);
         return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %d bytes does not fit into a batch",
                        conn->pending_len);
     }

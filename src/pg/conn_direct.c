@@ -414,6 +414,9 @@ ph_direct_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len, st
         if (message.len > size - *len) {
             if (*len > 0)
                 return PH_OK;
+            size_t shown = size < PH_COPY_SHOWN_BYTES ? size : PH_COPY_SHOWN_BYTES;
+            PH_TRY(fill(conn, HEADER_BYTES + shown, err));
+            memcpy(into, conn->rx->bytes + conn->rx->head + HEADER_BYTES, shown);
             *len = message.len;
             return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes does not fit into a batch",
                            message.len);

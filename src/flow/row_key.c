@@ -1,0 +1,157 @@
+#include "flow/row_key.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "wire/copy_binary.h"
+
+#define VALUE_BYTES 64u /* of one column that are shown */
+
+static bool
+is_type(const struct ph_plan_column *column, const char *name)
+{
+    const char *type = column->source->type_text;
+
+    return type != NULL && strncmp(type, name, strlen(name)) == 0;
+}
+
+static bool
+is_text_like(const struct ph_plan_column *column)
+{
+    return is_type(column, "text") || is_type(column, "character") || is_type(column, "name");
+}
+
+static void
+put_integer(struct ph_span value, struct ph_buf *out)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < value.len; i++)
+        bits = bits << 8 | value.data[i];
+    if (value.len < 8 && (value.data[0] & 0x80) != 0)
+        bits |= ~UINT64_C(0) << (8 * value.len);
+    ph_buf_printf(out, "%lld", (long long)(int64_t)bits);
+}
+
+static void
+put_text(struct ph_span value, struct ph_buf *out)
+{
+    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++)
+        ph_buf_putc(out, iscntrl(value.data[i]) ? '?' : (char)value.data[i]);
+    if (value.len > VALUE_BYTES)
+        ph_buf_puts(out, "…");
+}
+
+static void
+put_hex(struct ph_span value, bool is_uuid, struct ph_buf *out)
+{
+    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++) {
+        bool is_part = is_uuid && (i == 4 || i == 6 || i == 8 || i == 10);
+        ph_buf_printf(out, "%s%02x", is_part ? "-" : "", (unsigned)value.data[i]);
+    }
+    if (value.len > VALUE_BYTES)
+        ph_buf_puts(out, "…");
+}
+
+static void
+put_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
+{
+    bool is_integer =
+        is_type(column, "smallint") || is_type(column, "integer") || is_type(column, "bigint");
+
+    ph_buf_printf(out, "%s=", column->source_name);
+    if (is_integer && value.len > 0 && value.len <= 8)
+        put_integer(value, out);
+    else if (is_text_like(column))
+        put_text(value, out);
+    else
+        put_hex(value, is_type(column, "uuid"), out);
+}
+
+static void
+put_line_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
+{
+    ph_buf_printf(out, "%s=", column->source_name);
+    put_text(value, out);
+}
+
+/* The next field of a binary row; false: it is not all there. */
+static bool
+take_binary(struct ph_span *left, struct ph_span *field)
+{
+    if (left->len < 4)
+        return false;
+    uint32_t len = ph_load_u32(left->data);
+    *left = (struct ph_span){left->data + 4, left->len - 4};
+    *field = (struct ph_span){left->data, 0};
+    if (len == UINT32_MAX)
+        return true;
+    if (len > left->len)
+        return false;
+    field->len = len;
+    *left = (struct ph_span){left->data + len, left->len - len};
+    return true;
+}
+
+static bool
+take_text(struct ph_span *left, struct ph_span *field)
+{
+    const uint8_t *end = memchr(left->data, '\t', left->len);
+
+    if (end == NULL)
+        return false;
+    *field = (struct ph_span){left->data, (size_t)(end - left->data)};
+    *left = (struct ph_span){end + 1, left->len - field->len - 1};
+    return true;
+}
+
+/* Behind the header, which comes with the first row, and the number of fields. */
+static bool
+skip_head(struct ph_span *left)
+{
+    size_t header = 0;
+
+    if (left->len >= PH_COPY_BINARY_HEADER_SIZE && memcmp(left->data, "PGCOPY\n", 7) == 0)
+        header = PH_COPY_BINARY_HEADER_SIZE;
+    if (left->len < header + 2)
+        return false;
+    *left = (struct ph_span){left->data + header + 2, left->len - header - 2};
+    return true;
+}
+
+static void
+put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *out)
+{
+    bool is_binary = table->format == PH_FORMAT_BINARY;
+    struct ph_span field;
+    uint32_t n = 0;
+
+    if (is_binary && !skip_head(&left))
+        return;
+    for (uint32_t i = 0; n < table->n_key_fields; i++) {
+        if (is_binary ? !take_binary(&left, &field) : !take_text(&left, &field))
+            break;
+        if (table->key_fields[n] != i)
+            continue;
+        ph_buf_puts(out, n++ == 0 ? "(" : ", ");
+        if (is_binary)
+            put_value(&table->columns[i], field, out);
+        else
+            put_line_value(&table->columns[i], field, out);
+    }
+    if (n > 0)
+        ph_buf_puts(out, n == table->n_key_fields ? ")" : ", …)");
+}
+
+void
+ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *out, size_t size)
+{
+    struct ph_buf text;
+
+    ph_buf_init(&text, (size_t)1 << 16);
+    put_key(table, shown, &text);
+    snprintf(out, size, "%s", ph_buf_text(&text));
+    ph_buf_free(&text);
+}
