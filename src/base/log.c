@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#define LINE_MAX_BYTES (96u * 1024)
+#define LINE_MAX_BYTES ((size_t)96 * 1024)
 #define MESSAGE_MAX_BYTES 2048
 
 static struct {

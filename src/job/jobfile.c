@@ -333,7 +333,7 @@ ph_jobfile_parse(const char *name, const uint8_t *data, size_t len,
     struct reader reader = {.file = name, .marks = marks, .options = options, .err = err};
 
     if (len > PH_JOBFILE_MAX_BYTES) {
-        PH_FAIL(err, PH_E_JOBFILE, "larger than %u kB", PH_JOBFILE_MAX_BYTES / 1024);
+        PH_FAIL(err, PH_E_JOBFILE, "larger than %zu kB", PH_JOBFILE_MAX_BYTES / 1024);
         ph_error_object(err, "%s", name);
         return PH_E_JOBFILE;
     }

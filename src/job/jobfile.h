@@ -16,7 +16,7 @@
 #include "job/option_table.h"
 #include "job/options.h"
 
-#define PH_JOBFILE_MAX_BYTES (256u * 1024)
+#define PH_JOBFILE_MAX_BYTES ((size_t)256 * 1024)
 
 /* By position in ph_option_table: what the command line said, which the file does not override. */
 struct ph_option_marks {

@@ -12,13 +12,13 @@
 
 #define FLAG(n, for_, m, k, g, h)                                                                  \
     {                                                                                              \
-        .name = n, .kind = PH_OPTION_FLAG, .commands = for_, .offset = AT(m), .key = k,            \
-        .group = g, .help = h                                                                      \
+        .name = (n), .kind = PH_OPTION_FLAG, .commands = (for_), .offset = AT(m), .key = (k),      \
+        .group = (g), .help = (h)                                                                  \
     }
 #define VALUE(n, kind_, for_, m, k, g, h, ...)                                                     \
     {                                                                                              \
-        .name = n, .kind = PH_OPTION_##kind_, .commands = for_, .offset = AT(m), .key = k,         \
-        .group = g, .help = h, __VA_ARGS__                                                         \
+        .name = (n), .kind = PH_OPTION_##kind_, .commands = (for_), .offset = AT(m), .key = (k),   \
+        .group = (g), .help = (h), __VA_ARGS__                                                     \
     }
 
 /* In the order of enum ph_verify_mode and enum ph_log_format. */

@@ -24,7 +24,7 @@ static const struct unit size_units[] = {{"TB", UINT64_C(1) << 40},
                                          {"kB", UINT64_C(1) << 10},
                                          {NULL, 0}};
 static const struct unit time_units[] = {
-    {"d", 24 * 3600}, {"h", 3600}, {"min", 60}, {"s", 1}, {NULL, 0}};
+    {"d", UINT64_C(24) * 3600}, {"h", 3600}, {"min", 60}, {"s", 1}, {NULL, 0}};
 
 /* The largest unit that divides the value: "64MB", "15min". */
 static void

@@ -19,7 +19,7 @@ text_value(const char *text)
 
     if (value != NULL)
         return value;
-    ph_buf_init(&quoted, 64 * 1024);
+    ph_buf_init(&quoted, (size_t)64 * 1024);
     ph_json_put_string(&quoted, text, strlen(text));
     value = json_loads(ph_buf_text(&quoted), JSON_DECODE_ANY, NULL);
     ph_buf_free(&quoted);

@@ -1,6 +1,7 @@
 #include "pg/ledger_status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "pg/ledger.h"
 
@@ -87,10 +88,7 @@ keep(struct ph_arena *arena, const struct ph_result *r, int row, int column)
 static double
 number(const struct ph_result *r, int row, int column)
 {
-    double value = 0;
-
-    (void)sscanf(ph_result_text(r, row, column), "%lf", &value);
-    return value;
+    return strtod(ph_result_text(r, row, column), NULL);
 }
 
 static void
