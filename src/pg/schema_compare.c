@@ -1,8 +1,8 @@
 /*
  * Merging the two sides' lists of objects, kind by kind (see schema_compare.h).
  *
- * Definitions are compared by their SHA-256 and come along cut short, to show where they part; one
- * kind at a time is in memory.
+ * Definitions are compared by their SHA-256 and come along cut short, to show where they part; a
+ * piece of one kind at a time is in memory: a column of 5,000 tables each is a long list.
  */
 #include "pg/schema_compare.h"
 
@@ -24,66 +24,119 @@ enum column {
     COL_OTHER_REL
 };
 
+#define CURSOR "pghaul_objects"
+#define ROWS_AT_ONCE 1000
+
+/* Where the merge stands in one side's list, of which a piece at a time is in memory. */
+struct side {
+    struct ph_conn *conn;
+    struct ph_result *piece; /* NULL: not begun */
+    int row;                 /* of the piece; == n: the list has ended */
+    int n;
+};
+
 struct sides {
     const struct ph_schema_compare *compare;
     const struct ph_schema_query *query;
     struct ph_findings *findings;
-    struct ph_result *source;
-    struct ph_result *target;
+    struct side source;
+    struct side target;
 };
 
 static ph_code
-read_side(struct ph_conn *conn, const struct sides *sides, struct ph_result **out,
-          struct ph_error *err)
+fetch(struct side *side, struct ph_error *err)
+{
+    char sql[64];
+
+    ph_result_free(side->piece);
+    side->piece = NULL;
+    side->row = side->n = 0;
+    snprintf(sql, sizeof sql, "FETCH %d FROM " CURSOR, ROWS_AT_ONCE);
+    PH_TRY(ph_conn_query(side->conn, sql, 0, NULL, &side->piece, err));
+    side->n = ph_result_rows(side->piece);
+    return PH_OK;
+}
+
+static ph_code
+advance(struct side *side, struct ph_error *err)
+{
+    side->row++;
+    return side->row == ROWS_AT_ONCE ? fetch(side, err) : PH_OK;
+}
+
+static bool
+has_ended(const struct side *side)
+{
+    return side->row == side->n;
+}
+
+static const char *
+text_of(const struct side *side, enum column column)
+{
+    return ph_result_text(side->piece, side->row, (int)column);
+}
+
+static ph_code
+begin_side(struct side *side, const struct sides *sides, struct ph_error *err)
 {
     int source_major = ph_conn_version(sides->compare->source) / 10000;
     int target_major = ph_conn_version(sides->compare->target) / 10000;
     const char *params[] = {source_major == target_major ? "t" : "f",
                             sides->compare->no_tablespaces ? "f" : "t"};
+    struct ph_result *none = NULL;
     struct ph_buf sql;
     ph_code rc;
 
     ph_buf_init(&sql, 1 << 20);
     /* both parameters appear, whatever the kind uses */
     ph_buf_printf(&sql,
+                  "DECLARE " CURSOR " NO SCROLL CURSOR FOR "
                   "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
                   " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
                   " y.i, coalesce(y.d, '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
                   " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
                   sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
                   sides->query->sql);
-    rc = ph_conn_query(conn, ph_buf_text(&sql), 2, params, out, err);
+    rc = ph_conn_query(side->conn, ph_buf_text(&sql), 2, params, &none, err);
+    ph_result_free(none);
     ph_buf_free(&sql);
-    if (rc != PH_OK)
-        ph_error_note(err, "comparing objects of kind %s", sides->query->kind);
+    if (rc == PH_OK)
+        rc = fetch(side, err);
     return rc;
 }
 
+static ph_code
+end_side(struct side *side, struct ph_error *err)
+{
+    ph_result_free(side->piece);
+    side->piece = NULL;
+    return ph_conn_exec(side->conn, "CLOSE " CURSOR, err);
+}
+
 static bool
-is_wanted(const struct sides *sides, const struct ph_result *result, int row)
+is_wanted(const struct sides *sides, const struct side *side)
 {
     const struct ph_schema_compare *compare = sides->compare;
-    const char *other = ph_result_text(result, row, COL_OTHER_REL);
+    const char *other = text_of(side, COL_OTHER_REL);
 
     if (compare->wanted == NULL)
         return true;
-    return compare->wanted(compare->arg, ph_result_text(result, row, COL_SCHEMA),
-                           ph_result_text(result, row, COL_REL)) &&
+    return compare->wanted(compare->arg, text_of(side, COL_SCHEMA), text_of(side, COL_REL)) &&
            (other[0] == '\0' ||
-            compare->wanted(compare->arg, ph_result_text(result, row, COL_OTHER_SCHEMA), other));
+            compare->wanted(compare->arg, text_of(side, COL_OTHER_SCHEMA), other));
 }
 
 static void
-report(const struct sides *sides, const struct ph_result *result, int row,
-       enum ph_severity severity, const char *cause)
+report(const struct sides *sides, const struct side *side, enum ph_severity severity,
+       const char *cause)
 {
-    if (!is_wanted(sides, result, row))
+    if (!is_wanted(sides, side))
         return;
     ph_finding_add(sides->findings,
                    &(struct ph_finding_params){.severity = severity,
                                                .code = PH_E_DIFFERENT,
                                                .kind = sides->query->kind,
-                                               .object = ph_result_text(result, row, COL_IDENTITY)},
+                                               .object = text_of(side, COL_IDENTITY)},
                    "%s", cause);
 }
 
@@ -124,46 +177,49 @@ severity_of(const char *kind)
 }
 
 static void
-compare_pair(const struct sides *sides, int source_row, int target_row)
+compare_pair(const struct sides *sides)
 {
+    const struct side *source = &sides->source;
+    const struct side *target = &sides->target;
     char cause[400];
 
-    if (strcmp(ph_result_text(sides->source, source_row, COL_HASH),
-               ph_result_text(sides->target, target_row, COL_HASH)) == 0)
+    if (strcmp(text_of(source, COL_HASH), text_of(target, COL_HASH)) == 0)
         return;
-    describe_difference(ph_result_text(sides->source, source_row, COL_SHOWN),
-                        ph_result_text(sides->target, target_row, COL_SHOWN), cause, sizeof cause);
-    report(sides, sides->source, source_row, severity_of(sides->query->kind), cause);
+    describe_difference(text_of(source, COL_SHOWN), text_of(target, COL_SHOWN), cause,
+                        sizeof cause);
+    report(sides, source, severity_of(sides->query->kind), cause);
 }
 
-static void
-merge(const struct sides *sides)
+static int
+order_of(const struct side *source, const struct side *target)
 {
-    int n_source = ph_result_rows(sides->source);
-    int n_target = ph_result_rows(sides->target);
+    if (has_ended(source) || has_ended(target))
+        return has_ended(source) ? 1 : -1;
+    return strcmp(text_of(source, COL_IDENTITY), text_of(target, COL_IDENTITY));
+}
+
+static ph_code
+merge(struct sides *sides, struct ph_error *err)
+{
+    struct side *source = &sides->source;
+    struct side *target = &sides->target;
     bool is_version = strcmp(sides->query->kind, "extension version") == 0;
-    int s = 0;
-    int t = 0;
 
-    while (s < n_source || t < n_target) {
-        int order = s == n_source   ? 1
-                    : t == n_target ? -1
-                                    : strcmp(ph_result_text(sides->source, s, COL_IDENTITY),
-                                             ph_result_text(sides->target, t, COL_IDENTITY));
+    while (!has_ended(source) || !has_ended(target)) {
+        int order = order_of(source, target);
 
-        if (order == 0) {
-            compare_pair(sides, s++, t++);
-        } else if (order < 0) {
-            if (!is_version) /* the extension itself is reported */
-                report(sides, sides->source, s, severity_of(sides->query->kind),
-                       "missing on the target");
-            s++;
-        } else {
-            if (!is_version)
-                report(sides, sides->target, t, PH_FINDING_WARNING, "only on the target");
-            t++;
-        }
+        if (order == 0)
+            compare_pair(sides);
+        else if (order < 0 && !is_version) /* the extension itself is reported */
+            report(sides, source, severity_of(sides->query->kind), "missing on the target");
+        else if (order > 0 && !is_version)
+            report(sides, target, PH_FINDING_WARNING, "only on the target");
+        if (order <= 0)
+            PH_TRY(advance(source, err));
+        if (order >= 0)
+            PH_TRY(advance(target, err));
     }
+    return PH_OK;
 }
 
 static bool
@@ -184,27 +240,43 @@ is_asked_for(const struct ph_schema_compare *compare, enum ph_schema_group group
     return false;
 }
 
+static ph_code
+compare_kind(struct sides *sides, struct ph_error *err)
+{
+    ph_code rc = begin_side(&sides->source, sides, err);
+
+    if (rc == PH_OK)
+        rc = begin_side(&sides->target, sides, err);
+    if (rc == PH_OK)
+        rc = merge(sides, err);
+    if (rc == PH_OK)
+        rc = end_side(&sides->source, err);
+    if (rc == PH_OK)
+        rc = end_side(&sides->target, err);
+    ph_result_free(sides->source.piece);
+    ph_result_free(sides->target.piece);
+    if (rc != PH_OK)
+        ph_error_note(err, "comparing objects of kind %s", sides->query->kind);
+    return rc;
+}
+
 ph_code
 ph_schema_compare(const struct ph_schema_compare *compare, struct ph_findings *findings,
                   struct ph_error *err)
 {
-    /* estimates are far off for these queries: compiling them would cost more than running them */
-    PH_TRY(ph_conn_exec(compare->source, "SET jit = off", err));
-    PH_TRY(ph_conn_exec(compare->target, "SET jit = off", err));
+    /* estimates are far off for these queries: compiling them would cost more than running them;
+     * all rows are fetched, not a first few */
+    PH_TRY(ph_conn_exec(compare->source, "SET jit = off; SET cursor_tuple_fraction = 1", err));
+    PH_TRY(ph_conn_exec(compare->target, "SET jit = off; SET cursor_tuple_fraction = 1", err));
     for (const struct ph_schema_query *query = ph_schema_queries; query->kind != NULL; query++) {
-        struct sides sides = {.compare = compare, .query = query, .findings = findings};
-        ph_code rc;
+        struct sides sides = {.compare = compare,
+                              .query = query,
+                              .findings = findings,
+                              .source = {.conn = compare->source},
+                              .target = {.conn = compare->target}};
 
-        if (!is_asked_for(compare, query->group))
-            continue;
-        rc = read_side(compare->source, &sides, &sides.source, err);
-        if (rc == PH_OK)
-            rc = read_side(compare->target, &sides, &sides.target, err);
-        if (rc == PH_OK)
-            merge(&sides);
-        ph_result_free(sides.source);
-        ph_result_free(sides.target);
-        PH_TRY(rc);
+        if (is_asked_for(compare, query->group))
+            PH_TRY(compare_kind(&sides, err));
     }
     return PH_OK;
 }

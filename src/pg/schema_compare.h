@@ -34,7 +34,8 @@ struct ph_schema_compare {
  * Adds findings of code PH_E_DIFFERENT: errors for what is missing or different on the target, a
  * warning for what is only there and for properties of the database itself, a note for another
  * version of an extension. Schemas of the system
- * and of the ledger are left out, members of extensions too. Both connections are used by turns.
+ * and of the ledger are left out, members of extensions too. Both connections are used by turns,
+ * and are in transactions.
  */
 ph_code ph_schema_compare(const struct ph_schema_compare *compare, struct ph_findings *findings,
                           struct ph_error *err);

@@ -238,6 +238,8 @@ compare_schema(struct move *move, struct ph_findings *findings)
 
     ph_findings_init(findings);
     CHECK(ph_conn_open(&move->source, "compare", &source, &err));
+    CHECK(ph_conn_exec(source, "BEGIN", &err));
+    CHECK(ph_conn_exec(move->conn, "BEGIN", &err)); /* a warning where one is open */
     CHECK(ph_schema_compare(&(struct ph_schema_compare){.source = source, .target = move->conn},
                             findings, &err));
     ph_conn_free(source);
@@ -260,9 +262,11 @@ findings_text(const struct ph_findings *findings)
 static void
 assert_no_difference(struct move *move)
 {
+    struct ph_error err = {0};
     struct ph_findings findings;
 
     compare_schema(move, &findings);
+    CHECK(ph_conn_exec(move->conn, "COMMIT", &err));
     assert_string_equal(findings_text(&findings), "");
     ph_findings_reset(&findings);
 }
