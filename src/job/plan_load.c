@@ -11,6 +11,8 @@
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
 
+#define TABLES_AT_ONCE 500u
+
 static ph_code
 changed(const char *schema, const char *name, const char *what, struct ph_error *err)
 {
@@ -51,19 +53,25 @@ join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_re
     return PH_OK;
 }
 
+/* Of some tables: all columns of 5,000 tables are more than one list in memory should be. */
 static ph_code
-load_columns(struct ph_job *job, struct ph_error *err)
+load_columns_of(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
 {
     struct ph_result *r;
-    const char *params[] = {job->options->name};
+    char from[16];
+    char to[16];
+    const char *params[] = {job->options->name, from, to};
     ph_code rc = PH_OK;
 
+    snprintf(from, sizeof from, "%u", first);
+    snprintf(to, sizeof to, "%u", first + n - 1);
     PH_TRY(ph_conn_query(job->target_control,
                          "SELECT t.tbl, s.name, d.name FROM pghaul.tbl t,"
                          " unnest(t.source_columns) WITH ORDINALITY s (name, n),"
                          " unnest(t.target_columns) WITH ORDINALITY d (name, n)"
-                         " WHERE t.job = $1 AND s.n = d.n ORDER BY t.tbl, s.n",
-                         1, params, &r, err));
+                         " WHERE t.job = $1 AND t.tbl BETWEEN $2::int AND $3::int"
+                         " AND s.n = d.n ORDER BY t.tbl, s.n",
+                         3, params, &r, err));
     for (int at = 0; rc == PH_OK && at < ph_result_rows(r);) {
         uint32_t table = ph_result_u32(r, at, 0);
         int end = at;
@@ -77,6 +85,14 @@ load_columns(struct ph_job *job, struct ph_error *err)
     }
     ph_result_free(r);
     return rc;
+}
+
+static ph_code
+load_columns(struct ph_job *job, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i += TABLES_AT_ONCE)
+        PH_TRY(load_columns_of(job, i, TABLES_AT_ONCE, err));
+    return PH_OK;
 }
 
 /* "{0,2}" */
