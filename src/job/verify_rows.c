@@ -4,7 +4,7 @@
 #include "job/verify_parts.h"
 
 /* More passes over a table than this are not worth an exact count of its differences. */
-#define MOST_PASSES 32u
+#define MOST_PASSES 16u
 
 size_t
 ph_verify_budget(const struct ph_options *options)
