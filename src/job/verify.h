@@ -46,7 +46,10 @@ struct ph_verify_rest_params {
     const struct ph_selection *selection; /* of the source's catalog */
     struct ph_report *report;
 };
-/* Sequences and large objects. *n: how many things differ. */
+/*
+ * Sequences, large objects, and constraints of the target that nothing enforced while rows were
+ * written. *n: how many things differ.
+ */
 ph_code ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n,
                        struct ph_error *err);
 /* The schema, as far as it is selected. *n: how many objects are missing or different. */

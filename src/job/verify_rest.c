@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "job/verify_parts.h"
+#include "pg/constraint_audit.h"
 #include "pg/large_object.h"
 #include "pg/schema_compare.h"
 
@@ -206,6 +207,39 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
     return rc;
 }
 
+/* ---- constraints that were not enforced ---- */
+
+static bool
+are_rows_compared(void *arg, const char *schema, const char *table)
+{
+    const struct ph_verify_rest_params *params = arg;
+    const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, table);
+
+    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel);
+}
+
+static ph_code
+audit_constraints(struct rest *rest, struct ph_error *err)
+{
+    struct ph_verify_rest_params arg = *rest->params;
+    struct ph_constraint_audit audit = {
+        .source = arg.source,
+        .target = arg.target,
+        .arg = &arg,
+        .is_compared = are_rows_compared,
+    };
+    struct ph_findings findings;
+    uint32_t n;
+
+    ph_findings_init(&findings);
+    ph_code rc = ph_constraint_audit(&audit, &findings, &n, err);
+    for (uint32_t i = 0; rc == PH_OK && i < findings.n; i++)
+        differs(rest, findings.items[i].kind, findings.items[i].object, "%s",
+                findings.items[i].cause);
+    ph_findings_reset(&findings);
+    return rc;
+}
+
 ph_code
 ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n, struct ph_error *err)
 {
@@ -215,6 +249,8 @@ ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n, struct p
     compare_sequences(&rest);
     if (params->selection->whole_database)
         rc = compare_objects(&rest, err);
+    if (rc == PH_OK)
+        rc = audit_constraints(&rest, err);
     *n = rest.different;
     return rc;
 }

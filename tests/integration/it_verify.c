@@ -363,6 +363,37 @@ schema_objects_are_compared(void **state)
     EXPECT("o_grant", "REVOKE SELECT ON loose FROM verify_reader", "public.loose");
 }
 
+/* Under replica role foreign keys and deferrable keys are not enforced. */
+static void
+constraints_are_audited(void **state)
+{
+    static const char tables[] =
+        "CREATE TABLE p (a int, b text, PRIMARY KEY (a, b)); INSERT INTO p VALUES (1, 'x');"
+        "CREATE TABLE c (id int PRIMARY KEY, a int, b text, u int);"
+        "INSERT INTO c VALUES (1, 1, 'x', 7), (2, 1, NULL, 7), (3, 2, 'x', NULL),"
+        " (4, NULL, NULL, NULL)";
+    struct run *run;
+
+    (void)state;
+    sql_once(src, "postgres", "CREATE DATABASE audit");
+    sql_once(dst, "postgres", "CREATE DATABASE audit");
+    sql_once(src, "audit", tables);
+    sql_once(dst, "audit", tables);
+    sql_once(dst, "audit",
+             "BEGIN; TRUNCATE c; ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (a, b) REFERENCES p;"
+             "ALTER TABLE c ADD CONSTRAINT c_u UNIQUE (u) DEFERRABLE;"
+             "SET LOCAL session_replication_role = replica; INSERT INTO c VALUES (1, 1, 'x', 7),"
+             " (2, 1, NULL, 7), (3, 2, 'x', NULL), (4, NULL, NULL, NULL); COMMIT");
+    run = run_pghaul("verify", "--source", pg_test_conninfo(src, "audit"), "--target",
+                     pg_test_conninfo(dst, "audit"), "--dir", scratch_dir(), "--data-only");
+    expect_different(
+        run, (const char *const[]){
+                 "constraint public.c c_p: violated on the target: rows that refer to none: 1",
+                 "constraint public.c c_u: violated on the target: keys that are there more than "
+                 "once: 1",
+                 NULL});
+}
+
 /* Whether two databases hold the same rows, by plain SQL. */
 static const char SUMS[] =
     "SELECT 'item', count(*), md5(string_agg(t::text, '|' ORDER BY id)) FROM item t UNION ALL "
@@ -516,6 +547,7 @@ main(void)
         cmocka_unit_test(stops_when_asked),
         cmocka_unit_test(passes_add_up),
         cmocka_unit_test(schema_objects_are_compared),
+        cmocka_unit_test(constraints_are_audited),
         cmocka_unit_test(repair_mends_rows),
         cmocka_unit_test(repair_needs_consent),
         cmocka_unit_test(repair_routes_rows),

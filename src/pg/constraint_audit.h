@@ -1,0 +1,31 @@
+/*
+ * Constraints that nobody enforced while rows were written: under session_replication_role =
+ * replica neither foreign keys nor deferrable unique and primary keys are checked (DESIGN D11).
+ * Each is asked about by one query on the target.
+ *
+ * A constraint that the source has too, validated and with the same definition, holds on the target
+ * when the rows of its tables are equal; only the others are audited.
+ */
+#ifndef PH_PG_CONSTRAINT_AUDIT_H
+#define PH_PG_CONSTRAINT_AUDIT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "model/finding.h"
+#include "pg/conn.h"
+
+struct ph_constraint_audit {
+    struct ph_conn *source;
+    struct ph_conn *target;
+    void *arg;
+    /* Whether the rows of this table are among those that were compared. NULL: all are. */
+    bool (*is_compared)(void *arg, const char *schema, const char *table);
+};
+
+/* Findings of code PH_E_CONSTRAINT, kind "constraint". *n: how many constraints were asked about.
+ */
+ph_code ph_constraint_audit(const struct ph_constraint_audit *audit, struct ph_findings *findings,
+                            uint32_t *n, struct ph_error *err);
+
+#endif
