@@ -130,6 +130,42 @@ dump_archive(struct ph_job *job, const struct ph_archive_params *params, struct 
     return PH_E_CONNECT;
 }
 
+/*
+ * How many entries are in says which ones only as long as the list is the same: an archive that was
+ * lost with its directory and dumped again may be of another schema.
+ */
+static ph_code
+check_archive(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf list;
+    char mark[sizeof job->ledger.schema_mark];
+
+    ph_buf_init(&list, (size_t)256 << 20);
+    for (uint32_t i = 0; i < job->archive.n_entries; i++) {
+        const struct ph_archive_entry *entry = &job->archive.entries[i];
+        if (entry->part == PH_PART_PRE_DATA)
+            ph_buf_printf(&list, "%s %s %s %d\n", entry->desc, entry->schema, entry->tag,
+                          entry->selected);
+    }
+    struct ph_hash128 hash = ph_digest_row((struct ph_span){list.data, list.len});
+    bool complete = ph_buf_ok(&list);
+    ph_buf_free(&list);
+    if (!complete)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    snprintf(mark, sizeof mark, "%016llx%016llx", (unsigned long long)hash.hi,
+             (unsigned long long)hash.lo);
+    if (job->ledger.phase <= PH_PHASE_SCHEMA && job->ledger.schema_done > 0 &&
+        strcmp(job->ledger.schema_mark, mark) != 0) {
+        PH_FAIL(err, PH_E_TABLE_CHANGED,
+                "the archive of the schema is gone and the source's schema has changed since");
+        ph_error_object(err, "%s", job->archive_path);
+        ph_error_hint(err, "empty the target and start over with --restart --yes");
+        return PH_E_TABLE_CHANGED;
+    }
+    snprintf(job->ledger.schema_mark, sizeof job->ledger.schema_mark, "%s", mark);
+    return PH_OK;
+}
+
 static ph_code
 open_archive(struct ph_job *job, struct ph_error *err)
 {
@@ -143,6 +179,8 @@ open_archive(struct ph_job *job, struct ph_error *err)
     ph_code rc = ph_archive_open(&params, &job->archive, err);
     if (rc == PH_OK)
         rc = select_entries(job, err);
+    if (rc == PH_OK)
+        rc = check_archive(job, err);
     if (rc != PH_OK)
         ph_archive_reset(&job->archive);
     job->has_archive = rc == PH_OK;

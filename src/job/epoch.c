@@ -95,10 +95,23 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
     return start_epoch(job, found ? last.number + 1 : 1, err);
 }
 
+/* The holder may belong to another directory or host: its session is ended as well. */
 void
 ph_job_release_epoch(struct ph_job *job)
 {
+    struct ph_ledger_epoch last;
+    bool found = false;
+
     (void)ph_holder_stop(job->options->dir, NULL);
+    if (ph_ledger_last_epoch(job->target_control, job->options->name, &last, &found, NULL) !=
+            PH_OK ||
+        !found)
+        return;
+    (void)ph_conn_execf(job->source_control, NULL,
+                        "SELECT pg_catalog.pg_terminate_backend(pid) FROM"
+                        " pg_catalog.pg_stat_activity WHERE pid = %d AND"
+                        " (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint = %lld",
+                        last.mark.backend_pid, (long long)last.mark.backend_start);
 }
 
 ph_code

@@ -17,6 +17,7 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.job ("
     " job text PRIMARY KEY, token text NOT NULL, signature text NOT NULL, source text NOT NULL,"
     " phase text NOT NULL DEFAULT 'new', schema_done int NOT NULL DEFAULT 0,"
+    " schema_mark text NOT NULL DEFAULT '',"
     " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
     " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
@@ -164,7 +165,8 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
     const char *params[] = {name};
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT job, token, signature, source, phase, schema_done, run, verdict"
+                         "SELECT job, token, signature, source, phase, schema_done, run, verdict,"
+                         " schema_mark"
                          " FROM pghaul.job WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
@@ -175,6 +177,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
         copy_text(out->signature, sizeof out->signature, r, 2);
         copy_text(out->source_label, sizeof out->source_label, r, 3);
         out->schema_done = ph_result_u32(r, 0, 5);
+        copy_text(out->schema_mark, sizeof out->schema_mark, r, 8);
         out->run = ph_result_u32(r, 0, 6);
         copy_text(out->verdict, sizeof out->verdict, r, 7);
         if (!phase_from_name(ph_result_text(r, 0, 4), &out->phase))
@@ -285,9 +288,11 @@ ph_ledger_set_schema_done(struct ph_conn *conn, struct ph_ledger_job *job, uint3
     char done[16];
 
     snprintf(done, sizeof done, "%u", entries);
-    const char *params[] = {job->name, done};
-    PH_TRY(ph_conn_expect(conn, "UPDATE pghaul.job SET schema_done = $2::int WHERE job = $1", 2,
-                          params, 1, err));
+    const char *params[] = {job->name, done, job->schema_mark};
+    PH_TRY(ph_conn_expect(conn,
+                          "UPDATE pghaul.job SET schema_done = $2::int, schema_mark = $3"
+                          " WHERE job = $1",
+                          3, params, 1, err));
     job->schema_done = entries;
     return PH_OK;
 }

@@ -39,6 +39,7 @@ struct ph_ledger_job {
     char source_label[256];
     enum ph_phase phase;
     uint32_t schema_done; /* archive entries of pre-data that are in */
+    char schema_mark[40]; /* of the archive that they are counted in; "" until some are */
     uint32_t run;         /* number of the present run, from 1 */
     char verdict[32];     /* "" until the job is done */
 };

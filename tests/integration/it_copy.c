@@ -86,6 +86,35 @@ test_second_run_says_finished(void **state)
     same_no_sessions(src);
 }
 
+/* The cluster's or a role's timeouts are for applications; they do not cut a copy short. */
+static void
+test_trap_28_timeouts_of_the_servers(void **state)
+{
+    static const char *const settings[] = {"statement_timeout", "lock_timeout",
+                                           "idle_in_transaction_session_timeout",
+                                           "idle_session_timeout"};
+    struct pg_test_cluster *sides[] = {src, dst};
+    const char *dbs[] = {"mixed", "timeouts"};
+
+    (void)state;
+    make_target("timeouts");
+    for (int side = 0; side < 2; side++) {
+        PGconn *conn = sql_connect(sides[side], "postgres");
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+            sql_execf(conn, "ALTER ROLE postgres IN DATABASE %s SET %s = '20ms'", dbs[side],
+                      settings[i]);
+        PQfinish(conn);
+    }
+    struct run *run = COPY("timeouts", scratch_new_dir("timeouts"), "--max-rate", "15MB/s");
+    for (int side = 0; side < 2; side++) {
+        PGconn *conn = sql_connect(sides[side], "postgres");
+        sql_execf(conn, "ALTER ROLE postgres IN DATABASE %s RESET ALL", dbs[side]);
+        PQfinish(conn);
+    }
+    run_expect(run, 0);
+    same_rows(src, "mixed", dst, "timeouts");
+}
+
 static void
 test_into_existing_schema(void **state)
 {
@@ -112,6 +141,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_database),
         cmocka_unit_test(test_second_run_says_finished),
+        cmocka_unit_test(test_trap_28_timeouts_of_the_servers),
         cmocka_unit_test(test_into_existing_schema),
     };
 

@@ -408,6 +408,69 @@ test_trap_83_table_truncated_or_rewritten(void **state)
     changed_under_snapshot("VACUUM FULL public.orders");
 }
 
+/* ---- what else may be gone ---- */
+
+/* The directory is lost with the mover's host: archive, locks and the holder go with it. */
+static void
+test_resume_from_another_directory(void **state)
+{
+    static const char *const points[] = {"ddl_after_batch", "after_commit"};
+    struct copy_case c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        copy_case_init(&c, src, "mixed", dst, "elsewhere");
+        assert_true(killed_at(&c, name_index(points[i]), 1));
+        c.argv[7] = scratch_new_dir("other");
+        const char *done = copy_case_done(&c);
+        copy_case_finish(&c, 1);
+        copy_case_check(&c);
+        copy_case_not_repeated(&c, done);
+        copy_case_drop(&c);
+    }
+}
+
+/* A crash of the target empties its unlogged tables, and the receipts stay. */
+static void
+test_target_crash_empties_unlogged_tables(void **state)
+{
+    static const char *const points[] = {"after_commit", "before_restore"};
+    struct copy_case c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        copy_case_init(&c, src, "mixed", dst, "unlogged");
+        assert_true(killed_at(&c, name_index(points[i]), i == 0 ? 4 : 1));
+        pg_test_cluster_kill(dst);
+        pg_test_cluster_start(dst);
+        assert_string_equal(sql_once(dst, "unlogged", "SELECT count(*) FROM cache"), "0\n");
+        copy_case_finish(&c, 1);
+        copy_case_check(&c);
+        copy_case_drop(&c);
+    }
+}
+
+/* The snapshot of a killed run is there for --hold, and no longer. */
+static void
+test_holder_ends_by_itself(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    copy_case_init(&c, src, "mixed", dst, "held");
+    copy_case_arg(&c, "--hold");
+    copy_case_arg(&c, "3s");
+    assert_true(killed_at(&c, name_index("after_commit"), 1));
+    assert_string_equal(sql_once(src, "postgres",
+                                 "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
+                                 " 'pghaul job holder'"),
+                        "1\n");
+    same_no_sessions(src);
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_drop(&c);
+}
+
 /* ---- every failpoint was passed by one of the above ---- */
 
 static void
@@ -435,6 +498,9 @@ main(void)
         cmocka_unit_test(test_trap_81_stop_restores),
         cmocka_unit_test(test_existing_schema_by_superuser),
         cmocka_unit_test(test_trap_81_existing_schema_by_owner),
+        cmocka_unit_test(test_resume_from_another_directory),
+        cmocka_unit_test(test_target_crash_empties_unlogged_tables),
+        cmocka_unit_test(test_holder_ends_by_itself),
         cmocka_unit_test(test_whole_database),
         cmocka_unit_test(test_all_were_reached),
     };
