@@ -97,6 +97,31 @@ test_one_table(void **state)
     has(run_out(run), "constraint public.child.friend_fk: missing on the target");
 }
 
+static void
+test_plan(void **state)
+{
+    const char *target = new_target("planned");
+    struct run *run =
+        run_pghaul_env(env, "plan", "--source", source, "--target", target, "--exclude", "parent");
+
+    (void)state;
+    run_expect(run, 0);
+    has(run_out(run), "1 table");
+    has(run_out(run), "public.child");
+    run = run_pghaul_env(env, "plan", "--source", source, "--target", target, "--json");
+    run_expect(run, 0);
+    json_t *root = json_loads(run_out(run), 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(root, "tables")), 2);
+    json_decref(root);
+    run = run_pghaul_env(env, "plan", "--source", source, "--target", target, "--table", "nosuch");
+    run_expect(run, 2);
+    has(run_err(run), "PH-SELECTION");
+    assert_string_equal(sql_once(dst, "planned",
+                                 "SELECT count(*) FROM pg_namespace"
+                                 " WHERE nspname = 'pghaul'"),
+                        "0\n");
+}
+
 /* The same by a job file alone; every line of the log is JSON, the report is as promised. */
 static void
 test_job_file(void **state)
@@ -146,6 +171,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exclude),
         cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_plan),
         cmocka_unit_test(test_job_file),
     };
 

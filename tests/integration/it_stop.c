@@ -119,6 +119,42 @@ test_sigint(void **state)
     goes_on("by_sigint", target);
 }
 
+#define NO_HOLDER                                                                                  \
+    "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul % holder'"
+
+/* After kill -9 the snapshot's holder lives on; both commands end it. */
+static void
+test_stop_and_clean_end_the_holder(void **state)
+{
+    const char *target = new_target("killed");
+    struct run *copy = slow_copy("killed", target);
+
+    (void)state;
+    run_kill(copy);
+    assert_string_equal(sql_once(src, "postgres", NO_HOLDER), "f\n");
+    struct run *run = run_pghaul_env(env, "stop", "--target", target, "--name", "killed");
+    run_expect(run, 0);
+    has(run_out(run), "is not running");
+    sql_wait_true(src, "postgres", NO_HOLDER, 10000);
+
+    const char *other = new_target("killed_too");
+    copy = slow_copy("killed_too", other);
+    run_kill(copy);
+    assert_string_equal(sql_once(src, "postgres", NO_HOLDER), "f\n");
+    /* the server may take a moment to see that the sessions are gone, the lock with them */
+    sql_wait_true(dst, "killed_too",
+                  "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'", 20000);
+    run = run_pghaul_env(env, "clean", "--target", other, "--name", "killed_too", "--yes");
+    run_expect(run, 0);
+    has(run_out(run), "ended: the process that held the source's snapshot");
+    has(run_out(run), "removed: directory");
+    sql_wait_true(src, "postgres", NO_HOLDER, 10000);
+    assert_string_equal(sql_once(dst, "killed_too",
+                                 "SELECT count(*) FROM pg_namespace"
+                                 " WHERE nspname = 'pghaul'"),
+                        "0\n");
+}
+
 int
 main(void)
 {
@@ -126,6 +162,7 @@ main(void)
         cmocka_unit_test(test_stop_command),
         cmocka_unit_test(test_sigterm),
         cmocka_unit_test(test_sigint),
+        cmocka_unit_test(test_stop_and_clean_end_the_holder),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
