@@ -168,6 +168,20 @@ rows_without_a_key_are_counted(void **state)
 }
 
 static void
+only_what_is_selected_counts(void **state)
+{
+    const char *target = changed("selected", "DELETE FROM loose WHERE a = 1; DROP TABLE by_name");
+
+    (void)state;
+    run_expect(verify(target, "--table", "item"), 0);
+    run_expect(verify(target, "--table", "part*"), 0);
+    assert_int_equal(verify(target, "--table", "loose")->code, 4);
+    assert_int_equal(verify(target, "--exclude", "loose")->code, 4);
+    assert_int_equal(verify(target, "--table", "no_such_table")->code, 2);
+    assert_int_equal(verify(target, "--schema-only", NULL)->code, 4);
+}
+
+static void
 tables_are_matched(void **state)
 {
     (void)state;
@@ -456,6 +470,24 @@ repair_mends_rows(void **state)
     assert_null(strstr(run_out(run), "mended"));
 }
 
+/* A repair that is killed leaves the table as it was; the next one mends it. */
+static void
+repair_is_all_or_nothing(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=before_repair_commit=kill", NULL};
+    const char *target = changed("killed", DAMAGE);
+    const char *before = sql_once(dst, "killed", SUMS);
+    struct run *run;
+
+    (void)state;
+    run = run_pghaul_env(env, "verify", "--source", pg_test_conninfo(src, "base"), "--target",
+                         target, "--dir", scratch_dir(), "--repair", "--yes");
+    assert_int_equal(run->code, -SIGKILL);
+    assert_string_equal(sql_once(dst, "killed", SUMS), before);
+    run_expect(repair(target, "--yes"), 0);
+    expect_same_rows("killed");
+}
+
 static void
 repair_needs_consent(void **state)
 {
@@ -539,6 +571,7 @@ main(void)
         cmocka_unit_test(rows_are_found_by_key),
         cmocka_unit_test(values_are_compared_as_bytes),
         cmocka_unit_test(rows_without_a_key_are_counted),
+        cmocka_unit_test(only_what_is_selected_counts),
         cmocka_unit_test(tables_are_matched),
         cmocka_unit_test(partitions_are_routed),
         cmocka_unit_test(sequences_and_large_objects),
@@ -549,6 +582,7 @@ main(void)
         cmocka_unit_test(schema_objects_are_compared),
         cmocka_unit_test(constraints_are_audited),
         cmocka_unit_test(repair_mends_rows),
+        cmocka_unit_test(repair_is_all_or_nothing),
         cmocka_unit_test(repair_needs_consent),
         cmocka_unit_test(repair_routes_rows),
         cmocka_unit_test(repair_without_special_rights),
