@@ -296,6 +296,7 @@ set_format(struct ph_planner *planner, struct ph_table_plan *table)
         return rc;
     }
     table->format = match.format;
+    table->may_change = match.may_change;
     table->format_reason = ph_arena_strdup(planner->arena, match.reason);
     if (table->format_reason == NULL)
         return ph_planner_no_memory(planner);

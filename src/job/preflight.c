@@ -276,6 +276,23 @@ check_schema(struct preflight *p, struct ph_error *err)
     return as_finding(p, "schema", ph_preflight_schema_check(&preflight, p->findings, err), err);
 }
 
+/* Such rows arrive, but the proof compares what both servers write. */
+static void
+warn_of_other_forms(struct preflight *p)
+{
+    const struct ph_plan *plan = &p->job->plan;
+    char label[160];
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (!plan->tables[i].may_change)
+            continue;
+        ph_plan_table_label(&plan->tables[i], label, sizeof label);
+        warning(p, "columns", label, "give the target's column the source's type",
+                "column types differ so that the target may write a value in another form: the "
+                "proof calls such rows different");
+    }
+}
+
 /* The plan says what of the selection cannot go, and why. */
 static ph_code
 check_plan(struct preflight *p, struct ph_error *err)
@@ -292,6 +309,8 @@ check_plan(struct preflight *p, struct ph_error *err)
         note(p, "triggers", job->target.label,
              "session_replication_role is not permitted: user triggers are disabled for the time "
              "of the copy, foreign keys stay enforced");
+    if (rc == PH_OK)
+        warn_of_other_forms(p);
     PH_TRY(as_finding(p, "plan", rc, err));
     if (rc == PH_OK && job->options->data_only)
         PH_TRY(ph_copy_check_target(job, p->findings, err));

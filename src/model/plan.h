@@ -46,7 +46,8 @@ struct ph_table_plan {
     const struct ph_plan_column *columns; /* in target column order; generated ones left out */
     uint32_t n_columns;
     enum ph_format format;
-    const char *format_reason;        /* one phrase for `plan` */
+    const char *format_reason; /* one phrase for `plan` */
+    bool may_change; /* column types differ so that the target may write a value in another form */
     const struct ph_oid_remap *remap; /* wire/oid_remap.h; NULL: bytes pass through */
     const uint16_t *key_fields; /* positions in columns[], ascending: the key of the buckets */
     uint32_t n_key_fields;      /* 0: keyless, bucket by the row's own hash */
