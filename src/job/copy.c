@@ -66,6 +66,25 @@ set_aside_again(struct ph_job *job, struct ph_error *err)
     return rc;
 }
 
+/* Rows of one snapshot may refer to rows that another one does not have. */
+static void
+explain_constraint(const struct ph_job *job, struct ph_error *err)
+{
+    uint32_t first = 0;
+    bool is_mixed = false;
+
+    for (uint32_t i = 0; i < job->plan.n_chunks; i++) {
+        uint32_t epoch = job->chunk_states[i].done ? job->chunk_states[i].epoch : 0;
+        is_mixed |= epoch != 0 && first != 0 && epoch != first;
+        first = epoch != 0 ? epoch : first;
+    }
+    if (is_mixed)
+        ph_error_hint(err, "the first snapshot was lost and the source written to before the "
+                           "unfinished tables were copied under another one: start over with "
+                           "--restart --yes into an empty target; --hold DURATION keeps a "
+                           "snapshot longer");
+}
+
 static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
@@ -86,6 +105,8 @@ rows_phase(struct ph_job *job, struct ph_error *err)
         rc = ph_rows_run(job, workers, err);
     if (rc == PH_E_TABLE_CHANGED)
         void_epoch(job);
+    if (rc == PH_E_CONSTRAINT)
+        explain_constraint(job, err);
     ph_step_workers_free(workers);
     ph_steps_reset(&steps);
     PH_TRY(rc);

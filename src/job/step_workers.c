@@ -28,6 +28,7 @@ struct ph_step_workers {
     struct ph_error error;
     struct worker *workers;
     uint32_t n_workers;
+    bool joined; /* the starter's thread only */
 };
 
 static struct ph_step *
@@ -191,6 +192,7 @@ ph_step_workers_wait(struct ph_step_workers *all, struct ph_error *err)
 {
     for (uint32_t i = 0; i < all->n_workers; i++)
         pthread_join(all->workers[i].thread, NULL);
+    all->joined = true;
     if (all->rc != PH_OK && err != NULL)
         *err = all->error;
     return all->rc;
@@ -201,6 +203,10 @@ ph_step_workers_free(struct ph_step_workers *all)
 {
     if (all == NULL)
         return;
+    if (!all->joined) {
+        ph_step_workers_end(all);
+        (void)ph_step_workers_wait(all, NULL);
+    }
     pthread_cond_destroy(&all->changed);
     pthread_mutex_destroy(&all->lock);
     free(all->workers);

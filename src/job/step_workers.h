@@ -25,7 +25,7 @@ void ph_step_workers_table_loaded(struct ph_step_workers *workers, ph_oid oid);
 void ph_step_workers_end(struct ph_step_workers *workers);
 /* Wait until all steps are done or the workers were ended; the first failure. Once. */
 ph_code ph_step_workers_wait(struct ph_step_workers *workers, struct ph_error *err);
-/* After wait. NULL is fine. */
+/* Ends and waits when that was not done. NULL is fine. */
 void ph_step_workers_free(struct ph_step_workers *workers);
 /* For the display. Any thread. */
 void ph_step_workers_progress(struct ph_step_workers *workers, struct ph_progress *out);

@@ -152,6 +152,30 @@ test_table_of_two_snapshots(void **state)
     pair_db_end(&db);
 }
 
+/* Each table is of one snapshot, but they do not fit together: the way out says so. */
+static void
+test_snapshots_do_not_fit(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "do_not_fit");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE p (id int PRIMARY KEY);"
+                        "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p, v text);"
+                        "INSERT INTO p SELECT generate_series(1, 100);"
+                        "INSERT INTO c SELECT i, i % 100 + 1, repeat('v', 200) FROM"
+                        " generate_series(1, 40000) i; ANALYZE");
+    /* c is larger and goes first, in a lot of its own */
+    db.env = failpoint("after_commit=kill@1");
+    pair_expect(pair_copy(&db, "--jobs", "1"), -SIGKILL, NULL);
+    lose_snapshot(&db);
+    sql_exec(db.source, "DELETE FROM c WHERE p = 5; DELETE FROM p WHERE id = 5");
+    db.env = NULL;
+    struct run *run = pair_copy(&db, "--jobs", "1");
+    pair_expect(run, 1, "PH-CONSTRAINT");
+    pair_expect(run, 1, "--restart --yes");
+    pair_db_end(&db);
+}
+
 /* ---- a source that is written to ---- */
 
 /* What the application does after the snapshot makes no difference. */
@@ -188,6 +212,7 @@ main(void)
         cmocka_unit_test(test_proof_is_resumed),
         cmocka_unit_test(test_shared_target_starts_again),
         cmocka_unit_test(test_table_of_two_snapshots),
+        cmocka_unit_test(test_snapshots_do_not_fit),
         cmocka_unit_test(test_source_goes_on),
     };
 
