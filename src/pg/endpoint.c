@@ -44,6 +44,32 @@ bad_conninfo(enum ph_side side, struct ph_error *err)
     return PH_E_USAGE;
 }
 
+/*
+ * Whether part of a password ended up in what is shown: of a URI with an "@" or "/" in its password
+ * that was not written as %40 or %2F, or of a conninfo within a conninfo. A host that begins with
+ * "@" is an abstract socket.
+ */
+static bool
+shows_password(const PQconninfoOption *options)
+{
+    const char *host = option_value(options, "host", "");
+    const char *port = option_value(options, "port", "");
+    const char *dbname = option_value(options, "dbname", "");
+
+    return (host[0] != '\0' && strchr(host + 1, '@') != NULL) ||
+           strspn(port, "0123456789,") != strlen(port) || strstr(dbname, "://") != NULL ||
+           strstr(dbname, "password=") != NULL;
+}
+
+static ph_code
+torn_conninfo(enum ph_side side, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_USAGE, "the %s falls into wrong parts", ph_side_name(side));
+    ph_error_object(err, "--%s", ph_side_name(side));
+    ph_error_hint(err, "in a URI write %%40 for @ and %%2F for / in user and password");
+    return PH_E_USAGE;
+}
+
 static char *
 format_label(enum ph_side side, const PQconninfoOption *options)
 {
@@ -72,6 +98,10 @@ ph_endpoint_init(struct ph_endpoint *endpoint, enum ph_side side, const char *co
     PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
     if (options == NULL)
         return bad_conninfo(side, err);
+    if (shows_password(options)) {
+        PQconninfoFree(options);
+        return torn_conninfo(side, err);
+    }
     endpoint->label = format_label(side, options);
     PQconninfoFree(options);
     snprintf(prefix, sizeof prefix, "pghaul %.40s", job_name);

@@ -204,6 +204,27 @@ test_wrong_root_is_refused(void **state)
     assert_null(strstr(run_out(run), SECRET));
 }
 
+/* A password that was not escaped falls apart into what is shown: nothing of it is. */
+static void
+test_torn_password_is_not_shown(void **state)
+{
+    static const char *const sources[] = {
+        "postgresql://mover:tr1cky@pw@127.0.0.1/db",
+        "postgresql://mover:tr1cky/pw@127.0.0.1/db",
+        "host=127.0.0.1 dbname='postgresql://mover:tr1cky-pw@127.0.0.1/db'",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        struct run *run = run_pghaul("copy", "--source", sources[i], "--target", "dbname=x",
+                                     "--dir", scratch_new_dir("torn"));
+        run_expect(run, 2);
+        assert_non_null(strstr(run_err(run), "%40"));
+        assert_null(strstr(run_err(run), "pw@"));
+        assert_null(strstr(run_err(run), "tr1cky"));
+    }
+}
+
 static void
 test_wrong_password_is_refused(void **state)
 {
@@ -223,6 +244,7 @@ main(void)
         cmocka_unit_test(test_copy_by_verified_tls),
         cmocka_unit_test(test_wrong_root_is_refused),
         cmocka_unit_test(test_wrong_password_is_refused),
+        cmocka_unit_test(test_torn_password_is_not_shown),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
