@@ -72,10 +72,17 @@ take_lock_again(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
+/* One whose server is gone without libpq knowing it fails here, and is opened again. */
+static bool
+is_usable(struct ph_conn *conn)
+{
+    return conn != NULL && ph_conn_is_alive(conn) && ph_conn_leave_transaction(conn, NULL) == PH_OK;
+}
+
 ph_code
 ph_job_reconnect_target(struct ph_job *job, struct ph_error *err)
 {
-    if (job->target_control == NULL || !ph_conn_is_alive(job->target_control)) {
+    if (!is_usable(job->target_control)) {
         ph_conn_free(job->target_control);
         job->target_control = NULL;
         PH_TRY(ph_conn_open(&job->target, "control", &job->target_control, err));
@@ -88,7 +95,7 @@ ph_job_reconnect_target(struct ph_job *job, struct ph_error *err)
 ph_code
 ph_job_reconnect(struct ph_job *job, struct ph_error *err)
 {
-    if (job->source_control == NULL || !ph_conn_is_alive(job->source_control)) {
+    if (!is_usable(job->source_control)) {
         ph_conn_free(job->source_control);
         job->source_control = NULL;
         PH_TRY(ph_conn_open(&job->source, "control", &job->source_control, err));

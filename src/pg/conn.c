@@ -267,6 +267,13 @@ ph_conn_is_alive(const struct ph_conn *conn)
     return PQstatus(conn->pg) == CONNECTION_OK && !conn->broken && !atomic_load(&conn->cancelled);
 }
 
+ph_code
+ph_conn_leave_transaction(struct ph_conn *conn, struct ph_error *err)
+{
+    return PQtransactionStatus(conn->pg) == PQTRANS_IDLE ? PH_OK
+                                                         : ph_conn_exec(conn, "ROLLBACK", err);
+}
+
 static bool
 is_success(const PGresult *result)
 {

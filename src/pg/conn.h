@@ -55,6 +55,8 @@ void ph_conn_free(struct ph_conn *conn);
 int ph_conn_version(const struct ph_conn *conn); /* server_version_num, e.g. 150020 */
 int ph_conn_backend_pid(const struct ph_conn *conn);
 const struct ph_endpoint *ph_conn_endpoint(const struct ph_conn *conn);
+/* Leaves the transaction that a failure may have left open; no round trip when there is none. */
+ph_code ph_conn_leave_transaction(struct ph_conn *conn, struct ph_error *err);
 bool ph_conn_is_alive(const struct ph_conn *conn); /* as far as libpq knows, no round trip */
 
 /* One or more statements, results thrown away. */

@@ -129,7 +129,10 @@ ph_code ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struc
 enum ph_claim { PH_CLAIM_SKIP, PH_CLAIM_WAIT };
 ph_code ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph_claim wait,
                             uint32_t *n, struct ph_error *err);
-/* The receipt of a chunk, in the transaction of its rows. PH_E_LEDGER unless it was to be done. */
+/*
+ * The receipt of a chunk, in the transaction of its rows. PH_E_LEDGER unless it was to be done and
+ * its snapshot is not given up: a run that was taken for dead cannot mix its snapshot with another.
+ */
 ph_code ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
                           uint32_t epoch, const struct ph_digest_set *digest, double seconds,
                           struct ph_error *err);

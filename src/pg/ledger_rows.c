@@ -294,7 +294,8 @@ write_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chun
                           "UPDATE pghaul.chunk SET state = 'done', epoch = $4::int,"
                           " rows = $5::bigint, bytes = $6::bigint, seconds = $7::real,"
                           " digest = $8::bytea WHERE job = $1 AND tbl = $2::int AND"
-                          " chunk = $3::int AND state = 'todo'",
+                          " chunk = $3::int AND state = 'todo' AND EXISTS (SELECT FROM"
+                          " pghaul.epoch WHERE job = $1 AND epoch = $4::int AND NOT lost)",
                           8, params, 1, err);
 }
 

@@ -450,6 +450,54 @@ test_target_crash_empties_unlogged_tables(void **state)
     }
 }
 
+/* The same where rows go in through a partitioned table, which is not unlogged itself. */
+static void
+test_target_crash_empties_unlogged_partitions(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    prepare_superuser(&c);
+    PGconn *conn = sql_connect(dst, c.dst_db);
+    sql_exec(conn, "DROP TABLE metrics_1, metrics_2;"
+                   "CREATE UNLOGGED TABLE metrics_all PARTITION OF metrics DEFAULT");
+    PQfinish(conn);
+    assert_true(killed_at(&c, name_index("before_restore"), 1));
+    pg_test_cluster_kill(dst);
+    pg_test_cluster_start(dst);
+    copy_case_finish(&c, 1);
+    const char *digest = "SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text"
+                         " COLLATE \"C\")) FROM public.metrics t";
+    assert_string_equal(sql_once(dst, c.dst_db, digest), sql_once(src, "mixed", digest));
+    same_no_sessions(src);
+    copy_case_drop(&c);
+}
+
+/* A run that was taken for dead must not add its snapshot's rows to those of a newer one. */
+static void
+test_trap_65_receipt_under_a_lost_snapshot(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    copy_case_init(&c, src, "mixed", dst, "zombie");
+    struct run *run = copy_case_start(&c, "before_receipt=sleep:3000@2");
+    sql_wait_true(dst, "zombie", "SELECT count(*) > 0 FROM pghaul.chunk", 20000);
+    sql_wait_true(dst, "postgres",
+                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE"
+                  " 'pghaul% load%' AND state = 'idle in transaction' AND query LIKE '%COPY%'",
+                  20000);
+    PGconn *conn = sql_connect(dst, "zombie");
+    sql_exec(conn, "UPDATE pghaul.epoch SET lost = true");
+    PQfinish(conn);
+    run_expect(run, 1);
+    if (strstr(run_err(run), "PH-LEDGER") == NULL)
+        fail_msg("the receipt was taken:\n%s", run_err(run));
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_drop(&c);
+}
+
 /* The snapshot of a killed run is there for --hold, and no longer. */
 static void
 test_holder_ends_by_itself(void **state)
@@ -500,6 +548,8 @@ main(void)
         cmocka_unit_test(test_trap_81_existing_schema_by_owner),
         cmocka_unit_test(test_resume_from_another_directory),
         cmocka_unit_test(test_target_crash_empties_unlogged_tables),
+        cmocka_unit_test(test_target_crash_empties_unlogged_partitions),
+        cmocka_unit_test(test_trap_65_receipt_under_a_lost_snapshot),
         cmocka_unit_test(test_holder_ends_by_itself),
         cmocka_unit_test(test_whole_database),
         cmocka_unit_test(test_all_were_reached),

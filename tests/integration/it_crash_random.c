@@ -178,6 +178,17 @@ may_go_on(const struct run *run)
            (run->code == 3 && strstr(run_err(run), "PH-CONNECT") != NULL);
 }
 
+/* Crashes in other rounds may have emptied it. */
+static void
+refill_cache(void)
+{
+    PGconn *conn = sql_connect(src, "unlogged");
+
+    sql_exec(conn, "TRUNCATE cache; INSERT INTO cache SELECT 'k' || i, repeat('v', i)"
+                   " FROM generate_series(1, 300) i");
+    PQfinish(conn);
+}
+
 static void
 one_round(int number)
 {
@@ -186,6 +197,7 @@ one_round(int number)
     unsigned disturbances = 0;
     struct copy_case c;
 
+    refill_cache();
     copy_case_init(&c, src, unlogged ? "unlogged" : "logged", dst,
                    scratch_printf("round_%d", number));
     /* slow enough that most of what happens happens in the middle */
