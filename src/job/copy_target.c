@@ -6,6 +6,7 @@
  * See set_aside.c.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/failpoint.h"
 #include "job/copy_parts.h"
@@ -110,36 +111,49 @@ check_empty(struct ph_job *job, struct ph_error *err)
 
 /* ---- TRUNCATE ---- */
 
-static bool
-is_target(const struct ph_job *job, ph_oid oid)
+static int
+compare_oids(const void *left, const void *right)
 {
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target->oid == oid)
-            return true;
-    }
-    return false;
+    ph_oid a = *(const ph_oid *)left;
+    ph_oid b = *(const ph_oid *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+/* The plan's targets, sorted: thousands of partitions are looked up for each of them. */
+static ph_oid *
+list_targets(struct ph_job *job)
+{
+    ph_oid *targets = PH_ARENA_ARRAY(&job->arena, ph_oid, job->plan.n_tables + 1u);
+
+    for (uint32_t i = 0; targets != NULL && i < job->plan.n_tables; i++)
+        targets[i] = job->plan.tables[i].target->oid;
+    if (targets != NULL)
+        qsort(targets, job->plan.n_tables, sizeof *targets, compare_oids);
+    return targets;
 }
 
 /* All of its partitions get rows: it can be truncated as one, which keys to or from it may need. */
 static bool
-is_whole_target(const struct ph_job *job, ph_oid root)
+is_whole_target(const struct ph_job *job, const ph_oid *targets, ph_oid root)
 {
     const struct ph_catalog *target = &job->target_catalog;
 
     for (uint32_t i = 0; i < target->n_rels; i++) {
         const struct ph_rel *rel = &target->rels[i];
-        if (rel->root_oid == root && rel->kind == PH_REL_TABLE && !is_target(job, rel->oid))
+        if (rel->root_oid == root && rel->kind == PH_REL_TABLE &&
+            bsearch(&rel->oid, targets, job->plan.n_tables, sizeof *targets, compare_oids) == NULL)
             return false;
     }
     return true;
 }
 
 static const struct ph_rel *
-what_to_truncate(const struct ph_job *job, uint32_t index)
+what_to_truncate(const struct ph_job *job, const ph_oid *targets, uint32_t index)
 {
     const struct ph_rel *target = job->plan.tables[index].target;
 
-    if (target->is_partition && is_whole_target(job, target->root_oid))
+    if (target->is_partition && is_whole_target(job, targets, target->root_oid))
         return ph_catalog_rel(&job->target_catalog, target->root_oid);
     return target;
 }
@@ -159,13 +173,16 @@ is_named_before(const struct ph_job *job, uint32_t index, const struct ph_rel *r
 static ph_code
 truncate_all(struct ph_job *job, struct ph_error *err)
 {
+    const ph_oid *targets = list_targets(job);
     struct ph_buf sql;
     bool any = false;
 
+    if (targets == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_init(&sql, (size_t)64 << 20);
     ph_buf_puts(&sql, "TRUNCATE ");
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        const struct ph_rel *rel = what_to_truncate(job, i);
+        const struct ph_rel *rel = what_to_truncate(job, targets, i);
         if (rel == NULL || job->plan.tables[i].where != NULL || is_named_before(job, i, rel))
             continue;
         ph_buf_puts(&sql, any ? ", " : "");
