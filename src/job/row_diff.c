@@ -218,10 +218,10 @@ ph_row_diff_run(const struct ph_row_diff_params *params, struct ph_row_diff *out
     ph_code rc = PH_OK;
 
     *out = (struct ph_row_diff){0};
-    out->list = malloc((params->max_listed + 1) * sizeof *out->list);
+    out->list = malloc(((size_t)params->max_listed + 1) * sizeof *out->list);
     if (out->list == NULL || !ph_diff_table_init(&pass.table, params->budget_bytes))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    while (params->mask->rows / pass.n_passes > pass.table.capacity / 4 * 3)
+    while (params->mask->rows / pass.n_passes > (uint64_t)pass.table.capacity * 3 / 4)
         pass.n_passes *= 2;
     for (; pass.n_passes <= MOST_PASSES; pass.n_passes *= 2) {
         rc = run_passes(&pass, err);

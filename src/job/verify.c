@@ -84,14 +84,31 @@ add_phase(struct ph_verify *verify, const char *name, uint64_t *start_ns)
 
 /* ---- rows ---- */
 
+/*
+ * A transaction for each group, so that locks do not pile up. Connections of their own: a scan that
+ * breaks off must not cost the snapshots.
+ */
 static ph_code
-open_readers(struct ph_verify *verify, struct ph_conn *readers[2], struct ph_error *err)
+begin_reading(struct ph_verify *verify, struct ph_error *err)
 {
     for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
-        PH_TRY(ph_conn_open(&verify->endpoints[side], "compare", &readers[side], err));
-        PH_TRY(ph_snapshot_import(readers[side], verify->epochs[side].snapshot_id, err));
+        struct ph_conn **reader = &verify->readers[side];
+        if (*reader != NULL)
+            PH_TRY(ph_conn_exec(*reader, "COMMIT", err));
+        else
+            PH_TRY(ph_conn_open(&verify->endpoints[side], "compare", reader, err));
+        PH_TRY(ph_snapshot_import(*reader, verify->epochs[side].snapshot_id, err));
     }
     return PH_OK;
+}
+
+static void
+end_reading(struct ph_verify *verify)
+{
+    for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
+        ph_conn_free(verify->readers[side]);
+        verify->readers[side] = NULL;
+    }
 }
 
 static bool
@@ -100,33 +117,27 @@ mends(const struct ph_options *options)
     return options->repair && !options->dry_run && options->verify == PH_VERIFY_DIGEST;
 }
 
-/* Connections of its own: a scan that breaks off must not cost the snapshots. */
 static ph_code
 descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
 {
-    struct ph_conn *readers[2] = {NULL, NULL};
     uint64_t n;
-    ph_code rc = open_readers(verify, readers, err);
 
-    if (rc == PH_OK) {
-        struct ph_verify_descent descent = {
-            .options = verify->options,
-            .report = verify->report,
-            .params = {.tables = group->tables,
-                       .n_tables = group->n_tables,
-                       .source = readers[PH_SOURCE],
-                       .target = readers[PH_TARGET],
-                       .mask = &group->mask},
-            .label = group->label,
-            .severity = mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
-        };
-        rc = ph_verify_descend(&descent, &n, err);
-        if (rc == PH_OK && n == 0)
-            rc = PH_FAIL(err, PH_E_INTERNAL, "digests of %s differ, but no row does", group->label);
-    }
-    ph_conn_free(readers[PH_SOURCE]);
-    ph_conn_free(readers[PH_TARGET]);
-    return rc;
+    PH_TRY(begin_reading(verify, err));
+    struct ph_verify_descent descent = {
+        .options = verify->options,
+        .report = verify->report,
+        .params = {.tables = group->tables,
+                   .n_tables = group->n_tables,
+                   .source = verify->readers[PH_SOURCE],
+                   .target = verify->readers[PH_TARGET],
+                   .mask = &group->mask},
+        .label = group->label,
+        .severity = mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
+    };
+    PH_TRY(ph_verify_descend(&descent, &n, err));
+    if (n == 0)
+        return PH_FAIL(err, PH_E_INTERNAL, "digests of %s differ, but no row does", group->label);
+    return PH_OK;
 }
 
 static ph_code
@@ -163,19 +174,29 @@ report_group(struct ph_verify *verify, const struct ph_verify_group *group)
 }
 
 static ph_code
+show_all_differences(struct ph_verify *verify, bool *any, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        if (!verify->groups[i].differs)
+            continue;
+        *any = true;
+        PH_TRY(ph_stop_check(err));
+        PH_TRY(show_differences(verify, &verify->groups[i], err));
+    }
+    return PH_OK;
+}
+
+static ph_code
 read_and_descend(struct ph_verify *verify, struct ph_error *err)
 {
     bool any = false;
 
     PH_TRY(ph_verify_read(verify, verify->groups, verify->n_groups, err));
-    for (uint32_t i = 0; i < verify->n_groups; i++) {
-        if (!verify->groups[i].differs)
-            continue;
-        any = true;
-        PH_TRY(ph_stop_check(err));
-        PH_TRY(show_differences(verify, &verify->groups[i], err));
-    }
-    return any && mends(verify->options) ? ph_verify_repair(verify, err) : PH_OK;
+    ph_code rc = show_all_differences(verify, &any, err);
+    end_reading(verify);
+    if (rc == PH_OK && any && mends(verify->options))
+        rc = ph_verify_repair(verify, err);
+    return rc;
 }
 
 static ph_code

@@ -47,6 +47,7 @@ struct ph_verify {
     struct ph_report *report;
     struct ph_endpoint endpoints[2]; /* by enum ph_side, as all pairs below */
     struct ph_conn *conns[2];        /* hold the snapshots */
+    struct ph_conn *readers[2];      /* compare rows; NULL when not in use */
     struct ph_epoch epochs[2];
     struct ph_catalog catalogs[2];
     struct ph_arena arena;

@@ -19,37 +19,64 @@ report_repaired(struct ph_verify *verify, const struct ph_verify_group *group,
                               "its triggers fired: only the table's owner can set them aside");
 }
 
-/* Connections of its own, so that a failure costs nothing else. */
-static ph_code
-repair_group(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
-{
-    struct ph_repair_params params = {
-        .options = verify->options,
-        .tables = group->tables,
-        .n_tables = group->n_tables,
-    };
-    struct ph_repaired repaired;
-    ph_code rc = ph_conn_open(&verify->endpoints[PH_SOURCE], "compare", &params.source, err);
+struct session { /* a pair of connections, used table after table until one fails */
+    struct ph_conn *source;
+    struct ph_conn *target;
+    enum ph_repair_mode mode;
+};
 
-    if (rc == PH_OK)
-        rc = ph_snapshot_import(params.source, verify->epochs[PH_SOURCE].snapshot_id, err);
-    if (rc == PH_OK)
-        rc = ph_repair_open(&verify->endpoints[PH_TARGET], &verify->catalogs[PH_TARGET],
-                            &params.target, &params.mode, err);
+static void
+end_session(struct session *session)
+{
+    ph_conn_free(session->source);
+    ph_conn_free(session->target);
+    *session = (struct session){.source = NULL};
+}
+
+static ph_code
+begin_session(struct ph_verify *verify, struct session *session, struct ph_error *err)
+{
+    if (session->source != NULL)
+        PH_TRY(ph_conn_exec(session->source, "COMMIT", err));
+    else
+        PH_TRY(ph_conn_open(&verify->endpoints[PH_SOURCE], "compare", &session->source, err));
+    PH_TRY(ph_snapshot_import(session->source, verify->epochs[PH_SOURCE].snapshot_id, err));
+    if (session->target != NULL)
+        return PH_OK;
+    return ph_repair_open(&verify->endpoints[PH_TARGET], &verify->catalogs[PH_TARGET],
+                          &session->target, &session->mode, err);
+}
+
+static ph_code
+repair_group(struct ph_verify *verify, struct session *session, const struct ph_verify_group *group,
+             struct ph_error *err)
+{
+    struct ph_repaired repaired;
+    ph_code rc = begin_session(verify, session, err);
+
     if (rc == PH_OK) {
+        struct ph_repair_params params = {
+            .options = verify->options,
+            .tables = group->tables,
+            .n_tables = group->n_tables,
+            .source = session->source,
+            .target = session->target,
+            .mode = session->mode,
+        };
         verify->run->wrote = PH_HAS_WRITTEN;
         rc = ph_repair_table(&params, &repaired, err);
     }
     if (rc == PH_OK)
         report_repaired(verify, group, &repaired);
-    ph_conn_free(params.source);
-    ph_conn_free(params.target);
+    else
+        end_session(session);
     return rc;
 }
 
 /* One round over what is still to be mended: `pending` is by group, why not yet, or NULL. */
 static ph_code
-repair_round(struct ph_verify *verify, const char **pending, uint32_t *mended, struct ph_error *err)
+repair_round(struct ph_verify *verify, struct session *session, const char **pending,
+             uint32_t *mended, struct ph_error *err)
 {
     *mended = 0;
     for (uint32_t i = 0; i < verify->n_groups; i++) {
@@ -58,7 +85,7 @@ repair_round(struct ph_verify *verify, const char **pending, uint32_t *mended, s
             continue;
         PH_TRY(ph_stop_check(err));
         ph_error_reset(err);
-        ph_code rc = repair_group(verify, group, err);
+        ph_code rc = repair_group(verify, session, group, err);
         if (rc != PH_OK && rc != PH_E_CONSTRAINT && rc != PH_E_DIFFERENT && rc != PH_E_RIGHTS)
             return rc;
         pending[i] = NULL;
@@ -75,11 +102,14 @@ repair_round(struct ph_verify *verify, const char **pending, uint32_t *mended, s
 static ph_code
 repair_all(struct ph_verify *verify, const char **pending, struct ph_error *err)
 {
-    uint32_t mended;
+    struct session session = {.source = NULL};
+    uint32_t mended = 1;
+    ph_code rc = PH_OK;
 
-    do
-        PH_TRY(repair_round(verify, pending, &mended, err));
-    while (mended > 0);
+    while (rc == PH_OK && mended > 0)
+        rc = repair_round(verify, &session, pending, &mended, err);
+    end_session(&session);
+    PH_TRY(rc);
     for (uint32_t i = 0; i < verify->n_groups; i++) {
         if (pending[i] != NULL)
             ph_report_add_finding(verify->report, PH_FINDING_ERROR, "repair",
