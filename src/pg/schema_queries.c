@@ -17,6 +17,8 @@
 #define NO_MEMBER " NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '"
 #define MEMBER_OID "'::regclass AND e.objid = "
 #define MEMBER_END " AND e.deptype = 'e') "
+/* nor made along with something else: constructors of ranges */
+#define PART_END " AND e.deptype IN ('e', 'i')) "
 
 /* first normal oid: what initdb made is not compared */
 #define NO_BUILTIN " >= 16384 "
@@ -261,7 +263,7 @@ static const char other_sql[] =
     "  FROM pg_proc p"                                                                             \
     " UNION ALL SELECT 'pg_type'::regclass, t.oid, t.typowner, t.typnamespace, ''"                 \
     "  FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid"                                  \
-    "  WHERE (c.oid IS NULL OR c.relkind = 'c')"                                                   \
+    "  WHERE (c.oid IS NULL OR c.relkind = 'c') AND t.typtype <> 'm'"                              \
     "  AND t.typinput <> 'array_in'::regproc"                                                      \
     " UNION ALL SELECT 'pg_collation'::regclass, c.oid, c.collowner, c.collnamespace, ''"          \
     "  FROM pg_collation c"                                                                        \
@@ -282,7 +284,7 @@ static const char other_sql[] =
     " (x.ns = 0 OR (" USER_SCHEMA ")) AND (n.nspname IS DISTINCT FROM 'public' OR x.cl <> "        \
     "'pg_namespace'::regclass OR $1::bool)"                                                        \
     " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = x.cl AND e.objid = x.oid"          \
-    " AND e.deptype IN ('e', 'i')) "
+    " AND (e.deptype = 'e' OR (e.deptype = 'i' AND x.cl <> 'pg_type'::regclass))) "
 
 static const char owners_sql[] =
     "SELECT coalesce(n.nspname, '') s, x.r, o.type || ' ' || o.identity i, 'owner ' ||"
@@ -319,12 +321,14 @@ static const char grants_sql[] =
     " 'public' OR $1)UNION ALL SELECT n.nspname, '', format('function %I.%I(%s)', n.nspname,"
     " p.proname, pg_get_function_identity_arguments(p.oid)), " GRANTS_OF "p.proacl" GRANTS_KIND
     "'f'" GRANTS_OWNER "p.proowner" GRANTS_END " FROM pg_proc p JOIN pg_namespace n ON n.oid ="
-    " p.pronamespace WHERE" USER_SCHEMA "AND" NO_MEMBER "pg_proc" MEMBER_OID "p.oid" MEMBER_END
+    " p.pronamespace WHERE" USER_SCHEMA "AND" NO_MEMBER "pg_proc" MEMBER_OID "p.oid" PART_END
     "UNION ALL SELECT n.nspname, '', format('type %I.%I', n.nspname, t.typname), " GRANTS_OF
     "t.typacl" GRANTS_KIND "'T'" GRANTS_OWNER "t.typowner" GRANTS_END " FROM pg_type t JOIN"
     " pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE"
     " (c.oid IS NULL OR c.relkind = 'c') AND t.typinput <> 'array_in'::regproc"
-    " AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID "t.oid" MEMBER_END "UNION ALL"
+    " AND" USER_SCHEMA "AND" NO_MEMBER "pg_type" MEMBER_OID "t.oid" MEMBER_END
+    "AND t.typtype <> 'm' "
+    "UNION ALL"
     " SELECT '', '', 'server ' || v.srvname, " GRANTS_OF "v.srvacl" GRANTS_KIND "'S'" GRANTS_OWNER
     "v.srvowner" GRANTS_END " FROM pg_foreign_server v UNION ALL SELECT '', '', 'foreign data"
     " wrapper ' || w.fdwname, " GRANTS_OF "w.fdwacl" GRANTS_KIND "'F'" GRANTS_OWNER
