@@ -266,7 +266,7 @@ compare_oids(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-struct pending { /* tables whose rows this run will load, sorted */
+struct pending { /* the plan's tables, sorted */
     struct ph_job *job;
     ph_oid *oids;
     uint32_t n;
@@ -308,10 +308,8 @@ ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error 
     pending.oids = PH_ARENA_ARRAY(&job->arena, ph_oid, job->plan.n_tables + 1u);
     if (pending.oids == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (!is_loaded(job, &job->plan.tables[i]))
-            pending.oids[pending.n++] = job->plan.tables[i].source->oid;
-    }
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        pending.oids[pending.n++] = job->plan.tables[i].source->oid;
     qsort(pending.oids, pending.n, sizeof *pending.oids, compare_oids);
     struct ph_steps_params params = {
         .archive = &job->archive,
@@ -324,5 +322,10 @@ ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error 
         .has_rows = has_rows,
         .is_done = is_done,
     };
-    return ph_steps_build(&params, steps, err);
+    PH_TRY(ph_steps_build(&params, steps, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (is_loaded(job, &job->plan.tables[i]))
+            ph_steps_table_done(steps, job->plan.tables[i].source->oid);
+    }
+    return PH_OK;
 }

@@ -1,6 +1,6 @@
 /*
  * The values of sequences: set on the target as they were read from the source
- * (ph_catalog_read_sequences), and compared. Sequences are found by schema and name.
+ * (ph_catalog_read_sequences). Sequences are found by schema and name.
  */
 #ifndef PH_PG_SEQUENCE_H
 #define PH_PG_SEQUENCE_H
@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "model/catalog.h"
-#include "model/finding.h"
 #include "pg/conn.h"
 
 struct ph_sequences {
@@ -26,9 +25,5 @@ struct ph_sequences {
  */
 ph_code ph_sequences_set(struct ph_conn *target, const struct ph_sequences *sequences, uint32_t *n,
                          struct ph_error *err);
-/* Adds a finding (PH_E_DIFFERENT, kind "sequence") for each that is missing or has another value.
- */
-ph_code ph_sequences_compare(struct ph_conn *target, const struct ph_sequences *sequences,
-                             struct ph_findings *findings, struct ph_error *err);
 
 #endif
