@@ -239,6 +239,20 @@ ph_tool_parse_version(const char *text)
     return major > 0 && major < 1000 ? (int)major : 0;
 }
 
+/*
+ * Debian's /usr/bin/pg_dump is a Perl script that starts one of those in /usr/lib/postgresql, which
+ * are looked at anyway: it would only cost time, twice for each call.
+ */
+static bool
+is_debian_wrapper(const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool is_wrapper = real != NULL && strstr(real, "/postgresql-common/pg_wrapper") != NULL;
+
+    free(real);
+    return is_wrapper;
+}
+
 /* Its major, 0 when it is not there or not what it should be. */
 static int
 probe(const char *path)
@@ -248,7 +262,7 @@ probe(const char *path)
     struct ph_buf out;
     int major = 0;
 
-    if (access(path, X_OK) != 0)
+    if (access(path, X_OK) != 0 || is_debian_wrapper(path))
         return 0;
     ph_buf_init(&out, 4096);
     ph_error_reset(&ignored);
@@ -270,14 +284,15 @@ static void
 consider(struct search *search, const char *path)
 {
     struct ph_tool *best = search->out;
-    int major = probe(path);
 
+    if (best->major != 0 && best->major == search->wanted_major)
+        return;
+    int major = probe(path);
     if (major > search->newest)
         search->newest = major;
     if (major < search->min_major || major == 0)
         return;
-    if (best->major != 0 && (best->major == search->wanted_major ||
-                             (major != search->wanted_major && major <= best->major)))
+    if (best->major != 0 && major != search->wanted_major && major <= best->major)
         return;
     snprintf(best->path, sizeof best->path, "%s", path);
     best->major = major;
