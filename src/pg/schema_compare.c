@@ -24,6 +24,11 @@ enum column {
     COL_OTHER_REL
 };
 
+/* Words that one major must quote another need not: quotes around plain names are no difference. */
+#define UNQUOTED(text)                                                                             \
+    "CASE WHEN $1::bool THEN " text " ELSE regexp_replace(" text                                   \
+    ", '\"([a-z_][a-z0-9_$]*)\"', '\\1', 'g') END"
+
 #define CURSOR "pghaul_objects"
 #define ROWS_AT_ONCE 1000
 
@@ -89,14 +94,16 @@ begin_side(struct side *side, const struct sides *sides, struct ph_error *err)
 
     ph_buf_init(&sql, 1 << 20);
     /* both parameters appear, whatever the kind uses */
-    ph_buf_printf(&sql,
-                  "DECLARE " CURSOR " NO SCROLL CURSOR FOR "
-                  "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
-                  " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
-                  " y.i, coalesce(y.d, '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
-                  " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
-                  sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
-                  sides->query->sql);
+    ph_buf_printf(
+        &sql,
+        "DECLARE " CURSOR " NO SCROLL CURSOR FOR "
+        "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
+        " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
+        " " UNQUOTED("y.i") " i, coalesce(" UNQUOTED(
+            "y.d") ", '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
+                   " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
+        sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
+        sides->query->sql);
     rc = ph_conn_query(side->conn, ph_buf_text(&sql), 2, params, &none, err);
     ph_result_free(none);
     ph_buf_free(&sql);
