@@ -109,7 +109,7 @@ prepare_whole(struct copy_case *c)
 
 /* At its first passage; in long runs also at later ones. */
 static void
-test_whole_database(void **state)
+test_trap_29_whole_database(void **state)
 {
     int passages = getenv("PH_TEST_LONG") != NULL ? 4 : 1;
 
@@ -519,6 +519,30 @@ test_holder_ends_by_itself(void **state)
     copy_case_drop(&c);
 }
 
+/* Blocks are read by range in several runs: the table may move on meanwhile, the snapshot not. */
+static void
+test_trap_30_blocks_under_one_snapshot(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "blocks");
+    const char *old = same_digest(src, "changing", "public.big");
+    assert_true(killed_at(&c, name_index("after_commit"), 1));
+    assert_false(is_finished(&c, "public.big"));
+    PGconn *conn = sql_connect(src, "changing");
+    sql_exec(conn, "DELETE FROM big WHERE n % 3 = 0");
+    sql_exec(conn, "VACUUM big");
+    sql_exec(conn, "INSERT INTO big SELECT 5000, 'later' FROM generate_series(1, 60000)");
+    sql_exec(conn, "UPDATE big SET pad = 'updated' WHERE n % 3 = 1");
+    PQfinish(conn);
+    copy_case_finish(&c, 1);
+    assert_string_equal(same_digest(dst, "blocks", "public.big"), old);
+    same_no_sessions(src);
+    copy_case_drop(&c);
+}
+
 /* ---- every failpoint was passed by one of the above ---- */
 
 static void
@@ -542,6 +566,7 @@ main(void)
         cmocka_unit_test(test_trap_64_65_without_holder),
         cmocka_unit_test(test_trap_64_killed_while_starting_again),
         cmocka_unit_test(test_trap_65_foreign_snapshot_of_the_same_id),
+        cmocka_unit_test(test_trap_30_blocks_under_one_snapshot),
         cmocka_unit_test(test_trap_81_clean_restores),
         cmocka_unit_test(test_trap_81_stop_restores),
         cmocka_unit_test(test_existing_schema_by_superuser),
@@ -551,7 +576,7 @@ main(void)
         cmocka_unit_test(test_target_crash_empties_unlogged_partitions),
         cmocka_unit_test(test_trap_65_receipt_under_a_lost_snapshot),
         cmocka_unit_test(test_holder_ends_by_itself),
-        cmocka_unit_test(test_whole_database),
+        cmocka_unit_test(test_trap_29_whole_database),
         cmocka_unit_test(test_all_were_reached),
     };
 

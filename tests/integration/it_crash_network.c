@@ -81,12 +81,12 @@ await_rows(const struct copy_case *c)
                   30000);
 }
 
-/* About five seconds in the rows phase. */
+/* About three seconds in the rows phase. */
 static void
 slow_down(struct copy_case *c)
 {
     copy_case_arg(c, "--max-rate");
-    copy_case_arg(c, "3MB/s");
+    copy_case_arg(c, "5MB/s");
 }
 
 static void
@@ -255,6 +255,31 @@ test_stalled_then_cut_is_retried(void **state)
     stalled_and_cut(dst_proxy);
 }
 
+/* Longer than all its pauses: it gives up with 5, and goes on when told to. In long runs only. */
+static void
+test_gives_up_then_goes_on(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    if (getenv("PH_TEST_LONG") == NULL)
+        skip();
+    copy_case_init(&c, src, "mixed", dst, "away");
+    slow_down(&c);
+    struct run *run = copy_case_start(&c, NULL);
+    await_rows(&c);
+    const char *done = copy_case_done(&c);
+    pg_test_cluster_stop(dst);
+    run_expect(run, 5);
+    has(run_err(run), "PH-CONNECT");
+    pg_test_cluster_start(dst);
+    full_speed(&c);
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_not_repeated(&c, done);
+    copy_case_drop(&c);
+}
+
 /* ---- stops ---- */
 
 static void
@@ -314,6 +339,7 @@ main(void)
         cmocka_unit_test(test_stalled_target_then_stop),
         cmocka_unit_test(test_stalled_target_before_rows_then_stop),
         cmocka_unit_test(test_stalled_then_cut_is_retried),
+        cmocka_unit_test(test_gives_up_then_goes_on),
         cmocka_unit_test(test_stop_at_any_moment),
         cmocka_unit_test(test_stop_command),
     };

@@ -97,9 +97,14 @@ kill_session(struct pg_test_cluster *cluster)
 {
     const char *pid = sql_once(cluster, "postgres", scratch_printf(some_session, any(1000)));
 
-    if (strtol(pid, NULL, 10) > 0)
-        kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
-    sql_wait_true(cluster, "postgres", "SELECT true", 20000);
+    if (strtol(pid, NULL, 10) <= 0)
+        return;
+    kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+    /* as long as the server has not seen it, it lists the session */
+    sql_wait_true(cluster, "postgres",
+                  scratch_printf("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %ld",
+                                 strtol(pid, NULL, 10)),
+                  20000);
 }
 
 static void
