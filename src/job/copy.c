@@ -70,14 +70,10 @@ set_aside_again(struct ph_job *job, struct ph_error *err)
 static void
 explain_constraint(const struct ph_job *job, struct ph_error *err)
 {
-    uint32_t first = 0;
     bool is_mixed = false;
 
-    for (uint32_t i = 0; i < job->plan.n_chunks; i++) {
-        uint32_t epoch = job->chunk_states[i].done ? job->chunk_states[i].epoch : 0;
-        is_mixed |= epoch != 0 && first != 0 && epoch != first;
-        first = epoch != 0 ? epoch : first;
-    }
+    for (uint32_t i = 0; i < job->plan.n_chunks; i++)
+        is_mixed |= job->chunk_states[i].done && job->chunk_states[i].epoch != job->epoch.number;
     if (is_mixed)
         ph_error_hint(err, "the first snapshot was lost and the source written to before the "
                            "unfinished tables were copied under another one: start over with "
