@@ -157,7 +157,7 @@ read_file(const char *path, struct ph_buf *into, struct ph_error *err)
 }
 
 static ph_code
-read_toc(const char *path, struct ph_archive *archive, struct ph_toc *toc, struct ph_error *err)
+read_toc(const char *path, struct ph_arena *arena, struct ph_toc *toc, struct ph_error *err)
 {
     struct ph_buf bytes;
     ph_code rc;
@@ -165,7 +165,7 @@ read_toc(const char *path, struct ph_archive *archive, struct ph_toc *toc, struc
     ph_buf_init(&bytes, LIMIT_BYTES);
     rc = read_file(path, &bytes, err);
     if (rc == PH_OK)
-        rc = ph_toc_parse((struct ph_span){bytes.data, bytes.len}, &archive->arena, toc, err);
+        rc = ph_toc_parse((struct ph_span){bytes.data, bytes.len}, arena, toc, err);
     ph_buf_free(&bytes);
     return rc;
 }
@@ -192,17 +192,20 @@ ph_code
 ph_archive_open(const struct ph_archive_params *params, struct ph_archive *out,
                 struct ph_error *err)
 {
+    struct ph_arena scratch; /* the definitions are in the script once more */
     struct ph_toc toc;
     ph_code rc;
 
+    ph_arena_init(&scratch, LIMIT_BYTES);
     *out = (struct ph_archive){.database = ""};
     ph_arena_init(&out->arena, LIMIT_BYTES);
     ph_buf_init(&out->script, LIMIT_BYTES);
-    rc = read_toc(params->path, out, &toc, err);
+    rc = read_toc(params->path, &scratch, &toc, err);
     if (rc == PH_OK)
         rc = run_restore(params, &out->script, err);
     if (rc == PH_OK)
         rc = ph_archive_split(out, &toc, err);
+    ph_arena_reset(&scratch);
     if (rc != PH_OK)
         ph_error_note(err, "archive %s", params->path);
     return rc;

@@ -143,6 +143,27 @@ part_of(const struct splitter *splitter, const struct ph_toc_entry *toc)
     return PH_PART_PRE_DATA;
 }
 
+static const char *
+keep(struct splitter *splitter, const char *text)
+{
+    const char *copy = ph_arena_strdup(&splitter->archive->arena, text);
+
+    splitter->no_memory = splitter->no_memory || copy == NULL;
+    return copy != NULL ? copy : "";
+}
+
+static const uint32_t *
+keep_deps(struct splitter *splitter, const struct ph_toc_entry *toc)
+{
+    uint32_t *copy = PH_ARENA_ARRAY(&splitter->archive->arena, uint32_t, (size_t)toc->n_deps + 1);
+
+    if (copy == NULL)
+        splitter->no_memory = true;
+    else if (toc->n_deps > 0)
+        memcpy(copy, toc->deps, toc->n_deps * sizeof *copy);
+    return copy;
+}
+
 static void
 add_entry(struct splitter *splitter, const struct ph_toc_entry *toc, const char *settings,
           const char *sql)
@@ -154,12 +175,12 @@ add_entry(struct splitter *splitter, const struct ph_toc_entry *toc, const char 
         .dump_id = toc->dump_id,
         .class_oid = toc->class_oid,
         .oid = toc->oid,
-        .desc = toc->desc,
-        .schema = toc->schema,
-        .tag = toc->tag,
-        .owner = toc->owner,
+        .desc = keep(splitter, toc->desc),
+        .schema = keep(splitter, toc->schema),
+        .tag = keep(splitter, toc->tag),
+        .owner = keep(splitter, toc->owner),
         .part = part_of(splitter, toc),
-        .deps = toc->deps,
+        .deps = keep_deps(splitter, toc),
         .n_deps = toc->n_deps,
         .settings = settings,
         .sql = sql,
@@ -211,7 +232,7 @@ init_splitter(struct splitter *splitter, struct ph_archive *archive, const struc
     struct ph_arena *arena = &archive->arena;
 
     *splitter = (struct splitter){.archive = archive, .n_toc = toc->n_entries, .settings = ""};
-    splitter->toc_by_id = PH_ARENA_ARRAY(arena, const struct ph_toc_entry *, toc->n_entries + 1);
+    splitter->toc_by_id = PH_ARENA_ARRAY(arena, const struct ph_toc_entry *, toc->n_entries + 1u);
     archive->entries = PH_ARENA_ARRAY(arena, struct ph_archive_entry, toc->n_entries + 1);
     archive->by_id = PH_ARENA_ARRAY(arena, struct ph_archive_entry *, toc->n_entries + 1);
     if (splitter->toc_by_id == NULL || archive->entries == NULL || archive->by_id == NULL)
@@ -221,8 +242,8 @@ init_splitter(struct splitter *splitter, struct ph_archive *archive, const struc
     qsort(splitter->toc_by_id, toc->n_entries, sizeof *splitter->toc_by_id, compare_toc);
     archive->n_entries = 0;
     archive->fingerprint = 0;
-    archive->database = toc->database;
-    return true;
+    archive->database = keep(splitter, toc->database);
+    return !splitter->no_memory;
 }
 
 ph_code
