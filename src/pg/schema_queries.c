@@ -354,7 +354,8 @@ static const char publications_sql[] =
     "SELECT '' s, '' r, quote_ident(p.pubname) i, concat_ws('; ', p.puballtables, p.pubinsert,"
     " p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot, (SELECT string_agg(t.schemaname ||"
     " '.' || t.tablename, ',' ORDER BY t.schemaname, t.tablename) FROM pg_publication_tables t"
-    " WHERE t.pubname = p.pubname)) d FROM pg_publication p WHERE p.pubname !~ '^pghaul'";
+    " WHERE t.pubname = p.pubname AND t.schemaname <> 'pghaul')) d FROM pg_publication p WHERE "
+    "p.pubname !~ '^pghaul'";
 
 /* The database itself, whatever its name: several kinds of property under one kind of object. */
 static const char database_settings_sql[] =
