@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -69,6 +70,7 @@ ph_holder_stop(const char *dir, struct ph_error *err)
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return file_error("cannot tell the snapshot's holder to stop", path, err);
+    (void)futimens(fd, NULL);
     close(fd);
     return PH_OK;
 }
@@ -148,11 +150,8 @@ ph_holder_start(const struct ph_holder_params *params, struct ph_held_snapshot *
 {
     int to[2];
     int from[2];
-    char path[4096];
     int status;
 
-    stop_path(params->dir, path, sizeof path);
-    (void)unlink(path);
     if (pipe2(to, O_CLOEXEC) != 0)
         return file_error("cannot start the snapshot's holder", "pipe", err);
     if (pipe2(from, O_CLOEXEC) != 0) {
@@ -182,6 +181,7 @@ struct holder {
     char dir[2048];
     unsigned long long hold_seconds;
     int lock_fd;
+    struct timespec old_stop; /* the stop file's time when this one began; 0: there was none */
     struct ph_endpoint source;
     struct ph_conn *conn;
 };
@@ -235,14 +235,29 @@ take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_err
     return PH_OK;
 }
 
-/* Without its directory nobody could tell it any more, and no mover would find it. */
+static struct timespec
+stop_time(const struct holder *holder)
+{
+    char path[4096];
+    struct stat info;
+
+    stop_path(holder->dir, path, sizeof path);
+    return stat(path, &info) == 0 ? info.st_mtim : (struct timespec){0};
+}
+
+/*
+ * By a stop file that was not there or is newer than what was there at the beginning: it stays
+ * where it is, since the former holder may not have seen it yet.
+ *
+ * Without its directory nobody could tell it any more, and no mover would find it.
+ */
 static bool
 is_told_to_stop(const struct holder *holder)
 {
-    char path[4096];
+    struct timespec now = stop_time(holder);
 
-    stop_path(holder->dir, path, sizeof path);
-    if (access(path, F_OK) == 0)
+    if (now.tv_sec != 0 &&
+        (now.tv_sec != holder->old_stop.tv_sec || now.tv_nsec != holder->old_stop.tv_nsec))
         return true;
     return access(holder->dir, F_OK) != 0 && errno == ENOENT;
 }
@@ -324,6 +339,7 @@ ph_holder_main(void)
         printf("FAILED %d the directory of the job cannot be used\n", (int)PH_E_DISK);
         return 1;
     }
+    holder.old_stop = stop_time(&holder);
     if (take_snapshot(&holder, &held, &err) != PH_OK) {
         printf("FAILED %d %s\n", (int)err.code, err.message);
         return 1;

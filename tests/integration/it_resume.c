@@ -95,6 +95,36 @@ test_proof_is_resumed(void **state)
     pair_db_end(&db);
 }
 
+/* The holder of a job that starts over ends, however fast the next one begins. */
+static void
+test_one_holder_after_restart(void **state)
+{
+    const char *holders = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE"
+                          " '%holder' AND datname = current_database()";
+    struct pair_db db = pair_db_new(&pair, "one_holder");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY)");
+    sql_exec(db.source, "INSERT INTO t SELECT generate_series(1, 10)");
+    db.env = failpoint("before_restore=kill");
+    pair_expect(pair_copy(&db, "--data-only"), -SIGKILL, NULL);
+    assert_int_equal(sql_int(db.source, holders), 1);
+    db.env = failpoint("before_restore=sleep:3000");
+    struct run *run = pair_start_args(
+        &db, "copy",
+        (const char *const[]){"--data-only", "--truncate", "--restart", "--yes", NULL});
+    for (int i = 0; i < 300 && sql_int(db.target, "SELECT count(*) FROM pghaul.chunk WHERE state"
+                                                  " = 'done' AND epoch = 1") == 0;
+         i++)
+        usleep(20000);
+    usleep(1200000);
+    assert_int_equal(sql_int(db.source, holders), 1);
+    pair_expect(run, 0, "proven");
+    usleep(1200000);
+    assert_int_equal(sql_int(db.source, holders), 0);
+    pair_db_end(&db);
+}
+
 /* ---- several source tables in one target ---- */
 
 /* What shares a target is emptied together with its receipts, or not at all. */
@@ -230,6 +260,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify_wanted_later),
         cmocka_unit_test(test_proof_is_resumed),
+        cmocka_unit_test(test_one_holder_after_restart),
         cmocka_unit_test(test_shared_target_starts_again),
         cmocka_unit_test(test_table_of_two_snapshots),
         cmocka_unit_test(test_snapshots_do_not_fit),
