@@ -39,8 +39,17 @@ ph_code ph_copy_make_plan(struct ph_job *job, struct ph_error *err);
 /* --data-only: what keeps the rows of the plan from going in. Reads only. */
 ph_code ph_copy_check_target(struct ph_job *job, struct ph_findings *findings,
                              struct ph_error *err);
-/* Empty the tables or see that they are; set triggers and keys aside. One transaction. */
+/* Set triggers and keys aside; empty the tables or see that they are. */
 ph_code ph_copy_prepare_target(struct ph_job *job, struct ph_error *err);
+/* BEGIN on the target, for statements that no trigger is to see where that can be had. */
+ph_code ph_copy_begin_quiet(struct ph_job *job, struct ph_error *err);
+/* [ONLY] "schema"."name" */
+void ph_copy_put_target(struct ph_buf *sql, const struct ph_rel *rel);
+
+/* ---- copy_truncate.c ---- */
+
+/* Empty all targets of the plan. In transactions of its own. */
+ph_code ph_copy_truncate(struct ph_job *job, struct ph_error *err);
 
 /* ---- set_aside.c ---- */
 

@@ -13,8 +13,8 @@
 
 #define TABLES_A_QUESTION 50u
 
-static void
-put_target(struct ph_buf *sql, const struct ph_rel *rel)
+void
+ph_copy_put_target(struct ph_buf *sql, const struct ph_rel *rel)
 {
     ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
     ph_buf_put_qualified(sql, rel->schema, rel->name);
@@ -64,7 +64,7 @@ find_rows_in(struct ph_job *job, uint32_t *next, struct ph_findings *findings, s
     for (uint32_t n = 0; n < TABLES_A_QUESTION && *next < plan->n_tables; n++, (*next)++) {
         ph_buf_printf(&sql, "%sSELECT %u WHERE EXISTS (SELECT FROM ", n > 0 ? " UNION ALL " : "",
                       *next);
-        put_target(&sql, plan->tables[*next].target);
+        ph_copy_put_target(&sql, plan->tables[*next].target);
         put_condition(&sql, &plan->tables[*next]);
         ph_buf_puts(&sql, ")");
     }
@@ -110,111 +110,6 @@ check_empty(struct ph_job *job, struct ph_error *err)
 }
 
 /* ---- TRUNCATE ---- */
-
-static int
-compare_oids(const void *left, const void *right)
-{
-    ph_oid a = *(const ph_oid *)left;
-    ph_oid b = *(const ph_oid *)right;
-
-    return a < b ? -1 : a > b;
-}
-
-/* The plan's targets, sorted: thousands of partitions are looked up for each of them. */
-static ph_oid *
-list_targets(struct ph_job *job)
-{
-    ph_oid *targets = PH_ARENA_ARRAY(&job->arena, ph_oid, job->plan.n_tables + 1u);
-
-    for (uint32_t i = 0; targets != NULL && i < job->plan.n_tables; i++)
-        targets[i] = job->plan.tables[i].target->oid;
-    if (targets != NULL)
-        qsort(targets, job->plan.n_tables, sizeof *targets, compare_oids);
-    return targets;
-}
-
-/* All of its partitions get rows: it can be truncated as one, which keys to or from it may need. */
-static bool
-is_whole_target(const struct ph_job *job, const ph_oid *targets, ph_oid root)
-{
-    const struct ph_catalog *target = &job->target_catalog;
-
-    for (uint32_t i = 0; i < target->n_rels; i++) {
-        const struct ph_rel *rel = &target->rels[i];
-        if (rel->root_oid == root && rel->kind == PH_REL_TABLE &&
-            bsearch(&rel->oid, targets, job->plan.n_tables, sizeof *targets, compare_oids) == NULL)
-            return false;
-    }
-    return true;
-}
-
-static const struct ph_rel *
-what_to_truncate(const struct ph_job *job, const ph_oid *targets, uint32_t index)
-{
-    const struct ph_rel *target = job->plan.tables[index].target;
-
-    if (target->is_partition && is_whole_target(job, targets, target->root_oid))
-        return ph_catalog_rel(&job->target_catalog, target->root_oid);
-    return target;
-}
-
-static bool
-is_named_before(const struct ph_job *job, uint32_t index, const struct ph_rel *rel)
-{
-    for (uint32_t i = 0; i < index; i++) {
-        const struct ph_rel *target = job->plan.tables[i].target;
-        if (target == rel || (rel->kind == PH_REL_PARTITIONED && target->root_oid == rel->oid))
-            return true;
-    }
-    return false;
-}
-
-/* One statement for all: tables that refer to each other can only be truncated together. */
-static ph_code
-truncate_all(struct ph_job *job, struct ph_error *err)
-{
-    const ph_oid *targets = list_targets(job);
-    struct ph_buf sql;
-    bool any = false;
-
-    if (targets == NULL)
-        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_init(&sql, (size_t)64 << 20);
-    ph_buf_puts(&sql, "TRUNCATE ");
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        const struct ph_rel *rel = what_to_truncate(job, targets, i);
-        if (rel == NULL || job->plan.tables[i].where != NULL || is_named_before(job, i, rel))
-            continue;
-        ph_buf_puts(&sql, any ? ", " : "");
-        put_target(&sql, rel);
-        any = true;
-    }
-    ph_code rc = !any              ? PH_OK
-                 : ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
-                                   : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&sql);
-    return rc;
-}
-
-static ph_code
-delete_config_rows(struct ph_job *job, struct ph_error *err)
-{
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        const struct ph_table_plan *table = &job->plan.tables[i];
-        struct ph_buf sql;
-        if (table->where == NULL)
-            continue;
-        ph_buf_init(&sql, (size_t)1 << 20);
-        ph_buf_puts(&sql, "DELETE FROM ");
-        put_target(&sql, table->target);
-        put_condition(&sql, table);
-        ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
-                                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-        ph_buf_free(&sql);
-        PH_TRY(rc);
-    }
-    return PH_OK;
-}
 
 /* Whether rows go into the table or into a partition of it. */
 static bool
@@ -268,27 +163,32 @@ static ph_code
 prepare(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_copy_set_aside(job, err));
-    if (!job->options->truncate)
-        return check_empty(job, err);
-    PH_TRY(truncate_all(job, err));
-    return delete_config_rows(job, err);
+    return job->options->truncate ? PH_OK : check_empty(job, err);
 }
 
-/* All in one transaction: a kill leaves either everything as it was, or all of it in the ledger. */
+ph_code
+ph_copy_begin_quiet(struct ph_job *job, struct ph_error *err)
+{
+    return ph_conn_exec(job->target_control,
+                        job->target_catalog.can_set_replica_role
+                            ? "BEGIN; SET LOCAL session_replication_role = replica"
+                            : "BEGIN",
+                        err);
+}
+
+/* A kill leaves either everything as it was, or all of it in the ledger. */
 ph_code
 ph_copy_prepare_target(struct ph_job *job, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
 
-    PH_TRY(ph_conn_exec(conn,
-                        job->target_catalog.can_set_replica_role
-                            ? "BEGIN; SET LOCAL session_replication_role = replica"
-                            : "BEGIN",
-                        err));
+    PH_TRY(ph_copy_begin_quiet(job, err));
     ph_code rc = prepare(job, err);
     PH_FAILPOINT(before_prepare_commit);
-    if (rc == PH_OK)
-        return ph_conn_exec(conn, "COMMIT", err);
-    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
-    return rc;
+    if (rc != PH_OK) {
+        (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+        return rc;
+    }
+    PH_TRY(ph_conn_exec(conn, "COMMIT", err));
+    return job->options->truncate ? ph_copy_truncate(job, err) : PH_OK;
 }
