@@ -57,9 +57,9 @@ hide_values(struct ph_error *err)
     char *at =
         strncmp(err->message, word, strlen(word)) == 0 ? err->message + strlen(word) : err->message;
     char *end = *at == '"' ? strstr(at + 1, "\" ") : NULL;
-    if (end == NULL)
+    if (end == NULL || end < at + 3)
         return;
-    at[1] = at[2] = '.'; /* an empty value is in range: there is room */
+    at[1] = at[2] = '.';
     memmove(at + 3, end, strlen(end) + 1);
 }
 
@@ -70,6 +70,15 @@ put_object(const struct ph_diag *diag, struct ph_error *err)
         ph_error_object(err, "%s.%s", diag->schema, diag->table);
     if (diag->constraint != NULL)
         ph_error_note(err, "constraint %s", diag->constraint);
+}
+
+/* Hints of the server are mostly about statements, which are ours; this one is for the user. */
+static void
+put_hint(struct ph_error *err)
+{
+    if (strcmp(err->sqlstate, "53200") == 0 && strstr(err->message, "shared memory") != NULL)
+        ph_error_hint(err, "raise max_locks_per_transaction on that server and restart it, then "
+                           "give the same command again");
 }
 
 ph_code
@@ -83,6 +92,7 @@ ph_conn_report(struct ph_conn *conn, const struct ph_diag *diag, struct ph_error
         snprintf(err->sqlstate, sizeof err->sqlstate, "%s", diag->state);
         hide_values(err);
         put_object(diag, err);
+        put_hint(err);
         if (err->object[0] == '\0')
             ph_error_object(err, "%s", label);
         else

@@ -282,6 +282,48 @@ test_target_refuses_rows(void **state)
     }
 }
 
+/* The server answers COMMIT with ROLLBACK, and calls that success. */
+static void
+test_commit_of_a_failed_transaction(void **state)
+{
+    (void)state;
+    for (size_t way = 0; way < 2; way++) {
+        struct ph_conn *conn = open_conn(way);
+        struct ph_error err;
+        must(ph_conn_exec(conn,
+                          "DROP TABLE IF EXISTS public.c; CREATE TABLE public.c (i int,"
+                          " t text CONSTRAINT short CHECK (length(t) < 4))",
+                          &err),
+             &err);
+        must(ph_conn_exec(conn, "BEGIN", &err), &err);
+        assert_int_equal(write_wrong(conn, &err), PH_E_CONSTRAINT);
+        assert_int_equal(ph_conn_exec(conn, "COMMIT", &err), PH_E_SQL);
+        must(ph_conn_exec(conn, "BEGIN", &err), &err);
+        must(ph_conn_exec(conn, "COMMIT", &err), &err);
+        ph_conn_free(conn);
+    }
+}
+
+/* Values of rows do not belong in logs. */
+static void
+test_values_are_hidden(void **state)
+{
+    static const char *const statements[][2] = {
+        {"SELECT '99999999999'::int", "value \"..\" is out of range for type integer"},
+        {"SELECT '1e999'::float8", "\"..\" is out of range for type double precision"},
+        {"SELECT 'secret'::int", "invalid input syntax for type integer"},
+    };
+    struct ph_conn *conn = open_conn(0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        struct ph_error err;
+        assert_int_equal(ph_conn_exec(conn, statements[i][0], &err), PH_E_DATA);
+        assert_string_equal(err.message, statements[i][1]);
+    }
+    ph_conn_free(conn);
+}
+
 static void
 test_abort_leaves_nothing(void **state)
 {
@@ -357,6 +399,8 @@ main(void)
         cmocka_unit_test(test_source_fails_in_the_middle),
         cmocka_unit_test(test_statement_is_refused),
         cmocka_unit_test(test_target_refuses_rows),
+        cmocka_unit_test(test_commit_of_a_failed_transaction),
+        cmocka_unit_test(test_values_are_hidden),
         cmocka_unit_test(test_abort_leaves_nothing),
         cmocka_unit_test(test_backend_ends),
     };
