@@ -141,6 +141,23 @@ look_for_stop(struct ph_rows *rows, struct ph_conn *conn)
         ph_stop_request();
 }
 
+/* An index that is being built when a lane fails may take hours more: nobody is to wonder. */
+static bool
+tell_failure(struct ph_rows *rows)
+{
+    struct ph_error err;
+
+    pthread_mutex_lock(&rows->schedule.lock);
+    bool failed = rows->schedule.rc != PH_OK;
+    err = rows->schedule.error;
+    pthread_mutex_unlock(&rows->schedule.lock);
+    if (!failed)
+        return false;
+    ph_log_failure(PH_LOG_WARN, &err);
+    ph_log(PH_LOG_WARN, "rows.ending", "what other connections have under way is finished first");
+    return true;
+}
+
 static void
 stop_everything(struct ph_rows *rows)
 {
@@ -160,6 +177,7 @@ run_watcher(void *arg)
     struct ph_rows *rows = arg;
     struct ph_conn *conn = NULL;
     struct ph_conn *source = NULL;
+    bool told = false;
     struct pollfd fds[2] = {{.fd = rows->over_fd, .events = POLLIN},
                             {.fd = ph_stop_fd(), .events = POLLIN}};
 
@@ -177,6 +195,7 @@ run_watcher(void *arg)
             write_progress(rows, &conn);
             ph_rows_look_at_waits(rows, conn, &source);
             look_for_stop(rows, conn);
+            told = told || tell_failure(rows);
         }
     }
     ph_conn_free(conn);
