@@ -29,8 +29,8 @@ static const char *names[NAMES_MAX];
 static bool reached[NAMES_MAX];
 static size_t n_names;
 
-/* Not passed by a copy. */
-static const char *const elsewhere[] = {"before_repair_commit"};
+/* Passed by a repair only, or by a copy that starts tables again: it_crash_snapshot kills there. */
+static const char *const elsewhere[] = {"before_repair_commit", "after_table_emptied"};
 
 static void
 read_names(void)
@@ -61,19 +61,24 @@ start(void **state)
     return 0;
 }
 
-/* Killed there; false: the run came to its end without passing the point that often. */
+static size_t
+name_index(const char *name)
+{
+    for (size_t i = 0; i < n_names; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    fail_msg("no failpoint %s", name);
+    return 0;
+}
+
 static bool
 killed_at(const struct copy_case *c, size_t name, int passage)
 {
-    struct run *run = copy_case_start(c, scratch_printf("%s=kill@%d", names[name], passage));
-    int code = run_wait(run, RUN_DEADLINE_MS);
+    bool killed = copy_case_killed_at(c, names[name], passage);
 
-    if (code == 0)
-        return false;
-    if (code != -SIGKILL)
-        run_expect(run, -SIGKILL);
-    reached[name] = true;
-    return true;
+    reached[name] |= killed;
+    return killed;
 }
 
 typedef void (*prepare_case)(struct copy_case *c);
@@ -116,6 +121,61 @@ test_trap_29_whole_database(void **state)
     (void)state;
     for (size_t i = 0; i < n_names; i++)
         kill_and_resume(i, passages, prepare_whole, copy_case_check);
+}
+
+/* Killed there, and its snapshot's holder too. */
+static void
+test_trap_29_without_holder(void **state)
+{
+    struct copy_case c;
+
+    (void)state;
+    if (getenv("PH_TEST_LONG") == NULL)
+        skip();
+    for (size_t i = 0; i < n_names; i++) {
+        prepare_whole(&c);
+        if (killed_at(&c, i, 1)) {
+            printf("  %s\n", names[i]);
+            copy_case_kill_holder(&c);
+            copy_case_finish(&c, 1);
+            same_rows(src, "mixed", dst, "whole");
+            same_schema(src, "mixed", dst, "whole");
+        }
+        copy_case_drop(&c);
+    }
+}
+
+/* A job that is killed at one point after the other, as it comes to them, before it ends. */
+static void
+test_killed_again_and_again(void **state)
+{
+    static const char *const life[] = {
+        "after_holder_start",  "after_schema_dump",
+        "before_schema_note",  "ddl_before_batch_commit",
+        "ddl_after_batch",     "before_plan_commit",
+        "after_claim",         "after_import",
+        "after_source_lock",   "before_source_read",
+        "before_write",        "after_copy_before_receipt",
+        "before_receipt",      "before_commit",
+        "after_commit",        "before_step_note",
+        "step_before_commit",  "step_after_commit",
+        "after_commit",        "large_objects_before_commit",
+        "after_large_objects", "before_restore",
+        "after_verdict",
+    };
+    struct copy_case c;
+
+    (void)state;
+    copy_case_init(&c, src, "mixed", dst, "again");
+    for (size_t i = 0; i < sizeof life / sizeof *life; i++) {
+        const char *done = copy_case_done(&c);
+        if (!killed_at(&c, name_index(life[i]), 1))
+            fail_msg("not killed at %s", life[i]);
+        copy_case_not_repeated(&c, done);
+    }
+    copy_case_finish(&c, 1);
+    copy_case_check(&c);
+    copy_case_drop(&c);
 }
 
 /* ---- into an existing schema, by a superuser and by the owner ---- */
@@ -165,17 +225,6 @@ prepare_owner(struct copy_case *c)
 {
     prepare_existing(c, "mover");
     copy_case_arg(c, "--no-owner"); /* of large objects */
-}
-
-static size_t
-name_index(const char *name)
-{
-    for (size_t i = 0; i < n_names; i++) {
-        if (strcmp(names[i], name) == 0)
-            return i;
-    }
-    fail_msg("no failpoint %s", name);
-    return 0;
 }
 
 static const char *const existing_points[] = {
@@ -235,314 +284,6 @@ test_trap_81_stop_restores(void **state)
     copy_case_drop(&c);
 }
 
-/* ---- the snapshot's holder is gone too ---- */
-
-/* Rows of the old and of the new snapshot, told apart by what was inserted between. */
-static void
-change_source(const char *dbname)
-{
-    PGconn *conn = sql_connect(src, dbname);
-
-    sql_exec(conn, "SET session_replication_role = replica;"
-                   "INSERT INTO big SELECT -1, 'new' FROM generate_series(1, 3);"
-                   "INSERT INTO orders (customer, at, total) SELECT 1, '2024-05-01', 1;"
-                   "INSERT INTO customers (name) VALUES ('new');"
-                   "INSERT INTO lines VALUES (10000, 1, NULL, NULL);"
-                   "INSERT INTO metrics VALUES ('2024-01-02', 1, NULL), ('2024-02-02', 1, NULL);"
-                   "INSERT INTO nothing VALUES (1)");
-    PQfinish(conn);
-}
-
-static const char *const snapshot_tables[] = {
-    "public.big",       "public.orders",    "public.customers", "public.lines",
-    "public.metrics_1", "public.metrics_2", "public.nothing",
-};
-#define SNAPSHOT_TABLES (sizeof snapshot_tables / sizeof *snapshot_tables)
-
-static bool
-is_finished(const struct copy_case *c, const char *table)
-{
-    const char *sql = scratch_printf(
-        "SELECT coalesce(bool_and(c.state = 'done'), false) FROM pghaul.chunk c JOIN pghaul.tbl t"
-        " USING (job, tbl) WHERE t.target_schema || '.' || t.target_name = '%s'",
-        table);
-
-    return strcmp(sql_once(dst, c->dst_db, sql), "t\n") == 0;
-}
-
-static void
-check_snapshots(const struct copy_case *c, const char *old[SNAPSHOT_TABLES],
-                const bool was_finished[SNAPSHOT_TABLES])
-{
-    for (size_t i = 0; i < SNAPSHOT_TABLES; i++) {
-        const char *table = snapshot_tables[i];
-        const char *want = was_finished[i] ? old[i] : same_digest(src, c->src_db, table);
-        const char *have = same_digest(dst, c->dst_db, table);
-        if (strcmp(want, have) != 0)
-            fail_msg("%s (%s snapshot): %s instead of %s", table, was_finished[i] ? "old" : "new",
-                     have, want);
-    }
-}
-
-static void
-clone_source(const char *dbname)
-{
-    PGconn *conn = sql_connect(src, "postgres");
-
-    sql_execf(conn, "DROP DATABASE IF EXISTS %s WITH (FORCE)", dbname);
-    sql_execf(conn, "CREATE DATABASE %s TEMPLATE mixed", dbname);
-    PQfinish(conn);
-}
-
-static void
-resume_without_holder(const char *point, int passage)
-{
-    const char *old[SNAPSHOT_TABLES];
-    bool was_finished[SNAPSHOT_TABLES] = {false};
-    struct copy_case c;
-    int n_finished = 0;
-
-    clone_source("changing");
-    copy_case_init(&c, src, "changing", dst, "changed");
-    assert_true(killed_at(&c, name_index(point), passage));
-    copy_case_kill_holder(&c);
-    for (size_t i = 0; i < SNAPSHOT_TABLES; i++) {
-        old[i] = same_digest(src, "changing", snapshot_tables[i]);
-        was_finished[i] = is_finished(&c, snapshot_tables[i]);
-        n_finished += was_finished[i];
-    }
-    change_source("changing");
-    struct run *run = copy_case_finish(&c, 1);
-    check_snapshots(&c, old, was_finished);
-    if (n_finished > 0 && n_finished < (int)SNAPSHOT_TABLES &&
-        strstr(run_out(run), "snapshot") == NULL)
-        fail_msg("the report does not say which tables are of which snapshot:\n%s", run_out(run));
-    printf("  %s, passage %d, holder too: %d of %d tables are of the old snapshot\n", point,
-           passage, n_finished, (int)SNAPSHOT_TABLES);
-    same_no_sessions(src);
-    same_no_sessions(dst);
-    copy_case_drop(&c);
-}
-
-static void
-test_trap_64_65_without_holder(void **state)
-{
-    (void)state;
-    resume_without_holder("after_commit", 1);
-    resume_without_holder("after_commit", 4);
-    resume_without_holder("before_receipt", 6);
-    resume_without_holder("before_restore", 1);
-}
-
-/* The tables that start again are emptied first; a kill there leaves nothing half done. */
-static void
-test_trap_64_killed_while_starting_again(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    copy_case_init(&c, src, "mixed", dst, "emptied");
-    assert_true(killed_at(&c, name_index("after_commit"), 1));
-    copy_case_kill_holder(&c);
-    assert_true(killed_at(&c, name_index("after_table_emptied"), 1));
-    copy_case_finish(&c, 1);
-    copy_case_check(&c);
-    copy_case_drop(&c);
-}
-
-/* A restarted server counts snapshot ids from the start: another program may have exported ours. */
-static void
-test_trap_65_foreign_snapshot_of_the_same_id(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    clone_source("changing");
-    copy_case_init(&c, src, "changing", dst, "foreign");
-    assert_true(killed_at(&c, name_index("after_commit"), 2));
-    copy_case_kill_holder(&c);
-    change_source("changing");
-    PGconn *other = sql_connect(src, "changing");
-    sql_exec(other, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-    const char *id = sql_value(other, "SELECT pg_export_snapshot()");
-    PGconn *conn = sql_connect(dst, "foreign");
-    sql_execf(conn, "UPDATE pghaul.epoch SET snapshot_id = '%s'", id);
-    PQfinish(conn);
-    struct run *run = copy_case_finish(&c, 1);
-    if (strstr(run_err(run), "snapshot of the copy is gone") == NULL)
-        fail_msg("the foreign snapshot was used:\n%s", run_err(run));
-    assert_string_equal(same_digest(dst, "foreign", "public.big"),
-                        same_digest(src, "changing", "public.big"));
-    PQfinish(other);
-    copy_case_drop(&c);
-}
-
-/* ---- the source is not what the snapshot saw ---- */
-
-static void
-changed_under_snapshot(const char *change)
-{
-    struct copy_case c;
-
-    clone_source("changing");
-    copy_case_init(&c, src, "changing", dst, "rewritten");
-    assert_true(killed_at(&c, name_index("before_plan_commit"), 1));
-    PGconn *conn = sql_connect(src, "changing");
-    sql_exec(conn, change);
-    sql_exec(conn, "REFRESH MATERIALIZED VIEW richest");
-    PQfinish(conn);
-    struct run *run = copy_case_start(&c, NULL);
-    run_expect(run, 1);
-    if (strstr(run_err(run), "PH-TABLE-CHANGED public.orders") == NULL)
-        fail_msg("not PH-TABLE-CHANGED:\n%s", run_err(run));
-    copy_case_finish(&c, 1);
-    copy_case_check(&c);
-    copy_case_drop(&c);
-}
-
-static void
-test_trap_83_table_truncated_or_rewritten(void **state)
-{
-    (void)state;
-    changed_under_snapshot("TRUNCATE public.orders, public.lines");
-    changed_under_snapshot("VACUUM FULL public.orders");
-}
-
-/* ---- what else may be gone ---- */
-
-/* The directory is lost with the mover's host: archive, locks and the holder go with it. */
-static void
-test_resume_from_another_directory(void **state)
-{
-    static const char *const points[] = {"ddl_after_batch", "after_commit"};
-    struct copy_case c;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
-        copy_case_init(&c, src, "mixed", dst, "elsewhere");
-        assert_true(killed_at(&c, name_index(points[i]), 1));
-        c.argv[7] = scratch_new_dir("other");
-        const char *done = copy_case_done(&c);
-        copy_case_finish(&c, 1);
-        copy_case_check(&c);
-        copy_case_not_repeated(&c, done);
-        copy_case_drop(&c);
-    }
-}
-
-/* A crash of the target empties its unlogged tables, and the receipts stay. */
-static void
-test_target_crash_empties_unlogged_tables(void **state)
-{
-    static const char *const points[] = {"after_commit", "before_restore"};
-    struct copy_case c;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
-        copy_case_init(&c, src, "mixed", dst, "unlogged");
-        assert_true(killed_at(&c, name_index(points[i]), i == 0 ? 4 : 1));
-        pg_test_cluster_kill(dst);
-        pg_test_cluster_start(dst);
-        assert_string_equal(sql_once(dst, "unlogged", "SELECT count(*) FROM cache"), "0\n");
-        copy_case_finish(&c, 1);
-        copy_case_check(&c);
-        copy_case_drop(&c);
-    }
-}
-
-/* The same where rows go in through a partitioned table, which is not unlogged itself. */
-static void
-test_target_crash_empties_unlogged_partitions(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    prepare_superuser(&c);
-    PGconn *conn = sql_connect(dst, c.dst_db);
-    sql_exec(conn, "DROP TABLE metrics_1, metrics_2;"
-                   "CREATE UNLOGGED TABLE metrics_all PARTITION OF metrics DEFAULT");
-    PQfinish(conn);
-    assert_true(killed_at(&c, name_index("before_restore"), 1));
-    pg_test_cluster_kill(dst);
-    pg_test_cluster_start(dst);
-    copy_case_finish(&c, 1);
-    const char *digest = "SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text"
-                         " COLLATE \"C\")) FROM public.metrics t";
-    assert_string_equal(sql_once(dst, c.dst_db, digest), sql_once(src, "mixed", digest));
-    same_no_sessions(src);
-    copy_case_drop(&c);
-}
-
-/* A run that was taken for dead must not add its snapshot's rows to those of a newer one. */
-static void
-test_trap_65_receipt_under_a_lost_snapshot(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    copy_case_init(&c, src, "mixed", dst, "zombie");
-    struct run *run = copy_case_start(&c, "before_receipt=sleep:3000@2");
-    sql_wait_true(dst, "zombie", "SELECT count(*) > 0 FROM pghaul.chunk", 20000);
-    sql_wait_true(dst, "postgres",
-                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE"
-                  " 'pghaul% load%' AND state = 'idle in transaction' AND query LIKE '%COPY%'",
-                  20000);
-    PGconn *conn = sql_connect(dst, "zombie");
-    sql_exec(conn, "UPDATE pghaul.epoch SET lost = true");
-    PQfinish(conn);
-    run_expect(run, 1);
-    if (strstr(run_err(run), "PH-LEDGER") == NULL)
-        fail_msg("the receipt was taken:\n%s", run_err(run));
-    copy_case_finish(&c, 1);
-    copy_case_check(&c);
-    copy_case_drop(&c);
-}
-
-/* The snapshot of a killed run is there for --hold, and no longer. */
-static void
-test_holder_ends_by_itself(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    copy_case_init(&c, src, "mixed", dst, "held");
-    copy_case_arg(&c, "--hold");
-    copy_case_arg(&c, "3s");
-    assert_true(killed_at(&c, name_index("after_commit"), 1));
-    assert_string_equal(sql_once(src, "postgres",
-                                 "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
-                                 " 'pghaul job holder'"),
-                        "1\n");
-    same_no_sessions(src);
-    copy_case_finish(&c, 1);
-    copy_case_check(&c);
-    copy_case_drop(&c);
-}
-
-/* Blocks are read by range in several runs: the table may move on meanwhile, the snapshot not. */
-static void
-test_trap_30_blocks_under_one_snapshot(void **state)
-{
-    struct copy_case c;
-
-    (void)state;
-    clone_source("changing");
-    copy_case_init(&c, src, "changing", dst, "blocks");
-    const char *old = same_digest(src, "changing", "public.big");
-    assert_true(killed_at(&c, name_index("after_commit"), 1));
-    assert_false(is_finished(&c, "public.big"));
-    PGconn *conn = sql_connect(src, "changing");
-    sql_exec(conn, "DELETE FROM big WHERE n % 3 = 0");
-    sql_exec(conn, "VACUUM big");
-    sql_exec(conn, "INSERT INTO big SELECT 5000, 'later' FROM generate_series(1, 60000)");
-    sql_exec(conn, "UPDATE big SET pad = 'updated' WHERE n % 3 = 1");
-    PQfinish(conn);
-    copy_case_finish(&c, 1);
-    assert_string_equal(same_digest(dst, "blocks", "public.big"), old);
-    same_no_sessions(src);
-    copy_case_drop(&c);
-}
-
 /* ---- every failpoint was passed by one of the above ---- */
 
 static void
@@ -562,21 +303,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trap_83_table_truncated_or_rewritten),
-        cmocka_unit_test(test_trap_64_65_without_holder),
-        cmocka_unit_test(test_trap_64_killed_while_starting_again),
-        cmocka_unit_test(test_trap_65_foreign_snapshot_of_the_same_id),
-        cmocka_unit_test(test_trap_30_blocks_under_one_snapshot),
         cmocka_unit_test(test_trap_81_clean_restores),
         cmocka_unit_test(test_trap_81_stop_restores),
         cmocka_unit_test(test_existing_schema_by_superuser),
         cmocka_unit_test(test_trap_81_existing_schema_by_owner),
-        cmocka_unit_test(test_resume_from_another_directory),
-        cmocka_unit_test(test_target_crash_empties_unlogged_tables),
-        cmocka_unit_test(test_target_crash_empties_unlogged_partitions),
-        cmocka_unit_test(test_trap_65_receipt_under_a_lost_snapshot),
-        cmocka_unit_test(test_holder_ends_by_itself),
         cmocka_unit_test(test_trap_29_whole_database),
+        cmocka_unit_test(test_trap_29_without_holder),
+        cmocka_unit_test(test_killed_again_and_again),
         cmocka_unit_test(test_all_were_reached),
     };
 

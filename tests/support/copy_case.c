@@ -78,6 +78,17 @@ copy_case_start(const struct copy_case *c, const char *failpoint)
     return run_start_copy(env, c->argv);
 }
 
+bool
+copy_case_killed_at(const struct copy_case *c, const char *failpoint, int passage)
+{
+    struct run *run = copy_case_start(c, scratch_printf("%s=kill@%d", failpoint, passage));
+    int code = run_wait(run, RUN_DEADLINE_MS);
+
+    if (code != 0 && code != -SIGKILL)
+        run_expect(run, -SIGKILL);
+    return code != 0;
+}
+
 struct run *
 copy_case_verb(const struct copy_case *c, const char *verb, const char *option)
 {
@@ -147,6 +158,9 @@ is_gone(void *arg)
 void
 copy_case_kill_holder(const struct copy_case *c)
 {
+    if (strcmp(sql_once(c->dst, c->dst_db, "SELECT to_regclass('pghaul.epoch') IS NULL"), "t\n") ==
+        0)
+        return;
     pid_t pid =
         (pid_t)strtol(sql_once(c->dst, c->dst_db,
                                "SELECT holder_pid FROM pghaul.epoch ORDER BY epoch DESC LIMIT 1"),

@@ -8,6 +8,8 @@
 #include "support/pgcluster.h"
 #include "support/run.h"
 
+#include <stdbool.h>
+
 #define COPY_CASE_ARGS 24
 
 struct copy_case {
@@ -31,6 +33,11 @@ void copy_case_arg(struct copy_case *c, const char *arg);
 
 /* Starts the command; `failpoint` may be NULL, else PGHAUL_FAILPOINT. */
 struct run *copy_case_start(const struct copy_case *c, const char *failpoint);
+/*
+ * Runs the command to be killed at a failpoint. false: it came to its end without passing the point
+ * that often.
+ */
+bool copy_case_killed_at(const struct copy_case *c, const char *failpoint, int passage);
 /* The same command with another verb: "clean --yes", "stop". Waits for its end. */
 struct run *copy_case_verb(const struct copy_case *c, const char *verb, const char *option);
 
