@@ -3,8 +3,8 @@
  * source when the mover is killed (DESIGN D5).
  *
  * It has one connection and does nothing but hold. It sees the mover by a lock on DIR/mover.lock:
- * once that is free for `hold_seconds` it ends; it also ends when DIR/holder.stop is there anew, DIR
- * is not, or the source is gone. It is started by exec of this same program with the single
+ * once that is free for `hold_seconds` it ends; it also ends when DIR/holder.stop is there anew,
+ * DIR is not, or the source is gone. It is started by exec of this same program with the single
  * argument PH_HOLDER_ARGUMENT and reads what it needs from standard input, so that no password is
  * in a process title.
  */
