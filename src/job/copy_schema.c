@@ -34,10 +34,33 @@ ph_copy_forget(struct ph_job *job, struct ph_error *err)
 
 /* ---- the archive ---- */
 
+/* What is not selected and may not be read, not even locked by pg_dump. NULL: none. */
+static const struct ph_rel *const *
+hidden_rels(struct ph_job *job, uint32_t *n)
+{
+    const struct ph_catalog *catalog = &job->source_catalog;
+    const struct ph_rel **hidden;
+
+    *n = 0;
+    if (job->selection.whole_database)
+        return NULL;
+    hidden = PH_ARENA_ARRAY(&job->arena, const struct ph_rel *, (size_t)catalog->n_rels + 1);
+    for (uint32_t i = 0; hidden != NULL && i < catalog->n_rels; i++) {
+        const struct ph_rel *rel = &catalog->rels[i];
+
+        if ((rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) && !rel->can_read &&
+            !ph_selection_has(&job->selection, catalog, rel))
+            hidden[(*n)++] = rel;
+    }
+    return hidden;
+}
+
 static struct ph_archive_params
 archive_params(struct ph_job *job)
 {
     const struct ph_options *o = job->options;
+    uint32_t n_hidden;
+    const struct ph_rel *const *hidden = hidden_rels(job, &n_hidden);
 
     snprintf(job->archive_path, sizeof job->archive_path, "%s/schema-%s.dump", o->dir,
              job->ledger.token);
@@ -48,6 +71,8 @@ archive_params(struct ph_job *job)
         .snapshot = job->epoch.snapshot_id,
         .path = job->archive_path,
         .leave_out = "pghaul",
+        .hidden = hidden,
+        .n_hidden = n_hidden,
         .no_owner = o->no_owner,
         .no_acl = o->no_acl,
         .no_comments = o->no_comments,
@@ -82,7 +107,10 @@ note_left_out(void *arg, const struct ph_archive_entry *entry,
     char why[256];
 
     ph_archive_label(entry, what, sizeof what);
-    ph_archive_label(because, why, sizeof why);
+    if (because != NULL)
+        ph_archive_label(because, why, sizeof why);
+    else
+        snprintf(why, sizeof why, "a table the source's role may not read");
     ph_report_add_finding(&job->run->report, PH_FINDING_NOTE, "schema", what,
                           "left out: it depends on %s, which is not selected", why);
 }
@@ -94,9 +122,12 @@ select_entries(struct ph_job *job, struct ph_error *err)
         .arg = job,
         .has_rel = is_selected,
         .has_schema = is_schema_selected,
-        .globals = job->selection.whole_database,
+        /* without patterns of what is in, all is but what is excluded */
+        .globals = job->options->schemas.n + job->options->tables.n == 0,
         .on_left_out = note_left_out,
     };
+
+    selection.hidden = hidden_rels(job, &selection.n_hidden);
 
     return job->selection.whole_database ? PH_OK
                                          : ph_archive_select(&job->archive, &selection, err);

@@ -78,13 +78,67 @@ make_private_file(const char *path, struct ph_error *err)
     return PH_OK;
 }
 
+/* --exclude-table="schema"."name" for each; NULL without memory. */
+static const char **
+with_hidden(const struct args *args, const struct ph_archive_params *params, struct ph_arena *arena)
+{
+    const char **argv = PH_ARENA_ARRAY(arena, const char *, (size_t)args->n + params->n_hidden + 1);
+
+    for (int i = 0; argv != NULL && i < args->n; i++)
+        argv[i] = args->argv[i];
+    for (uint32_t i = 0; argv != NULL && i < params->n_hidden; i++) {
+        struct ph_buf name;
+
+        ph_buf_init(&name, 1024);
+        ph_buf_puts(&name, "--exclude-table=");
+        ph_buf_put_qualified(&name, params->hidden[i]->schema, params->hidden[i]->name);
+        argv[(uint32_t)args->n + i] = ph_arena_strdup(arena, ph_buf_text(&name));
+        if (argv[(uint32_t)args->n + i] == NULL)
+            argv = NULL;
+        ph_buf_free(&name);
+    }
+    return argv;
+}
+
+/* What pg_dump said is the cause; "install it" would be no way out. */
+static void
+explain_failure(struct ph_error *err)
+{
+    if (err == NULL || err->code != PH_E_TOOL)
+        return;
+    if (strstr(err->message, "permission denied") != NULL) {
+        err->code = PH_E_RIGHTS;
+        ph_error_hint(err,
+                      "grant SELECT on it: pg_dump locks every table whose definition it reads");
+    } else {
+        ph_error_hint(err, "mend what pg_dump says, then give the same command again");
+    }
+}
+
+static ph_code
+run_with_env(const struct ph_endpoint *source, const char *const *argv, struct ph_error *err)
+{
+    char **env = NULL;
+    ph_code rc;
+
+    PH_TRY(ph_endpoint_env(source, &env, err));
+    rc = ph_tool_run(&(struct ph_tool_run){.argv = argv, .env = env}, err);
+    ph_endpoint_free_env(env);
+    if (rc != PH_OK) {
+        explain_failure(err);
+        return err != NULL ? err->code : rc;
+    }
+    return PH_OK;
+}
+
 static ph_code
 run_dump(const struct ph_archive_params *params, const struct ph_tool *dump, const char *path,
          struct ph_error *err)
 {
     struct args args = {.n = 0};
+    struct ph_arena arena;
     char excluded[300];
-    char **env = NULL;
+    const char **argv;
     ph_code rc;
 
     snprintf(excluded, sizeof excluded, "--exclude-schema=\"%s\"",
@@ -107,9 +161,11 @@ run_dump(const struct ph_archive_params *params, const struct ph_tool *dump, con
     else if (params->leave_out != NULL)
         add_arg(&args, excluded);
     add_switches(&args, params);
-    PH_TRY(ph_endpoint_env(params->source, &env, err));
-    rc = ph_tool_run(&(struct ph_tool_run){.argv = args.argv, .env = env}, err);
-    ph_endpoint_free_env(env);
+    ph_arena_init(&arena, LIMIT_BYTES);
+    argv = with_hidden(&args, params, &arena);
+    rc = argv != NULL ? run_with_env(params->source, argv, err)
+                      : PH_FAIL(err, PH_E_MEMORY, "no memory for the arguments of pg_dump");
+    ph_arena_reset(&arena);
     return rc;
 }
 

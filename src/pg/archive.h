@@ -59,6 +59,10 @@ struct ph_archive_params {
     const char *path;      /* of the archive file; its directory exists */
     bool database_only;    /* nothing but the database itself and its properties */
     const char *leave_out; /* schema that is not dumped (the ledger's) or NULL */
+    /* Tables of the source that are not dumped: pg_dump locks what it dumps, which needs a right.
+     */
+    const struct ph_rel *const *hidden;
+    uint32_t n_hidden;
     bool no_owner;
     bool no_acl;
     bool no_comments;

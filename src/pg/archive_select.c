@@ -12,9 +12,12 @@
 
 #include <string.h>
 
+#include "base/buf.h"
+
 enum role { ROLE_RELATION, ROLE_SUPPORT, ROLE_PART, ROLE_NOTE };
 
 #define NO_ENTRY UINT32_MAX
+#define HIDDEN (UINT32_MAX - 1) /* for out_by: kept out by a relation that is in no archive */
 
 struct chooser {
     struct ph_archive *archive;
@@ -91,6 +94,90 @@ is_asked_for(const struct chooser *chooser, uint32_t index)
     return selection->globals;
 }
 
+/* As pg_dump writes a name: quoted only if need be. Keywords are quoted, which only it knows. */
+static bool
+is_plain_name(const char *name)
+{
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789$")] == '\0' &&
+           strchr("0123456789$", name[0]) == NULL;
+}
+
+static bool
+mentions_name(const char *sql, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *at = strstr(sql, name); at != NULL; at = strstr(at + 1, name)) {
+        bool starts = at == sql || at[-1] == ' ';
+
+        if (starts && at[len] != '\0' && strchr("( ;\n", at[len]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the text names the relation, in any of the ways its two parts may be quoted. */
+static bool
+mentions(const char *sql, const struct ph_rel *rel)
+{
+    bool found = false;
+
+    for (int form = 0; form < 4 && !found; form++) {
+        bool bare_schema = (form & 1) != 0;
+        bool bare_name = (form & 2) != 0;
+        struct ph_buf name;
+
+        if ((bare_schema && !is_plain_name(rel->schema)) ||
+            (bare_name && !is_plain_name(rel->name)))
+            continue;
+        ph_buf_init(&name, 1024);
+        if (bare_schema)
+            ph_buf_puts(&name, rel->schema);
+        else
+            ph_buf_put_ident(&name, rel->schema);
+        ph_buf_putc(&name, '.');
+        if (bare_name)
+            ph_buf_puts(&name, rel->name);
+        else
+            ph_buf_put_ident(&name, rel->name);
+        found = mentions_name(sql, ph_buf_text(&name));
+        ph_buf_free(&name);
+    }
+    return found;
+}
+
+/* Attaching an index needs two; the parent's is not in the archive when its table is hidden. */
+static bool
+lacks_parent_index(const struct chooser *chooser, const struct ph_archive_entry *entry)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < entry->n_deps; k++) {
+        const struct ph_archive_entry *dep = ph_archive_find(chooser->archive, entry->deps[k]);
+
+        n += dep != NULL &&
+             (strcmp(dep->desc, "INDEX") == 0 || strcmp(dep->desc, "CONSTRAINT") == 0);
+    }
+    return n < 2;
+}
+
+/* A foreign key to, or the attaching of a partition to, a relation that was not dumped. */
+static bool
+refers_to_hidden(const struct chooser *chooser, const struct ph_archive_entry *entry)
+{
+    const struct ph_archive_selection *selection = chooser->selection;
+
+    if (selection->n_hidden > 0 && strcmp(entry->desc, "INDEX ATTACH") == 0)
+        return lacks_parent_index(chooser, entry);
+    if (strcmp(entry->desc, "FK CONSTRAINT") != 0 && strcmp(entry->desc, "TABLE ATTACH") != 0)
+        return false;
+    for (uint32_t i = 0; i < selection->n_hidden; i++) {
+        if (mentions(entry->sql, selection->hidden[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Pass 1: the relations that are out, and what cannot be without them. Entries come after their
  * deps. */
 static void
@@ -108,6 +195,8 @@ find_out(struct chooser *chooser)
             chooser->out_by[i] = i;
             continue;
         }
+        if (refers_to_hidden(chooser, entry))
+            chooser->out_by[i] = HIDDEN;
         for (uint32_t k = 0; k < entry->n_deps && !(is_table && asked); k++) {
             uint32_t dep = index_of(chooser, entry->deps[k]);
 
@@ -281,8 +370,9 @@ choose(struct chooser *chooser)
     choose_dependents(chooser, ROLE_NOTE);
     for (uint32_t i = 0; selection->on_left_out != NULL && i < archive->n_entries; i++) {
         if (is_missed(chooser, i))
-            selection->on_left_out(selection->arg, &archive->entries[i],
-                                   &archive->entries[chooser->out_by[i]]);
+            selection->on_left_out(
+                selection->arg, &archive->entries[i],
+                chooser->out_by[i] == HIDDEN ? NULL : &archive->entries[chooser->out_by[i]]);
     }
 }
 

@@ -22,10 +22,13 @@ struct ph_archive_selection {
     bool globals;
     /*
      * Called for what is selected but cannot be made because it depends on a relation that is not
-     * (a foreign key to it, a view of it). May be NULL.
+     * (a foreign key to it, a view of it). `because` NULL: it refers to a hidden one. May be NULL.
      */
     void (*on_left_out)(void *arg, const struct ph_archive_entry *entry,
                         const struct ph_archive_entry *because);
+    /* As when the archive was made: what refers to these by name is out. */
+    const struct ph_rel *const *hidden;
+    uint32_t n_hidden;
 };
 
 /* Sets `selected` of all entries. PH_E_MEMORY. */

@@ -61,15 +61,67 @@ tree_has_rows(const struct ph_step_builder *builder, const struct ph_rel_fact *r
     return false;
 }
 
-/* Once per tree: ANALYZE of a partitioned table does its partitions as well. */
+/* By relation: whether the copy makes it. NULL without memory. */
+static const bool *
+find_made(struct ph_step_builder *builder)
+{
+    const struct ph_archive *archive = builder->archive;
+    bool *made = PH_ARENA_ARRAY(&builder->scratch, bool, (size_t)builder->facts.n_rels + 1);
+
+    for (uint32_t i = 0; made != NULL && i < archive->n_entries; i++) {
+        const struct ph_archive_entry *entry = &archive->entries[i];
+        const struct ph_rel_fact *rel = entry->selected && strcmp(entry->desc, "TABLE") == 0
+                                            ? ph_ddl_fact_rel(&builder->facts, entry->oid)
+                                            : NULL;
+
+        if (rel != NULL)
+            made[rel - builder->facts.rels] = true;
+    }
+    return made;
+}
+
+/* ANALYZE of a partitioned table does its partitions as well: what stands for `oid`'s tree. */
+static const struct ph_rel_fact *
+analysed_with(const struct ph_step_builder *builder, const bool *made, ph_oid oid)
+{
+    const struct ph_rel_fact *rel = ph_ddl_fact_rel(&builder->facts, oid);
+    const struct ph_rel_fact *root =
+        rel != NULL ? ph_ddl_fact_rel(&builder->facts, rel->root) : NULL;
+
+    if (root != NULL && made[root - builder->facts.rels])
+        return root;
+    return rel;
+}
+
+static uint32_t
+analyze_step(struct ph_step_builder *builder, const struct ph_rel_fact *rel)
+{
+    uint32_t step = ph_builder_add_step(
+        builder,
+        (struct ph_step){
+            .key = ph_arena_printf(builder->arena, "analyze %s.%s", rel->schema, rel->name),
+            .kind = PH_STEP_ANALYZE,
+            .optional = true,
+            .bytes = rel->bytes / 1000,
+            .tables = {ph_builder_table_lock(rel, PH_LOCK_SHARE_UPDATE)},
+            .n_tables = 1,
+            .sql = ph_builder_one_sql(builder, NULL, "", statement_on(builder, "ANALYZE ", rel)),
+            .n_sql = 1,
+        });
+
+    ph_builder_wait_for_rows(builder, step, rel);
+    return step;
+}
+
 static void
 add_analyze(struct ph_step_builder *builder)
 {
     const struct ph_ddl_facts *facts = &builder->facts;
+    const bool *made = find_made(builder);
     uint32_t n_before = builder->out->n_steps;
-    uint32_t *step_of = PH_ARENA_ARRAY(&builder->scratch, uint32_t, facts->n_rels + 1);
+    uint32_t *step_of = PH_ARENA_ARRAY(&builder->scratch, uint32_t, (size_t)facts->n_rels + 1);
 
-    if (step_of == NULL) {
+    if (step_of == NULL || made == NULL) {
         builder->failed = true;
         return;
     }
@@ -77,32 +129,18 @@ add_analyze(struct ph_step_builder *builder)
         const struct ph_rel_fact *rel = &facts->rels[i];
 
         step_of[i] = PH_NO_STEP;
-        if (rel->root != rel->oid || !tree_has_rows(builder, rel))
-            continue;
-        step_of[i] = ph_builder_add_step(
-            builder,
-            (struct ph_step){
-                .key = ph_arena_printf(builder->arena, "analyze %s.%s", rel->schema, rel->name),
-                .kind = PH_STEP_ANALYZE,
-                .optional = true,
-                .bytes = rel->bytes / 1000,
-                .tables = {ph_builder_table_lock(rel, PH_LOCK_SHARE_UPDATE)},
-                .n_tables = 1,
-                .sql =
-                    ph_builder_one_sql(builder, NULL, "", statement_on(builder, "ANALYZE ", rel)),
-                .n_sql = 1,
-            });
-        ph_builder_wait_for_rows(builder, step_of[i], rel);
+        if (made[i] && analysed_with(builder, made, rel->oid) == rel && tree_has_rows(builder, rel))
+            step_of[i] = analyze_step(builder, rel);
     }
     for (uint32_t i = 0; i < n_before && !builder->failed; i++) {
         const struct ph_step *step = &builder->out->steps[i];
-        const struct ph_rel_fact *root =
+        const struct ph_rel_fact *with =
             step->kind == PH_STEP_INDEX || step->kind == PH_STEP_KEY || step->kind == PH_STEP_ATTACH
-                ? ph_ddl_fact_rel(facts, step->tables[0].root)
+                ? analysed_with(builder, made, step->tables[0].oid)
                 : NULL;
 
-        if (root != NULL)
-            ph_builder_add_edge(builder, i, step_of[root - facts->rels]);
+        if (with != NULL)
+            ph_builder_add_edge(builder, i, step_of[with - facts->rels]);
     }
 }
 

@@ -149,6 +149,49 @@ test_schema_without_a_table(void **state)
         "FK CONSTRAINT metrics metrics_customer_fkey;FK CONSTRAINT refs refs_late;");
 }
 
+/* A role that may not read a table cannot have pg_dump lock it: what refers to it stays behind. */
+static void
+test_hidden_tables_are_not_locked(void **state)
+{
+    static const struct ph_rel customers = {.schema = "app", .name = "customers"};
+    static const struct ph_rel metrics = {.schema = "app", .name = "metrics"};
+    const struct ph_rel *hidden[] = {&customers, &metrics};
+    struct wanted wanted = {.schema = "nothing"};
+    struct ph_error err = {0};
+    struct move move;
+
+    (void)state;
+    wanted.oids = sql_once(
+        src, "rich", "SELECT '', oid FROM pg_class WHERE relname IN ('refs', 'metrics_2024')");
+    sql_once(dst, "postgres", "CREATE DATABASE hidden");
+    move_begin(&move, src, "rich", dst, "hidden");
+    ph_archive_reset(&move.archive);
+    move.params.hidden = hidden;
+    move.params.n_hidden = 2;
+    MOVE_CHECK(ph_archive_dump(&move.params, &err));
+    MOVE_CHECK(ph_archive_open(&move.params, &move.archive, &err));
+    MOVE_CHECK(ph_archive_select(&move.archive,
+                                 &(struct ph_archive_selection){.arg = &wanted,
+                                                                .has_rel = wanted_has_rel,
+                                                                .has_schema = wants_schema,
+                                                                .on_left_out = left_out,
+                                                                .hidden = hidden,
+                                                                .n_hidden = 2},
+                                 &err));
+    move_pre_data(&move);
+    move_post_data(&move, &wanted, 0, 1000);
+    assert_string_equal(wanted.left_out,
+                        "TABLE ATTACH metrics_2024;"
+                        "INDEX ATTACH metrics_2024_pkey;"
+                        "INDEX ATTACH metrics_2024_value_idx;FK CONSTRAINT refs refs_late;"
+                        "FK CONSTRAINT refs refs_metrics;");
+    assert_string_equal(sql_once(dst, "hidden",
+                                 "SELECT count(*) FROM pg_class WHERE relnamespace ="
+                                 " 'app'::regnamespace AND relkind = 'r'"),
+                        "2\n");
+    move_end(&move);
+}
+
 struct crew {
     struct move *move;
     struct ph_steps steps;
@@ -264,6 +307,7 @@ main(void)
         cmocka_unit_test(test_forgotten_steps_resume),
         cmocka_unit_test(test_one_table_brings_what_it_needs),
         cmocka_unit_test(test_schema_without_a_table),
+        cmocka_unit_test(test_hidden_tables_are_not_locked),
         cmocka_unit_test(test_workers_do_not_wait_for_each_other),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
