@@ -261,6 +261,61 @@ test_ring_of_plain_keys(void **state)
     pair_db_end(&db);
 }
 
+/* Keys are dropped, then the run dies: the next one goes on, and so does one after a stop. */
+static void
+test_trap_81_killed_with_keys_set_aside(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "trap_81");
+    static const char *const kill[] = {"PGHAUL_FAILPOINT=before_commit=kill", NULL};
+    static const char *const slow[] = {"PGHAUL_FAILPOINT=after_claim=sleep:3000", NULL};
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL);"
+                   "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a);"
+                   "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b NOT VALID");
+    fill_ring(&db);
+    hand_over(&db);
+    const char *before = sql_rows(db.target, CONSTRAINTS);
+    db.env = kill;
+    assert_int_equal(pair_copy(&db, "--data-only")->code, -9);
+    assert_string_not_equal(sql_rows(db.target, CONSTRAINTS), before);
+    db.env = slow;
+    struct run *run = pair_start_args(&db, "copy", (const char *const[]){"--data-only", NULL});
+    sql_wait_true(pair.dst, "trap_81", "SELECT run = 2 FROM pghaul.job", 20000);
+    run_signal(run, 15);
+    run_expect(run, 5);
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--data-only"), 0, "proven");
+    pair_same_table(&db, "a");
+    pair_same_table(&db, "b");
+    assert_string_equal(sql_rows(db.target, CONSTRAINTS), before);
+    pair_db_end(&db);
+}
+
+/* Nothing is in yet: `clean` gives everything back. */
+static void
+test_trap_81_clean_gives_keys_back(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "trap_81_clean");
+    static const char *const kill[] = {"PGHAUL_FAILPOINT=before_commit=kill", NULL};
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL);"
+                   "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a);"
+                   "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b ON DELETE SET NULL");
+    fill_ring(&db);
+    hand_over(&db);
+    const char *before = sql_rows(db.target, CONSTRAINTS);
+    db.env = kill;
+    assert_int_equal(pair_copy(&db, "--data-only", "--jobs", "1")->code, -9);
+    assert_string_not_equal(sql_rows(db.target, CONSTRAINTS), before);
+    db.env = NULL;
+    run_expect(pair_run(&db, "clean", "--yes"), 0);
+    assert_string_equal(sql_rows(db.target, CONSTRAINTS), before);
+    assert_string_equal(sql_value(db.target, "SELECT to_regnamespace('pghaul')"), "<null>");
+    pair_db_end(&db);
+}
+
 /* ---- triggers ---- */
 
 static const char WITH_TRIGGERS[] =
@@ -378,6 +433,8 @@ main(void)
         cmocka_unit_test(test_foreign_keys_by_the_owner),
         cmocka_unit_test(test_ring_of_deferrable_keys),
         cmocka_unit_test(test_ring_of_plain_keys),
+        cmocka_unit_test(test_trap_81_killed_with_keys_set_aside),
+        cmocka_unit_test(test_trap_81_clean_gives_keys_back),
         cmocka_unit_test(test_triggers_of_the_superuser),
         cmocka_unit_test(test_triggers_of_the_owner),
         cmocka_unit_test(test_triggers_with_the_grant),
