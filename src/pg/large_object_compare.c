@@ -65,7 +65,7 @@ present(const struct side *side)
 static const char *
 field(const struct side *side, enum column column)
 {
-    return ph_result_text(side->rows, side->at, column);
+    return ph_result_text(side->rows, side->at, (int)column);
 }
 
 static void
