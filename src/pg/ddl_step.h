@@ -6,7 +6,8 @@
  * its unique index, built beside the table's other indexes, then KEY ... USING INDEX when all of
  * them are done. ATTACH after its indexes. FK (NOT VALID, a moment) when the rows of both tables
  * are in and the key it refers to is there; FK_VALIDATE after it, in parallel. ANALYZE when a
- * table's indexes are there. REST after all of these, in the archive's order; then REFRESH.
+ * table's indexes are there. REST after all of these, in the archive's order; then REFRESH, and
+ * ANALYZE of tables whose extended statistics are among the rest.
  * ph_steps_take knows which locks a step takes and never hands out two that would wait for each
  * other, so workers neither queue in the server nor deadlock.
  *

@@ -113,24 +113,74 @@ analyze_step(struct ph_step_builder *builder, const struct ph_rel_fact *rel)
     return step;
 }
 
+/*
+ * By relation: whether its ANALYZE has to wait for the rest, where its extended statistics are
+ * made. NULL without memory.
+ */
+static const bool *
+find_late(struct ph_step_builder *builder, const bool *made)
+{
+    const struct ph_archive *archive = builder->archive;
+    bool *late = PH_ARENA_ARRAY(&builder->scratch, bool, (size_t)builder->facts.n_rels + 1);
+
+    for (uint32_t i = 0; late != NULL && made != NULL && i < archive->n_entries; i++) {
+        const struct ph_archive_entry *entry = &archive->entries[i];
+
+        if (!entry->selected || strcmp(entry->desc, "STATISTICS") != 0)
+            continue;
+        for (uint32_t k = 0; k < entry->n_deps; k++) {
+            const struct ph_archive_entry *dep = ph_archive_find(archive, entry->deps[k]);
+            const struct ph_rel_fact *with =
+                dep != NULL ? analysed_with(builder, made, dep->oid) : NULL;
+
+            if (with != NULL)
+                late[with - builder->facts.rels] = true;
+        }
+    }
+    return late;
+}
+
+static bool
+is_analysed(struct ph_step_builder *builder, const bool *made, uint32_t i)
+{
+    const struct ph_rel_fact *rel = &builder->facts.rels[i];
+
+    return made[i] && analysed_with(builder, made, rel->oid) == rel && tree_has_rows(builder, rel);
+}
+
+static void
+add_late_analyze(struct ph_step_builder *builder, uint32_t last_rest)
+{
+    const bool *made = find_made(builder);
+    const bool *late = find_late(builder, made);
+
+    if (made == NULL || late == NULL) {
+        builder->failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < builder->facts.n_rels && !builder->failed; i++) {
+        if (late[i] && is_analysed(builder, made, i))
+            ph_builder_add_edge(builder, last_rest, analyze_step(builder, &builder->facts.rels[i]));
+    }
+}
+
 static void
 add_analyze(struct ph_step_builder *builder)
 {
     const struct ph_ddl_facts *facts = &builder->facts;
     const bool *made = find_made(builder);
+    const bool *late = find_late(builder, made);
     uint32_t n_before = builder->out->n_steps;
     uint32_t *step_of = PH_ARENA_ARRAY(&builder->scratch, uint32_t, (size_t)facts->n_rels + 1);
 
-    if (step_of == NULL || made == NULL) {
+    if (step_of == NULL || made == NULL || late == NULL) {
         builder->failed = true;
         return;
     }
     for (uint32_t i = 0; i < facts->n_rels; i++) {
-        const struct ph_rel_fact *rel = &facts->rels[i];
-
         step_of[i] = PH_NO_STEP;
-        if (made[i] && analysed_with(builder, made, rel->oid) == rel && tree_has_rows(builder, rel))
-            step_of[i] = analyze_step(builder, rel);
+        if (!late[i] && is_analysed(builder, made, i))
+            step_of[i] = analyze_step(builder, &facts->rels[i]);
     }
     for (uint32_t i = 0; i < n_before && !builder->failed; i++) {
         const struct ph_step *step = &builder->out->steps[i];
@@ -388,6 +438,8 @@ make_steps(struct ph_step_builder *builder, struct ph_error *err)
     if (!builder->failed && params->analyze)
         add_analyze(builder);
     last_rest = builder->failed ? PH_NO_STEP : add_rest_steps(builder);
+    if (!builder->failed && params->analyze)
+        add_late_analyze(builder, last_rest);
     if (!builder->failed && params->refresh)
         add_refresh(builder, last_rest);
     if (!builder->failed)

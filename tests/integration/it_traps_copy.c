@@ -357,6 +357,27 @@ test_trap_67_failing_statistics(void **state)
     pair_db_end(&db);
 }
 
+/* ANALYZE comes when there is all that it fills. */
+static void
+test_statistics_are_filled(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "statistics");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (a int, b int); INSERT INTO t SELECT i, i % 10 FROM"
+                        " generate_series(1, 1000) i; CREATE INDEX ON t ((a + b));"
+                        "CREATE STATISTICS s ON a, b FROM t;"
+                        "CREATE TABLE p (a int, b int) PARTITION BY RANGE (a);"
+                        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9000);"
+                        "INSERT INTO p SELECT * FROM t; CREATE STATISTICS ps ON a, b FROM p1;"
+                        "ANALYZE");
+    pair_expect(pair_copy(&db, "--jobs", "2"), 0, "proven");
+    pair_same(&db, "SELECT statistics_name, n_distinct FROM pg_stats_ext ORDER BY 1");
+    pair_same(&db, "SELECT tablename, attname, n_distinct FROM pg_stats WHERE schemaname = 'public'"
+                   " ORDER BY 1, 2");
+    pair_db_end(&db);
+}
+
 static void
 test_trap_70_materialized_views(void **state)
 {
@@ -394,6 +415,7 @@ main(void)
         cmocka_unit_test(test_trap_46_47_what_is_read_and_what_not),
         cmocka_unit_test(test_trap_57_frozen_where_it_is_allowed),
         cmocka_unit_test(test_trap_67_failing_statistics),
+        cmocka_unit_test(test_statistics_are_filled),
         cmocka_unit_test(test_trap_70_materialized_views),
     };
 
