@@ -326,6 +326,20 @@ choose_dependents(struct chooser *chooser, enum role role)
     }
 }
 
+/* Constraints, triggers, rules and the like are named "table name"; the rest lies on what it needs.
+ */
+static bool
+belongs_to(const struct ph_archive_entry *part, const struct ph_archive_entry *rel)
+{
+    size_t len = strlen(rel->tag);
+
+    if (strcmp(part->desc, "INDEX") == 0 || strstr(part->desc, "ATTACH") != NULL ||
+        strcmp(part->desc, "STATISTICS") == 0)
+        return true;
+    return strcmp(part->schema, rel->schema) == 0 && strncmp(part->tag, rel->tag, len) == 0 &&
+           part->tag[len] == ' ';
+}
+
 /* Asked for, or part of something that is in, but out because of a relation that is. */
 static bool
 is_missed(const struct chooser *chooser, uint32_t index)
@@ -343,9 +357,37 @@ is_missed(const struct chooser *chooser, uint32_t index)
         uint32_t dep = index_of(chooser, entry->deps[k]);
 
         part_of_selected |= dep != NO_ENTRY && chooser->archive->entries[dep].selected &&
-                            chooser->roles[dep] == ROLE_RELATION;
+                            chooser->roles[dep] == ROLE_RELATION &&
+                            belongs_to(entry, &chooser->archive->entries[dep]);
     }
     return part_of_selected;
+}
+
+/* An heir cannot be made without its parent, unlike a partition. */
+static ph_code
+check_heirs(const struct chooser *chooser, struct ph_error *err)
+{
+    const struct ph_archive *archive = chooser->archive;
+
+    for (uint32_t i = 0; i < archive->n_entries; i++) {
+        const struct ph_archive_entry *entry = &archive->entries[i];
+
+        if (!entry->selected || strcmp(entry->desc, "TABLE") != 0 ||
+            strstr(entry->sql, "\nINHERITS (") == NULL)
+            continue;
+        for (uint32_t k = 0; k < entry->n_deps; k++) {
+            const struct ph_archive_entry *parent = ph_archive_find(archive, entry->deps[k]);
+
+            if (parent == NULL || parent->selected || strcmp(parent->desc, "TABLE") != 0)
+                continue;
+            PH_FAIL(err, PH_E_SELECTION, "it inherits from %s.%s, which is not selected",
+                    parent->schema, parent->tag);
+            ph_error_object(err, "%s.%s", entry->schema, entry->tag);
+            ph_error_hint(err, "select both tables, or neither");
+            return PH_E_SELECTION;
+        }
+    }
+    return PH_OK;
 }
 
 static void
@@ -395,5 +437,6 @@ ph_archive_select(struct ph_archive *archive, const struct ph_archive_selection 
     if (complete)
         choose(&chooser);
     ph_arena_reset(&scratch);
-    return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "no memory to select from the archive");
+    return complete ? check_heirs(&chooser, err)
+                    : PH_FAIL(err, PH_E_MEMORY, "no memory to select from the archive");
 }

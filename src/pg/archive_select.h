@@ -31,7 +31,7 @@ struct ph_archive_selection {
     uint32_t n_hidden;
 };
 
-/* Sets `selected` of all entries. PH_E_MEMORY. */
+/* Sets `selected` of all entries. PH_E_SELECTION for an heir without its parent; PH_E_MEMORY. */
 ph_code ph_archive_select(struct ph_archive *archive, const struct ph_archive_selection *selection,
                           struct ph_error *err);
 

@@ -149,6 +149,27 @@ test_schema_without_a_table(void **state)
         "FK CONSTRAINT metrics metrics_customer_fkey;FK CONSTRAINT refs refs_late;");
 }
 
+static void
+test_heir_without_its_parent(void **state)
+{
+    struct wanted wanted = {.schema = "nothing"};
+    struct ph_error err = {0};
+    struct move move;
+
+    (void)state;
+    wanted.oids = sql_once(src, "rich", "SELECT '', oid FROM pg_class WHERE relname = 'child'");
+    move_begin(&move, src, "rich", dst, "postgres");
+    assert_int_equal(ph_archive_select(&move.archive,
+                                       &(struct ph_archive_selection){.arg = &wanted,
+                                                                      .has_rel = wanted_has_rel,
+                                                                      .has_schema = wants_schema},
+                                       &err),
+                     PH_E_SELECTION);
+    assert_string_equal(err.object, "app.child");
+    assert_non_null(strstr(err.message, "app.base"));
+    move_end(&move);
+}
+
 /* A role that may not read a table cannot have pg_dump lock it: what refers to it stays behind. */
 static void
 test_hidden_tables_are_not_locked(void **state)
@@ -307,6 +328,7 @@ main(void)
         cmocka_unit_test(test_forgotten_steps_resume),
         cmocka_unit_test(test_one_table_brings_what_it_needs),
         cmocka_unit_test(test_schema_without_a_table),
+        cmocka_unit_test(test_heir_without_its_parent),
         cmocka_unit_test(test_hidden_tables_are_not_locked),
         cmocka_unit_test(test_workers_do_not_wait_for_each_other),
     };
