@@ -38,7 +38,7 @@ ph_rows_look_at_waits(struct ph_rows *rows, struct ph_conn *target, struct ph_co
                                "wait_event_type = 'IO' OR wait_event IN ('WALWrite', 'WALSync',"
                                " 'WalWrite', 'WalSync')",
                                "load"));
-    if (*source == NULL && ph_conn_open(&rows->job->source, "watch", source, NULL) != PH_OK)
+    if (*source == NULL && ph_conn_open_briefly(&rows->job->source, "watch", source, NULL) != PH_OK)
         return;
     /* a source that waits until its bytes are taken, while pghaul waits for bytes: the wire */
     atomic_store(&rows->wire, most_wait(*source, "wait_event = 'ClientWrite'", "read"));

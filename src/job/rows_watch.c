@@ -115,7 +115,7 @@ write_progress(struct ph_rows *rows, struct ph_conn **conn)
     struct ph_progress progress = {0};
     struct ph_buf json;
 
-    if (*conn == NULL && ph_conn_open(&rows->job->target, "progress", conn, NULL) != PH_OK)
+    if (*conn == NULL && ph_conn_open_briefly(&rows->job->target, "progress", conn, NULL) != PH_OK)
         return;
     read_progress(rows, &progress);
     ph_buf_init(&json, limit);

@@ -189,7 +189,7 @@ ignore_notice(void *arg, const char *message)
 }
 
 static PGconn *
-connect_session(const struct ph_endpoint *endpoint, const char *purpose)
+connect_session(const struct ph_endpoint *endpoint, const char *purpose, const char *patience)
 {
     char app_name[128];
     const char *encoding = endpoint->encoding != NULL ? endpoint->encoding : "UTF8";
@@ -197,7 +197,6 @@ connect_session(const struct ph_endpoint *endpoint, const char *purpose)
     const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                           "keepalives_count", "tcp_user_timeout", "dbname",
                           "application_name", "client_encoding",  NULL};
-    const char *patience = ph_stop_requested() ? "3" : "10";
     const char *values[] = {patience,           "30",     "10",     "6", "120000",
                             endpoint->conninfo, app_name, encoding, NULL};
 
@@ -205,12 +204,12 @@ connect_session(const struct ph_endpoint *endpoint, const char *purpose)
     return PQconnectdbParams(keys, values, 1);
 }
 
-ph_code
-ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
-             struct ph_error *err)
+static ph_code
+open_session(const struct ph_endpoint *endpoint, const char *purpose, const char *patience,
+             struct ph_conn **out, struct ph_error *err)
 {
     *out = NULL;
-    PGconn *pg = connect_session(endpoint, purpose);
+    PGconn *pg = connect_session(endpoint, purpose, patience);
     if (pg == NULL || PQstatus(pg) != CONNECTION_OK) {
         ph_code rc = login_failure(pg, endpoint, err);
         PQfinish(pg);
@@ -238,6 +237,20 @@ ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_
     }
     *out = conn;
     return PH_OK;
+}
+
+ph_code
+ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
+             struct ph_error *err)
+{
+    return open_session(endpoint, purpose, ph_stop_requested() ? "3" : "10", out, err);
+}
+
+ph_code
+ph_conn_open_briefly(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
+                     struct ph_error *err)
+{
+    return open_session(endpoint, purpose, "2", out, err);
 }
 
 void

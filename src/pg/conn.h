@@ -49,6 +49,10 @@ void ph_endpoint_free_env(char **env);
 /* What the session is for; becomes the end of application_name ("pghaul JOB copy 1"). */
 ph_code ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
                      struct ph_error *err);
+/* The same for what can be done without: gives up after two seconds, so that a stop is not held up.
+ */
+ph_code ph_conn_open_briefly(const struct ph_endpoint *endpoint, const char *purpose,
+                             struct ph_conn **out, struct ph_error *err);
 /* NULL is fine. A transaction under way is rolled back by the server. */
 void ph_conn_free(struct ph_conn *conn);
 

@@ -195,7 +195,7 @@ stalled_and_stopped(struct proxy *proxy, const char *failpoint)
     run_signal(run, SIGTERM);
     double began = now_s();
     run_expect(run, 5);
-    if (now_s() - began > 12)
+    if (now_s() - began > 15)
         fail_msg("stopped after %.1f s only\n%s", now_s() - began, run_err(run));
     printf("  stopped after %.1f s\n", now_s() - began);
     proxy_set(proxy, PROXY_CUT);
