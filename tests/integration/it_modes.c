@@ -261,6 +261,39 @@ test_ring_of_plain_keys(void **state)
     pair_db_end(&db);
 }
 
+/* Partitions of one table refer to each other; a table in several chunks refers to itself. */
+static void
+test_foreign_keys_within_a_table(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "within");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree, v text);"
+                   "CREATE TABLE node (id int PRIMARY KEY, up int) PARTITION BY RANGE (id);"
+                   "CREATE TABLE node_1 PARTITION OF node FOR VALUES FROM (0) TO (500);"
+                   "CREATE TABLE node_2 PARTITION OF node FOR VALUES FROM (500) TO (9000);"
+                   "ALTER TABLE node ADD FOREIGN KEY (up) REFERENCES node;"
+                   "CREATE TABLE leafs (id int, n int REFERENCES node) PARTITION BY RANGE (id);"
+                   "CREATE TABLE leafs_1 PARTITION OF leafs FOR VALUES FROM (0) TO (50);"
+                   "CREATE TABLE leafs_2 PARTITION OF leafs FOR VALUES FROM (50) TO (9000)");
+    sql_exec(db.source, "INSERT INTO tree SELECT i, 60001 - i, repeat('x', 600) FROM"
+                        " generate_series(1, 60000) i;"
+                        "INSERT INTO node SELECT i, 1001 - i FROM generate_series(1, 1000) i;"
+                        "INSERT INTO leafs SELECT i, i FROM generate_series(1, 1000) i; ANALYZE");
+    hand_over(&db);
+    const char *before = sql_rows(db.target, CONSTRAINTS);
+    pair_expect(pair_copy(&db, "--data-only", "--split", "1MB", "--jobs", "3"), 0, "proven");
+    assert_true(sql_int(db.target, "SELECT max(chunk) FROM pghaul.chunk") > 0);
+    assert_string_equal(sql_rows(db.target, CONSTRAINTS), before);
+    pair_expect(pair_copy(&db, "--data-only", "--restart", "--truncate", "--yes", "--jobs", "3"), 0,
+                "proven");
+    pair_same(&db, "SELECT count(*), sum(id), sum(up) FROM tree");
+    pair_same(&db, "SELECT * FROM node ORDER BY 1");
+    pair_same(&db, "SELECT * FROM leafs ORDER BY 1");
+    assert_string_equal(sql_rows(db.target, CONSTRAINTS), before);
+    pair_db_end(&db);
+}
+
 /* Keys are dropped, then the run dies: the next one goes on, and so does one after a stop. */
 static void
 test_trap_81_killed_with_keys_set_aside(void **state)
@@ -433,6 +466,7 @@ main(void)
         cmocka_unit_test(test_foreign_keys_by_the_owner),
         cmocka_unit_test(test_ring_of_deferrable_keys),
         cmocka_unit_test(test_ring_of_plain_keys),
+        cmocka_unit_test(test_foreign_keys_within_a_table),
         cmocka_unit_test(test_trap_81_killed_with_keys_set_aside),
         cmocka_unit_test(test_trap_81_clean_gives_keys_back),
         cmocka_unit_test(test_triggers_of_the_superuser),
