@@ -436,6 +436,33 @@ test_triggers_with_the_grant(void **state)
     pair_db_end(&db);
 }
 
+/* Before 15 what a partition has from its parent counts as internal. */
+static void
+test_triggers_before_15(void **state)
+{
+    static const char *const users[] = {NULL, "owner"};
+
+    (void)state;
+    for (int major = 13; major <= 14; major++) {
+        if (!pg_test_major_present(major)) {
+            print_message("SKIPPED: PostgreSQL %d is not installed\n", major);
+            continue;
+        }
+        struct pair older = {pair.src,
+                             pg_test_cluster_new(&(struct pg_test_params){.major = major})};
+        sql_once(older.dst, "postgres", "CREATE ROLE owner LOGIN");
+        for (int i = 0; i < 2; i++) {
+            struct pair_db db = pair_db_new(&older, scratch_printf("triggers_%d_%d", major, i));
+            make_triggers(&db);
+            if (users[i] != NULL)
+                hand_over(&db);
+            copy_past_triggers(&db);
+            pair_db_end(&db);
+        }
+        pg_test_cluster_stop(older.dst);
+    }
+}
+
 static void
 test_triggers_of_others(void **state)
 {
@@ -472,6 +499,7 @@ main(void)
         cmocka_unit_test(test_triggers_of_the_superuser),
         cmocka_unit_test(test_triggers_of_the_owner),
         cmocka_unit_test(test_triggers_with_the_grant),
+        cmocka_unit_test(test_triggers_before_15),
         cmocka_unit_test(test_triggers_of_others),
     };
 
