@@ -77,6 +77,9 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
         rc = lock_job(options, conn, err);
         if (rc == PH_OK)
             rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
+        if (rc == PH_E_CONSTRAINT)
+            ph_error_hint(err, "the copy is not complete: let it end first, or empty its tables on "
+                               "the target, then clean again");
         if (rc == PH_OK) {
             end_holder(options, &jobs[0], out);
             rc = ph_ledger_forget(conn, options->name, err);
