@@ -121,15 +121,6 @@ ph_ring_abort(struct ph_ring *ring)
     end(ring, &ring->aborted);
 }
 
-void
-ph_ring_reopen(struct ph_ring *ring)
-{
-    pthread_mutex_lock(&ring->lock);
-    assert(ring->count == 0);
-    ring->closed = ring->aborted = false;
-    pthread_mutex_unlock(&ring->lock);
-}
-
 struct ph_ring_waits
 ph_ring_get_waits(struct ph_ring *ring)
 {

@@ -48,8 +48,6 @@ void *ph_ring_pop(struct ph_ring *ring);
 void *ph_ring_drain(struct ph_ring *ring);
 void ph_ring_close(struct ph_ring *ring);
 void ph_ring_abort(struct ph_ring *ring);
-/* Open again after close or abort; must be empty, no thread inside. */
-void ph_ring_reopen(struct ph_ring *ring);
 struct ph_ring_waits ph_ring_get_waits(struct ph_ring *ring);
 
 #endif

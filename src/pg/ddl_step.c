@@ -15,16 +15,6 @@
 
 #define SCRIPT_LIMIT_BYTES ((size_t)1 << 30)
 
-const char *
-ph_step_kind_name(enum ph_step_kind kind)
-{
-    static const char *const names[PH_STEP_KINDS] = {
-        "index", "key", "attach", "foreign key", "validate", "analyze", "rest", "refresh",
-    };
-
-    return names[kind];
-}
-
 static bool
 locks_conflict(enum ph_step_lock a, enum ph_step_lock b)
 {

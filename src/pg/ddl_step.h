@@ -36,8 +36,6 @@ enum ph_step_kind {
     PH_STEP_REST,
     PH_STEP_REFRESH
 };
-#define PH_STEP_KINDS 8
-const char *ph_step_kind_name(enum ph_step_kind kind);
 
 enum ph_step_state { PH_STEP_WAITING, PH_STEP_READY, PH_STEP_RUNNING, PH_STEP_DONE };
 
