@@ -1,0 +1,156 @@
+/*
+ * Tables that go by chunks with epochs of their own (key ranges, after the holder died) will hold a
+ * list of ranges in their place instead of one epoch; the verdict then depends on the key.
+ */
+#include "model/epoch_filter.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define ARENA_LIMIT ((size_t)64 << 20)
+
+struct ph_epoch_table {
+    ph_oid oid;     /* 0: free */
+    uint32_t epoch; /* position in epochs */
+};
+
+void
+ph_epoch_filter_init(struct ph_epoch_filter *filter)
+{
+    *filter = (struct ph_epoch_filter){0};
+    ph_arena_init(&filter->arena, ARENA_LIMIT);
+}
+
+void
+ph_epoch_filter_reset(struct ph_epoch_filter *filter)
+{
+    ph_arena_reset(&filter->arena);
+    ph_epoch_filter_init(filter);
+}
+
+static ph_code
+make_room_for_epoch(struct ph_epoch_filter *filter, struct ph_error *err)
+{
+    if (filter->n_epochs < filter->cap_epochs)
+        return PH_OK;
+    uint32_t cap = filter->cap_epochs == 0 ? 8 : filter->cap_epochs * 2;
+    struct ph_epoch_mark *epochs = PH_ARENA_ARRAY(&filter->arena, struct ph_epoch_mark, cap);
+    if (epochs == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (filter->n_epochs > 0)
+        memcpy(epochs, filter->epochs, filter->n_epochs * sizeof *epochs);
+    filter->epochs = epochs;
+    filter->cap_epochs = cap;
+    return PH_OK;
+}
+
+ph_code
+ph_epoch_filter_add_epoch(struct ph_epoch_filter *filter, uint32_t number, ph_lsn lsn,
+                          const char *snapshot, struct ph_error *err)
+{
+    struct ph_epoch_mark mark = {.number = number, .lsn = lsn};
+
+    PH_TRY(make_room_for_epoch(filter, err));
+    ph_code rc = ph_xid_snapshot_parse(&filter->arena, snapshot, &mark.snapshot, err);
+    if (rc != PH_OK) {
+        ph_error_note(err, "epoch %u", number);
+        return rc;
+    }
+    filter->epochs[filter->n_epochs++] = mark;
+    if (lsn > filter->open_lsn)
+        filter->open_lsn = lsn;
+    if (lsn > filter->consistent_lsn)
+        filter->consistent_lsn = lsn;
+    return PH_OK;
+}
+
+/* OIDs are handed out one after the other: the multiplication spreads them. */
+static uint32_t
+place_of(const struct ph_epoch_filter *filter, ph_oid oid)
+{
+    return (uint32_t)(((uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15)) >> 32) &
+           (filter->n_places - 1);
+}
+
+/* The table's place, or the free one where it belongs; there always is a free one. */
+static struct ph_epoch_table *
+find_place(const struct ph_epoch_filter *filter, ph_oid oid)
+{
+    uint32_t at = place_of(filter, oid);
+
+    while (filter->tables[at].oid != 0 && filter->tables[at].oid != oid)
+        at = (at + 1) & (filter->n_places - 1);
+    return &filter->tables[at];
+}
+
+/* Half of the places stay free. */
+static ph_code
+make_room_for_table(struct ph_epoch_filter *filter, struct ph_error *err)
+{
+    const struct ph_epoch_table *old = filter->tables;
+    uint32_t n_old = filter->n_places;
+
+    if (filter->n_tables < n_old / 2)
+        return PH_OK;
+    uint32_t n = n_old == 0 ? 64 : n_old * 2;
+    struct ph_epoch_table *tables = PH_ARENA_ARRAY(&filter->arena, struct ph_epoch_table, n);
+    if (tables == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    filter->tables = tables;
+    filter->n_places = n;
+    for (uint32_t i = 0; i < n_old; i++) {
+        if (old[i].oid != 0)
+            *find_place(filter, old[i].oid) = old[i];
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid table, uint32_t epoch,
+                          struct ph_error *err)
+{
+    uint32_t at = 0;
+
+    while (at < filter->n_epochs && filter->epochs[at].number != epoch)
+        at++;
+    if (at == filter->n_epochs || table == 0)
+        return PH_FAIL(err, PH_E_LEDGER, "table %u is of epoch %u, which is not there", table,
+                       epoch);
+    PH_TRY(make_room_for_table(filter, err));
+    struct ph_epoch_table *place = find_place(filter, table);
+    filter->n_tables += place->oid == 0;
+    *place = (struct ph_epoch_table){table, at};
+    return PH_OK;
+}
+
+enum ph_epoch_verdict
+ph_epoch_filter_decide(const struct ph_epoch_filter *filter, const struct ph_source_txn *txn,
+                       ph_oid table)
+{
+    if (filter->n_places == 0)
+        return PH_EPOCH_UNKNOWN;
+    const struct ph_epoch_table *place = find_place(filter, table);
+    if (place->oid == 0)
+        return PH_EPOCH_UNKNOWN;
+    const struct ph_epoch_mark *epoch = &filter->epochs[place->epoch];
+    if (txn->commit_lsn >= epoch->lsn)
+        return PH_EPOCH_APPLY;
+    return ph_xid_snapshot_sees(&epoch->snapshot, ph_xid_widen(&epoch->snapshot, txn->xid))
+               ? PH_EPOCH_SKIP
+               : PH_EPOCH_APPLY;
+}
+
+/* An epoch's L is set to 0, below every commit. */
+bool
+ph_epoch_filter_retire(struct ph_epoch_filter *filter, ph_lsn position)
+{
+    filter->open_lsn = 0;
+    for (uint32_t i = 0; i < filter->n_epochs; i++) {
+        struct ph_epoch_mark *epoch = &filter->epochs[i];
+        if (epoch->lsn <= position)
+            epoch->lsn = 0;
+        if (epoch->lsn > filter->open_lsn)
+            filter->open_lsn = epoch->lsn;
+    }
+    return filter->open_lsn == 0;
+}
