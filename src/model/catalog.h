@@ -46,8 +46,9 @@ struct ph_column { /* live columns only, in attnum order */
     const char *type_text; /* format_type(), for messages */
     bool not_null;
     bool has_default;
-    char generated; /* '\0', 's' stored, 'v' virtual */
-    char identity;  /* '\0', 'a' always, 'd' by default */
+    char generated;        /* '\0', 's' stored, 'v' virtual */
+    char identity;         /* '\0', 'a' always, 'd' by default */
+    bool nondeterministic; /* its collation calls different bytes equal */
 };
 
 struct ph_index {
@@ -117,6 +118,7 @@ struct ph_foreign_key { /* those that partitions have from their parent are left
     bool deferrable;
     bool validated;
     bool enforced;
+    char on_delete; /* confdeltype: a r c n d */
 };
 
 struct ph_sequence_state { /* of a sequence */

@@ -163,9 +163,11 @@ ph_catalog_read_rels(struct ph_catalog_reader *reader)
 static const char COLUMNS_SQL[] =
     "SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,"
     " format_type(a.atttypid, a.atttypmod), a.attnotnull,"
-    " a.atthasdef OR t.typdefault IS NOT NULL, a.attgenerated, a.attidentity, a.attisdropped"
+    " a.atthasdef OR t.typdefault IS NOT NULL, a.attgenerated, a.attidentity, a.attisdropped,"
+    " NOT coalesce(l.collisdeterministic, true)"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_type t ON t.oid = a.atttypid"
+    " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
     " WHERE a.attnum > 0 AND c.relkind IN ('r', 'p', 'f', 'm', 'v')"
     " AND" PH_CATALOG_USER_SCHEMA("n") "ORDER BY a.attrelid, a.attnum";
 
@@ -183,6 +185,7 @@ fill_column(struct ph_catalog_reader *reader, const struct ph_result *result, in
         .has_default = ph_result_bool(result, row, 7),
         .generated = ph_catalog_char(result, row, 8),
         .identity = ph_catalog_char(result, row, 9),
+        .nondeterministic = ph_result_bool(result, row, 11),
     };
 }
 
@@ -323,7 +326,7 @@ ph_catalog_read_indexes(struct ph_catalog_reader *reader)
 /* Those that a partition has from its parent are left out: the parent's stands for them. */
 #define FOREIGN_KEYS_SQL(enforced)                                                                 \
     "SELECT k.oid, k.conname, k.conrelid, k.confrelid, k.condeferrable, k.convalidated,"           \
-    " " enforced " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"                     \
+    " " enforced ", k.confdeltype FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"      \
     " JOIN pg_namespace n ON n.oid = c.relnamespace"                                               \
     " WHERE k.contype = 'f' AND k.conparentid = 0 AND" PH_CATALOG_USER_SCHEMA(                     \
         "n") "ORDER BY k.oid"
@@ -354,6 +357,7 @@ ph_catalog_read_foreign_keys(struct ph_catalog_reader *reader)
             .deferrable = ph_result_bool(result, row, 4),
             .validated = ph_result_bool(result, row, 5),
             .enforced = ph_result_bool(result, row, 6),
+            .on_delete = ph_catalog_char(result, row, 7),
         };
     }
     ph_result_free(result);

@@ -315,6 +315,24 @@ rewrite(const struct node *node, struct edit in)
 }
 
 ph_code
+ph_oid_remap_field(const struct ph_oid_remap *remap, uint32_t column, uint8_t *bytes, size_t len,
+                   struct ph_error *err)
+{
+    const struct edit value = {bytes, len};
+
+    if (remap->fields[column] != NULL && !rewrite(remap->fields[column], value))
+        return PH_FAIL(err, PH_E_PROTOCOL, "field %u is not made as the source's catalog says",
+                       column + 1);
+    return PH_OK;
+}
+
+bool
+ph_oid_remap_needs(const struct ph_oid_remap *remap, uint32_t column)
+{
+    return remap != NULL && remap->fields[column] != NULL;
+}
+
+ph_code
 ph_oid_remap_apply(const struct ph_oid_remap *remap, uint8_t *tuple, size_t len,
                    struct ph_error *err)
 {
@@ -328,9 +346,8 @@ ph_oid_remap_apply(const struct ph_oid_remap *remap, uint8_t *tuple, size_t len,
         bool is_null;
         if (!take_value(&in, &value, &is_null))
             return PH_FAIL(err, PH_E_PROTOCOL, "field %u does not fit into its tuple", i + 1);
-        if (!is_null && remap->fields[i] != NULL && !rewrite(remap->fields[i], value))
-            return PH_FAIL(err, PH_E_PROTOCOL, "field %u is not made as the source's catalog says",
-                           i + 1);
+        if (!is_null)
+            PH_TRY(ph_oid_remap_field(remap, i, value.at, value.left, err));
     }
     if (in.left != 0)
         return PH_FAIL(err, PH_E_PROTOCOL, "%zu bytes behind the last field of a tuple", in.left);

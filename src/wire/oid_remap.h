@@ -11,6 +11,7 @@
 #ifndef PH_WIRE_OID_REMAP_H
 #define PH_WIRE_OID_REMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,15 @@ ph_code ph_oid_remap_compile(const struct ph_plan_column *columns, uint32_t n_co
  */
 ph_code ph_oid_remap_apply(const struct ph_oid_remap *remap, uint8_t *tuple, size_t len,
                            struct ph_error *err) PH_MUST_CHECK;
+
+/*
+ * Rewrite the value of one column (a position in the columns that were compiled), in place.
+ * PH_E_PROTOCOL as above.
+ */
+ph_code ph_oid_remap_field(const struct ph_oid_remap *remap, uint32_t column, uint8_t *bytes,
+                           size_t len, struct ph_error *err) PH_MUST_CHECK;
+/* Whether that column has anything to rewrite; `remap` may be NULL. */
+bool ph_oid_remap_needs(const struct ph_oid_remap *remap, uint32_t column);
 
 /*
  * Rewrite all whole tuples at the front of a buffer (behind the header), up to the trailer, or to a

@@ -26,6 +26,8 @@ static const char SCHEMA[] =
     "CREATE TABLE " LONG_NAME " (\"" LONG_NAME "\" int);"
     "CREATE TYPE mood AS ENUM ('sad', 'ok');"
     "ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok';"
+    "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false);"
+    "CREATE TABLE words (loose text COLLATE loose, strict text);"
     "CREATE DOMAIN positive AS int DEFAULT 7 CHECK (VALUE > 0);"
     "CREATE TYPE pair AS (a int, gone text, m mood);"
     "ALTER TYPE pair DROP ATTRIBUTE gone;"
@@ -48,7 +50,7 @@ static const char SCHEMA[] =
     "CREATE TEMP TABLE temp_t (a int);"
     "CREATE TABLE secret (a int); ALTER TABLE secret ENABLE ROW LEVEL SECURITY;"
     "CREATE TABLE a (id int PRIMARY KEY, b_id int, boss int REFERENCES a);"
-    "CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a DEFERRABLE);"
+    "CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a ON DELETE CASCADE DEFERRABLE);"
     "ALTER TABLE a ADD CONSTRAINT a_b FOREIGN KEY (b_id) REFERENCES b NOT VALID;"
     "ALTER TABLE root ADD CONSTRAINT root_a FOREIGN KEY (k) REFERENCES a;"
     "CREATE SEQUENCE fresh START 42; CREATE SEQUENCE called; SELECT nextval('called');"
@@ -168,6 +170,9 @@ check_columns(const struct ph_catalog *catalog)
     assert_false(ph_rel_column_named(wide, "m")->has_default);
     assert_true(ph_rel_column_named(wide, "p")->has_default);
     assert_string_equal(ph_rel_column_named(wide, "n")->type_text, "numeric(10,2)");
+    assert_true(ph_rel_column_named(rel_of(catalog, "words"), "loose")->nondeterministic);
+    assert_false(ph_rel_column_named(rel_of(catalog, "words"), "strict")->nondeterministic);
+    assert_false(ph_rel_column_named(wide, "n")->nondeterministic);
     assert_string_equal(ph_rel_column_named(wide, "ms")->type_text, "public.mood[]");
     assert_int_equal(wide->columns[1].attnum, 3);
     assert_string_equal(wide->columns[1].name, "m");
@@ -291,6 +296,8 @@ check_foreign_keys(const struct ph_catalog *catalog)
     assert_int_equal(catalog->n_foreign_keys, 4);
     assert_int_equal(foreign_key_of(catalog, "a_boss_fkey")->ref_oid, rel_of(catalog, "a")->oid);
     assert_true(foreign_key_of(catalog, "b_a_id_fkey")->deferrable);
+    assert_int_equal(foreign_key_of(catalog, "b_a_id_fkey")->on_delete, 'c');
+    assert_int_equal(foreign_key_of(catalog, "a_b")->on_delete, 'a');
     assert_false(foreign_key_of(catalog, "a_b")->validated);
     assert_true(foreign_key_of(catalog, "a_b")->enforced);
     assert_int_equal(foreign_key_of(catalog, "root_a")->rel_oid, rel_of(catalog, "root")->oid);

@@ -132,18 +132,28 @@ oids_are_rewritten_where_they_stand(void **context)
     const struct ph_oid_remap *remap = compiled(PAIRS);
     struct ph_buf source;
     struct ph_buf target;
+    struct ph_buf again;
 
     (void)context;
     ph_buf_init(&source, 1000);
     ph_buf_init(&target, 1000);
+    ph_buf_init(&again, 1000);
     put_pairs(&source, &here);
     put_pairs(&target, &there);
+    assert_false(ph_oid_remap_needs(NULL, 0));
     assert_int_equal(ph_oid_remap_apply(remap, source.data, source.len, &err), PH_OK);
     assert_memory_equal(source.data, target.data, target.len);
+    put_pairs(&again, &here);
+    assert_true(ph_oid_remap_needs(remap, 0));
+    assert_int_equal(ph_oid_remap_field(remap, 0, again.data + 6, again.len - 6, &err), PH_OK);
+    assert_memory_equal(again.data, target.data, target.len);
     /* Once more: these OIDs are not the source's. */
+    assert_int_equal(ph_oid_remap_field(remap, 0, again.data + 6, again.len - 6, &err),
+                     PH_E_PROTOCOL);
     assert_int_equal(ph_oid_remap_apply(remap, source.data, source.len, &err), PH_E_PROTOCOL);
     ph_buf_free(&source);
     ph_buf_free(&target);
+    ph_buf_free(&again);
 }
 
 /* What comes out when one byte of a good tuple is another, or the tuple ends early. */
