@@ -60,3 +60,26 @@ ph_until_parse(const char *text, struct ph_until *out)
         return false;
     return true;
 }
+
+const char *
+ph_until_print(const struct ph_until *until, char out[PH_UNTIL_TEXT])
+{
+    char lsn[PH_LSN_TEXT];
+    const char *text = "";
+
+    switch (until->kind) {
+    case PH_UNTIL_STOPPED:
+        break;
+    case PH_UNTIL_NOW:
+        text = "now";
+        break;
+    case PH_UNTIL_CAUGHT_UP:
+        text = "caught-up";
+        break;
+    case PH_UNTIL_LSN:
+        text = ph_lsn_print(until->lsn, lsn);
+        break;
+    }
+    snprintf(out, PH_UNTIL_TEXT, "%s", text);
+    return out;
+}

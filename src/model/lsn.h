@@ -28,6 +28,9 @@ struct ph_until {
     ph_lsn lsn; /* with PH_UNTIL_LSN */
 };
 
+#define PH_UNTIL_TEXT 24
+/* As it is parsed; "" for PH_UNTIL_STOPPED. Returns `out`. */
+const char *ph_until_print(const struct ph_until *until, char out[PH_UNTIL_TEXT]);
 /* "now", "caught-up" or a position other than 0/0; false: none of these, *out untouched. */
 bool ph_until_parse(const char *text, struct ph_until *out);
 

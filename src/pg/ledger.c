@@ -23,12 +23,21 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
     " job text, run int, host text NOT NULL, pid int NOT NULL, app text NOT NULL,"
     " started timestamptz NOT NULL DEFAULT now(), ended timestamptz, outcome text,"
-    " stop_asked timestamptz, PRIMARY KEY (job, run))",
+    " stop_asked timestamptz, end_at text, PRIMARY KEY (job, run))",
     "CREATE TABLE IF NOT EXISTS pghaul.epoch ("
     " job text, epoch int, snapshot_id text NOT NULL, pg_snapshot text NOT NULL,"
     " holder_backend int NOT NULL, holder_start bigint NOT NULL, holder_pid int NOT NULL,"
-    " lost bool NOT NULL DEFAULT false,"
+    " lsn pg_lsn, lost bool NOT NULL DEFAULT false,"
     " taken timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, epoch))",
+    "CREATE TABLE IF NOT EXISTS pghaul.follow ("
+    " job text PRIMARY KEY, slot text NOT NULL, publication text NOT NULL,"
+    " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
+    " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
+    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz)",
+    /* written with every group: its versions stay within the page, and no index changes */
+    "CREATE TABLE IF NOT EXISTS pghaul.position ("
+    " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"
+    " WITH (fillfactor = 10)",
     "CREATE TABLE IF NOT EXISTS pghaul.tbl ("
     " job text, tbl int, source_oid oid NOT NULL, source_schema text NOT NULL,"
     " source_name text NOT NULL, target_schema text NOT NULL, target_name text NOT NULL,"
@@ -63,8 +72,9 @@ static const char *const create_statements[] = {
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress", "alive", "event", "set_aside", "step",
-                                         "chunk",    "tbl",   "epoch", "run",       "job"};
+static const char *const job_tables[] = {"progress", "alive", "event", "set_aside",
+                                         "step",     "chunk", "tbl",   "position",
+                                         "follow",   "epoch", "run",   "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan", "rows",
                                           "post", "verify", "done"};
@@ -320,18 +330,25 @@ ph_ledger_add_epoch(struct ph_conn *conn, const char *job, const struct ph_ledge
     char backend[16];
     char start[32];
     char pid[16];
+    char lsn[PH_LSN_TEXT];
 
     snprintf(number, sizeof number, "%u", epoch->number);
     snprintf(backend, sizeof backend, "%d", epoch->mark.backend_pid);
     snprintf(start, sizeof start, "%lld", (long long)epoch->mark.backend_start);
     snprintf(pid, sizeof pid, "%d", epoch->holder_pid);
-    const char *params[] = {job,   number, epoch->snapshot_id, epoch->mark.visible, backend,
-                            start, pid};
+    const char *params[] = {job,
+                            number,
+                            epoch->snapshot_id,
+                            epoch->snapshot != NULL ? epoch->snapshot : epoch->mark.visible,
+                            backend,
+                            start,
+                            pid,
+                            epoch->lsn != 0 ? ph_lsn_print(epoch->lsn, lsn) : NULL};
     return ph_conn_expect(conn,
                           "INSERT INTO pghaul.epoch (job, epoch, snapshot_id, pg_snapshot,"
-                          " holder_backend, holder_start, holder_pid) VALUES ($1, $2::int, $3, $4,"
-                          " $5::int, $6::bigint, $7::int)",
-                          7, params, 1, err);
+                          " holder_backend, holder_start, holder_pid, lsn) VALUES ($1, $2::int, $3,"
+                          " $4, $5::int, $6::bigint, $7::int, $8::pg_lsn)",
+                          8, params, 1, err);
 }
 
 ph_code
@@ -340,11 +357,13 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
 {
     struct ph_result *r;
     const char *params[] = {job};
+    ph_code rc = PH_OK;
 
     PH_TRY(ph_conn_query(
         conn,
-        "SELECT epoch, snapshot_id, pg_snapshot, holder_backend, holder_start,"
-        " holder_pid, lost FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC LIMIT 1",
+        "SELECT epoch, snapshot_id, pg_catalog.left(pg_snapshot, 255), holder_backend,"
+        " holder_start, holder_pid, lost, lsn FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC "
+        "LIMIT 1",
         1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     if (*found) {
@@ -355,9 +374,11 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
         out->mark.backend_start = ph_result_i64(r, 0, 4);
         out->holder_pid = (int)ph_result_i64(r, 0, 5);
         out->lost = ph_result_bool(r, 0, 6);
+        if (!ph_result_is_null(r, 0, 7) && !ph_lsn_parse(ph_result_text(r, 0, 7), &out->lsn))
+            rc = PH_FAIL(err, PH_E_LEDGER, "the ledger holds a position that is none");
     }
     ph_result_free(r);
-    return PH_OK;
+    return rc;
 }
 
 ph_code

@@ -14,11 +14,12 @@
 
 #include "base/arena.h"
 #include "base/digest.h"
+#include "model/lsn.h"
 #include "model/plan.h"
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 1
+#define PH_LEDGER_VERSION 2
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -44,12 +45,18 @@ struct ph_ledger_job {
     char verdict[32];     /* "" until the job is done */
 };
 
+/*
+ * A snapshot that tables are copied under. With a stream it has L, and is written down only when
+ * the source has flushed its WAL up to there: no receipt can refer to it before.
+ */
 struct ph_ledger_epoch {
     uint32_t number;
     char snapshot_id[64];
     struct ph_snapshot_mark mark;
     int holder_pid; /* process on the mover's host */
     bool lost;
+    ph_lsn lsn;           /* L; 0: there is no stream */
+    const char *snapshot; /* to be added: pg_current_snapshot(), whole; NULL: that of mark */
 };
 
 /* Makes schema and tables when they are missing; PH_E_LEDGER for another version. Autocommit. */
@@ -62,6 +69,13 @@ ph_code ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *er
  * stay open for the whole run. *taken false: somebody else has it.
  */
 ph_code ph_ledger_lock(struct ph_conn *conn, const char *job, bool *taken, struct ph_error *err);
+
+/* In SQL, for the row `j` of pghaul.job: whether a session has that lock. */
+#define PH_LEDGER_IS_RUNNING                                                                       \
+    "EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND"                \
+    " l.classid = 5798 AND l.objid = (hashtext(j.job)::bigint & 4294967295)::oid AND l.granted"    \
+    " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"                                \
+    " WHERE d.datname = pg_catalog.current_database()))"
 
 /* *found false: no such job, *out untouched. */
 ph_code ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job *out,

@@ -5,18 +5,13 @@
 
 #include "pg/ledger.h"
 
-/* The same lock as ph_ledger_lock takes. */
-#define IS_RUNNING                                                                                 \
-    "EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND"                \
-    " l.classid = 5798 AND l.objid = (hashtext(j.job)::bigint & 4294967295)::oid AND l.granted"    \
-    " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"                                \
-    " WHERE d.datname = pg_catalog.current_database()))"
 #define TIME(column) "coalesce(to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '')"
 
 static const char jobs_sql[] =
     "SELECT j.job, j.source, j.phase, j.verdict, " TIME("j.started") ", " TIME(
         "j.finished") ","
-                      " " IS_RUNNING ", j.run, coalesce(r.host, ''), coalesce(r.pid, 0), " TIME(
+                      " " PH_LEDGER_IS_RUNNING
+                      ", j.run, coalesce(r.host, ''), coalesce(r.pid, 0), " TIME(
                           "r.started") ","
                                        " " TIME(
                                            "r.ended") ", coalesce(r.outcome, ''), r.stop_asked IS "
@@ -195,7 +190,7 @@ ph_ledger_ask_stop(struct ph_conn *conn, const char *job, bool *told, struct ph_
     PH_TRY(ph_conn_query(conn,
                          "UPDATE pghaul.run r SET stop_asked = coalesce(stop_asked, now())"
                          " FROM pghaul.job j WHERE j.job = $1 AND r.job = j.job AND r.run = j.run"
-                         " AND r.ended IS NULL AND " IS_RUNNING,
+                         " AND r.ended IS NULL AND " PH_LEDGER_IS_RUNNING,
                          1, params, &r, err));
     *told = ph_result_affected(r) == 1;
     ph_result_free(r);

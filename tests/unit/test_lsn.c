@@ -47,6 +47,7 @@ static void
 until(void **state)
 {
     struct ph_until value = {PH_UNTIL_STOPPED, 3};
+    char text[PH_UNTIL_TEXT];
 
     (void)state;
     assert_false(ph_until_parse("", &value));
@@ -58,6 +59,11 @@ until(void **state)
     assert_true(ph_until_parse("caught-up", &value) && value.kind == PH_UNTIL_CAUGHT_UP);
     assert_true(ph_until_parse("0/16B3748", &value) && value.kind == PH_UNTIL_LSN);
     assert_true(value.lsn == 0x16B3748);
+    assert_string_equal(ph_until_print(&value, text), "0/16B3748");
+    assert_string_equal(ph_until_print(&(struct ph_until){PH_UNTIL_NOW, 0}, text), "now");
+    assert_string_equal(ph_until_print(&(struct ph_until){PH_UNTIL_CAUGHT_UP, 0}, text),
+                        "caught-up");
+    assert_string_equal(ph_until_print(&(struct ph_until){PH_UNTIL_STOPPED, 0}, text), "");
 }
 
 int
