@@ -1,4 +1,4 @@
-/* What endpoint.c, conn.c, conn_copy.c and conn_direct.c share. Not for other layers. */
+/* What the files of the connection share. Not for other layers. */
 #ifndef PH_PG_CONN_INTERNAL_H
 #define PH_PG_CONN_INTERNAL_H
 
@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "pg/conn.h"
+#include "pg/conn_pipeline.h"
 
 struct ph_conn {
     PGconn *pg;
@@ -20,6 +21,10 @@ struct ph_conn {
     struct ph_direct *rx;
     char *pending; /* a CopyData payload that did not fit; PQfreemem */
     int pending_len;
+};
+
+struct ph_result {
+    PGresult *pg;
 };
 
 /* All open connections of an endpoint; the lock guards the list and `closed`. */
@@ -59,5 +64,10 @@ ph_code ph_direct_write(struct ph_conn *conn, const uint8_t *data, size_t len,
 ph_code ph_direct_end(struct ph_conn *conn, uint64_t *rows, struct ph_error *err);
 void ph_direct_abort(struct ph_conn *conn, const char *reason);
 void ph_direct_free(struct ph_direct *direct);
+
+/* Prepare only, and wait for it. While idle. The statement's name becomes "ph_NUMBER". */
+ph_code ph_pipeline_prepare(struct ph_pipeline *pipeline, const struct ph_statement *statement,
+                            uint32_t *number, struct ph_error *err);
+struct ph_conn *ph_pipeline_conn(const struct ph_pipeline *pipeline);
 
 #endif
