@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "pg/conn_internal.h"
 
 #define BUFFER_BYTES ((size_t)131072)
@@ -42,7 +43,12 @@
 #define NAP_AFTER_BYTES 262144
 
 struct ph_direct {
-    size_t head; /* head <= tail <= BUFFER_BYTES; bytes between are not read yet */
+    uint64_t deadline_ns; /* when to give up waiting for input; 0: never */
+    uint8_t *large;       /* a message of a stream that does not fit into `bytes` … */
+    size_t large_capacity;
+    size_t large_len;  /* … has this length, 0 when there is none … */
+    size_t large_have; /* … and so much of it is there */
+    size_t head;       /* head <= tail <= BUFFER_BYTES; bytes between are not read yet */
     size_t tail;
     uint64_t received; /* since the COPY began */
     uint8_t bytes[BUFFER_BYTES];
@@ -56,6 +62,8 @@ struct message {
 void
 ph_direct_free(struct ph_direct *direct)
 {
+    if (direct != NULL)
+        free(direct->large);
     free(direct);
 }
 
@@ -90,11 +98,25 @@ strange(struct ph_conn *conn, struct ph_error *err)
 }
 
 static void
-wait_for(const struct ph_conn *conn, short events)
+wait_for(const struct ph_conn *conn, short events, int wait_ms)
 {
     struct pollfd fd = {.fd = PQsocket(conn->pg), .events = events};
 
-    (void)poll(&fd, 1, -1);
+    (void)poll(&fd, 1, wait_ms);
+}
+
+static bool
+is_late(const struct ph_direct *rx)
+{
+    return rx->deadline_ns != 0 && ph_clock_ns() >= rx->deadline_ns;
+}
+
+static int
+ms_left(const struct ph_direct *rx)
+{
+    if (rx->deadline_ns == 0)
+        return -1;
+    return is_late(rx) ? 0 : (int)((rx->deadline_ns - ph_clock_ns()) / 1000000) + 1;
 }
 
 static void
@@ -102,7 +124,7 @@ wait_for_input(const struct ph_conn *conn)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};
 
-    wait_for(conn, POLLIN);
+    wait_for(conn, POLLIN, ms_left(conn->rx));
     if (conn->rx->received > NAP_AFTER_BYTES)
         (void)nanosleep(&nap, NULL);
 }
@@ -112,6 +134,8 @@ static ph_code
 receive(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, struct ph_error *err)
 {
     for (;;) {
+        if (is_late(conn->rx))
+            return lost(conn, ETIMEDOUT, err);
         ssize_t n = recv(PQsocket(conn->pg), into, size, MSG_DONTWAIT);
         if (n > 0) {
             *got = (size_t)n;
@@ -309,7 +333,7 @@ send_message(struct ph_conn *conn, char type, const void *body, size_t len, stru
     for (;;) {
         ssize_t n = sendmsg(PQsocket(conn->pg), &out, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
-            wait_for(conn, POLLOUT);
+            wait_for(conn, POLLOUT, -1);
             continue;
         }
         if (n < 0 && errno == EINTR)
@@ -347,11 +371,13 @@ ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *take
     if (conn->broken || !can_go_direct(conn))
         return PH_OK;
     if (conn->rx == NULL)
-        conn->rx = malloc(sizeof *conn->rx);
+        conn->rx = calloc(1, sizeof *conn->rx);
     if (conn->rx == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     conn->rx->head = conn->rx->tail = 0;
     conn->rx->received = 0;
+    conn->rx->large_len = 0;
+    conn->rx->deadline_ns = 0;
     *taken = true;
     PH_TRY(send_message(conn, 'Q', sql, strlen(sql) + 1, err));
     return await(conn, response, NULL, err);
@@ -478,4 +504,149 @@ ph_direct_abort(struct ph_conn *conn, const char *reason)
 {
     if (send_message(conn, 'f', reason, strlen(reason) + 1, NULL) == PH_OK)
         (void)finish(conn, NULL, NULL);
+}
+
+/* ---- a stream, which flows in both directions and has no end of its own ---- */
+
+/* What the socket has now, at least one byte; false in *some when it has none. */
+static ph_code
+receive_now(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, bool *some,
+            struct ph_error *err)
+{
+    ssize_t n;
+
+    do {
+        n = recv(PQsocket(conn->pg), into, size, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    *some = n > 0;
+    if (n > 0) {
+        *got = (size_t)n;
+        return PH_OK;
+    }
+    return n < 0 && errno == EAGAIN ? PH_OK : lost(conn, n < 0 ? errno : 0, err);
+}
+
+/* A message larger than the buffer gets memory of its own, which is kept for the next such one. */
+static ph_code
+begin_large(struct ph_conn *conn, size_t len, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    rx->head += HEADER_BYTES;
+    if (len > rx->large_capacity) {
+        free(rx->large);
+        rx->large = malloc(len);
+        rx->large_capacity = rx->large == NULL ? 0 : len;
+    }
+    if (rx->large == NULL)
+        return broken(conn, PH_E_MEMORY, "out of memory", err);
+    rx->large_len = len;
+    rx->large_have = buffered(rx);
+    memcpy(rx->large, rx->bytes + rx->head, rx->large_have);
+    rx->head = rx->tail;
+    return PH_OK;
+}
+
+static ph_code
+go_on_with_large(struct ph_conn *conn, struct ph_span *payload, bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    size_t n = 0;
+
+    for (bool some = true; rx->large_have < rx->large_len; rx->large_have += n) {
+        PH_TRY(receive_now(conn, rx->large + rx->large_have, rx->large_len - rx->large_have, &n,
+                           &some, err));
+        if (!some)
+            return PH_OK;
+    }
+    *payload = (struct ph_span){rx->large, rx->large_len};
+    *got = true;
+    rx->large_len = 0;
+    return PH_OK;
+}
+
+/* The message at the head is whole. */
+static ph_code
+take_streamed(struct ph_conn *conn, const struct message *message, struct ph_span *payload,
+              bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    if (message->type == 'E')
+        return finish(conn, NULL, err);
+    if (message->type == 'c' || message->type == 'C')
+        return broken(conn, PH_E_CONNECT, "the server ended the change stream", err);
+    if (message->type != 'd' && strchr("NSA", message->type) == NULL)
+        return strange(conn, err);
+    *payload = (struct ph_span){rx->bytes + rx->head + HEADER_BYTES, message->len};
+    *got = message->type == 'd';
+    rx->head += HEADER_BYTES + message->len;
+    return PH_OK;
+}
+
+ph_code
+ph_direct_next(struct ph_conn *conn, struct ph_span *payload, bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    *got = false;
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    while (!*got) {
+        struct message message = {0};
+        if (rx->large_len > 0)
+            return go_on_with_large(conn, payload, got, err);
+        if (buffered(rx) >= HEADER_BYTES) {
+            PH_TRY(peek(conn, &message, err));
+            if (HEADER_BYTES + message.len <= buffered(rx)) {
+                PH_TRY(take_streamed(conn, &message, payload, got, err));
+                continue;
+            }
+            if (HEADER_BYTES + message.len > BUFFER_BYTES) {
+                if (message.type != 'd')
+                    return strange(conn, err);
+                PH_TRY(begin_large(conn, message.len, err));
+                continue;
+            }
+        }
+        memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
+        rx->tail -= rx->head;
+        rx->head = 0;
+        size_t n;
+        bool some;
+        PH_TRY(receive_now(conn, rx->bytes + rx->tail, BUFFER_BYTES - rx->tail, &n, &some, err));
+        if (!some)
+            return PH_OK;
+        rx->tail += n;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_direct_send(struct ph_conn *conn, const uint8_t *data, size_t len, struct ph_error *err)
+{
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    return send_message(conn, 'd', data, len, err);
+}
+
+ph_code
+ph_direct_stop(struct ph_conn *conn, int wait_ms, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    uint8_t rest[4096];
+    size_t n;
+
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    rx->deadline_ns = ph_clock_ns() + (uint64_t)wait_ms * 1000000;
+    PH_TRY(send_message(conn, 'c', "", 0, err));
+    for (; rx->large_have < rx->large_len; rx->large_have += n) {
+        size_t left = rx->large_len - rx->large_have;
+        PH_TRY(receive(conn, rest, left < sizeof rest ? left : sizeof rest, &n, err));
+    }
+    rx->large_len = 0;
+    ph_code rc = finish(conn, NULL, err);
+    rx->deadline_ns = 0;
+    return rc;
 }
