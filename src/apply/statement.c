@@ -28,10 +28,10 @@ no_memory(struct ph_error *err)
     return PH_FAIL(err, PH_E_MEMORY, "no memory for the statements of a group");
 }
 
-struct ph_statements *
-ph_statements_new(const struct ph_statement_limits *limits)
+struct ph_apply_statements *
+ph_apply_statements_new(const struct ph_apply_limits *limits)
 {
-    struct ph_statements *st = calloc(1, sizeof *st);
+    struct ph_apply_statements *st = calloc(1, sizeof *st);
 
     if (st == NULL)
         return NULL;
@@ -46,7 +46,7 @@ ph_statements_new(const struct ph_statement_limits *limits)
 }
 
 void
-ph_statements_free(struct ph_statements *st)
+ph_apply_statements_free(struct ph_apply_statements *st)
 {
     if (st == NULL)
         return;
@@ -65,7 +65,7 @@ ph_statements_free(struct ph_statements *st)
 }
 
 static void
-enter_stage(struct ph_statements *st, size_t stage)
+enter_stage(struct ph_apply_statements *st, size_t stage)
 {
     st->at = stage;
     st->copies = 0;
@@ -75,7 +75,8 @@ enter_stage(struct ph_statements *st, size_t stage)
 }
 
 ph_code
-ph_statements_begin(struct ph_statements *st, struct ph_fold *fold, struct ph_error *err)
+ph_apply_statements_begin(struct ph_apply_statements *st, struct ph_fold *fold,
+                          struct ph_error *err)
 {
     st->fold = fold;
     st->sql_stage = 0;
@@ -87,7 +88,7 @@ ph_statements_begin(struct ph_statements *st, struct ph_fold *fold, struct ph_er
 
 /* Room for the parameters of a table; a move has its keys twice. */
 static ph_code
-grow_columns(struct ph_statements *st, uint32_t n, struct ph_error *err)
+grow_columns(struct ph_apply_statements *st, uint32_t n, struct ph_error *err)
 {
     if (n <= st->column_room)
         return PH_OK;
@@ -115,7 +116,7 @@ grow_columns(struct ph_statements *st, uint32_t n, struct ph_error *err)
 
 /* A statement while its rows are gathered. */
 struct filling {
-    struct ph_statements *st;
+    struct ph_apply_statements *st;
     const struct ph_stage *stage;
     const struct ph_apply_table *table;
     struct ph_fold_table *state;
@@ -130,7 +131,7 @@ struct filling {
 static bool
 is_move(const struct filling *f)
 {
-    return f->stage->is_single && f->stage->kind == PH_STATEMENT_UPDATE &&
+    return f->stage->is_single && f->stage->kind == PH_APPLY_UPDATE &&
            f->state->entries[f->stage->first].key != NULL;
 }
 
@@ -152,9 +153,9 @@ start_params(struct filling *f)
     struct ph_column_set set = ph_stages_set(f->st, PH_PATTERN_ALL);
 
     f->n_fields = f->table->n_columns;
-    if (f->stage->kind == PH_STATEMENT_UPDATE)
+    if (f->stage->kind == PH_APPLY_UPDATE)
         set = ph_stages_set(f->st, f->stage->pattern);
-    if (f->stage->kind == PH_STATEMENT_DELETE && f->table->n_keys > 0)
+    if (f->stage->kind == PH_APPLY_DELETE && f->table->n_keys > 0)
         f->n_fields = f->table->n_keys;
     if (is_move(f))
         f->n_old = f->table->n_keys;
@@ -239,8 +240,8 @@ put_counted(struct filling *f, const struct ph_fold_entry *entry)
 static bool
 put_entry(struct filling *f, const struct ph_fold_entry *entry)
 {
-    struct ph_statements *st = f->st;
-    bool is_counted = f->table->n_keys == 0 && f->stage->kind == PH_STATEMENT_DELETE;
+    struct ph_apply_statements *st = f->st;
+    bool is_counted = f->table->n_keys == 0 && f->stage->kind == PH_APPLY_DELETE;
     int64_t copies = is_counted ? 1 : ph_stages_copies(f->table, entry);
 
     for (; st->copies < copies; st->copies++) {
@@ -264,7 +265,7 @@ put_entry(struct filling *f, const struct ph_fold_entry *entry)
 static void
 put_entries(struct filling *f, bool (*put)(struct filling *, const struct ph_fold_entry *))
 {
-    struct ph_statements *st = f->st;
+    struct ph_apply_statements *st = f->st;
 
     for (; st->entry < f->stage->end; st->entry++) {
         const struct ph_fold_entry *entry = &f->state->entries[st->entry];
@@ -304,11 +305,11 @@ finish_params(struct filling *f)
 static const char *
 text_of(struct filling *f)
 {
-    struct ph_statements *st = f->st;
+    struct ph_apply_statements *st = f->st;
 
-    if (f->stage->kind == PH_STATEMENT_INSERT)
+    if (f->stage->kind == PH_APPLY_INSERT)
         return f->table->insert_sql;
-    if (f->stage->kind == PH_STATEMENT_DELETE)
+    if (f->stage->kind == PH_APPLY_DELETE)
         return f->table->delete_sql;
     if (st->sql_stage == st->at + 1)
         return ph_buf_text(&st->sql);
@@ -322,16 +323,16 @@ text_of(struct filling *f)
 }
 
 static ph_code
-next_arrays(struct filling *f, struct ph_statement *out, struct ph_error *err)
+next_arrays(struct filling *f, struct ph_apply_statement *out, struct ph_error *err)
 {
     PH_TRY(grow_columns(f->st, 2 * f->table->n_columns + MORE_PARAMS, err));
     start_params(f);
-    if (f->stage->kind == PH_STATEMENT_DELETE && f->table->n_keys == 0) {
+    if (f->stage->kind == PH_APPLY_DELETE && f->table->n_keys == 0) {
         start_param(f);
         start_param(f);
     }
     put_entries(f, put_entry);
-    *out = (struct ph_statement){
+    *out = (struct ph_apply_statement){
         .kind = f->stage->kind,
         .table = f->table,
         .sql = text_of(f),
@@ -339,8 +340,8 @@ next_arrays(struct filling *f, struct ph_statement *out, struct ph_error *err)
         .n_params = f->n_params,
         .n_rows = f->n_rows,
         .expected_rows = f->expected,
-        .may_miss = f->stage->kind == PH_STATEMENT_DELETE && f->table->may_miss,
-        .wants_scan = f->stage->kind == PH_STATEMENT_DELETE && f->table->n_keys == 0,
+        .may_miss = f->stage->kind == PH_APPLY_DELETE && f->table->may_miss,
+        .wants_scan = f->stage->kind == PH_APPLY_DELETE && f->table->n_keys == 0,
         .is_single = f->stage->is_single,
         .change = f->stage->change,
     };
@@ -367,7 +368,7 @@ put_copy_line(struct ph_buf *out, const struct ph_apply_table *table, const uint
 static bool
 put_copy_entry(struct filling *f, const struct ph_fold_entry *entry)
 {
-    struct ph_statements *st = f->st;
+    struct ph_apply_statements *st = f->st;
     int64_t copies = ph_stages_copies(f->table, entry);
 
     for (; st->copies < copies; st->copies++) {
@@ -386,9 +387,9 @@ put_copy_entry(struct filling *f, const struct ph_fold_entry *entry)
 }
 
 static ph_code
-next_copy(struct filling *f, struct ph_statement *out, struct ph_error *err)
+next_copy(struct filling *f, struct ph_apply_statement *out, struct ph_error *err)
 {
-    struct ph_statements *st = f->st;
+    struct ph_apply_statements *st = f->st;
     bool begins = st->rows_sent == 0;
 
     ph_buf_clear(&st->data);
@@ -399,8 +400,8 @@ next_copy(struct filling *f, struct ph_statement *out, struct ph_error *err)
     bool ends = st->rows_sent == f->stage->n_rows;
     if (ends && !f->table->copies_text)
         ph_copy_binary_put_trailer(&st->data);
-    *out = (struct ph_statement){
-        .kind = PH_STATEMENT_COPY,
+    *out = (struct ph_apply_statement){
+        .kind = PH_APPLY_COPY,
         .table = f->table,
         .sql = f->table->copy_sql,
         .n_rows = f->n_rows,
@@ -414,9 +415,10 @@ next_copy(struct filling *f, struct ph_statement *out, struct ph_error *err)
 
 /* Stages have at least one row, so every call but the last brings a statement. */
 ph_code
-ph_statements_next(struct ph_statements *st, struct ph_statement *out, struct ph_error *err)
+ph_apply_statements_next(struct ph_apply_statements *st, struct ph_apply_statement *out,
+                         struct ph_error *err)
 {
-    *out = (struct ph_statement){.kind = PH_STATEMENT_NONE};
+    *out = (struct ph_apply_statement){.kind = PH_APPLY_NONE};
     while (st->at < st->n_stages) {
         const struct ph_stage *stage = &st->stages[st->at];
         struct filling f = {
@@ -425,13 +427,12 @@ ph_statements_next(struct ph_statements *st, struct ph_statement *out, struct ph
             .table = st->fold->tables[stage->table].table,
             .state = &st->fold->tables[stage->table],
         };
-        PH_TRY(stage->kind == PH_STATEMENT_COPY ? next_copy(&f, out, err)
-                                                : next_arrays(&f, out, err));
+        PH_TRY(stage->kind == PH_APPLY_COPY ? next_copy(&f, out, err) : next_arrays(&f, out, err));
         if (st->entry >= stage->end)
             enter_stage(st, st->at + 1);
         if (f.n_rows > 0)
             return PH_OK;
-        *out = (struct ph_statement){.kind = PH_STATEMENT_NONE};
+        *out = (struct ph_apply_statement){.kind = PH_APPLY_NONE};
     }
     return PH_OK;
 }

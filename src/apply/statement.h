@@ -24,16 +24,16 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 
-enum ph_statement_kind {
-    PH_STATEMENT_NONE, /* no more */
-    PH_STATEMENT_DELETE,
-    PH_STATEMENT_UPDATE,
-    PH_STATEMENT_INSERT,
-    PH_STATEMENT_COPY /* a piece of COPY … FROM STDIN; not within a pipeline */
+enum ph_apply_kind {
+    PH_APPLY_NONE, /* no more */
+    PH_APPLY_DELETE,
+    PH_APPLY_UPDATE,
+    PH_APPLY_INSERT,
+    PH_APPLY_COPY /* a piece of COPY … FROM STDIN; not within a pipeline */
 };
 
-struct ph_statement {
-    enum ph_statement_kind kind;
+struct ph_apply_statement {
+    enum ph_apply_kind kind;
     const struct ph_apply_table *table;
     const char *sql; /* terminated */
     const struct ph_span *params;
@@ -50,48 +50,49 @@ struct ph_statement {
     bool ends;   /* last piece: end it, and it should have taken all rows */
 };
 
-struct ph_statement_limits {
+struct ph_apply_limits {
     uint32_t rows;      /* of a statement; 0: 1,000 */
     size_t bytes;       /* of its parameters; 0: 1 MB */
     uint32_t copy_rows; /* inserts into one table from which COPY is used; 0: never */
 };
 
-struct ph_statements;
+struct ph_apply_statements;
 
-/* NULL without memory. The caller's (ph_statements_free). One thread. */
-struct ph_statements *ph_statements_new(const struct ph_statement_limits *limits);
-void ph_statements_free(struct ph_statements *statements); /* NULL is fine */
+/* NULL without memory. The caller's (ph_apply_statements_free). One thread. */
+struct ph_apply_statements *ph_apply_statements_new(const struct ph_apply_limits *limits);
+void ph_apply_statements_free(struct ph_apply_statements *statements); /* NULL is fine */
 
 /*
  * From the beginning. The group must stay as it is until the last statement was taken; it may be
  * gone through again, which gives the same. PH_E_MEMORY.
  */
-ph_code ph_statements_begin(struct ph_statements *statements, struct ph_fold *fold,
-                            struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_apply_statements_begin(struct ph_apply_statements *statements, struct ph_fold *fold,
+                                  struct ph_error *err) PH_MUST_CHECK;
 /*
  * The next one, NONE at the end. All it points to is valid until the next call of this or begin.
  * PH_E_MEMORY.
  */
-ph_code ph_statements_next(struct ph_statements *statements, struct ph_statement *out,
-                           struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_apply_statements_next(struct ph_apply_statements *statements,
+                                 struct ph_apply_statement *out,
+                                 struct ph_error *err) PH_MUST_CHECK;
 
 /*
  * Which rows of a statement are (not) on the target: append a query that gives their numbers, from
  * 0, one per row. It takes the first *n_params parameters of the statement. Of an INSERT into a
  * table without a key nothing can be said: *n_params is 0 and nothing appended.
  */
-enum ph_statement_find { PH_FIND_MISSING, PH_FIND_PRESENT };
-void ph_statement_put_find(const struct ph_statement *statement, enum ph_statement_find find,
-                           struct ph_buf *out, uint32_t *n_params);
+enum ph_apply_find { PH_FIND_MISSING, PH_FIND_PRESENT };
+void ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find find,
+                       struct ph_buf *out, uint32_t *n_params);
 /*
  * "(id=5, name=abc)": the key of a row of the statement (an UPDATE that changes it: the old one),
  * always terminated. Integers, uuids and texts are printed, other values in hex.
  */
-void ph_statement_key_text(const struct ph_statement *statement, uint32_t row, char *out,
-                           size_t size);
+void ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char *out,
+                       size_t size);
 
 /* TRUNCATE of these tables in one statement, appended. Never CASCADE: the source named them all. */
-void ph_statement_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                               bool restart_identity, struct ph_buf *out);
+void ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
+                           bool restart_identity, struct ph_buf *out);
 
 #endif

@@ -10,7 +10,7 @@
 
 /* Statements of one kind and text over a range of one table's entries. */
 struct ph_stage {
-    enum ph_statement_kind kind;
+    enum ph_apply_kind kind;
     uint32_t table; /* index of the state in the group */
     uint32_t first;
     uint32_t end;
@@ -20,8 +20,8 @@ struct ph_stage {
     bool is_single;
 };
 
-struct ph_statements {
-    struct ph_statement_limits limits;
+struct ph_apply_statements {
+    struct ph_apply_limits limits;
     struct ph_fold *fold;
     struct ph_stage *stages;
     size_t n_stages;
@@ -46,14 +46,14 @@ struct ph_statements {
 };
 
 /* Fill `stages` of the group. */
-ph_code ph_stages_make(struct ph_statements *st, struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_stages_make(struct ph_apply_statements *st, struct ph_error *err) PH_MUST_CHECK;
 /* Which columns a partial tuple has, as a pattern's number. */
-ph_code ph_stages_pattern(struct ph_statements *st, const struct ph_apply_table *table,
+ph_code ph_stages_pattern(struct ph_apply_statements *st, const struct ph_apply_table *table,
                           const uint8_t *tuple, size_t first_word, uint32_t *out,
                           struct ph_error *err) PH_MUST_CHECK;
 
 static inline struct ph_column_set
-ph_stages_set(const struct ph_statements *st, uint32_t pattern)
+ph_stages_set(const struct ph_apply_statements *st, uint32_t pattern)
 {
     return (struct ph_column_set){pattern == PH_PATTERN_ALL ? NULL : st->patterns + pattern};
 }
@@ -66,10 +66,10 @@ ph_stages_takes(const struct ph_stage *stage, const struct ph_apply_table *table
     if (stage->is_single)
         return true;
     if (table->n_keys == 0)
-        return stage->kind == PH_STATEMENT_DELETE ? entry->copies < 0 : entry->copies > 0;
-    if (stage->kind == PH_STATEMENT_DELETE)
+        return stage->kind == PH_APPLY_DELETE ? entry->copies < 0 : entry->copies > 0;
+    if (stage->kind == PH_APPLY_DELETE)
         return ph_fold_deletes(entry);
-    if (stage->kind == PH_STATEMENT_UPDATE)
+    if (stage->kind == PH_APPLY_UPDATE)
         return ph_fold_updates(entry) && entry->pattern == stage->pattern;
     return ph_fold_inserts(entry);
 }

@@ -11,15 +11,15 @@
 #define VALUE_BYTES 64u /* of one column that are shown */
 
 void
-ph_statement_put_find(const struct ph_statement *statement, enum ph_statement_find find,
-                      struct ph_buf *out, uint32_t *n_params)
+ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find find,
+                  struct ph_buf *out, uint32_t *n_params)
 {
     const struct ph_apply_table *table = statement->table;
     bool is_missing = find == PH_FIND_MISSING;
 
     *n_params = table->n_keys;
     if (table->n_keys == 0) {
-        if (statement->kind != PH_STATEMENT_DELETE)
+        if (statement->kind != PH_APPLY_DELETE)
             return;
         *n_params = table->n_columns + 1;
     }
@@ -28,8 +28,8 @@ ph_statement_put_find(const struct ph_statement *statement, enum ph_statement_fi
 }
 
 void
-ph_statement_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                          bool restart_identity, struct ph_buf *out)
+ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
+                      bool restart_identity, struct ph_buf *out)
 {
     ph_sql_put_truncate(tables, n_tables, restart_identity, out);
 }
@@ -105,7 +105,7 @@ field_of(struct ph_span param, uint32_t row)
 }
 
 void
-ph_statement_key_text(const struct ph_statement *statement, uint32_t row, char *out, size_t size)
+ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char *out, size_t size)
 {
     struct ph_buf text;
 

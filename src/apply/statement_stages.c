@@ -16,7 +16,7 @@ no_memory(struct ph_error *err)
 }
 
 static ph_code
-push_stage(struct ph_statements *st, const struct ph_stage *stage, struct ph_error *err)
+push_stage(struct ph_apply_statements *st, const struct ph_stage *stage, struct ph_error *err)
 {
     if (st->n_stages == st->stage_room) {
         size_t room = st->stage_room == 0 ? 64 : st->stage_room * 2;
@@ -37,7 +37,7 @@ words_of(const struct ph_apply_table *table)
 }
 
 ph_code
-ph_stages_pattern(struct ph_statements *st, const struct ph_apply_table *table,
+ph_stages_pattern(struct ph_apply_statements *st, const struct ph_apply_table *table,
                   const uint8_t *tuple, size_t first_word, uint32_t *out, struct ph_error *err)
 {
     uint32_t n = words_of(table);
@@ -78,8 +78,8 @@ struct count {
 };
 
 static ph_code
-count_range(struct ph_statements *st, struct ph_fold_table *state, uint32_t first, uint32_t end,
-            struct count *out, struct ph_error *err)
+count_range(struct ph_apply_statements *st, struct ph_fold_table *state, uint32_t first,
+            uint32_t end, struct count *out, struct ph_error *err)
 {
     *out = (struct count){.first_word = st->n_pattern_words};
     for (uint32_t i = first; i < end; i++) {
@@ -104,20 +104,20 @@ count_range(struct ph_statements *st, struct ph_fold_table *state, uint32_t firs
 }
 
 static ph_code
-push_deletes(struct ph_statements *st, struct ph_stage stage, const struct count *count,
+push_deletes(struct ph_apply_statements *st, struct ph_stage stage, const struct count *count,
              struct ph_error *err)
 {
-    stage.kind = PH_STATEMENT_DELETE;
+    stage.kind = PH_APPLY_DELETE;
     return count->deletes == 0 ? PH_OK : push_stage(st, &stage, err);
 }
 
 static ph_code
-push_updates(struct ph_statements *st, struct ph_stage stage, const struct count *count,
+push_updates(struct ph_apply_statements *st, struct ph_stage stage, const struct count *count,
              size_t end_word, struct ph_error *err)
 {
     uint32_t n = words_of(st->fold->tables[stage.table].table);
 
-    stage.kind = PH_STATEMENT_UPDATE;
+    stage.kind = PH_APPLY_UPDATE;
     stage.pattern = PH_PATTERN_ALL;
     if (count->updates > 0)
         PH_TRY(push_stage(st, &stage, err));
@@ -129,20 +129,20 @@ push_updates(struct ph_statements *st, struct ph_stage stage, const struct count
 }
 
 static ph_code
-push_inserts(struct ph_statements *st, struct ph_stage stage, const struct count *count,
+push_inserts(struct ph_apply_statements *st, struct ph_stage stage, const struct count *count,
              struct ph_error *err)
 {
     bool by_copy = st->limits.copy_rows > 0 && count->inserts >= st->limits.copy_rows &&
                    st->fold->tables[stage.table].table->can_copy;
 
-    stage.kind = by_copy ? PH_STATEMENT_COPY : PH_STATEMENT_INSERT;
+    stage.kind = by_copy ? PH_APPLY_COPY : PH_APPLY_INSERT;
     stage.n_rows = count->inserts;
     return count->inserts == 0 ? PH_OK : push_stage(st, &stage, err);
 }
 
 static ph_code
-push_single(struct ph_statements *st, struct ph_stage stage, const struct ph_fold_table *state,
-            struct ph_error *err)
+push_single(struct ph_apply_statements *st, struct ph_stage stage,
+            const struct ph_fold_table *state, struct ph_error *err)
 {
     const struct ph_fold_entry *entry = &state->entries[stage.first];
 
@@ -151,17 +151,17 @@ push_single(struct ph_statements *st, struct ph_stage stage, const struct ph_fol
     stage.pattern = PH_PATTERN_ALL;
     switch (entry->kind) {
     case PH_CHANGE_INSERT:
-        stage.kind = PH_STATEMENT_INSERT;
+        stage.kind = PH_APPLY_INSERT;
         break;
     case PH_CHANGE_UPDATE:
-        stage.kind = PH_STATEMENT_UPDATE;
+        stage.kind = PH_APPLY_UPDATE;
         break;
     case PH_CHANGE_DELETE:
     case PH_CHANGE_TRUNCATE:
-        stage.kind = PH_STATEMENT_DELETE;
+        stage.kind = PH_APPLY_DELETE;
         break;
     }
-    if (stage.kind == PH_STATEMENT_UPDATE && entry->is_partial)
+    if (stage.kind == PH_APPLY_UPDATE && entry->is_partial)
         PH_TRY(ph_stages_pattern(st, state->table, entry->tuple, st->n_pattern_words,
                                  &stage.pattern, err));
     return push_stage(st, &stage, err);
@@ -169,7 +169,7 @@ push_single(struct ph_statements *st, struct ph_stage stage, const struct ph_fol
 
 /* A table whose changes are parted by single ones, in the order they came. */
 static ph_code
-push_parts(struct ph_statements *st, uint32_t table, struct ph_error *err)
+push_parts(struct ph_apply_statements *st, uint32_t table, struct ph_error *err)
 {
     struct ph_fold_table *state = &st->fold->tables[table];
     struct count count;
@@ -207,7 +207,8 @@ compare_states(const void *a, const void *b, void *arg)
 }
 
 static ph_code
-order_states(struct ph_statements *st, struct count **counts, size_t **ends, struct ph_error *err)
+order_states(struct ph_apply_statements *st, struct count **counts, size_t **ends,
+             struct ph_error *err)
 {
     uint32_t n = st->fold->n_touched;
 
@@ -224,19 +225,19 @@ order_states(struct ph_statements *st, struct count **counts, size_t **ends, str
 }
 
 static struct ph_stage
-whole(const struct ph_statements *st, uint32_t table)
+whole(const struct ph_apply_statements *st, uint32_t table)
 {
     return (struct ph_stage){.table = table, .end = st->fold->tables[table].n_entries};
 }
 
 static bool
-is_parted(const struct ph_statements *st, uint32_t table)
+is_parted(const struct ph_apply_statements *st, uint32_t table)
 {
     return st->fold->tables[table].n_singles > 0;
 }
 
 static ph_code
-push_net(struct ph_statements *st, const struct count *counts, const size_t *ends,
+push_net(struct ph_apply_statements *st, const struct count *counts, const size_t *ends,
          struct ph_error *err)
 {
     uint32_t n = st->fold->n_touched;
@@ -257,7 +258,7 @@ push_net(struct ph_statements *st, const struct count *counts, const size_t *end
 }
 
 static ph_code
-make_net(struct ph_statements *st, struct ph_error *err)
+make_net(struct ph_apply_statements *st, struct ph_error *err)
 {
     struct count *counts = NULL;
     size_t *ends = NULL;
@@ -277,7 +278,7 @@ make_net(struct ph_statements *st, struct ph_error *err)
 }
 
 static ph_code
-make_replay(struct ph_statements *st, struct ph_error *err)
+make_replay(struct ph_apply_statements *st, struct ph_error *err)
 {
     for (size_t i = 0; i < st->fold->n_order; i++) {
         const struct ph_fold_place *place = &st->fold->order[i];
@@ -292,7 +293,7 @@ make_replay(struct ph_statements *st, struct ph_error *err)
 }
 
 ph_code
-ph_stages_make(struct ph_statements *st, struct ph_error *err)
+ph_stages_make(struct ph_apply_statements *st, struct ph_error *err)
 {
     st->n_stages = 0;
     st->n_pattern_words = 0;

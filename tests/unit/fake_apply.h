@@ -5,6 +5,13 @@
 #ifndef PH_TEST_FAKE_APPLY_H
 #define PH_TEST_FAKE_APPLY_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <string.h>
 
 #include "apply/table.h"

@@ -55,7 +55,7 @@ struct run {
     struct fake_apply fake;
     const struct ph_apply_table *table;
     struct ph_fold *folds[2]; /* net, replay */
-    struct ph_statements *statements;
+    struct ph_apply_statements *statements;
     struct state start;
     struct step steps[MAX_LENGTH];
     uint64_t n_checked;
@@ -192,7 +192,7 @@ add(struct run *run, const struct state *before, const struct state *after, cons
 
 /* Element `row` of a parameter. */
 static struct ph_span
-element(const struct ph_statement *statement, uint32_t param, uint32_t row)
+element(const struct ph_apply_statement *statement, uint32_t param, uint32_t row)
 {
     const uint8_t *at = statement->params[param].data + ARRAY_HEADER;
 
@@ -222,14 +222,14 @@ key_of(const struct run *run, struct ph_span value, int *spelling)
 }
 
 static bool
-says(const struct ph_statement *statement, const char *part)
+says(const struct ph_apply_statement *statement, const char *part)
 {
     return strstr(statement->sql, part) != NULL;
 }
 
 /* Each UPDATE's parameters stand for what its text says. */
 static bool
-update_row(const struct run *run, const struct ph_statement *statement, uint32_t i,
+update_row(const struct run *run, const struct ph_apply_statement *statement, uint32_t i,
            struct state *state)
 {
     int spelling;
@@ -258,7 +258,7 @@ update_row(const struct run *run, const struct ph_statement *statement, uint32_t
 }
 
 static bool
-carry_out_row(const struct run *run, const struct ph_statement *statement, uint32_t i,
+carry_out_row(const struct run *run, const struct ph_apply_statement *statement, uint32_t i,
               struct state *state)
 {
     int spelling;
@@ -266,21 +266,21 @@ carry_out_row(const struct run *run, const struct ph_statement *statement, uint3
     struct row *row = &state->rows[key];
 
     switch (statement->kind) {
-    case PH_STATEMENT_DELETE:
+    case PH_APPLY_DELETE:
         if (!row->is_there)
             return false;
         row->is_there = false;
         return true;
-    case PH_STATEMENT_INSERT:
+    case PH_APPLY_INSERT:
         if (row->is_there)
             return false;
         *row = (struct row){true, spelling, number_of(element(statement, 1, i)),
                             number_of(element(statement, 2, i))};
         return true;
-    case PH_STATEMENT_UPDATE:
+    case PH_APPLY_UPDATE:
         return update_row(run, statement, i, state);
-    case PH_STATEMENT_COPY:
-    case PH_STATEMENT_NONE:
+    case PH_APPLY_COPY:
+    case PH_APPLY_NONE:
         break;
     }
     return false;
@@ -320,12 +320,12 @@ static void
 check_fold(struct run *run, struct ph_fold *fold, int length, const struct state *end)
 {
     struct state target = run->start;
-    struct ph_statement statement;
+    struct ph_apply_statement statement;
 
-    assert_int_equal(ph_statements_begin(run->statements, fold, &err), PH_OK);
+    assert_int_equal(ph_apply_statements_begin(run->statements, fold, &err), PH_OK);
     for (;;) {
-        assert_int_equal(ph_statements_next(run->statements, &statement, &err), PH_OK);
-        if (statement.kind == PH_STATEMENT_NONE)
+        assert_int_equal(ph_apply_statements_next(run->statements, &statement, &err), PH_OK);
+        if (statement.kind == PH_APPLY_NONE)
             break;
         run->n_singles += statement.is_single && fold == run->folds[0];
         assert_int_equal(statement.expected_rows, statement.n_rows);
@@ -393,7 +393,7 @@ try_all(struct run *run, int length, const struct state *now)
 static void
 start_run(struct run *run, const struct setting *setting)
 {
-    const struct ph_statement_limits limits = {.rows = 2};
+    const struct ph_apply_limits limits = {.rows = 2};
     const struct fake_column columns[] = {
         {.name = "k",
          .source_type = setting->key_type,
@@ -411,7 +411,7 @@ start_run(struct run *run, const struct setting *setting)
         ((struct ph_apply_table *)(uintptr_t)run->table)->may_split_moves = false;
     run->folds[0] = ph_fold_new(PH_FOLD_NET, 1 << 20);
     run->folds[1] = ph_fold_new(PH_FOLD_REPLAY, 1 << 20);
-    run->statements = ph_statements_new(&limits);
+    run->statements = ph_apply_statements_new(&limits);
 }
 
 static void
@@ -430,7 +430,7 @@ run_setting(const struct setting *setting)
     assert_true(run.n_checked > 100);
     ph_fold_free(run.folds[0]);
     ph_fold_free(run.folds[1]);
-    ph_statements_free(run.statements);
+    ph_apply_statements_free(run.statements);
     fake_apply_free(&run.fake);
 }
 
@@ -481,7 +481,7 @@ struct row_run {
     struct fake_apply fake;
     const struct ph_apply_table *table;
     struct ph_fold *folds[2];
-    struct ph_statements *statements;
+    struct ph_apply_statements *statements;
     int start[IMAGES];
     struct step steps[MAX_LENGTH];
     uint64_t n_checked;
@@ -518,19 +518,19 @@ add_image(struct row_run *run, const struct step *step)
 }
 
 static void
-carry_out_images(const struct ph_statement *statement, int counts[IMAGES])
+carry_out_images(const struct ph_apply_statement *statement, int counts[IMAGES])
 {
     uint64_t hit = 0;
 
     for (uint32_t i = 0; i < statement->n_rows; i++) {
         int image = number_of(element(statement, 0, i));
         assert_null(element(statement, 1, i).data);
-        if (statement->kind == PH_STATEMENT_INSERT) {
+        if (statement->kind == PH_APPLY_INSERT) {
             counts[image]++;
             hit++;
             continue;
         }
-        assert_int_equal(statement->kind, PH_STATEMENT_DELETE);
+        assert_int_equal(statement->kind, PH_APPLY_DELETE);
         assert_int_equal(statement->n_params, 4);
         assert_int_equal(ph_load_u64(element(statement, 3, i).data), i);
         int n = (int)ph_load_u64(element(statement, 2, i).data);
@@ -544,17 +544,17 @@ carry_out_images(const struct ph_statement *statement, int counts[IMAGES])
 static void
 check_images(struct row_run *run, int length, const int end[IMAGES])
 {
-    struct ph_statement statement;
+    struct ph_apply_statement statement;
 
     for (int i = 0; i < length; i++)
         add_image(run, &run->steps[i]);
     for (int i = 0; i < 2; i++) {
         int target[IMAGES];
         memcpy(target, run->start, sizeof target);
-        assert_int_equal(ph_statements_begin(run->statements, run->folds[i], &err), PH_OK);
+        assert_int_equal(ph_apply_statements_begin(run->statements, run->folds[i], &err), PH_OK);
         for (;;) {
-            assert_int_equal(ph_statements_next(run->statements, &statement, &err), PH_OK);
-            if (statement.kind == PH_STATEMENT_NONE)
+            assert_int_equal(ph_apply_statements_next(run->statements, &statement, &err), PH_OK);
+            if (statement.kind == PH_APPLY_NONE)
                 break;
             carry_out_images(&statement, target);
         }
@@ -589,7 +589,7 @@ try_images(struct row_run *run, int length, const int now[IMAGES])
 static void
 rows_without_a_key_are_counted(void **context)
 {
-    const struct ph_statement_limits limits = {.rows = 2};
+    const struct ph_apply_limits limits = {.rows = 2};
     const struct fake_column columns[] = {
         {.name = "k", .source_type = 23}, {.name = "v", .source_type = 25}, {.name = NULL}};
     struct row_run run = {.start = {1, 0, 2}};
@@ -600,12 +600,12 @@ rows_without_a_key_are_counted(void **context)
     assert_int_equal(run.table->way, PH_APPLY_BY_ROW);
     run.folds[0] = ph_fold_new(PH_FOLD_NET, 1 << 20);
     run.folds[1] = ph_fold_new(PH_FOLD_REPLAY, 1 << 20);
-    run.statements = ph_statements_new(&limits);
+    run.statements = ph_apply_statements_new(&limits);
     try_images(&run, 0, run.start);
     print_message("%llu sequences\n", (unsigned long long)run.n_checked);
     ph_fold_free(run.folds[0]);
     ph_fold_free(run.folds[1]);
-    ph_statements_free(run.statements);
+    ph_apply_statements_free(run.statements);
     fake_apply_free(&run.fake);
 }
 
@@ -641,7 +641,7 @@ hot_rows_take_the_memory_of_one(void **context)
     check_fold(&run, run.folds[0], 0, &state);
     ph_fold_free(run.folds[0]);
     ph_fold_free(run.folds[1]);
-    ph_statements_free(run.statements);
+    ph_apply_statements_free(run.statements);
     fake_apply_free(&run.fake);
 }
 
@@ -652,11 +652,10 @@ what_does_not_fit_is_left_to_the_server(void **context)
     const struct setting setting = {.key_type = 23, .replica_identity = 'd', .keys = 1};
     const struct state there = {.rows = {{true, 0, 1, 1}}};
     const struct state gone = {.rows = {{false, 0, 1, 1}}};
-    const enum ph_statement_kind kinds[] = {PH_STATEMENT_DELETE, PH_STATEMENT_UPDATE,
-                                            PH_STATEMENT_DELETE, PH_STATEMENT_INSERT,
-                                            PH_STATEMENT_INSERT, PH_STATEMENT_UPDATE};
+    const enum ph_apply_kind kinds[] = {PH_APPLY_DELETE, PH_APPLY_UPDATE, PH_APPLY_DELETE,
+                                        PH_APPLY_INSERT, PH_APPLY_INSERT, PH_APPLY_UPDATE};
     const bool singles[] = {false, true, true, false, true, false};
-    struct ph_statement statement;
+    struct ph_apply_statement statement;
     struct run run;
 
     (void)context;
@@ -668,11 +667,11 @@ what_does_not_fit_is_left_to_the_server(void **context)
     add(&run, &gone, &there, &(struct step){INSERT, 0, 0});
     add(&run, &gone, &there, &(struct step){INSERT, 0, 0}); /* again */
     add(&run, &there, &there, &(struct step){UPDATE, 0, 0});
-    assert_int_equal(ph_statements_begin(run.statements, run.folds[0], &err), PH_OK);
+    assert_int_equal(ph_apply_statements_begin(run.statements, run.folds[0], &err), PH_OK);
     for (size_t i = 0, seen = 0; i < 7; i++) {
-        assert_int_equal(ph_statements_next(run.statements, &statement, &err), PH_OK);
+        assert_int_equal(ph_apply_statements_next(run.statements, &statement, &err), PH_OK);
         if (i == 2) { /* the DELETE that begins the second part */
-            assert_int_equal(statement.kind, PH_STATEMENT_DELETE);
+            assert_int_equal(statement.kind, PH_APPLY_DELETE);
             assert_false(statement.is_single);
             continue;
         }
@@ -680,11 +679,11 @@ what_does_not_fit_is_left_to_the_server(void **context)
         assert_int_equal(statement.is_single, singles[seen]);
         seen++;
     }
-    assert_int_equal(ph_statements_next(run.statements, &statement, &err), PH_OK);
-    assert_int_equal(statement.kind, PH_STATEMENT_NONE);
+    assert_int_equal(ph_apply_statements_next(run.statements, &statement, &err), PH_OK);
+    assert_int_equal(statement.kind, PH_APPLY_NONE);
     ph_fold_free(run.folds[0]);
     ph_fold_free(run.folds[1]);
-    ph_statements_free(run.statements);
+    ph_apply_statements_free(run.statements);
     fake_apply_free(&run.fake);
 }
 
