@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ph_result {
-    PGresult *pg;
-};
-
 static ph_code
 code_of_sqlstate(const char *state)
 {

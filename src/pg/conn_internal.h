@@ -1,5 +1,4 @@
-/* What endpoint.c, conn.c, conn_copy.c, conn_direct.c and replication.c share. Not for other
- * layers. */
+/* What the files of the connection share. Not for other layers. */
 #ifndef PH_PG_CONN_INTERNAL_H
 #define PH_PG_CONN_INTERNAL_H
 
@@ -8,6 +7,7 @@
 
 #include "base/buf.h"
 #include "pg/conn.h"
+#include "pg/conn_pipeline.h"
 
 struct ph_conn {
     PGconn *pg;
@@ -21,6 +21,10 @@ struct ph_conn {
     struct ph_direct *rx;
     char *pending; /* a CopyData payload that did not fit; PQfreemem */
     int pending_len;
+};
+
+struct ph_result {
+    PGresult *pg;
 };
 
 /* All open connections of an endpoint; the lock guards the list and `closed`. */
@@ -76,5 +80,10 @@ ph_code ph_direct_next(struct ph_conn *conn, struct ph_span *payload, bool *got,
 ph_code ph_direct_send(struct ph_conn *conn, const uint8_t *data, size_t len, struct ph_error *err);
 ph_code ph_direct_stop(struct ph_conn *conn, int wait_ms, struct ph_error *err);
 void ph_direct_free(struct ph_direct *direct);
+
+/* Prepare only, and wait for it. While idle. The statement's name becomes "ph_NUMBER". */
+ph_code ph_pipeline_prepare(struct ph_pipeline *pipeline, const struct ph_statement *statement,
+                            uint32_t *number, struct ph_error *err);
+struct ph_conn *ph_pipeline_conn(const struct ph_pipeline *pipeline);
 
 #endif
