@@ -26,6 +26,7 @@ struct ph_replication {
     struct ph_conn *conn;
     char *payload; /* what libpq gave last; PQfreemem */
     bool streaming;
+    bool started; /* once, ever: the server does not reset what it knows of a stream's end */
 };
 
 static ph_code
@@ -292,7 +293,7 @@ ph_replication_start(struct ph_replication *session, const struct ph_stream_para
     int server = ph_replication_version(session);
     struct ph_buf sql;
 
-    if (session->streaming || params->n_publications == 0)
+    if (session->started || params->n_publications == 0)
         return PH_FAIL(err, PH_E_INTERNAL, "a change stream cannot be started like this");
     if (params->origins == PH_STREAM_OWN_ORIGIN && server < 160000)
         return PH_FAIL(err, PH_E_UNSUPPORTED,
@@ -303,7 +304,7 @@ ph_replication_start(struct ph_replication *session, const struct ph_stream_para
                                  : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc != PH_OK)
         ph_error_note(err, "streaming from slot %s", params->slot);
-    session->streaming = rc == PH_OK;
+    session->streaming = session->started = rc == PH_OK;
     ph_buf_free(&sql);
     return rc;
 }

@@ -73,7 +73,8 @@ struct ph_stream_params {
 /*
  * START_REPLICATION with the newest version of the protocol that the server has (1 to 4), logical
  * messages included (14 on). When `start_lsn` lies before the slot's confirmed_flush, the server
- * starts at the latter without a word: compare before.
+ * starts at the latter without a word: compare before. Once a session: a walsender's second logical
+ * stream would end at once.
  */
 ph_code ph_replication_start(struct ph_replication *session, const struct ph_stream_params *params,
                              struct ph_error *err);
@@ -88,9 +89,9 @@ int ph_replication_fd(const struct ph_replication *session);
 ph_code ph_replication_status(struct ph_replication *session,
                               const struct ph_walsender_status *status, struct ph_error *err);
 /*
- * End the stream; what still comes is thrown away. A server in the middle of a large transaction
- * may take long to notice: PH_E_CONNECT after `wait_ms`, and only free is left to do. Otherwise the
- * session is ready for another command, ph_replication_start for one.
+ * End the stream, if there is one; what still comes is thrown away. A server in the middle of a
+ * large transaction may take long to notice: PH_E_CONNECT after `wait_ms`, and only free is left to
+ * do. Otherwise the session takes other commands again; another stream needs a new session.
  */
 ph_code ph_replication_stop(struct ph_replication *session, int wait_ms, struct ph_error *err);
 

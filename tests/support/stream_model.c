@@ -297,7 +297,10 @@ decode_late(struct stream_model *model, struct ph_span message, uint64_t arrival
     if (event.head.kind == PH_STREAM_MESSAGE)
         snprintf(model->message, sizeof model->message, "%s %.*s", event.prefix,
                  (int)event.content.len, (const char *)event.content.data);
+    if (event.head.kind == PH_STREAM_BEGIN)
+        model->in_transaction = true;
     if (event.head.kind == PH_STREAM_COMMIT || event.head.kind == PH_STREAM_BLOCK_COMMIT) {
+        model->in_transaction = false;
         model->transactions++;
         model->streamed += event.head.kind == PH_STREAM_BLOCK_COMMIT ? 1 : 0;
         model->end_lsn = event.head.end_lsn;

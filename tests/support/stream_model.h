@@ -14,6 +14,7 @@
 
 struct stream_model {
     /* for reading */
+    bool in_transaction;   /* its changes are rows already; not of streamed ones */
     uint32_t transactions; /* committed, streamed ones included */
     uint32_t streamed;     /* of them */
     uint32_t blocks;
