@@ -77,8 +77,9 @@ ph_publication_create(struct ph_conn *conn, const struct ph_publication_params *
     ph_buf_put_ident(&sql, params->name);
     ph_buf_printf(&sql,
                   " WITH (publish = 'insert, update, delete, truncate',"
-                  " publish_via_partition_root = %s)",
-                  params->partitions == PH_PUBLISH_AS_ROOT ? "true" : "false");
+                  " publish_via_partition_root = %s%s)",
+                  params->partitions == PH_PUBLISH_AS_ROOT ? "true" : "false",
+                  params->with_generated ? ", publish_generated_columns = stored" : "");
     ph_code rc = begin(conn, params->lock_wait_ms, err);
     if (rc == PH_OK)
         rc = run(conn, &sql, err);

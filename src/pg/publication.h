@@ -19,7 +19,10 @@ struct ph_publication_params {
     const char *name;
     enum ph_publish_as partitions; /* must never change while a slot uses the publication */
     const struct ph_rel *const *rels;
-    uint32_t n_rels;  /* 0: an empty publication */
+    uint32_t n_rels; /* 0: an empty publication */
+    /* 18 on: stored generated columns too; needed where a replica identity holds one, see
+     * ph_rel_identity_needs_generated */
+    bool with_generated;
     int lock_wait_ms; /* on each table's lock (SHARE UPDATE EXCLUSIVE); 0: as long as it takes */
 };
 /* Inserts, updates, deletes and truncates of the tables. All or nothing. */
