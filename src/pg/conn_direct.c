@@ -1,5 +1,5 @@
 /*
- * The COPY data phase on the socket itself, for connections that libpq does not encrypt.
+ * The COPY data phase on the socket itself, or on the TLS session that libpq has made on it.
  *
  * libpq hands out COPY rows one malloc each and reads 16 kB at a time, which costs more than all
  * that pghaul does with a row. Between two statements libpq neither owns unread input nor unsent
@@ -9,7 +9,8 @@
  *
  * Reading: a buffer of the connection's own takes what the socket has; whole rows are copied from
  * it into the caller's batch, and rows larger than the buffer are received in place. Writing: a
- * CopyData header and a slice of the batch go out in one call, uncopied. When the server fails in
+ * CopyData header and a slice of the batch go out in one call, uncopied; over TLS the first record
+ * is put together, so that the header has none of its own. When the server fails in
  * the middle it drops what still comes, so a slice under way is always sent to its end.
  *
  * A length from the wire is checked before it is used. What should not come breaks the connection:
@@ -17,21 +18,21 @@
  * thread (ph_endpoint_cancel_all), which makes every wait here return.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "pg/conn_internal.h"
+#include "pg/conn_socket.h"
 
 #define BUFFER_BYTES ((size_t)131072)
-/* Of CopyData towards the server; its memory for a message follows this. */
-#define SLICE_BYTES ((size_t)65536)
 #define HEADER_BYTES ((size_t)5)
+/* Of CopyData towards the server; its memory for a message follows this. Fills TLS records. */
+#define SLICE_BYTES ((size_t)65536 - HEADER_BYTES)
+#define RECORD_BYTES ((size_t)16384)
 #define MAX_BODY_BYTES ((size_t)1 << 30)
 /*
  * A server sends 8 kB at a time, and waking up for each costs more than the rows do: once a COPY is
@@ -51,7 +52,9 @@ struct ph_direct {
     size_t head;       /* head <= tail <= BUFFER_BYTES; bytes between are not read yet */
     size_t tail;
     uint64_t received; /* since the COPY began */
+    struct ph_socket socket;
     uint8_t bytes[BUFFER_BYTES];
+    uint8_t record[RECORD_BYTES]; /* TLS: a header and what follows, on their way out */
 };
 
 struct message {
@@ -82,12 +85,11 @@ broken(struct ph_conn *conn, ph_code code, const char *cause, struct ph_error *e
 }
 
 static ph_code
-lost(struct ph_conn *conn, int cause, struct ph_error *err)
+lost(struct ph_conn *conn, const char *cause, struct ph_error *err)
 {
-    char text[128];
+    char text[PH_SOCKET_CAUSE_BYTES + 40];
 
-    snprintf(text, sizeof text, "the connection was lost%s%s", cause != 0 ? ": " : "",
-             cause != 0 ? strerrordesc_np(cause) : "");
+    snprintf(text, sizeof text, "the connection was lost%s%s", cause[0] != '\0' ? ": " : "", cause);
     return broken(conn, PH_E_CONNECT, text, err);
 }
 
@@ -95,14 +97,6 @@ static ph_code
 strange(struct ph_conn *conn, struct ph_error *err)
 {
     return broken(conn, PH_E_PROTOCOL, "the server sent what does not belong to a COPY", err);
-}
-
-static void
-wait_for(const struct ph_conn *conn, short events, int wait_ms)
-{
-    struct pollfd fd = {.fd = PQsocket(conn->pg), .events = events};
-
-    (void)poll(&fd, 1, wait_ms);
 }
 
 static bool
@@ -120,12 +114,12 @@ ms_left(const struct ph_direct *rx)
 }
 
 static void
-wait_for_input(const struct ph_conn *conn)
+wait_for(const struct ph_conn *conn, enum ph_socket_rc wanted)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};
 
-    wait_for(conn, POLLIN, ms_left(conn->rx));
-    if (conn->rx->received > NAP_AFTER_BYTES)
+    ph_socket_wait(&conn->rx->socket, wanted, ms_left(conn->rx));
+    if (wanted == PH_SOCKET_WANT_IN && conn->rx->received > NAP_AFTER_BYTES)
         (void)nanosleep(&nap, NULL);
 }
 
@@ -133,28 +127,50 @@ wait_for_input(const struct ph_conn *conn)
 static ph_code
 receive(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, struct ph_error *err)
 {
+    struct ph_direct *rx = conn->rx;
+    char cause[PH_SOCKET_CAUSE_BYTES];
+
+    *got = 0;
     for (;;) {
-        if (is_late(conn->rx))
-            return lost(conn, ETIMEDOUT, err);
-        ssize_t n = recv(PQsocket(conn->pg), into, size, MSG_DONTWAIT);
-        if (n > 0) {
-            *got = (size_t)n;
-            conn->rx->received += (uint64_t)n;
+        if (is_late(rx))
+            return lost(conn, strerrordesc_np(ETIMEDOUT), err);
+        enum ph_socket_rc rc = ph_socket_read(&rx->socket, into, size, got, cause);
+        if (rc == PH_SOCKET_DONE) {
+            rx->received += *got;
             return PH_OK;
         }
-        if (n == 0)
-            return lost(conn, 0, err);
-        if (errno == EAGAIN)
-            wait_for_input(conn);
-        else if (errno != EINTR)
-            return lost(conn, errno, err);
+        if (rc == PH_SOCKET_GONE)
+            return lost(conn, cause, err);
+        wait_for(conn, rc);
     }
+}
+
+/* What has come in already; false in *some when nothing has. */
+static ph_code
+receive_now(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, bool *some,
+            struct ph_error *err)
+{
+    char cause[PH_SOCKET_CAUSE_BYTES];
+
+    *got = 0;
+    enum ph_socket_rc rc = ph_socket_read(&conn->rx->socket, into, size, got, cause);
+    *some = rc == PH_SOCKET_DONE;
+    return rc == PH_SOCKET_GONE ? lost(conn, cause, err) : PH_OK;
 }
 
 static size_t
 buffered(const struct ph_direct *rx)
 {
     return rx->tail - rx->head;
+}
+
+/* What is not read yet to the front of the buffer. */
+static void
+make_room(struct ph_direct *rx)
+{
+    memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
+    rx->tail -= rx->head;
+    rx->head = 0;
 }
 
 /* Have at least `need` bytes, which fit into the buffer. */
@@ -166,9 +182,7 @@ fill(struct ph_conn *conn, size_t need, struct ph_error *err)
 
     if (buffered(rx) >= need)
         return PH_OK;
-    memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
-    rx->tail -= rx->head;
-    rx->head = 0;
+    make_room(rx);
     while (rx->tail < need) {
         PH_TRY(receive(conn, rx->bytes + rx->tail, BUFFER_BYTES - rx->tail, &got, err));
         rx->tail += got;
@@ -277,7 +291,7 @@ is_harmless(char type)
 static ph_code
 await(struct ph_conn *conn, char wanted, uint64_t *rows, struct ph_error *err)
 {
-    struct message message;
+    struct message message = {0};
     struct ph_span body;
     ph_code rc = PH_OK;
 
@@ -311,7 +325,7 @@ finish(struct ph_conn *conn, uint64_t *rows, struct ph_error *err)
 
 /* A broken pipe may have its reason waiting to be read. */
 static ph_code
-send_failed(struct ph_conn *conn, int cause, struct ph_error *err)
+send_failed(struct ph_conn *conn, const char *cause, struct ph_error *err)
 {
     ph_code rc = await(conn, 'Z', NULL, err);
 
@@ -322,34 +336,52 @@ send_failed(struct ph_conn *conn, int cause, struct ph_error *err)
     return rc;
 }
 
+/* The header and as much of the body as goes into the same record. */
+static void
+put_record(struct ph_direct *direct, struct ph_span parts[2])
+{
+    size_t room = RECORD_BYTES - HEADER_BYTES;
+    size_t step = parts[1].len < room ? parts[1].len : room;
+
+    memcpy(direct->record, parts[0].data, HEADER_BYTES);
+    memcpy(direct->record + HEADER_BYTES, parts[1].data, step);
+    parts[0] = (struct ph_span){direct->record, HEADER_BYTES + step};
+    parts[1].data += step;
+    parts[1].len -= step;
+}
+
+static void
+advance(struct ph_span parts[2], size_t sent)
+{
+    for (struct ph_span *part = parts; part < parts + 2; part++) {
+        size_t step = sent < part->len ? sent : part->len;
+        part->data += step;
+        part->len -= step;
+        sent -= step;
+    }
+}
+
 static ph_code
 send_message(struct ph_conn *conn, char type, const void *body, size_t len, struct ph_error *err)
 {
     uint8_t header[HEADER_BYTES] = {(uint8_t)type};
-    struct iovec parts[2] = {{header, sizeof header}, {(void *)(uintptr_t)body, len}};
-    struct msghdr out = {.msg_iov = parts, .msg_iovlen = 2};
+    struct ph_span parts[2] = {{header, sizeof header}, {body, len}};
+    char cause[PH_SOCKET_CAUSE_BYTES];
+    size_t sent;
 
     ph_store_u32(header + 1, (uint32_t)(len + 4));
-    for (;;) {
-        ssize_t n = sendmsg(PQsocket(conn->pg), &out, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EAGAIN) {
-            wait_for(conn, POLLOUT, -1);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return send_failed(conn, errno, err);
-        size_t sent = (size_t)n;
-        for (struct iovec *part = parts; part < parts + 2; part++) {
-            size_t step = sent < part->iov_len ? sent : part->iov_len;
-            part->iov_base = (uint8_t *)part->iov_base + step;
-            part->iov_len -= step;
-            sent -= step;
-        }
-        if (parts[0].iov_len + parts[1].iov_len == 0)
-            return PH_OK;
+    if (conn->rx->socket.ssl != NULL)
+        put_record(conn->rx, parts);
+    while (parts[0].len + parts[1].len > 0) {
+        enum ph_socket_rc rc = ph_socket_write(&conn->rx->socket, parts, &sent, cause);
+        if (rc == PH_SOCKET_DONE)
+            advance(parts, sent);
+        else if (rc == PH_SOCKET_GONE)
+            return send_failed(conn, cause, err);
+        else
+            ph_socket_wait(&conn->rx->socket, rc, -1);
     }
+    return PH_OK;
 }
 
 /* libpq must have nothing of its own on the way, and hand the bytes on as they are. */
@@ -358,8 +390,7 @@ can_go_direct(const struct ph_conn *conn)
 {
     PGTransactionStatusType status = PQtransactionStatus(conn->pg);
 
-    return PQsslInUse(conn->pg) == 0 && PQgssEncInUse(conn->pg) == 0 &&
-           PQprotocolVersion(conn->pg) == 3 && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF &&
+    return PQprotocolVersion(conn->pg) == 3 && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF &&
            (status == PQTRANS_IDLE || status == PQTRANS_INTRANS) && PQflush(conn->pg) == 0;
 }
 
@@ -367,8 +398,11 @@ ph_code
 ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *taken,
                 struct ph_error *err)
 {
+    struct ph_socket socket;
+
     *taken = false;
-    if (conn->broken || !can_go_direct(conn))
+    if (conn->broken || conn->endpoint->only_libpq || !can_go_direct(conn) ||
+        !ph_socket_of(conn->pg, &socket))
         return PH_OK;
     if (conn->rx == NULL)
         conn->rx = calloc(1, sizeof *conn->rx);
@@ -376,8 +410,7 @@ ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *take
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     conn->rx->head = conn->rx->tail = 0;
     conn->rx->received = 0;
-    conn->rx->large_len = 0;
-    conn->rx->deadline_ns = 0;
+    conn->rx->socket = socket;
     *taken = true;
     PH_TRY(send_message(conn, 'Q', sql, strlen(sql) + 1, err));
     return await(conn, response, NULL, err);
@@ -422,7 +455,7 @@ pack(struct ph_direct *rx, uint8_t *into, size_t size, size_t *len)
 ph_code
 ph_direct_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len, struct ph_error *err)
 {
-    struct message message;
+    struct message message = {0};
 
     *len = 0;
     for (;;) {
@@ -457,15 +490,34 @@ ph_direct_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len, st
     }
 }
 
+/* Whether bytes have come in. A TLS record need not hold any. */
+static ph_code
+look(struct ph_conn *conn, bool *any, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    size_t got;
+
+    *any = true;
+    if (buffered(rx) > 0)
+        return PH_OK;
+    make_room(rx);
+    PH_TRY(receive_now(conn, rx->bytes, BUFFER_BYTES, &got, any, err));
+    rx->tail = got;
+    return PH_OK;
+}
+
 /* While rows go out nothing should come in but, now and then, an error. */
 static ph_code
 look_for_error(struct ph_conn *conn, struct ph_error *err)
 {
-    struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
-    struct message message;
+    struct message message = {0};
     struct ph_span body;
+    bool any;
 
-    while (buffered(conn->rx) > 0 || poll(&fd, 1, 0) > 0) {
+    for (;;) {
+        PH_TRY(look(conn, &any, err));
+        if (!any)
+            return PH_OK;
         PH_TRY(peek(conn, &message, err));
         if (message.type == 'E')
             return finish(conn, NULL, err);
@@ -473,7 +525,6 @@ look_for_error(struct ph_conn *conn, struct ph_error *err)
             return strange(conn, err);
         PH_TRY(take(conn, &message, &body, err));
     }
-    return PH_OK;
 }
 
 ph_code
@@ -507,24 +558,6 @@ ph_direct_abort(struct ph_conn *conn, const char *reason)
 }
 
 /* ---- a stream, which flows in both directions and has no end of its own ---- */
-
-/* What the socket has now, at least one byte; false in *some when it has none. */
-static ph_code
-receive_now(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, bool *some,
-            struct ph_error *err)
-{
-    ssize_t n;
-
-    do {
-        n = recv(PQsocket(conn->pg), into, size, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    *some = n > 0;
-    if (n > 0) {
-        *got = (size_t)n;
-        return PH_OK;
-    }
-    return n < 0 && errno == EAGAIN ? PH_OK : lost(conn, n < 0 ? errno : 0, err);
-}
 
 /* A message larger than the buffer gets memory of its own, which is kept for the next such one. */
 static ph_code
@@ -609,11 +642,9 @@ ph_direct_next(struct ph_conn *conn, struct ph_span *payload, bool *got, struct 
                 continue;
             }
         }
-        memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
-        rx->tail -= rx->head;
-        rx->head = 0;
         size_t n;
         bool some;
+        make_room(rx);
         PH_TRY(receive_now(conn, rx->bytes + rx->tail, BUFFER_BYTES - rx->tail, &n, &some, err));
         if (!some)
             return PH_OK;

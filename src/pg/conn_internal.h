@@ -59,7 +59,7 @@ ph_code ph_conn_fail(struct ph_conn *conn, const PGresult *result, struct ph_err
 
 /*
  * The COPY data phase without libpq; see conn_direct.c. begin says false in *taken, with nothing
- * sent, when this connection cannot do it (TLS, GSS). `response` is the message that must follow:
+ * sent, when this connection cannot do it (GSS). `response` is the message that must follow:
  * 'H' for COPY OUT, 'G' for COPY IN. The others mean what their namesakes in conn.h mean.
  */
 ph_code ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *taken,

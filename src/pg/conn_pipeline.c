@@ -14,14 +14,15 @@
 #include <string.h>
 
 #include "pg/conn_internal.h"
+#include "pg/conn_socket.h"
 #include "pg/param_arrays.h"
 #include "pg/prepared.h"
 
 /* So much may wait in libpq before it is sent to its end. */
 #define UNSENT_BYTES ((size_t)65536)
 #define MAX_DEALLOCATES 4
-/* TLS and GSS may hold bytes that poll does not see: look again after a while. */
-#define ENCRYPTED_POLL_MS 20
+/* GSS may hold bytes that poll does not see: look again after a while. */
+#define GSS_POLL_MS 20
 
 enum entry_kind { ENTRY_PREPARE, ENTRY_DEALLOCATE, ENTRY_RUN, ENTRY_SYNC };
 
@@ -293,6 +294,17 @@ take_answers(struct ph_pipeline *pipeline)
     }
 }
 
+/* How long poll may wait, in milliseconds; not at all when decrypted bytes are there already. */
+static int
+patience(PGconn *pg)
+{
+    struct ph_socket socket;
+
+    if (!ph_socket_of(pg, &socket))
+        return GSS_POLL_MS;
+    return ph_socket_has_decrypted(&socket) ? 0 : -1;
+}
+
 /*
  * Wait until something can be sent or read, and do it. `unsent` is what PQflush said; when it
  * failed there may be a reason to read.
@@ -301,7 +313,6 @@ static ph_code
 wait_socket(struct ph_pipeline *pipeline, int unsent, struct ph_error *err)
 {
     PGconn *pg = pipeline->conn->pg;
-    bool encrypted = PQsslInUse(pg) || PQgssEncInUse(pg);
     struct pollfd fd = {
         .fd = PQsocket(pg),
         .events = (short)(POLLIN | (unsent != 0 ? POLLOUT : 0)),
@@ -309,7 +320,7 @@ wait_socket(struct ph_pipeline *pipeline, int unsent, struct ph_error *err)
 
     if (fd.fd < 0)
         return give_up(pipeline, err);
-    int ready = unsent < 0 ? 0 : poll(&fd, 1, encrypted ? ENCRYPTED_POLL_MS : -1);
+    int ready = unsent < 0 ? 0 : poll(&fd, 1, patience(pg));
     if ((ready == 0 || (ready > 0 && (fd.revents & ~POLLOUT) != 0)) && PQconsumeInput(pg) != 1) {
         take_answers(pipeline);
         return give_up(pipeline, err);

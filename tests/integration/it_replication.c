@@ -2,7 +2,7 @@
 /* timeout: 900 */
 /*
  * Sessions with walsenders, slots and publications on real servers of all majors that are there:
- * what was written comes out of the decoder, past libpq and through it (TLS), as text and binary.
+ * what was written comes out of the decoder, past libpq and through it, as text and binary.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,8 @@
 
 static struct pg_test_cluster *clusters[20];
 static struct ph_endpoint plain; /* of the 15 cluster: the socket itself */
-static struct ph_endpoint tls;   /* of the 15 cluster: through libpq */
+static struct ph_endpoint tls;   /* of the 15 cluster: on libpq's TLS session */
+static struct ph_endpoint libpq; /* of the 15 cluster: TLS, through libpq, as under GSS */
 
 static void
 must(ph_code rc, const struct ph_error *err)
@@ -50,7 +51,7 @@ cluster_of(int major)
     return clusters[major];
 }
 
-/* A certificate for the server, so that libpq encrypts and the stream has to go through it. */
+/* A certificate for the server, so that libpq encrypts. */
 static void
 enable_tls(struct pg_test_cluster *cluster)
 {
@@ -82,8 +83,11 @@ setup(void **state)
     struct pg_test_cluster *cluster = cluster_of(15);
     enable_tls(cluster);
     init_endpoint(&plain, pg_test_conninfo(cluster, "postgres"));
-    init_endpoint(&tls,
-                  scratch_printf("%s sslmode=require", pg_test_conninfo_tcp(cluster, "postgres")));
+    const char *encrypted =
+        scratch_printf("%s sslmode=require", pg_test_conninfo_tcp(cluster, "postgres"));
+    init_endpoint(&tls, encrypted);
+    init_endpoint(&libpq, encrypted);
+    libpq.only_libpq = true;
     return 0;
 }
 
@@ -93,6 +97,7 @@ teardown(void **state)
     (void)state;
     ph_endpoint_reset(&plain);
     ph_endpoint_reset(&tls);
+    ph_endpoint_reset(&libpq);
     return 0;
 }
 
@@ -372,10 +377,10 @@ all_changes(struct follow *f, int major)
 static void
 every_change_arrives(void **state)
 {
-    const struct ph_endpoint *ways[] = {&plain, &tls};
+    const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
 
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < 3; way++) {
         for (int binary = 0; binary < 2; binary++) {
             struct follow f =
                 follow_new(ways[way], "s1", binary == 0 ? PH_STREAM_TEXT : PH_STREAM_BINARY);
