@@ -1,0 +1,122 @@
+/*
+ * Segments without use go away: whole from the front; behind one that must stay (a streamed
+ * transaction has frames in it) they are made hollow, a header alone, so that the chain of numbers
+ * has no holes and a missing segment is seen as what it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/failpoint.h"
+#include "spool/internal.h"
+
+static void
+free_streams(struct ph_spool *spool, ph_lsn applied)
+{
+    for (struct ph_stream *stream = ph_streams_take_done(&spool->streams, applied); stream != NULL;
+         stream = ph_streams_take_done(&spool->streams, applied)) {
+        uint64_t number = 0;
+
+        for (uint32_t i = 0; i < stream->n_extents; i++) {
+            struct ph_segment *segment = ph_spool_find_segment(spool, stream->extents[i].segment);
+
+            if (segment != NULL && segment->number != number)
+                segment->streams--;
+            number = stream->extents[i].segment;
+        }
+        ph_stream_free(stream);
+    }
+}
+
+/* The last one stays: it says where the spool ends. */
+static bool
+is_useless(const struct ph_spool *spool, size_t i, ph_lsn applied)
+{
+    const struct ph_segment *segment = &spool->segments[i];
+
+    return i + 1 < spool->n_segments && segment->streams == 0 && segment->in_directory &&
+           segment->synced == segment->size && segment->needed_to <= applied;
+}
+
+static ph_code
+remove_front(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
+{
+    size_t n = 0;
+    ph_code rc = PH_OK;
+
+    while (rc == PH_OK && is_useless(spool, n, applied)) {
+        struct ph_segment *segment = &spool->segments[n];
+
+        if (ph_spool_unlink(spool->dir_fd, segment->number) != 0) {
+            rc = ph_spool_disk_error("remove a segment of", spool->dir, 0, err);
+            break;
+        }
+        spool->bytes -= segment->size;
+        n++;
+        PH_FAILPOINT(spool_pruned_one);
+    }
+    spool->n_segments -= n;
+    memmove(spool->segments, spool->segments + n, spool->n_segments * sizeof *spool->segments);
+    return rc;
+}
+
+static int
+write_hollow(const struct ph_spool *spool, const uint8_t header[PH_SEGMENT_HEADER_SIZE])
+{
+    int fd = openat(spool->dir_fd, PH_SPOOL_TEMPORARY,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return -1;
+    bool done = pwrite(fd, header, PH_SEGMENT_HEADER_SIZE, 0) == (ssize_t)PH_SEGMENT_HEADER_SIZE &&
+                fsync(fd) == 0;
+    return close(fd) == 0 && done ? 0 : -1;
+}
+
+static ph_code
+make_hollow(struct ph_spool *spool, struct ph_segment *segment, struct ph_error *err)
+{
+    struct ph_segment_header header;
+    uint8_t bytes[PH_SEGMENT_HEADER_SIZE];
+    char name[PH_SEGMENT_NAME_SIZE];
+    uint64_t size;
+    bool valid;
+
+    PH_TRY(ph_spool_read_header(spool->dir_fd, segment->number, &header, &valid, &size, err));
+    if (!valid)
+        return PH_FAIL(err, PH_E_SPOOL_DAMAGED, "segment %" PRIu64 " of the spool has no header",
+                       segment->number);
+    header.flags |= PH_SEGMENT_HOLLOW;
+    ph_segment_header_encode(&header, bytes);
+    ph_segment_name(segment->number, name);
+    if (write_hollow(spool, bytes) != 0 ||
+        renameat(spool->dir_fd, PH_SPOOL_TEMPORARY, spool->dir_fd, name) != 0)
+        return ph_spool_disk_error("empty a segment of", spool->dir, PH_SEGMENT_HEADER_SIZE, err);
+    spool->bytes -= segment->size - PH_SEGMENT_HEADER_SIZE;
+    segment->size = segment->synced = PH_SEGMENT_HEADER_SIZE;
+    segment->hollow = true;
+    PH_FAILPOINT(spool_hollowed_one);
+    return PH_OK;
+}
+
+ph_code
+ph_spool_prune(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
+{
+    pthread_mutex_lock(&spool->lock);
+    ph_code rc = ph_spool_check_poison(spool, err);
+    /* What the next opening may have to begin with must be on disk. */
+    if (applied > spool->durable)
+        applied = spool->durable;
+    if (rc == PH_OK) {
+        free_streams(spool, applied);
+        rc = remove_front(spool, applied, err);
+    }
+    for (size_t i = 0; rc == PH_OK && i < spool->n_segments; i++) {
+        if (!spool->segments[i].hollow && is_useless(spool, i, applied))
+            rc = make_hollow(spool, &spool->segments[i], err);
+    }
+    pthread_mutex_unlock(&spool->lock);
+    return rc;
+}
