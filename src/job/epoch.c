@@ -1,19 +1,18 @@
 /*
- * The snapshot of the copy (DESIGN D5, the part that concerns a copy without a stream).
+ * The snapshot of the copy (DESIGN D5); what a stream asks of it besides is in epoch_stream.c.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "job/job.h"
+#include "job/epoch_parts.h"
 #include "pg/catalog.h"
 #include "pg/holder.h"
 #include "pg/snapshot.h"
 
-/* Import the job's snapshot into the source's control session: BEGIN was successful on PH_OK. */
-static ph_code
-begin_under_epoch(struct ph_job *job, struct ph_error *err)
+ph_code
+ph_epoch_begin_under(struct ph_job *job, struct ph_error *err)
 {
     ph_code rc = ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err);
 
@@ -37,40 +36,58 @@ try_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch, bool *lives,
           struct ph_error *err)
 {
     use_epoch(job, epoch);
-    ph_code rc = begin_under_epoch(job, err);
+    ph_code rc = ph_epoch_begin_under(job, err);
     *lives = rc == PH_OK;
     if (rc == PH_OK)
         return ph_conn_exec(job->source_control, "COMMIT", err);
     return rc == PH_E_SNAPSHOT_LOST ? PH_OK : rc;
 }
 
-static ph_code
-start_epoch(struct ph_job *job, uint32_t number, struct ph_error *err)
+ph_code
+ph_epoch_hold(struct ph_job *job, uint32_t number, const char *snapshot_id,
+              struct ph_ledger_epoch *epoch, struct ph_error *err)
 {
     struct ph_holder_params params = {
         .source = &job->source,
         .job = job->options->name,
         .dir = job->options->dir,
         .hold_seconds = job->options->hold_seconds,
+        .use = job->follows ? PH_HOLD_FOR_STREAM : PH_HOLD_FOR_COPY,
+        .snapshot_id = snapshot_id,
+        .flusher = job->source_control,
     };
     struct ph_held_snapshot held;
 
     PH_TRY(ph_holder_start(&params, &held, err));
     PH_FAILPOINT(after_holder_start);
-    struct ph_ledger_epoch epoch = {
+    *epoch = (struct ph_ledger_epoch){
         .number = number,
         .mark = held.mark,
         .holder_pid = held.process_pid,
+        .lsn = held.lsn,
     };
-    snprintf(epoch.snapshot_id, sizeof epoch.snapshot_id, "%s", held.snapshot_id);
-    use_epoch(job, &epoch);
+    snprintf(epoch->snapshot_id, sizeof epoch->snapshot_id, "%s", held.snapshot_id);
+    use_epoch(job, epoch);
+    return PH_OK;
+}
+
+static ph_code
+start_epoch(struct ph_job *job, uint32_t number, struct ph_error *err)
+{
+    struct ph_ledger_epoch epoch;
+
+    if (job->follows && number == 1)
+        return PH_FAIL(err, PH_E_INTERNAL, "the slot's snapshot is not the first epoch");
+    if (job->follows)
+        return ph_epoch_start_later(job, number, err);
+    PH_TRY(ph_epoch_hold(job, number, NULL, &epoch, err));
     return ph_ledger_add_epoch(job->target_control, job->options->name, &epoch, err);
 }
 
 ph_code
 ph_job_check_epoch(struct ph_job *job, struct ph_error *err)
 {
-    PH_TRY(begin_under_epoch(job, err));
+    PH_TRY(ph_epoch_begin_under(job, err));
     return ph_conn_exec(job->source_control, "COMMIT", err);
 }
 
@@ -118,7 +135,7 @@ ph_code
 ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err)
 {
     ph_catalog_reset(&job->source_catalog);
-    PH_TRY(begin_under_epoch(job, err));
+    PH_TRY(ph_epoch_begin_under(job, err));
     ph_code rc = ph_catalog_read(job->source_control, &job->source_catalog, err);
     ph_code end = ph_conn_exec(job->source_control, rc == PH_OK ? "COMMIT" : "ROLLBACK",
                                rc == PH_OK ? err : NULL);

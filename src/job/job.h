@@ -13,6 +13,7 @@
 #include "job/select.h"
 #include "job/stop_watch.h"
 #include "model/catalog.h"
+#include "model/epoch_filter.h"
 #include "model/plan.h"
 #include "pg/archive.h"
 #include "pg/conn.h"
@@ -29,6 +30,7 @@ struct ph_job {
     int lock_fd;      /* of DIR/mover.lock; -1: not held */
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
+    bool follows;       /* a stream is applied after the copy: epochs have an L */
     bool is_new;        /* this run made the job */
     bool was_done;      /* an earlier run finished it */
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
@@ -89,6 +91,19 @@ ph_code ph_job_check_epoch(struct ph_job *job, struct ph_error *err);
 /* After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again.
  */
 ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);
+/*
+ * With a stream, once its slot is made and before ph_job_ensure_epoch: the slot's exported snapshot
+ * becomes the first epoch, and the ledger has the stream as made. The replication session must keep
+ * the snapshot (do nothing) until this returns.
+ */
+ph_code ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_lsn,
+                           struct ph_error *err);
+/*
+ * After the plan is loaded: what the copy has, for the stream. Tables that are not copied whole are
+ * left out. `filter` is initialised and empty.
+ */
+ph_code ph_job_fill_filter(struct ph_job *job, struct ph_epoch_filter *filter,
+                           struct ph_error *err);
 /* Let the holder end. */
 void ph_job_release_epoch(struct ph_job *job);
 /* Read a catalog under the job's snapshot (source) or now (target). */

@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ph_result {
-    PGresult *pg;
-};
-
 static ph_code
 code_of_sqlstate(const char *state)
 {
@@ -156,28 +152,60 @@ login_failure(PGconn *pg, const struct ph_endpoint *endpoint, struct ph_error *e
 
 /*
  * What both sides must agree on for equal bytes (text output, time zones, floats) and what must not
- * cut a long copy short. Each is a plain SET: poolers refuse many of them as startup options.
+ * cut a long copy short. Set by a statement: poolers refuse many of them as startup options. One
+ * SELECT, since a walsender takes but one statement at a time.
  */
-static const char session_pins[] =
-    "SET statement_timeout=0; SET lock_timeout=0; SET idle_in_transaction_session_timeout=0; "
-    "SET search_path=''; SET row_security=off; SET datestyle='ISO, YMD'; "
-    "SET intervalstyle='postgres'; SET timezone='UTC'; SET bytea_output='hex'; "
-    "SET extra_float_digits=3; SET standard_conforming_strings=on; SET xmlbinary='base64'; "
-    "SET xmloption=content; SET quote_all_identifiers=off; SET synchronize_seqscans=on; "
-    "SET check_function_bodies=off; SET client_min_messages=error; SET lc_monetary='C'; "
-    "SET array_nulls=on; SET transform_null_equals=off; SET default_transaction_deferrable=off; "
-    "SET default_transaction_read_only=off; SET default_transaction_isolation='read committed'";
+struct pin {
+    const char *name;
+    const char *value;
+    int since; /* server_version_num */
+};
+static const struct pin pins[] = {
+    {"statement_timeout", "0", 0},
+    {"lock_timeout", "0", 0},
+    {"idle_in_transaction_session_timeout", "0", 0},
+    {"idle_session_timeout", "0", 140000},
+    {"transaction_timeout", "0", 170000},
+    {"search_path", "", 0},
+    {"row_security", "off", 0},
+    {"datestyle", "ISO, YMD", 0},
+    {"intervalstyle", "postgres", 0},
+    {"timezone", "UTC", 0},
+    {"bytea_output", "hex", 0},
+    {"extra_float_digits", "3", 0},
+    {"standard_conforming_strings", "on", 0},
+    {"xmlbinary", "base64", 0},
+    {"xmloption", "content", 0},
+    {"quote_all_identifiers", "off", 0},
+    {"synchronize_seqscans", "on", 0},
+    {"check_function_bodies", "off", 0},
+    {"client_min_messages", "error", 0},
+    {"lc_monetary", "C", 0},
+    {"array_nulls", "on", 0},
+    {"transform_null_equals", "off", 0},
+    {"default_transaction_deferrable", "off", 0},
+    {"default_transaction_read_only", "off", 0},
+    {"default_transaction_isolation", "read committed", 0},
+};
 
 static ph_code
 pin_session(struct ph_conn *conn, struct ph_error *err)
 {
-    char sql[sizeof session_pins + 200];
-    int version = PQserverVersion(conn->pg);
+    struct ph_buf sql;
+    const char *before = "SELECT ";
 
-    snprintf(sql, sizeof sql, "%s%s%s", session_pins,
-             version >= 140000 ? "; SET idle_session_timeout=0" : "",
-             version >= 170000 ? "; SET transaction_timeout=0" : "");
-    return ph_conn_exec(conn, sql, err);
+    ph_buf_init(&sql, 65536);
+    for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
+        if (PQserverVersion(conn->pg) < pins[i].since)
+            continue;
+        ph_buf_printf(&sql, "%spg_catalog.set_config('%s', '%s', false)", before, pins[i].name,
+                      pins[i].value);
+        before = ", ";
+    }
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    return rc;
 }
 
 /* libpq hands NOTICEs to this; pghaul's own statements ask for none that a user needs. */
@@ -188,17 +216,21 @@ ignore_notice(void *arg, const char *message)
     (void)message;
 }
 
+/* `replication`: "database" for a walsender's session, else NULL: as the conninfo has it. */
 static PGconn *
-connect_session(const struct ph_endpoint *endpoint, const char *purpose, const char *patience)
+connect_session(const struct ph_endpoint *endpoint, const char *purpose, const char *patience,
+                const char *replication)
 {
     char app_name[128];
     const char *encoding = endpoint->encoding != NULL ? endpoint->encoding : "UTF8";
     /* what comes before the conninfo is a default, what comes after it wins */
-    const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
-                          "keepalives_count", "tcp_user_timeout", "dbname",
-                          "application_name", "client_encoding",  NULL};
-    const char *values[] = {patience,           "30",     "10",     "6", "120000",
-                            endpoint->conninfo, app_name, encoding, NULL};
+    const char *keys[] = {"connect_timeout",     "keepalives_idle",
+                          "keepalives_interval", "keepalives_count",
+                          "tcp_user_timeout",    "dbname",
+                          "application_name",    "client_encoding",
+                          "replication",         NULL};
+    const char *values[] = {patience,           "30",     "10",     "6",         "120000",
+                            endpoint->conninfo, app_name, encoding, replication, NULL};
 
     snprintf(app_name, sizeof app_name, "%s %s", endpoint->app_prefix, purpose);
     return PQconnectdbParams(keys, values, 1);
@@ -206,10 +238,10 @@ connect_session(const struct ph_endpoint *endpoint, const char *purpose, const c
 
 static ph_code
 open_session(const struct ph_endpoint *endpoint, const char *purpose, const char *patience,
-             struct ph_conn **out, struct ph_error *err)
+             const char *replication, struct ph_conn **out, struct ph_error *err)
 {
     *out = NULL;
-    PGconn *pg = connect_session(endpoint, purpose, patience);
+    PGconn *pg = connect_session(endpoint, purpose, patience, replication);
     if (pg == NULL || PQstatus(pg) != CONNECTION_OK) {
         ph_code rc = login_failure(pg, endpoint, err);
         PQfinish(pg);
@@ -243,14 +275,21 @@ ph_code
 ph_conn_open(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
              struct ph_error *err)
 {
-    return open_session(endpoint, purpose, ph_stop_requested() ? "3" : "10", out, err);
+    return open_session(endpoint, purpose, ph_stop_requested() ? "3" : "10", NULL, out, err);
+}
+
+ph_code
+ph_conn_open_replication(const struct ph_endpoint *endpoint, const char *purpose,
+                         struct ph_conn **out, struct ph_error *err)
+{
+    return open_session(endpoint, purpose, ph_stop_requested() ? "3" : "10", "database", out, err);
 }
 
 ph_code
 ph_conn_open_briefly(const struct ph_endpoint *endpoint, const char *purpose, struct ph_conn **out,
                      struct ph_error *err)
 {
-    return open_session(endpoint, purpose, "2", out, err);
+    return open_session(endpoint, purpose, "2", NULL, out, err);
 }
 
 void
@@ -335,12 +374,11 @@ ph_conn_execf(struct ph_conn *conn, struct ph_error *err, const char *format, ..
     return rc;
 }
 
-ph_code
-ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
-              struct ph_result **out, struct ph_error *err)
+/* Takes the libpq result over, which may be NULL or a failure. */
+static ph_code
+wrap_result(struct ph_conn *conn, PGresult *pg, struct ph_result **out, struct ph_error *err)
 {
     *out = NULL;
-    PGresult *pg = PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0);
     if (pg == NULL || !is_success(pg)) {
         ph_code rc = ph_conn_fail(conn, pg, err);
         assert(rc != PH_OK);
@@ -355,6 +393,21 @@ ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *c
     result->pg = pg;
     *out = result;
     return PH_OK;
+}
+
+ph_code
+ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+              struct ph_result **out, struct ph_error *err)
+{
+    return wrap_result(conn, PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0),
+                       out, err);
+}
+
+ph_code
+ph_conn_query_simple(struct ph_conn *conn, const char *sql, struct ph_result **out,
+                     struct ph_error *err)
+{
+    return wrap_result(conn, PQexec(conn->pg, sql), out, err);
 }
 
 ph_code

@@ -32,6 +32,7 @@ struct ph_endpoint {
     char *label;      /* "source db@host:port", no password: for messages, logs, ledger */
     char *app_prefix; /* application_name starts with it: "pghaul JOB" */
     char *encoding;   /* client_encoding for all sessions; NULL: UTF8; set before the first open */
+    bool only_libpq;  /* for tests: COPY does not go past libpq, as under GSS */
     struct ph_conn_set *open; /* all connections of this endpoint, for ph_endpoint_cancel_all */
 };
 

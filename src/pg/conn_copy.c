@@ -2,7 +2,7 @@
  * The two COPY directions. The server sends one CopyData payload a row; they are packed into the
  * caller's batch. Towards the server, payloads need not follow rows.
  *
- * What is here goes through libpq, for encrypted connections; the others take conn_direct.c.
+ * What is here goes through libpq, for connections encrypted by GSS; the others take conn_direct.c.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * The COPY data phase on the socket itself, for connections that libpq does not encrypt.
+ * The COPY data phase on the socket itself, or on the TLS session that libpq has made on it.
  *
  * libpq hands out COPY rows one malloc each and reads 16 kB at a time, which costs more than all
  * that pghaul does with a row. Between two statements libpq neither owns unread input nor unsent
@@ -9,7 +9,8 @@
  *
  * Reading: a buffer of the connection's own takes what the socket has; whole rows are copied from
  * it into the caller's batch, and rows larger than the buffer are received in place. Writing: a
- * CopyData header and a slice of the batch go out in one call, uncopied. When the server fails in
+ * CopyData header and a slice of the batch go out in one call, uncopied; over TLS the first record
+ * is put together, so that the header has none of its own. When the server fails in
  * the middle it drops what still comes, so a slice under way is always sent to its end.
  *
  * A length from the wire is checked before it is used. What should not come breaks the connection:
@@ -17,20 +18,21 @@
  * thread (ph_endpoint_cancel_all), which makes every wait here return.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "pg/conn_internal.h"
+#include "pg/conn_socket.h"
 
 #define BUFFER_BYTES ((size_t)131072)
-/* Of CopyData towards the server; its memory for a message follows this. */
-#define SLICE_BYTES ((size_t)65536)
 #define HEADER_BYTES ((size_t)5)
+/* Of CopyData towards the server; its memory for a message follows this. Fills TLS records. */
+#define SLICE_BYTES ((size_t)65536 - HEADER_BYTES)
+#define RECORD_BYTES ((size_t)16384)
 #define MAX_BODY_BYTES ((size_t)1 << 30)
 /*
  * A server sends 8 kB at a time, and waking up for each costs more than the rows do: once a COPY is
@@ -42,10 +44,17 @@
 #define NAP_AFTER_BYTES 262144
 
 struct ph_direct {
-    size_t head; /* head <= tail <= BUFFER_BYTES; bytes between are not read yet */
+    uint64_t deadline_ns; /* when to give up waiting for input; 0: never */
+    uint8_t *large;       /* a message of a stream that does not fit into `bytes` … */
+    size_t large_capacity;
+    size_t large_len;  /* … has this length, 0 when there is none … */
+    size_t large_have; /* … and so much of it is there */
+    size_t head;       /* head <= tail <= BUFFER_BYTES; bytes between are not read yet */
     size_t tail;
     uint64_t received; /* since the COPY began */
+    struct ph_socket socket;
     uint8_t bytes[BUFFER_BYTES];
+    uint8_t record[RECORD_BYTES]; /* TLS: a header and what follows, on their way out */
 };
 
 struct message {
@@ -56,6 +65,8 @@ struct message {
 void
 ph_direct_free(struct ph_direct *direct)
 {
+    if (direct != NULL)
+        free(direct->large);
     free(direct);
 }
 
@@ -74,12 +85,11 @@ broken(struct ph_conn *conn, ph_code code, const char *cause, struct ph_error *e
 }
 
 static ph_code
-lost(struct ph_conn *conn, int cause, struct ph_error *err)
+lost(struct ph_conn *conn, const char *cause, struct ph_error *err)
 {
-    char text[128];
+    char text[PH_SOCKET_CAUSE_BYTES + 40];
 
-    snprintf(text, sizeof text, "the connection was lost%s%s", cause != 0 ? ": " : "",
-             cause != 0 ? strerrordesc_np(cause) : "");
+    snprintf(text, sizeof text, "the connection was lost%s%s", cause[0] != '\0' ? ": " : "", cause);
     return broken(conn, PH_E_CONNECT, text, err);
 }
 
@@ -89,21 +99,27 @@ strange(struct ph_conn *conn, struct ph_error *err)
     return broken(conn, PH_E_PROTOCOL, "the server sent what does not belong to a COPY", err);
 }
 
-static void
-wait_for(const struct ph_conn *conn, short events)
+static bool
+is_late(const struct ph_direct *rx)
 {
-    struct pollfd fd = {.fd = PQsocket(conn->pg), .events = events};
+    return rx->deadline_ns != 0 && ph_clock_ns() >= rx->deadline_ns;
+}
 
-    (void)poll(&fd, 1, -1);
+static int
+ms_left(const struct ph_direct *rx)
+{
+    if (rx->deadline_ns == 0)
+        return -1;
+    return is_late(rx) ? 0 : (int)((rx->deadline_ns - ph_clock_ns()) / 1000000) + 1;
 }
 
 static void
-wait_for_input(const struct ph_conn *conn)
+wait_for(const struct ph_conn *conn, enum ph_socket_rc wanted)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};
 
-    wait_for(conn, POLLIN);
-    if (conn->rx->received > NAP_AFTER_BYTES)
+    ph_socket_wait(&conn->rx->socket, wanted, ms_left(conn->rx));
+    if (wanted == PH_SOCKET_WANT_IN && conn->rx->received > NAP_AFTER_BYTES)
         (void)nanosleep(&nap, NULL);
 }
 
@@ -111,26 +127,50 @@ wait_for_input(const struct ph_conn *conn)
 static ph_code
 receive(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, struct ph_error *err)
 {
+    struct ph_direct *rx = conn->rx;
+    char cause[PH_SOCKET_CAUSE_BYTES];
+
+    *got = 0;
     for (;;) {
-        ssize_t n = recv(PQsocket(conn->pg), into, size, MSG_DONTWAIT);
-        if (n > 0) {
-            *got = (size_t)n;
-            conn->rx->received += (uint64_t)n;
+        if (is_late(rx))
+            return lost(conn, strerrordesc_np(ETIMEDOUT), err);
+        enum ph_socket_rc rc = ph_socket_read(&rx->socket, into, size, got, cause);
+        if (rc == PH_SOCKET_DONE) {
+            rx->received += *got;
             return PH_OK;
         }
-        if (n == 0)
-            return lost(conn, 0, err);
-        if (errno == EAGAIN)
-            wait_for_input(conn);
-        else if (errno != EINTR)
-            return lost(conn, errno, err);
+        if (rc == PH_SOCKET_GONE)
+            return lost(conn, cause, err);
+        wait_for(conn, rc);
     }
+}
+
+/* What has come in already; false in *some when nothing has. */
+static ph_code
+receive_now(struct ph_conn *conn, uint8_t *into, size_t size, size_t *got, bool *some,
+            struct ph_error *err)
+{
+    char cause[PH_SOCKET_CAUSE_BYTES];
+
+    *got = 0;
+    enum ph_socket_rc rc = ph_socket_read(&conn->rx->socket, into, size, got, cause);
+    *some = rc == PH_SOCKET_DONE;
+    return rc == PH_SOCKET_GONE ? lost(conn, cause, err) : PH_OK;
 }
 
 static size_t
 buffered(const struct ph_direct *rx)
 {
     return rx->tail - rx->head;
+}
+
+/* What is not read yet to the front of the buffer. */
+static void
+make_room(struct ph_direct *rx)
+{
+    memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
+    rx->tail -= rx->head;
+    rx->head = 0;
 }
 
 /* Have at least `need` bytes, which fit into the buffer. */
@@ -142,9 +182,7 @@ fill(struct ph_conn *conn, size_t need, struct ph_error *err)
 
     if (buffered(rx) >= need)
         return PH_OK;
-    memmove(rx->bytes, rx->bytes + rx->head, buffered(rx));
-    rx->tail -= rx->head;
-    rx->head = 0;
+    make_room(rx);
     while (rx->tail < need) {
         PH_TRY(receive(conn, rx->bytes + rx->tail, BUFFER_BYTES - rx->tail, &got, err));
         rx->tail += got;
@@ -253,7 +291,7 @@ is_harmless(char type)
 static ph_code
 await(struct ph_conn *conn, char wanted, uint64_t *rows, struct ph_error *err)
 {
-    struct message message;
+    struct message message = {0};
     struct ph_span body;
     ph_code rc = PH_OK;
 
@@ -287,7 +325,7 @@ finish(struct ph_conn *conn, uint64_t *rows, struct ph_error *err)
 
 /* A broken pipe may have its reason waiting to be read. */
 static ph_code
-send_failed(struct ph_conn *conn, int cause, struct ph_error *err)
+send_failed(struct ph_conn *conn, const char *cause, struct ph_error *err)
 {
     ph_code rc = await(conn, 'Z', NULL, err);
 
@@ -298,34 +336,52 @@ send_failed(struct ph_conn *conn, int cause, struct ph_error *err)
     return rc;
 }
 
+/* The header and as much of the body as goes into the same record. */
+static void
+put_record(struct ph_direct *direct, struct ph_span parts[2])
+{
+    size_t room = RECORD_BYTES - HEADER_BYTES;
+    size_t step = parts[1].len < room ? parts[1].len : room;
+
+    memcpy(direct->record, parts[0].data, HEADER_BYTES);
+    memcpy(direct->record + HEADER_BYTES, parts[1].data, step);
+    parts[0] = (struct ph_span){direct->record, HEADER_BYTES + step};
+    parts[1].data += step;
+    parts[1].len -= step;
+}
+
+static void
+advance(struct ph_span parts[2], size_t sent)
+{
+    for (struct ph_span *part = parts; part < parts + 2; part++) {
+        size_t step = sent < part->len ? sent : part->len;
+        part->data += step;
+        part->len -= step;
+        sent -= step;
+    }
+}
+
 static ph_code
 send_message(struct ph_conn *conn, char type, const void *body, size_t len, struct ph_error *err)
 {
     uint8_t header[HEADER_BYTES] = {(uint8_t)type};
-    struct iovec parts[2] = {{header, sizeof header}, {(void *)(uintptr_t)body, len}};
-    struct msghdr out = {.msg_iov = parts, .msg_iovlen = 2};
+    struct ph_span parts[2] = {{header, sizeof header}, {body, len}};
+    char cause[PH_SOCKET_CAUSE_BYTES];
+    size_t sent;
 
     ph_store_u32(header + 1, (uint32_t)(len + 4));
-    for (;;) {
-        ssize_t n = sendmsg(PQsocket(conn->pg), &out, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EAGAIN) {
-            wait_for(conn, POLLOUT);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return send_failed(conn, errno, err);
-        size_t sent = (size_t)n;
-        for (struct iovec *part = parts; part < parts + 2; part++) {
-            size_t step = sent < part->iov_len ? sent : part->iov_len;
-            part->iov_base = (uint8_t *)part->iov_base + step;
-            part->iov_len -= step;
-            sent -= step;
-        }
-        if (parts[0].iov_len + parts[1].iov_len == 0)
-            return PH_OK;
+    if (conn->rx->socket.ssl != NULL)
+        put_record(conn->rx, parts);
+    while (parts[0].len + parts[1].len > 0) {
+        enum ph_socket_rc rc = ph_socket_write(&conn->rx->socket, parts, &sent, cause);
+        if (rc == PH_SOCKET_DONE)
+            advance(parts, sent);
+        else if (rc == PH_SOCKET_GONE)
+            return send_failed(conn, cause, err);
+        else
+            ph_socket_wait(&conn->rx->socket, rc, -1);
     }
+    return PH_OK;
 }
 
 /* libpq must have nothing of its own on the way, and hand the bytes on as they are. */
@@ -334,8 +390,7 @@ can_go_direct(const struct ph_conn *conn)
 {
     PGTransactionStatusType status = PQtransactionStatus(conn->pg);
 
-    return PQsslInUse(conn->pg) == 0 && PQgssEncInUse(conn->pg) == 0 &&
-           PQprotocolVersion(conn->pg) == 3 && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF &&
+    return PQprotocolVersion(conn->pg) == 3 && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF &&
            (status == PQTRANS_IDLE || status == PQTRANS_INTRANS) && PQflush(conn->pg) == 0;
 }
 
@@ -343,15 +398,19 @@ ph_code
 ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *taken,
                 struct ph_error *err)
 {
+    struct ph_socket socket;
+
     *taken = false;
-    if (conn->broken || !can_go_direct(conn))
+    if (conn->broken || conn->endpoint->only_libpq || !can_go_direct(conn) ||
+        !ph_socket_of(conn->pg, &socket))
         return PH_OK;
     if (conn->rx == NULL)
-        conn->rx = malloc(sizeof *conn->rx);
+        conn->rx = calloc(1, sizeof *conn->rx);
     if (conn->rx == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     conn->rx->head = conn->rx->tail = 0;
     conn->rx->received = 0;
+    conn->rx->socket = socket;
     *taken = true;
     PH_TRY(send_message(conn, 'Q', sql, strlen(sql) + 1, err));
     return await(conn, response, NULL, err);
@@ -396,7 +455,7 @@ pack(struct ph_direct *rx, uint8_t *into, size_t size, size_t *len)
 ph_code
 ph_direct_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len, struct ph_error *err)
 {
-    struct message message;
+    struct message message = {0};
 
     *len = 0;
     for (;;) {
@@ -431,15 +490,34 @@ ph_direct_read(struct ph_conn *conn, uint8_t *into, size_t size, size_t *len, st
     }
 }
 
+/* Whether bytes have come in. A TLS record need not hold any. */
+static ph_code
+look(struct ph_conn *conn, bool *any, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    size_t got;
+
+    *any = true;
+    if (buffered(rx) > 0)
+        return PH_OK;
+    make_room(rx);
+    PH_TRY(receive_now(conn, rx->bytes, BUFFER_BYTES, &got, any, err));
+    rx->tail = got;
+    return PH_OK;
+}
+
 /* While rows go out nothing should come in but, now and then, an error. */
 static ph_code
 look_for_error(struct ph_conn *conn, struct ph_error *err)
 {
-    struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
-    struct message message;
+    struct message message = {0};
     struct ph_span body;
+    bool any;
 
-    while (buffered(conn->rx) > 0 || poll(&fd, 1, 0) > 0) {
+    for (;;) {
+        PH_TRY(look(conn, &any, err));
+        if (!any)
+            return PH_OK;
         PH_TRY(peek(conn, &message, err));
         if (message.type == 'E')
             return finish(conn, NULL, err);
@@ -447,7 +525,6 @@ look_for_error(struct ph_conn *conn, struct ph_error *err)
             return strange(conn, err);
         PH_TRY(take(conn, &message, &body, err));
     }
-    return PH_OK;
 }
 
 ph_code
@@ -478,4 +555,129 @@ ph_direct_abort(struct ph_conn *conn, const char *reason)
 {
     if (send_message(conn, 'f', reason, strlen(reason) + 1, NULL) == PH_OK)
         (void)finish(conn, NULL, NULL);
+}
+
+/* ---- a stream, which flows in both directions and has no end of its own ---- */
+
+/* A message larger than the buffer gets memory of its own, which is kept for the next such one. */
+static ph_code
+begin_large(struct ph_conn *conn, size_t len, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    rx->head += HEADER_BYTES;
+    if (len > rx->large_capacity) {
+        free(rx->large);
+        rx->large = malloc(len);
+        rx->large_capacity = rx->large == NULL ? 0 : len;
+    }
+    if (rx->large == NULL)
+        return broken(conn, PH_E_MEMORY, "out of memory", err);
+    rx->large_len = len;
+    rx->large_have = buffered(rx);
+    memcpy(rx->large, rx->bytes + rx->head, rx->large_have);
+    rx->head = rx->tail;
+    return PH_OK;
+}
+
+static ph_code
+go_on_with_large(struct ph_conn *conn, struct ph_span *payload, bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    size_t n = 0;
+
+    for (bool some = true; rx->large_have < rx->large_len; rx->large_have += n) {
+        PH_TRY(receive_now(conn, rx->large + rx->large_have, rx->large_len - rx->large_have, &n,
+                           &some, err));
+        if (!some)
+            return PH_OK;
+    }
+    *payload = (struct ph_span){rx->large, rx->large_len};
+    *got = true;
+    rx->large_len = 0;
+    return PH_OK;
+}
+
+/* The message at the head is whole. */
+static ph_code
+take_streamed(struct ph_conn *conn, const struct message *message, struct ph_span *payload,
+              bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    if (message->type == 'E')
+        return finish(conn, NULL, err);
+    if (message->type == 'c' || message->type == 'C')
+        return broken(conn, PH_E_CONNECT, "the server ended the change stream", err);
+    if (message->type != 'd' && strchr("NSA", message->type) == NULL)
+        return strange(conn, err);
+    *payload = (struct ph_span){rx->bytes + rx->head + HEADER_BYTES, message->len};
+    *got = message->type == 'd';
+    rx->head += HEADER_BYTES + message->len;
+    return PH_OK;
+}
+
+ph_code
+ph_direct_next(struct ph_conn *conn, struct ph_span *payload, bool *got, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+
+    *got = false;
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    while (!*got) {
+        struct message message = {0};
+        if (rx->large_len > 0)
+            return go_on_with_large(conn, payload, got, err);
+        if (buffered(rx) >= HEADER_BYTES) {
+            PH_TRY(peek(conn, &message, err));
+            if (HEADER_BYTES + message.len <= buffered(rx)) {
+                PH_TRY(take_streamed(conn, &message, payload, got, err));
+                continue;
+            }
+            if (HEADER_BYTES + message.len > BUFFER_BYTES) {
+                if (message.type != 'd')
+                    return strange(conn, err);
+                PH_TRY(begin_large(conn, message.len, err));
+                continue;
+            }
+        }
+        size_t n;
+        bool some;
+        make_room(rx);
+        PH_TRY(receive_now(conn, rx->bytes + rx->tail, BUFFER_BYTES - rx->tail, &n, &some, err));
+        if (!some)
+            return PH_OK;
+        rx->tail += n;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_direct_send(struct ph_conn *conn, const uint8_t *data, size_t len, struct ph_error *err)
+{
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    return send_message(conn, 'd', data, len, err);
+}
+
+ph_code
+ph_direct_stop(struct ph_conn *conn, int wait_ms, struct ph_error *err)
+{
+    struct ph_direct *rx = conn->rx;
+    uint8_t rest[4096];
+    size_t n;
+
+    if (!conn->copying)
+        return PH_FAIL(err, PH_E_INTERNAL, "no COPY is under way");
+    rx->deadline_ns = ph_clock_ns() + (uint64_t)wait_ms * 1000000;
+    PH_TRY(send_message(conn, 'c', "", 0, err));
+    for (; rx->large_have < rx->large_len; rx->large_have += n) {
+        size_t left = rx->large_len - rx->large_have;
+        PH_TRY(receive(conn, rest, left < sizeof rest ? left : sizeof rest, &n, err));
+    }
+    rx->large_len = 0;
+    ph_code rc = finish(conn, NULL, err);
+    rx->deadline_ns = 0;
+    return rc;
 }

@@ -18,9 +18,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
+#include "model/lsn.h"
 #include "pg/conn_internal.h"
 
 #define LINE_LIMIT 8192
+#define FLUSH_GRACE_MS 100
 
 /* ---- files both sides know ---- */
 
@@ -110,8 +113,9 @@ send_params(int fd, const struct ph_holder_params *params, struct ph_error *err)
     ph_code rc = PH_OK;
 
     ph_buf_init(&text, LINE_LIMIT * 4);
-    ph_buf_printf(&text, "%s\n%s\n%s\n%llu\n", params->source->conninfo, params->job, params->dir,
-                  (unsigned long long)params->hold_seconds);
+    ph_buf_printf(&text, "%s\n%s\n%s\n%llu\n%d\n%s\n", params->source->conninfo, params->job,
+                  params->dir, (unsigned long long)params->hold_seconds, (int)params->use,
+                  params->snapshot_id != NULL ? params->snapshot_id : "");
     if (!ph_buf_ok(&text) || write(fd, text.data, text.len) != (ssize_t)text.len)
         rc = PH_FAIL(err, PH_E_INTERNAL, "cannot start the snapshot's holder");
     if (text.data != NULL)
@@ -120,21 +124,57 @@ send_params(int fd, const struct ph_holder_params *params, struct ph_error *err)
     return rc;
 }
 
+/*
+ * What an open transaction wrote last may stay unflushed for minutes on an idle server. A commit
+ * flushes it; the message is for nobody. Best effort: the holder goes on waiting.
+ */
+static void
+flush_wal(struct ph_conn *conn)
+{
+    (void)ph_conn_exec(
+        conn,
+        "BEGIN; SET LOCAL synchronous_commit = local;"
+        " SELECT pg_catalog.pg_logical_emit_message(true, 'pghaul', 'epoch'); COMMIT",
+        NULL);
+    (void)ph_conn_leave_transaction(conn, NULL);
+}
+
+/* Until the holder has said something, or is gone. */
 static ph_code
-read_answer(int fd, struct ph_held_snapshot *out, struct ph_error *err)
+await_answer(int fd, const struct ph_holder_params *params, struct ph_error *err)
+{
+    struct pollfd answer = {.fd = fd, .events = POLLIN};
+
+    for (unsigned waits = 0; poll(&answer, 1, FLUSH_GRACE_MS) <= 0; waits++) {
+        if (ph_stop_requested()) {
+            (void)ph_holder_stop(params->dir, NULL);
+            return ph_stop_check(err);
+        }
+        if (params->flusher != NULL && params->use == PH_HOLD_FOR_STREAM && waits % 50 == 0)
+            flush_wal(params->flusher);
+    }
+    return PH_OK;
+}
+
+static ph_code
+read_answer(int fd, const struct ph_holder_params *params, struct ph_held_snapshot *out,
+            struct ph_error *err)
 {
     char line[2048];
     size_t len = 0;
     ssize_t got;
 
+    PH_TRY(await_answer(fd, params, err));
     while (len < sizeof line - 1 && (got = read(fd, line + len, sizeof line - 1 - len)) > 0)
         len += (size_t)got;
     line[len] = '\0';
     *out = (struct ph_held_snapshot){0};
     long long start = 0;
-    if (sscanf(line, "OK %63s %255s %d %lld %d", out->snapshot_id, out->mark.visible,
-               &out->mark.backend_pid, &start, &out->process_pid) == 5) {
+    unsigned long long lsn = 0;
+    if (sscanf(line, "OK %63s %255s %d %lld %d %llu", out->snapshot_id, out->mark.visible,
+               &out->mark.backend_pid, &start, &out->process_pid, &lsn) == 6) {
         out->mark.backend_start = start;
+        out->lsn = lsn;
         return PH_OK;
     }
     int code;
@@ -166,7 +206,7 @@ ph_holder_start(const struct ph_holder_params *params, struct ph_held_snapshot *
                          : send_params(to[1], params, err);
     close(to[1]);
     if (rc == PH_OK)
-        rc = read_answer(from[0], out, err);
+        rc = read_answer(from[0], params, out, err);
     close(from[0]);
     if (pid > 0)
         (void)waitpid(pid, &status, 0);
@@ -180,6 +220,8 @@ struct holder {
     char job[128];
     char dir[2048];
     unsigned long long hold_seconds;
+    enum ph_hold_use use;
+    char snapshot_id[64]; /* to import; "": a new one */
     int lock_fd;
     struct timespec old_stop; /* the stop file's time when this one began; 0: there was none */
     struct ph_endpoint source;
@@ -202,24 +244,24 @@ static bool
 read_params(struct holder *holder)
 {
     char seconds[32];
+    char use[8];
 
     if (!read_line(holder->conninfo, sizeof holder->conninfo) ||
         !read_line(holder->job, sizeof holder->job) ||
-        !read_line(holder->dir, sizeof holder->dir) || !read_line(seconds, sizeof seconds))
+        !read_line(holder->dir, sizeof holder->dir) || !read_line(seconds, sizeof seconds) ||
+        !read_line(use, sizeof use) || !read_line(holder->snapshot_id, sizeof holder->snapshot_id))
         return false;
     holder->hold_seconds = strtoull(seconds, NULL, 10);
+    holder->use = use[0] == '0' ? PH_HOLD_FOR_COPY : PH_HOLD_FOR_STREAM;
     return true;
 }
 
+/* Whoever exported it need not keep it from here on. */
 static ph_code
-take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_error *err)
+export_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_error *err)
 {
     struct ph_result *r;
 
-    PH_TRY(ph_endpoint_init(&holder->source, PH_SOURCE, holder->conninfo, holder->job, err));
-    explicit_bzero(holder->conninfo, sizeof holder->conninfo);
-    PH_TRY(ph_conn_open(&holder->source, "holder", &holder->conn, err));
-    PH_TRY(ph_conn_exec(holder->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
     PH_TRY(ph_conn_query(holder->conn,
                          "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_backend_pid(),"
                          " pg_catalog.left(pg_catalog.pg_current_snapshot()::text, 255),"
@@ -233,6 +275,19 @@ take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_err
     out->mark.backend_start = ph_result_i64(r, 0, 3);
     ph_result_free(r);
     return PH_OK;
+}
+
+static ph_code
+take_snapshot(struct holder *holder, struct ph_held_snapshot *out, struct ph_error *err)
+{
+    PH_TRY(ph_endpoint_init(&holder->source, PH_SOURCE, holder->conninfo, holder->job, err));
+    explicit_bzero(holder->conninfo, sizeof holder->conninfo);
+    PH_TRY(ph_conn_open(&holder->source, "holder", &holder->conn, err));
+    if (holder->snapshot_id[0] != '\0')
+        PH_TRY(ph_snapshot_import(holder->conn, holder->snapshot_id, err));
+    else
+        PH_TRY(ph_conn_exec(holder->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
+    return export_snapshot(holder, out, err);
 }
 
 static struct timespec
@@ -279,6 +334,60 @@ static bool
 source_is_there(struct holder *holder)
 {
     return PQconsumeInput(holder->conn->pg) == 1 && PQstatus(holder->conn->pg) == CONNECTION_OK;
+}
+
+static ph_code
+read_insert_lsn(struct holder *holder, ph_lsn *lsn, struct ph_error *err)
+{
+    char text[32];
+
+    PH_TRY(ph_conn_value(holder->conn, "SELECT pg_catalog.pg_is_in_recovery()", text, sizeof text,
+                         err));
+    if (text[0] == 't')
+        return PH_FAIL(err, PH_E_NOT_READY,
+                       "the source is a standby: its snapshots do not list what runs");
+    PH_TRY(ph_conn_value(holder->conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()", text,
+                         sizeof text, err));
+    return ph_lsn_parse(text, lsn) ? PH_OK
+                                   : PH_FAIL(err, PH_E_PROTOCOL, "not a position: %.31s", text);
+}
+
+/*
+ * A crash of the source forgets what was committed asynchronously and not flushed, and gives the
+ * transaction's id to another one. So the flush is seen by the session that holds the snapshot.
+ */
+static ph_code
+see_flushed(struct holder *holder, ph_lsn lsn, struct ph_error *err)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    uint64_t last_seen = ph_clock_ns();
+    char text[32];
+    ph_lsn flushed = 0;
+
+    for (;;) {
+        PH_TRY(ph_conn_value(holder->conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()", text,
+                             sizeof text, err));
+        if (!ph_lsn_parse(text, &flushed))
+            return PH_FAIL(err, PH_E_PROTOCOL, "not a position: %.31s", text);
+        if (flushed >= lsn)
+            return PH_OK;
+        if (mover_is_there(holder))
+            last_seen = ph_clock_ns();
+        if (is_told_to_stop(holder) ||
+            ph_clock_seconds_since(last_seen) >= (double)holder->hold_seconds)
+            return PH_FAIL(err, PH_E_STOPPED, "nobody waits for the snapshot any more");
+        nanosleep(&pause, NULL);
+    }
+}
+
+static ph_code
+begin_holding(struct holder *holder, struct ph_held_snapshot *out, struct ph_error *err)
+{
+    PH_TRY(take_snapshot(holder, out, err));
+    if (holder->use == PH_HOLD_FOR_COPY)
+        return PH_OK;
+    PH_TRY(read_insert_lsn(holder, &out->lsn, err));
+    return see_flushed(holder, out->lsn, err);
 }
 
 static void
@@ -340,12 +449,12 @@ ph_holder_main(void)
         return 1;
     }
     holder.old_stop = stop_time(&holder);
-    if (take_snapshot(&holder, &held, &err) != PH_OK) {
+    if (begin_holding(&holder, &held, &err) != PH_OK) {
         printf("FAILED %d %s\n", (int)err.code, err.message);
         return 1;
     }
-    printf("OK %s %s %d %lld %d\n", held.snapshot_id, held.mark.visible, held.mark.backend_pid,
-           (long long)held.mark.backend_start, (int)getpid());
+    printf("OK %s %s %d %lld %d %llu\n", held.snapshot_id, held.mark.visible, held.mark.backend_pid,
+           (long long)held.mark.backend_start, (int)getpid(), (unsigned long long)held.lsn);
     fflush(stdout);
     let_go_of_files();
     hold(&holder);

@@ -13,27 +13,45 @@
 
 #include <stdint.h>
 
+#include "model/change.h"
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
 #define PH_HOLDER_ARGUMENT "__snapshot-holder"
+
+/* What the snapshot is for. */
+enum ph_hold_use {
+    PH_HOLD_FOR_COPY,  /* alone */
+    PH_HOLD_FOR_STREAM /* an epoch: L is read after it, and the WAL flushed up to there */
+};
 
 struct ph_holder_params {
     const struct ph_endpoint *source;
     const char *job;
     const char *dir;
     uint64_t hold_seconds;
+    enum ph_hold_use use;
+    /* one that a session has exported and still keeps (the slot's); NULL: a new one is taken */
+    const char *snapshot_id;
+    /*
+     * For PH_HOLD_FOR_STREAM: a session of the source outside of a transaction. When nothing else
+     * makes the server flush its WAL, a small message committed there does. NULL: wait only.
+     */
+    struct ph_conn *flusher;
 };
 
 struct ph_held_snapshot {
     char snapshot_id[64]; /* for SET TRANSACTION SNAPSHOT */
     struct ph_snapshot_mark mark;
     int process_pid; /* here */
+    ph_lsn lsn;      /* L; 0 with PH_HOLD_FOR_COPY */
 };
 
 /*
- * Start a holder with a new snapshot; returns when the snapshot is there. Errors are those of the
- * holder's connection.
+ * Start a holder; returns when the snapshot is there and, for a stream, when the holder's own
+ * session has seen the WAL flushed up to L: no crash of the source lies between then. Errors are
+ * those of the holder's connection; PH_E_SNAPSHOT_LOST when the given one cannot be imported;
+ * PH_E_NOT_READY for a standby, whose snapshots do not list what runs; PH_E_STOPPED.
  */
 ph_code ph_holder_start(const struct ph_holder_params *params, struct ph_held_snapshot *out,
                         struct ph_error *err);

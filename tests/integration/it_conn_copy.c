@@ -1,6 +1,6 @@
 /* labels: short */
 /*
- * Both COPY directions on a real server, past libpq (unix socket) and through it (TLS): rows of
+ * Both COPY directions on a real server, past libpq (unix socket, TLS) and through it: rows of
  * every size against batches of every size, and every way in which a COPY ends badly. After each
  * the connection must be ready for the next statement, or known to be dead.
  */
@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "pg/conn.h"
 #include "support/pgcluster.h"
@@ -21,9 +23,11 @@
 #include "support/sql.h"
 
 static struct pg_test_cluster *cluster;
-static struct ph_endpoint endpoints[2]; /* direct, encrypted */
+enum { PLAIN, TLS, TLS_BY_LIBPQ, WAYS };
 
-/* A certificate for the server, so that libpq encrypts and the COPY has to go through it. */
+static struct ph_endpoint endpoints[WAYS];
+
+/* A certificate for the server, so that libpq encrypts. */
 static void
 enable_tls(void)
 {
@@ -50,12 +54,14 @@ setup(void **state)
     (void)state;
     cluster = pg_test_cluster_new(&params);
     enable_tls();
-    assert_int_equal(ph_endpoint_init(&endpoints[0], PH_SOURCE,
+    assert_int_equal(ph_endpoint_init(&endpoints[PLAIN], PH_SOURCE,
                                       pg_test_conninfo(cluster, "postgres"), "t", &err),
                      PH_OK);
     const char *tls =
         scratch_printf("%s sslmode=require", pg_test_conninfo_tcp(cluster, "postgres"));
-    assert_int_equal(ph_endpoint_init(&endpoints[1], PH_SOURCE, tls, "t", &err), PH_OK);
+    for (size_t way = TLS; way < WAYS; way++)
+        assert_int_equal(ph_endpoint_init(&endpoints[way], PH_SOURCE, tls, "t", &err), PH_OK);
+    endpoints[TLS_BY_LIBPQ].only_libpq = true;
     return 0;
 }
 
@@ -63,8 +69,8 @@ static int
 teardown(void **state)
 {
     (void)state;
-    ph_endpoint_reset(&endpoints[0]);
-    ph_endpoint_reset(&endpoints[1]);
+    for (size_t way = 0; way < WAYS; way++)
+        ph_endpoint_reset(&endpoints[way]);
     return 0;
 }
 
@@ -82,7 +88,7 @@ open_conn(size_t way)
                                    " WHERE pid = pg_catalog.pg_backend_pid()",
                                    encrypted, sizeof encrypted, &err),
                      PH_OK);
-    assert_string_equal(encrypted, way == 1 ? "t" : "f");
+    assert_string_equal(encrypted, way != PLAIN ? "t" : "f");
     return conn;
 }
 
@@ -188,7 +194,7 @@ test_round_trips(void **state)
     static const size_t batches[] = {100, 4096, 262144};
 
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         for (size_t i = 0; i < sizeof selects / sizeof *selects; i++) {
             for (size_t j = 0; j < sizeof batches / sizeof *batches; j++)
                 check_round_trip(way, selects[i], batches[j], batches[2 - j]);
@@ -200,7 +206,7 @@ static void
 test_source_fails_in_the_middle(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         struct ph_conn *conn = open_conn(way);
         static uint8_t batch[8192];
         struct ph_error err;
@@ -229,7 +235,7 @@ static void
 test_statement_is_refused(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         struct ph_conn *conn = open_conn(way);
         struct ph_error err;
         assert_int_equal(ph_conn_copy_out_begin(conn, "COPY nosuch TO STDOUT", &err), PH_E_SQL);
@@ -263,7 +269,7 @@ static void
 test_target_refuses_rows(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         struct ph_conn *conn = open_conn(way);
         struct ph_error err;
         must(ph_conn_exec(conn,
@@ -287,7 +293,7 @@ static void
 test_commit_of_a_failed_transaction(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         struct ph_conn *conn = open_conn(way);
         struct ph_error err;
         must(ph_conn_exec(conn,
@@ -328,7 +334,7 @@ static void
 test_abort_leaves_nothing(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         struct ph_conn *conn = open_conn(way);
         struct ph_error err;
         char count[16];
@@ -356,7 +362,7 @@ static void
 test_backend_ends(void **state)
 {
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < WAYS; way++) {
         static uint8_t batch[8192];
         struct ph_conn *conn = open_conn(way);
         struct ph_error err;
@@ -391,6 +397,64 @@ test_backend_ends(void **state)
     }
 }
 
+static void *
+cancel_later(void *arg)
+{
+    static const struct timespec pause = {.tv_nsec = 300000000};
+
+    (void)nanosleep(&pause, NULL);
+    ph_endpoint_cancel_all(arg);
+    return NULL;
+}
+
+/* Reads rows that do not come, or writes more than a server takes that waits for a lock. */
+static ph_code
+get_stuck(struct ph_conn *conn, bool writes, struct ph_error *err)
+{
+    static uint8_t batch[65536];
+    uint64_t rows;
+    size_t len = 1;
+    ph_code rc;
+
+    rc = writes
+             ? ph_conn_copy_in_begin(conn, "COPY public.s FROM STDIN", err)
+             : ph_conn_copy_out_begin(
+                   conn, "COPY (SELECT pg_sleep(i) FROM generate_series(0, 60) i) TO STDOUT", err);
+    memset(batch, '\n', sizeof batch);
+    for (int i = 0; i < 2000 && rc == PH_OK && len > 0; i++)
+        rc = writes ? ph_conn_copy_in_write(conn, batch, sizeof batch, err)
+                    : ph_conn_copy_out_read(conn, batch, 1024, &len, err);
+    return rc == PH_OK && writes ? ph_conn_copy_in_end(conn, &rows, err) : rc;
+}
+
+static void
+test_cancelled(void **state)
+{
+    (void)state;
+    for (size_t way = 0; way < WAYS; way++) {
+        for (int writes = 0; writes < 2; writes++) {
+            struct ph_conn *conn = open_conn(way);
+            PGconn *other = sql_connect(cluster, "postgres");
+            struct ph_error err;
+            pthread_t thread;
+            time_t begun = time(NULL);
+            sql_exec(other, "DROP TABLE IF EXISTS public.s; CREATE TABLE public.s (t text);"
+                            " CREATE OR REPLACE FUNCTION public.halt() RETURNS trigger LANGUAGE"
+                            " plpgsql AS 'BEGIN PERFORM pg_sleep(100); RETURN NEW; END';"
+                            " CREATE TRIGGER halt BEFORE INSERT ON public.s FOR EACH ROW EXECUTE"
+                            " FUNCTION public.halt()");
+            assert_int_equal(pthread_create(&thread, NULL, cancel_later, &endpoints[way]), 0);
+            assert_int_equal(get_stuck(conn, writes != 0, &err), PH_E_STOPPED);
+            assert_true(time(NULL) - begun < 20);
+            assert_false(ph_conn_is_alive(conn));
+            pthread_join(thread, NULL);
+            ph_conn_free(conn);
+            ph_endpoint_reopen(&endpoints[way]);
+            PQfinish(other);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -403,6 +467,7 @@ main(void)
         cmocka_unit_test(test_values_are_hidden),
         cmocka_unit_test(test_abort_leaves_nothing),
         cmocka_unit_test(test_backend_ends),
+        cmocka_unit_test(test_cancelled),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,6 @@
 /*
- * Rows over TLS, which is libpq's way instead of the socket's own: the same digests, memory within
- * its contract. The servers' certificates are signed by an authority made here.
+ * Rows over TLS: the same digests, memory within its contract. The servers' certificates are signed
+ * by an authority made here.
  */
 /* timeout: 600 */
 #include <setjmp.h>
@@ -124,6 +124,33 @@ test_memory_with_a_large_row(void **state)
     pair_db_end(&db);
 }
 
+/* Rows of some MB in every lane, on both sides: nobody keeps a buffer of their size for itself. */
+static void
+test_memory_with_large_rows_on_many_lanes(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "lanes");
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        pair_both(&db, scratch_printf("CREATE TABLE l%d (id int PRIMARY KEY, v text);"
+                                      "ALTER TABLE l%d ALTER v SET STORAGE EXTERNAL",
+                                      i, i));
+        sql_execf(db.source,
+                  "INSERT INTO l%d SELECT i, repeat('0123456789', 100000 * (1 + (i + %d) %% 10))"
+                  " FROM generate_series(1, 10) i",
+                  i, i);
+    }
+    by_tls(&db);
+    struct run *run = pair_copy(&db, "--data-only", "--jobs", "8");
+    pair_expect(run, 0, "proven");
+    print_message("memory: %ld kB\n", run->memory_kb);
+    if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
+        assert_in_range(run->memory_kb, 1, 64 * 1024 + 4 * 10000000 / 1024);
+    for (int i = 0; i < 8; i++)
+        pair_same(&db, scratch_printf("SELECT id, length(v), md5(v) FROM l%d ORDER BY 1", i));
+    pair_db_end(&db);
+}
+
 static void
 test_refused(void **state)
 {
@@ -153,6 +180,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_digests),
         cmocka_unit_test(test_memory_with_a_large_row),
+        cmocka_unit_test(test_memory_with_large_rows_on_many_lanes),
         cmocka_unit_test(test_refused),
     };
 

@@ -1,0 +1,402 @@
+/*
+ * Building the description of a table. What the stream announces decides which columns there are;
+ * the plan says where each of them goes.
+ *
+ * The key. With replica identity default or index it is what the stream marks. Under FULL every
+ * column is marked, so a unique index of the target is taken that any row has one place in: rows
+ * are then found by it, and changes folded. Without one rows are told apart by all of their bytes.
+ */
+#include "apply/table.h"
+
+#include <string.h>
+
+#include "apply/carry.h"
+#include "apply/key.h"
+#include "apply/sql.h"
+#include "model/type_match.h"
+#include "wire/oid_remap.h"
+
+#define TEXT_LIMIT_BYTES ((size_t)4 << 20)
+#define NO_FIELD UINT32_MAX
+
+struct builder {
+    const struct ph_apply_table_params *params;
+    struct ph_arena *arena;
+    struct ph_apply_table *table;
+    struct ph_apply_column *columns;
+    uint32_t *fields; /* per column of the plan: its field in the stream */
+    bool *keys;       /* per column of the plan */
+    uint32_t n_keys;
+    struct ph_error *err;
+};
+
+static ph_code
+no_memory(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_MEMORY, "no memory for a table's description");
+}
+
+static const char *
+put_text(struct builder *b, void (*put)(const struct ph_apply_table *, struct ph_buf *))
+{
+    struct ph_buf text;
+
+    ph_buf_init(&text, TEXT_LIMIT_BYTES);
+    put(b->table, &text);
+    const char *out = ph_buf_ok(&text) ? ph_arena_strdup(b->arena, ph_buf_text(&text)) : NULL;
+    ph_buf_free(&text);
+    return out;
+}
+
+static void
+put_target(const struct ph_apply_table *table, struct ph_buf *out)
+{
+    ph_buf_puts(out, table->target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+    ph_buf_put_qualified(out, table->target->schema, table->target->name);
+}
+
+static uint32_t
+find_field(const struct ph_stream_rel *rel, const char *name)
+{
+    for (uint32_t i = 0; i < rel->n_columns; i++)
+        if (strcmp(rel->columns[i].name, name) == 0)
+            return i;
+    return NO_FIELD;
+}
+
+static const struct ph_plan_column *
+find_planned(const struct ph_table_plan *plan, const char *name)
+{
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        if (strcmp(plan->columns[i].source_name, name) == 0)
+            return &plan->columns[i];
+    return NULL;
+}
+
+/* The target computes it, whatever the source sends. */
+static bool
+is_left_to_target(const struct ph_table_plan *plan, const char *name)
+{
+    const struct ph_column *column = ph_rel_column_named(plan->target, name);
+
+    return column != NULL && column->generated != '\0';
+}
+
+static ph_code
+check_stream(const struct builder *b)
+{
+    const struct ph_stream_rel *rel = b->params->rel;
+    const struct ph_table_plan *plan = b->params->plan;
+
+    for (uint32_t i = 0; i < rel->n_columns; i++) {
+        const struct ph_stream_column *column = &rel->columns[i];
+        if (find_planned(plan, column->name) != NULL)
+            continue;
+        if (!is_left_to_target(plan, column->name))
+            return PH_FAIL(b->err, PH_E_TYPES, "column %s of the source is not on the target",
+                           column->name);
+        if (column->in_key && rel->replica_identity != 'f')
+            return PH_FAIL(b->err, PH_E_UNSUPPORTED,
+                           "column %s of the replica identity is generated on the target",
+                           column->name);
+    }
+    return PH_OK;
+}
+
+/* Fills `fields`: every column of the plan must be announced, as the type that it was planned for.
+ */
+static ph_code
+find_fields(struct builder *b)
+{
+    const struct ph_stream_rel *rel = b->params->rel;
+    const struct ph_table_plan *plan = b->params->plan;
+
+    PH_TRY(check_stream(b));
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        const struct ph_plan_column *column = &plan->columns[i];
+        b->fields[i] = find_field(rel, column->source_name);
+        if (b->fields[i] == NO_FIELD)
+            return PH_FAIL(b->err, PH_E_TYPES, "column %s is no longer on the source",
+                           column->source_name);
+        if (rel->columns[b->fields[i]].type_oid != column->source->type_oid)
+            return PH_FAIL(b->err, PH_E_TYPES, "column %s has another type on the source now",
+                           column->source_name);
+    }
+    return PH_OK;
+}
+
+static const struct ph_plan_column *
+column_at(const struct ph_table_plan *plan, int16_t attnum, uint32_t *position)
+{
+    for (*position = 0; *position < plan->n_columns; ++*position)
+        if (plan->columns[*position].target->attnum == attnum)
+            return &plan->columns[*position];
+    return NULL;
+}
+
+/* Whether every row that comes has exactly one place in it. */
+static bool
+identifies_rows(const struct ph_table_plan *plan, const struct ph_index *index)
+{
+    uint32_t position;
+
+    if (!index->is_unique || !index->is_valid || !index->is_immediate || index->is_partial ||
+        index->has_expressions)
+        return false;
+    for (uint32_t i = 0; i < index->n_keys; i++) {
+        const struct ph_plan_column *column = column_at(plan, index->key_attnums[i], &position);
+        if (column == NULL || !column->target->not_null)
+            return false;
+    }
+    return true;
+}
+
+static const struct ph_index *
+find_index(const struct ph_table_plan *plan)
+{
+    const struct ph_rel *target = plan->target;
+    const struct ph_index *found = NULL;
+
+    for (uint32_t i = 0; i < target->n_indexes; i++) {
+        const struct ph_index *index = &target->indexes[i];
+        if (identifies_rows(plan, index) && (found == NULL || index->is_primary))
+            found = index;
+    }
+    return found;
+}
+
+static void
+find_keys(struct builder *b)
+{
+    const struct ph_stream_rel *rel = b->params->rel;
+    const struct ph_table_plan *plan = b->params->plan;
+
+    if (rel->replica_identity == 'f') {
+        const struct ph_index *index = find_index(plan);
+        uint32_t position;
+        for (uint32_t i = 0; index != NULL && i < index->n_keys; i++)
+            if (column_at(plan, index->key_attnums[i], &position) != NULL)
+                b->keys[position] = true;
+    } else {
+        for (uint32_t i = 0; i < plan->n_columns; i++)
+            b->keys[i] = rel->columns[b->fields[i]].in_key;
+    }
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        b->n_keys += b->keys[i];
+}
+
+/*
+ * search_path is empty, so the operator of an extension's type must be named with its schema, or
+ * that of a type it can be cast to would be taken: citext would be compared as text, and without
+ * its index.
+ */
+static const char *
+equality_of(struct builder *b, const struct ph_type *base)
+{
+    struct ph_buf text;
+
+    if (base == NULL || base->kind != 'b' || ph_type_is_array(base) ||
+        strcmp(base->schema, "pg_catalog") == 0)
+        return "OPERATOR(pg_catalog.=)";
+    ph_buf_init(&text, 1024);
+    ph_buf_puts(&text, "OPERATOR(");
+    ph_buf_put_ident(&text, base->schema);
+    ph_buf_puts(&text, ".=)");
+    const char *out = ph_buf_ok(&text) ? ph_arena_strdup(b->arena, ph_buf_text(&text)) : NULL;
+    ph_buf_free(&text);
+    return out;
+}
+
+static ph_code
+fill_column(struct builder *b, uint32_t planned, struct ph_apply_column *column)
+{
+    const struct ph_apply_table_params *params = b->params;
+    const struct ph_plan_column *from = &params->plan->columns[planned];
+    const struct ph_carry_params carry = {params->source, params->target, params->stream};
+    const struct ph_type *base = ph_type_base(params->target, from->target->type_oid);
+
+    *column = (struct ph_apply_column){
+        .name = from->target_name,
+        .field = b->fields[planned],
+        .is_key = b->keys[planned],
+        .is_identity_always = from->target->identity == 'a',
+        .key_kind = ph_key_kind_of(params->source, params->target, from),
+        .equals = equality_of(b, base),
+        .type_name = base == NULL ? "" : base->name,
+    };
+    column->compares_exactly = from->target->not_null && column->key_kind == PH_KEY_BYTES;
+    if (column->equals == NULL)
+        return no_memory(b->err);
+    PH_TRY(ph_carry_choose(&carry, from, &column->carry, b->err));
+    return ph_carry_fill(&carry, from, b->arena, column, b->err);
+}
+
+/* Keys first. */
+static ph_code
+fill_columns(struct builder *b)
+{
+    const struct ph_table_plan *plan = b->params->plan;
+    uint32_t key = 0;
+    uint32_t other = b->n_keys;
+
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        PH_TRY(fill_column(b, i, &b->columns[b->keys[i] ? key++ : other++]));
+    return PH_OK;
+}
+
+/* The program sees only the columns that go in binary: others may be of types it cannot take. */
+static ph_code
+compile_remap(struct builder *b)
+{
+    const struct ph_table_plan *plan = b->params->plan;
+    struct ph_plan_column *binary =
+        PH_ARENA_ARRAY(b->arena, struct ph_plan_column, (size_t)plan->n_columns + 1);
+    uint32_t n = 0;
+
+    if (binary == NULL)
+        return no_memory(b->err);
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        if (b->columns[i].carry != PH_CARRY_BINARY)
+            continue;
+        binary[n] = *find_planned(plan, b->params->rel->columns[b->columns[i].field].name);
+        b->columns[i].remap_column = n++;
+    }
+    PH_TRY(ph_oid_remap_compile(binary, n, b->params->source, b->params->target, b->arena,
+                                &b->table->remap, b->err));
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        b->columns[i].needs_remap = b->columns[i].carry == PH_CARRY_BINARY &&
+                                    ph_oid_remap_needs(b->table->remap, b->columns[i].remap_column);
+    return PH_OK;
+}
+
+static void
+look_at_columns(struct builder *b)
+{
+    struct ph_apply_table *table = b->table;
+    uint32_t n_text = 0;
+    uint32_t n_via = 0;
+
+    table->way = table->n_keys == 0 ? PH_APPLY_BY_ROW : PH_APPLY_BY_KEY;
+    table->key_is_bytes = true;
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        const struct ph_apply_column *column = &table->columns[i];
+        n_text += column->carry == PH_CARRY_TEXT;
+        n_via += column->carry == PH_CARRY_VIA_TEXT;
+        if (!column->is_key) {
+            table->keeps_identity |= column->is_identity_always;
+            continue;
+        }
+        table->key_is_identity |= column->is_identity_always;
+        table->key_is_bytes &= column->key_kind == PH_KEY_BYTES;
+        if (column->key_kind == PH_KEY_UNKNOWN)
+            table->way = PH_APPLY_IN_ORDER;
+    }
+    table->copies_text = n_text > 0;
+    table->can_copy =
+        table->n_columns > 0 && n_via == 0 && (n_text == 0 || n_text == table->n_columns);
+}
+
+/* A partition takes part in the foreign keys of its ancestors. */
+static bool
+is_within(const struct ph_catalog *catalog, ph_oid rel, ph_oid of)
+{
+    const struct ph_rel *found = ph_catalog_rel(catalog, rel);
+
+    return rel == of ||
+           (found != NULL && found->is_partition && is_within(catalog, found->parent_oid, of));
+}
+
+static void
+look_at_foreign_keys(struct builder *b)
+{
+    const struct ph_catalog *catalog = b->params->target;
+    ph_oid oid = b->table->target->oid;
+
+    b->table->may_split_moves = true;
+    if (!b->params->enforces_keys)
+        return;
+    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &catalog->foreign_keys[i];
+        if (!key->enforced)
+            continue;
+        if (is_within(catalog, oid, key->ref_oid))
+            b->table->may_split_moves = false;
+        if (key->on_delete == 'c' && is_within(catalog, oid, key->rel_oid))
+            b->table->may_miss = true;
+    }
+}
+
+static ph_code
+fill_texts(struct builder *b)
+{
+    struct ph_apply_table *table = b->table;
+    struct ph_buf label;
+
+    ph_buf_init(&label, 1024);
+    ph_buf_printf(&label, "%s.%s", table->target->schema, table->target->name);
+    table->label = ph_buf_ok(&label) ? ph_arena_strdup(b->arena, ph_buf_text(&label)) : NULL;
+    ph_buf_free(&label);
+    table->target_sql = put_text(b, put_target);
+    if (table->target_sql == NULL || table->label == NULL)
+        return no_memory(b->err);
+    table->insert_sql = put_text(b, ph_sql_put_insert);
+    table->delete_sql = put_text(b, ph_sql_put_delete);
+    table->copy_sql = put_text(b, ph_sql_put_copy);
+    if (table->insert_sql == NULL || table->delete_sql == NULL || table->copy_sql == NULL)
+        return no_memory(b->err);
+    return PH_OK;
+}
+
+static ph_code
+build(struct builder *b)
+{
+    struct ph_apply_table *table = b->table;
+
+    if (table->n_columns == 0)
+        return PH_FAIL(b->err, PH_E_UNSUPPORTED, "the table has no column that can be filled");
+    PH_TRY(find_fields(b));
+    find_keys(b);
+    table->n_keys = b->n_keys;
+    PH_TRY(fill_columns(b));
+    PH_TRY(compile_remap(b));
+    look_at_columns(b);
+    look_at_foreign_keys(b);
+    return fill_texts(b);
+}
+
+ph_code
+ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena *arena,
+                     const struct ph_apply_table **out, struct ph_error *err)
+{
+    const struct ph_table_plan *plan = params->plan;
+    size_t room = (size_t)plan->n_columns + 1;
+    struct ph_apply_table *table = ph_arena_alloc(arena, sizeof *table);
+    struct builder b = {
+        .params = params,
+        .arena = arena,
+        .table = table,
+        .columns = PH_ARENA_ARRAY(arena, struct ph_apply_column, room),
+        .fields = PH_ARENA_ARRAY(arena, uint32_t, room),
+        .keys = PH_ARENA_ARRAY(arena, bool, room),
+        .err = err,
+    };
+
+    if (table == NULL || b.columns == NULL || b.fields == NULL || b.keys == NULL)
+        return no_memory(err);
+    *table = (struct ph_apply_table){
+        .index = params->index,
+        .plan = plan,
+        .target = plan->target,
+        .columns = b.columns,
+        .n_columns = plan->n_columns,
+        .n_stream_fields = params->rel->n_columns,
+        .level = plan->level,
+    };
+    ph_code rc = build(&b);
+    if (rc != PH_OK) {
+        ph_error_object(err, "%s.%s", params->rel->schema, params->rel->name);
+        return rc;
+    }
+    *out = table;
+    return PH_OK;
+}

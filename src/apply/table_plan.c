@@ -1,0 +1,65 @@
+/* What a whole plan asks of the stream and of the target before the first table is described. */
+#include "apply/carry.h"
+#include "apply/table.h"
+
+enum ph_format
+ph_apply_stream_format(const struct ph_plan *plan, const struct ph_catalog *source,
+                       const struct ph_catalog *target, struct ph_error *why)
+{
+    const struct ph_carry_params params = {source, target, PH_FORMAT_BINARY};
+    enum ph_carry carry;
+
+    for (uint32_t t = 0; t < plan->n_tables; t++) {
+        const struct ph_table_plan *table = &plan->tables[t];
+        for (uint32_t i = 0; i < table->n_columns; i++) {
+            if (ph_carry_choose(&params, &table->columns[i], &carry, why) == PH_OK)
+                continue;
+            ph_error_object(why, "%s.%s", table->source->schema, table->source->name);
+            return PH_FORMAT_TEXT;
+        }
+    }
+    return PH_FORMAT_BINARY;
+}
+
+struct wanted {
+    const struct ph_type *types[256]; /* that domains were asked for, to ask once */
+    uint32_t n;
+};
+
+static bool
+is_new(struct wanted *wanted, const struct ph_type *type)
+{
+    const uint32_t room = sizeof wanted->types / sizeof wanted->types[0];
+
+    for (uint32_t i = 0; i < wanted->n; i++)
+        if (wanted->types[i] == type)
+            return false;
+    if (wanted->n < room)
+        wanted->types[wanted->n++] = type;
+    return true;
+}
+
+ph_code
+ph_apply_domains(const struct ph_plan *plan, const struct ph_catalog *source,
+                 const struct ph_catalog *target, enum ph_format stream, struct ph_buf *out,
+                 struct ph_error *err)
+{
+    const struct ph_carry_params params = {source, target, stream};
+    struct wanted wanted = {.n = 0};
+
+    for (uint32_t t = 0; t < plan->n_tables; t++) {
+        const struct ph_table_plan *table = &plan->tables[t];
+        for (uint32_t i = 0; i < table->n_columns; i++) {
+            const struct ph_plan_column *column = &table->columns[i];
+            enum ph_carry carry;
+            PH_TRY(ph_carry_choose(&params, column, &carry, err));
+            const struct ph_type *type = ph_catalog_type(target, ph_carry_type(column, carry));
+            if (type == NULL || !ph_carry_needs_domain(type) ||
+                ph_carry_domain(target, type) != NULL || !is_new(&wanted, type))
+                continue;
+            ph_carry_put_domain(type, out);
+            ph_buf_puts(out, ";\n");
+        }
+    }
+    return ph_buf_ok(out) ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "no memory for the domains");
+}

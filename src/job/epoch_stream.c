@@ -1,0 +1,259 @@
+/*
+ * Epochs of a job that applies a stream (DESIGN D5): each has L and must fit S0, the snapshot that
+ * the slot exported. The rule they are for is in model/epoch_filter.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "job/epoch_parts.h"
+#include "model/epoch_filter.h"
+#include "pg/ledger_follow.h"
+
+#define SNAPSHOT_LIMIT ((size_t)64 << 20)
+#define LOOK_EVERY_MS 100u
+#define TELL_AFTER_S 2.0
+#define GIVE_UP_AFTER_S 600.0
+
+static ph_code
+read_snapshot(struct ph_conn *conn, struct ph_arena *arena, const char **text, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL, &r, err));
+    *text = ph_arena_strdup(arena, ph_result_text(r, 0, 0));
+    ph_result_free(r);
+    return *text != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+/* All of it, however long the list of transactions is. */
+static ph_code
+read_whole_snapshot(struct ph_job *job, struct ph_arena *arena, const char **text,
+                    struct ph_error *err)
+{
+    PH_TRY(ph_epoch_begin_under(job, err));
+    ph_code rc = read_snapshot(job->source_control, arena, text, err);
+    ph_code end = ph_conn_exec(job->source_control, rc == PH_OK ? "COMMIT" : "ROLLBACK",
+                               rc == PH_OK ? err : NULL);
+    return rc != PH_OK ? rc : end;
+}
+
+/* ---- the first one ---- */
+
+static ph_code
+record_first(struct ph_job *job, const struct ph_ledger_epoch *epoch, ph_lsn slot_lsn,
+             struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = ph_ledger_add_epoch(conn, job->options->name, epoch, err);
+    if (rc == PH_OK)
+        rc = ph_ledger_follow_is_made(conn, job->options->name, epoch->snapshot, slot_lsn, err);
+    PH_FAILPOINT(before_first_epoch_commit);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
+ph_code
+ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_lsn,
+                   struct ph_error *err)
+{
+    struct ph_ledger_epoch epoch;
+    struct ph_arena arena;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    ph_code rc = ph_epoch_hold(job, 1, slot_snapshot, &epoch, err);
+    if (rc == PH_OK)
+        rc = read_whole_snapshot(job, &arena, &epoch.snapshot, err);
+    if (rc == PH_OK)
+        rc = record_first(job, &epoch, slot_lsn, err);
+    ph_arena_reset(&arena);
+    return rc;
+}
+
+/* ---- later ones ---- */
+
+/* Who holds up the snapshot: its commit is written but not over for the others. */
+static void
+tell_who(struct ph_job *job, uint64_t xid)
+{
+    struct ph_result *r;
+    char text[24];
+
+    snprintf(text, sizeof text, "%u", (unsigned)(xid & UINT32_MAX));
+    const char *params[] = {text};
+    if (ph_conn_query(job->source_control,
+                      "SELECT pid, coalesce(wait_event, 'nothing') FROM"
+                      " pg_catalog.pg_stat_activity WHERE backend_xid = $1::pg_catalog.xid",
+                      1, params, &r, NULL) != PH_OK)
+        return;
+    ph_log(PH_LOG_WARN, "epoch.waits",
+           "%s: transaction %s (process %s, waits for %s) is committed in the WAL but not visible "
+           "yet; a new snapshot must wait for it",
+           job->source.label, text, ph_result_rows(r) > 0 ? ph_result_text(r, 0, 0) : "unknown",
+           ph_result_rows(r) > 0 ? ph_result_text(r, 0, 1) : "nothing known");
+    ph_result_free(r);
+}
+
+static ph_code
+gave_up(const struct ph_job *job, uint64_t xid, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_EPOCH,
+            "transaction %llu was committed before the slot began and is not visible yet",
+            (unsigned long long)(xid & UINT32_MAX));
+    ph_error_object(err, "%s", job->source.label);
+    return PH_E_EPOCH;
+}
+
+/* *xid is a transaction that keeps the text's snapshot from being an epoch; 0: none does. */
+static ph_code
+look_at_snapshot(struct ph_arena *arena, const char *text, const struct ph_xid_snapshot *first,
+                 uint64_t *xid, struct ph_error *err)
+{
+    struct ph_xid_snapshot now;
+
+    *xid = 0;
+    PH_TRY(ph_xid_snapshot_parse(arena, text, &now, err));
+    (void)ph_xid_snapshot_is_admissible(&now, first, xid);
+    return PH_OK;
+}
+
+/* Once a snapshot fits all later ones do: what the slot's sees had all begun before it. */
+static ph_code
+wait_until_fit(struct ph_job *job, const struct ph_xid_snapshot *first, struct ph_error *err)
+{
+    uint64_t start = ph_clock_ns();
+    struct ph_arena arena;
+    bool told = false;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    for (;;) {
+        const char *text;
+        uint64_t xid = 0;
+        ph_arena_reset(&arena);
+        ph_code rc = read_snapshot(job->source_control, &arena, &text, err);
+        if (rc == PH_OK)
+            rc = look_at_snapshot(&arena, text, first, &xid, err);
+        double waited = ph_clock_seconds_since(start);
+        if (rc == PH_OK && xid != 0 && waited > GIVE_UP_AFTER_S)
+            rc = gave_up(job, xid, err);
+        if (rc == PH_OK && xid != 0 && ph_stop_wait_ms(LOOK_EVERY_MS))
+            rc = ph_stop_check(err);
+        if (rc != PH_OK || xid == 0) {
+            ph_arena_reset(&arena);
+            return rc;
+        }
+        if (!told && waited > TELL_AFTER_S) {
+            tell_who(job, xid);
+            told = true;
+        }
+    }
+}
+
+static ph_code
+load_first(struct ph_job *job, struct ph_arena *arena, struct ph_xid_snapshot *first,
+           struct ph_error *err)
+{
+    const char *text;
+
+    PH_TRY(ph_ledger_load_s0(job->target_control, job->options->name, arena, &text, err));
+    return ph_xid_snapshot_parse(arena, text, first, err);
+}
+
+static ph_code
+start_later(struct ph_job *job, uint32_t number, struct ph_arena *arena, struct ph_error *err)
+{
+    struct ph_xid_snapshot first;
+    struct ph_ledger_epoch epoch;
+    uint64_t xid;
+
+    PH_TRY(load_first(job, arena, &first, err));
+    PH_TRY(wait_until_fit(job, &first, err));
+    PH_TRY(ph_epoch_hold(job, number, NULL, &epoch, err));
+    PH_TRY(read_whole_snapshot(job, arena, &epoch.snapshot, err));
+    PH_TRY(look_at_snapshot(arena, epoch.snapshot, &first, &xid, err));
+    if (xid != 0)
+        return gave_up(job, xid, err);
+    return ph_ledger_add_epoch(job->target_control, job->options->name, &epoch, err);
+}
+
+ph_code
+ph_epoch_start_later(struct ph_job *job, uint32_t number, struct ph_error *err)
+{
+    struct ph_arena arena;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    ph_code rc = start_later(job, number, &arena, err);
+    ph_arena_reset(&arena);
+    return rc;
+}
+
+/* ---- for the stream ---- */
+
+static bool
+is_in_tree(const struct ph_catalog *catalog, const struct ph_rel *rel, ph_oid top)
+{
+    while (rel != NULL && rel->oid != top)
+        rel = rel->parent_oid != 0 ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
+    return rel != NULL;
+}
+
+/* The stream may call a partitioned table by any of its parts' OIDs, or by its own. */
+static ph_code
+add_tree(const struct ph_job *job, const struct ph_rel *top, uint32_t epoch,
+         struct ph_epoch_filter *filter, struct ph_error *err)
+{
+    const struct ph_catalog *catalog = &job->source_catalog;
+
+    if (top->kind != PH_REL_PARTITIONED)
+        return ph_epoch_filter_add_table(filter, top->oid, epoch, err);
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        const struct ph_rel *rel = &catalog->rels[i];
+        if (rel->root_oid == top->root_oid && is_in_tree(catalog, rel, top->oid))
+            PH_TRY(ph_epoch_filter_add_table(filter, rel->oid, epoch, err));
+    }
+    return PH_OK;
+}
+
+static ph_code
+add_table(const struct ph_job *job, const struct ph_table_plan *table,
+          struct ph_epoch_filter *filter, struct ph_error *err)
+{
+    uint32_t epoch = 0;
+
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
+        if (!state->done)
+            return PH_OK; /* not copied yet */
+        if (epoch != 0 && state->epoch != epoch)
+            return PH_FAIL(err, PH_E_LEDGER, "%s.%s is of more than one snapshot",
+                           table->source->schema, table->source->name);
+        epoch = state->epoch;
+    }
+    return epoch == 0 ? PH_OK : add_tree(job, table->source, epoch, filter, err);
+}
+
+ph_code
+ph_job_fill_filter(struct ph_job *job, struct ph_epoch_filter *filter, struct ph_error *err)
+{
+    struct ph_ledger_mark *marks;
+    struct ph_arena arena;
+    uint32_t n;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    ph_code rc =
+        ph_ledger_load_marks(job->target_control, job->options->name, &arena, &marks, &n, err);
+    for (uint32_t i = 0; rc == PH_OK && i < n; i++)
+        rc = ph_epoch_filter_add_epoch(filter, marks[i].number, marks[i].lsn, marks[i].snapshot,
+                                       err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++)
+        rc = add_table(job, &job->plan.tables[i], filter, err);
+    ph_arena_reset(&arena);
+    return rc;
+}
