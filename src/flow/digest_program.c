@@ -2,12 +2,32 @@
 
 #include "wire/copy_binary.h"
 #include "wire/copy_text.h"
+#include "wire/copy_trim.h"
 #include "wire/oid_remap.h"
+
+#define BPCHAR_OID 1042u /* character(n), in every version */
 
 void
 ph_digest_program_init(struct ph_digest_program *program, size_t max_row_bytes)
 {
     *program = (struct ph_digest_program){.max_row_bytes = max_row_bytes};
+}
+
+/* char(n) columns, whose padding the target makes anew; see wire/copy_trim.h. */
+static void
+find_padded(struct ph_digest_program *program, const struct ph_task *task)
+{
+    const struct ph_table_plan *table = task->table;
+
+    program->n_padded = 0;
+    if (!task->is_load || table->format != PH_FORMAT_BINARY)
+        return;
+    for (uint32_t i = 0; i < table->n_columns && program->n_padded < PH_PADDED_MAX; i++) {
+        const struct ph_plan_column *column = &table->columns[i];
+        if (column->source->type_oid == BPCHAR_OID && column->target->type_oid == BPCHAR_OID &&
+            column->target->typmod > 0)
+            program->padded[program->n_padded++] = (uint16_t)i;
+    }
 }
 
 static ph_code
@@ -19,6 +39,7 @@ open_task(void *state, const struct ph_task *task, struct ph_error *err)
     ph_row_shape_init(&program->rows, task->table, program->max_row_bytes);
     program->header_done = task->table->format == PH_FORMAT_TEXT;
     program->ended = false;
+    find_padded(program, task);
     return PH_OK;
 }
 
@@ -78,6 +99,11 @@ run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_e
         return not_whole(err);
     program->ended = walked.ended;
     batch->rows = walked.rows;
+    if (program->n_padded > 0) {
+        uint8_t *rows = batch->data + (bytes.data - batch->data);
+        batch->len = (size_t)(rows - batch->data) +
+                     ph_copy_binary_trim(program->padded, program->n_padded, rows, bytes.len);
+    }
     return PH_OK;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Program of a lane that changes no values: finds the rows, rewrites embedded OIDs where the two
- * servers' types need it, and adds every row to the task's digest. One thread: the lane's program.
+ * servers' types need it, adds every row to the task's digest, and leaves out on the way to the
+ * target what that fills in again. One thread: the lane's program.
  */
 #ifndef PH_FLOW_DIGEST_PROGRAM_H
 #define PH_FLOW_DIGEST_PROGRAM_H
@@ -8,10 +9,14 @@
 #include "flow/lane.h"
 #include "flow/row_shape.h"
 
+#define PH_PADDED_MAX 64u /* char(n) columns of a table that are trimmed; more go as they are */
+
 /* Whose rows a task reads: the target's are as they should be, the source's may need rewriting. */
 struct ph_digest_program {
     size_t max_row_bytes;
     struct ph_row_shape rows;
+    uint16_t padded[PH_PADDED_MAX]; /* positions of char(n) columns */
+    uint32_t n_padded;
     bool header_done;
     bool ended;
 };

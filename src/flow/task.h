@@ -28,10 +28,11 @@ struct ph_epoch {
 struct ph_task {
     /* owner, before the run */
     const struct ph_table_plan *table;
-    const struct ph_chunk *chunk; /* NULL: the whole table is read back */
+    const struct ph_chunk *chunk; /* of the source, or of the target when that is read back */
     const struct ph_epoch *epoch;
     const char *read_sql;         /* COPY ... TO STDOUT, owned by the owner */
     struct ph_digest_set *digest; /* rows are added to it by the program thread */
+    bool is_load;                 /* the rows go on to the target, not only into the digest */
 
     /* anybody */
     atomic_bool cancelled;

@@ -18,8 +18,6 @@
 #define BATCH_BYTES ((size_t)256 << 10)
 #define SMALLEST_BATCH ((size_t)32 << 10)
 
-static const struct ph_epoch no_epoch = {0};
-
 /* ---- a source that reads either server: rows under the snapshot, or what was loaded ---- */
 
 static struct ph_copy_source *
@@ -67,17 +65,17 @@ show_task(struct ph_rows_lane *lane, struct ph_task *task, enum ph_lane_state st
     pthread_mutex_unlock(&lane->show_lock);
 }
 
-static ph_code
-run_task(struct ph_rows_lane *lane, struct ph_task *task, const struct ph_sink_ops *sink,
-         enum ph_lane_state state, struct ph_error *err)
+ph_code
+ph_rows_run_task(struct ph_rows_lane *lane, struct ph_task *task, const struct ph_sink_ops *sink,
+                 enum ph_lane_state state, struct ph_error *err)
 {
     struct ph_buf sql;
 
     ph_buf_init(&sql, (size_t)4 << 20);
-    if (task->chunk != NULL)
+    if (task->epoch->number != 0)
         ph_plan_copy_out_sql(task->table, task->chunk, &sql);
     else
-        ph_plan_read_back_sql(task->table, &sql);
+        ph_plan_read_back_sql(task->table, task->chunk, &sql);
     if (!ph_buf_ok(&sql)) {
         ph_buf_free(&sql);
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -90,8 +88,9 @@ run_task(struct ph_rows_lane *lane, struct ph_task *task, const struct ph_sink_o
     return rc;
 }
 
-static void
-name_table(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_error *err)
+void
+ph_rows_name_table(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                   struct ph_error *err)
 {
     char label[160];
 
@@ -113,8 +112,8 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
 
     if (!ph_digest_set_init(&digest, table->n_buckets))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    struct ph_task task = {.table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest};
-    ph_code rc = run_task(lane, &task, &ph_copy_sink_ops, PH_LANE_COPY, err);
+    struct ph_task task = {.table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest, .is_load = true};
+    ph_code rc = ph_rows_run_task(lane, &task, &ph_copy_sink_ops, PH_LANE_COPY, err);
     if (rc == PH_OK) {
         /* read by the main thread after the lot is committed and this thread was joined */
         job->chunk_states[chunk - job->plan.chunks] = (struct ph_chunk_state){
@@ -125,7 +124,7 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
             .seconds = ph_clock_seconds_since(start),
         };
     } else {
-        name_table(table, chunk, err);
+        ph_rows_name_table(table, chunk, err);
     }
     ph_digest_set_free(&digest);
     return rc;
@@ -170,160 +169,6 @@ run_lot(struct ph_rows_lane *lane, uint32_t lot, struct ph_error *err)
     return PH_OK;
 }
 
-/* ---- reading back ---- */
-
-static void
-note_result(struct ph_job *job, uint32_t index, const struct ph_digest *source,
-            const struct ph_digest *target, double seconds)
-{
-    struct ph_table_state *state = &job->table_states[index];
-
-    state->source_digest = *source;
-    state->target_digest = *target;
-    state->verify_seconds = seconds;
-    state->verified = ph_digest_equal(source, target);
-    state->read_back = true;
-}
-
-/* What all tables that went into this target should have made of it. */
-static ph_code
-expect(struct ph_rows_lane *lane, uint32_t leader, struct ph_digest_set *expected,
-       struct ph_error *err)
-{
-    struct ph_schedule *schedule = &lane->rows->schedule;
-    const char *name = lane->rows->job->options->name;
-
-    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
-        if (schedule->leader[t] == leader)
-            PH_TRY(ph_ledger_add_digests(lane->sink.conn, name, t, expected, err));
-    }
-    return PH_OK;
-}
-
-/*
- * Tables with generated columns are read on both sides: the receipts know nothing of what the copy
- * left to the target. That needs the snapshot of the rows; without it they are compared as copied.
- */
-static bool
-is_read_again(const struct ph_rows_lane *lane, uint32_t leader)
-{
-    const struct ph_schedule *schedule = &lane->rows->schedule;
-    const struct ph_job *job = lane->rows->job;
-
-    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
-        const struct ph_table_plan *table = &job->plan.tables[t];
-        if (schedule->leader[t] != leader)
-            continue;
-        if (job->proof_plans[t] == NULL ||
-            job->proof_plans[t]->format != job->proof_plans[leader]->format)
-            return false;
-        for (uint32_t i = table->first_chunk; i < table->first_chunk + table->n_chunks; i++) {
-            if (job->chunk_states[i].epoch != job->epoch.number)
-                return false;
-        }
-    }
-    return true;
-}
-
-static ph_code
-read_source_again(struct ph_rows_lane *lane, uint32_t leader, struct ph_digest_set *expected,
-                  struct ph_error *err)
-{
-    static const struct ph_chunk whole = {.kind = PH_CHUNK_WHOLE};
-    struct ph_schedule *schedule = &lane->rows->schedule;
-    struct ph_job *job = lane->rows->job;
-
-    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
-        if (schedule->leader[t] != leader)
-            continue;
-        struct ph_task task = {.table = job->proof_plans[t],
-                               .chunk = &whole,
-                               .epoch = &job->epoch,
-                               .digest = expected};
-        PH_TRY(run_task(lane, &task, &ph_null_sink_ops, PH_LANE_VERIFY, err));
-    }
-    return PH_OK;
-}
-
-static ph_code
-compare(struct ph_rows_lane *lane, uint32_t leader, const struct ph_digest_set *expected,
-        const struct ph_digest_set *found, double seconds, struct ph_error *err)
-{
-    struct ph_schedule *schedule = &lane->rows->schedule;
-    struct ph_job *job = lane->rows->job;
-    struct ph_digest source = ph_digest_set_total(expected);
-    struct ph_digest target = ph_digest_set_total(found);
-
-    if (job->options->verify == PH_VERIFY_COUNT)
-        source.sum = (struct ph_hash128){0};
-
-    for (uint32_t t = leader; t < schedule->plan->n_tables; t++) {
-        if (schedule->leader[t] != leader)
-            continue;
-        note_result(job, t, &source, &target, seconds);
-        PH_TRY(ph_ledger_set_verified(lane->sink.conn, job->options->name, t, &source, &target,
-                                      seconds, err));
-    }
-    return PH_OK;
-}
-
-/* --verify count: numbers of rows only, in digests whose sums stay zero. */
-static ph_code
-count_back(struct ph_rows_lane *lane, const struct ph_table_plan *table,
-           struct ph_digest_set *found, struct ph_error *err)
-{
-    struct ph_buf sql;
-    char rows[32];
-
-    ph_buf_init(&sql, (size_t)1 << 20);
-    ph_plan_count_sql(table, &sql);
-    ph_code rc = ph_buf_ok(&sql)
-                     ? ph_conn_value(lane->sink.conn, ph_buf_text(&sql), rows, sizeof rows, err)
-                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&sql);
-    if (rc == PH_OK)
-        found->rows = strtoull(rows, NULL, 10);
-    return rc;
-}
-
-static ph_code
-read_back(struct ph_rows_lane *lane, uint32_t leader, struct ph_error *err)
-{
-    const struct ph_table_plan *table = &lane->rows->job->plan.tables[leader];
-    struct ph_digest_set expected = {0};
-    struct ph_digest_set found = {0};
-    uint64_t start = ph_clock_ns();
-    ph_code rc;
-
-    if (!ph_digest_set_init(&expected, table->n_buckets) ||
-        !ph_digest_set_init(&found, table->n_buckets)) {
-        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
-        goto out;
-    }
-    bool again = is_read_again(lane, leader);
-    struct ph_task task = {.table = again ? lane->rows->job->proof_plans[leader] : table,
-                           .epoch = &no_epoch,
-                           .digest = &found};
-    rc = ph_copy_sink_connect(&lane->sink, err);
-    if (rc == PH_OK)
-        rc = again ? read_source_again(lane, leader, &expected, err)
-                   : expect(lane, leader, &expected, err);
-    if (rc == PH_OK && lane->rows->job->options->verify == PH_VERIFY_COUNT)
-        rc = count_back(lane, table, &found, err);
-    else if (rc == PH_OK)
-        rc = run_task(lane, &task, &ph_null_sink_ops, PH_LANE_VERIFY, err);
-    if (rc == PH_OK)
-        rc = compare(lane, leader, &expected, &found, ph_clock_seconds_since(start), err);
-out:
-    if (rc != PH_OK)
-        name_table(table, NULL, err);
-    ph_digest_set_free(&expected);
-    ph_digest_set_free(&found);
-    if (rc == PH_OK)
-        ph_schedule_read_back_done(&lane->rows->schedule, leader);
-    return rc;
-}
-
 /* ---- the worker ---- */
 
 static ph_code
@@ -339,7 +184,7 @@ work(struct ph_rows_lane *lane, struct ph_error *err)
             PH_TRY(run_lot(lane, next.index, err));
             break;
         case PH_WORK_READ_BACK:
-            PH_TRY(read_back(lane, next.index, err));
+            PH_TRY(ph_rows_read_back(lane, next.index, next.part, err));
             break;
         }
     }
@@ -492,10 +337,13 @@ ph_rows_run(struct ph_job *job, struct ph_step_workers *steps, struct ph_error *
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     rows->job = job;
     rows->steps = steps;
-    rc = ph_schedule_init(
-        &rows->schedule, &job->plan, job->chunk_states, job->table_states,
-        job->options->verify == PH_VERIFY_NONE ? PH_READ_BACK_NO : PH_READ_BACK_YES, err);
+    rc = ph_rows_read_backs_init(rows, err);
+    if (rc == PH_OK)
+        rc = ph_schedule_init(
+            &rows->schedule, &job->plan, job->chunk_states, job->table_states,
+            job->options->verify == PH_VERIFY_NONE ? NULL : rows->parts, err);
     if (rc != PH_OK) {
+        ph_rows_read_backs_free(rows);
         free(rows);
         return rc;
     }
@@ -508,6 +356,7 @@ ph_rows_run(struct ph_job *job, struct ph_step_workers *steps, struct ph_error *
     free(rows->lanes);
     ph_budget_destroy(&rows->budget);
     ph_schedule_destroy(&rows->schedule);
+    ph_rows_read_backs_free(rows);
     free(rows);
     return rc;
 }

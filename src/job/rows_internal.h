@@ -25,6 +25,15 @@ struct ph_rows_lane {
     enum ph_lane_state shown_state;
 };
 
+/* A target that is read back, by its leader; see rows_read_back.c. */
+struct ph_read_back { /* guarded by read_back_lock; `blocks` and the start are set once */
+    struct ph_digest_set found;
+    uint64_t started_ns;
+    uint64_t blocks; /* of the target, with several parts */
+    uint32_t parts_left;
+    bool begun;
+};
+
 struct ph_rows {
     struct ph_job *job;
     struct ph_step_workers *steps; /* NULL: none */
@@ -37,12 +46,36 @@ struct ph_rows {
     atomic_uint_fast32_t chunks_done;
     atomic_bool target_disk; /* most loading sessions wait for the target's disk */
     atomic_bool wire;        /* most reading sessions wait until their bytes are taken */
+    uint32_t *parts; /* by leader: in how many parts its target is read back */
+    struct ph_read_back *read_backs; /* by leader */
+    pthread_mutex_t read_back_lock;
     uint64_t rows_before;
     uint64_t bytes_before;
     pthread_t watcher;
     bool watching;
     int over_fd; /* eventfd: the watcher is to end */
 };
+
+/* ---- rows.c ---- */
+
+/* One task through the lane; the statement is made here. The lane's owner. */
+ph_code ph_rows_run_task(struct ph_rows_lane *lane, struct ph_task *task,
+                         const struct ph_sink_ops *sink, enum ph_lane_state state,
+                         struct ph_error *err);
+/* Says in the error which table it was, and which chunk when there are several. */
+void ph_rows_name_table(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                        struct ph_error *err);
+
+/* ---- rows_read_back.c ---- */
+
+/* Also says how many parts each target has, which the schedule is to be told. */
+ph_code ph_rows_read_backs_init(struct ph_rows *rows, struct ph_error *err);
+void ph_rows_read_backs_free(struct ph_rows *rows);
+/* Reads one part; with the last one the target is compared and the ledger told. Lane's owner. */
+ph_code ph_rows_read_back(struct ph_rows_lane *lane, uint32_t leader, uint32_t part,
+                          struct ph_error *err);
+
+/* ---- rows_watch.c ---- */
 
 /*
  * The watcher: a thread that answers the display, writes progress to the ledger every two seconds,

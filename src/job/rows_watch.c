@@ -43,7 +43,7 @@ read_lane(struct ph_rows_lane *lane, struct ph_lane_progress *out)
         out->state = lane->shown_state;
         out->rows = atomic_load(&lane->shown->rows);
         out->bytes = atomic_load(&lane->shown->bytes);
-        if (lane->shown->chunk != NULL && table->n_chunks > 1) {
+        if (out->state == PH_LANE_COPY && table->n_chunks > 1) {
             out->chunk = lane->shown->chunk->number + 1;
             out->n_chunks = table->n_chunks;
         }
@@ -78,7 +78,7 @@ read_progress(void *arg, struct ph_progress *out)
     pthread_mutex_lock(&rows->schedule.lock);
     out->tables_done = rows->schedule.tables_loaded;
     out->verify_tables_done = rows->schedule.tables_verified;
-    out->verify_tables = rows->schedule.want_read_back ? rows->schedule.n_groups : 0;
+    out->verify_tables = rows->schedule.parts != NULL ? rows->schedule.n_groups : 0;
     pthread_mutex_unlock(&rows->schedule.lock);
     snprintf(out->phase, sizeof out->phase, "%s",
              out->tables_done < plan->n_tables ? "rows" : "indexes and proof");

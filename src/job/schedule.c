@@ -46,7 +46,7 @@ count_levels(const struct ph_plan *plan)
 static void
 push_read_back(struct ph_schedule *s, uint32_t leader)
 {
-    if (s->want_read_back && !s->verified[leader])
+    if (s->parts != NULL && !s->verified[leader])
         s->read_back[s->read_tail++] = leader;
 }
 
@@ -142,11 +142,11 @@ count_tables(struct ph_schedule *s, const struct ph_table_state *tables)
 ph_code
 ph_schedule_init(struct ph_schedule *s, const struct ph_plan *plan,
                  const struct ph_chunk_state *chunks, const struct ph_table_state *tables,
-                 enum ph_read_back read_back, struct ph_error *err)
+                 const uint32_t *parts, struct ph_error *err)
 {
     *s = (struct ph_schedule){
         .plan = plan,
-        .want_read_back = read_back == PH_READ_BACK_YES,
+        .parts = parts,
         .n_levels = count_levels(plan),
     };
     pthread_mutex_init(&s->lock, NULL);
@@ -193,12 +193,17 @@ static bool
 take_work(struct ph_schedule *s, struct ph_work *work)
 {
     if (s->next_lot < s->n_lots && may_start(s, s->lots[s->next_lot])) {
-        *work = (struct ph_work){PH_WORK_LOT, s->lots[s->next_lot++]};
+        *work = (struct ph_work){PH_WORK_LOT, s->lots[s->next_lot++], 0};
         s->running_lots++;
         return true;
     }
     if (s->read_head < s->read_tail) {
-        *work = (struct ph_work){PH_WORK_READ_BACK, s->read_back[s->read_head++]};
+        uint32_t leader = s->read_back[s->read_head];
+        *work = (struct ph_work){PH_WORK_READ_BACK, leader, s->read_part++};
+        if (s->read_part == s->parts[leader]) {
+            s->read_head++;
+            s->read_part = 0;
+        }
         return true;
     }
     return false;
@@ -207,7 +212,7 @@ take_work(struct ph_schedule *s, struct ph_work *work)
 struct ph_work
 ph_schedule_next(struct ph_schedule *s)
 {
-    struct ph_work work = {PH_WORK_NONE, 0};
+    struct ph_work work = {PH_WORK_NONE, 0, 0};
 
     pthread_mutex_lock(&s->lock);
     while (!s->ended && !take_work(s, &work)) {

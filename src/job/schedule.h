@@ -22,6 +22,7 @@ enum ph_work_kind { PH_WORK_NONE, PH_WORK_LOT, PH_WORK_READ_BACK };
 struct ph_work {
     enum ph_work_kind kind;
     uint32_t index; /* lot, or table: the leader of those that share its target */
+    uint32_t part;  /* of the target that is read back */
 };
 
 struct ph_schedule {
@@ -43,7 +44,8 @@ struct ph_schedule {
     uint32_t *read_back;  /* queue of leaders, n_tables long */
     uint32_t read_head;
     uint32_t read_tail;
-    bool want_read_back;
+    uint32_t read_part;    /* of the queue's first: the next part to give out */
+    const uint32_t *parts; /* by leader: parts of a target; NULL: nothing is read back */
     bool *verified;    /* by leader: nothing to read back any more */
     uint32_t n_groups; /* targets to read back in all */
     uint32_t tables_loaded;
@@ -56,12 +58,13 @@ struct ph_schedule {
     void *on_loaded_arg;
 };
 
-enum ph_read_back { PH_READ_BACK_NO, PH_READ_BACK_YES };
-
-/* The states say what earlier runs did; they are read only here. */
+/*
+ * The states say what earlier runs did; they are read only here. `parts`: by table, in how many
+ * parts its target is read back, kept; NULL when it is not.
+ */
 ph_code ph_schedule_init(struct ph_schedule *schedule, const struct ph_plan *plan,
                          const struct ph_chunk_state *chunks, const struct ph_table_state *tables,
-                         enum ph_read_back read_back, struct ph_error *err);
+                         const uint32_t *parts, struct ph_error *err);
 void ph_schedule_destroy(struct ph_schedule *schedule);
 
 /* Calls `visit` for every chunk of a lot that this run is to load, in the plan's order. */
@@ -73,6 +76,7 @@ ph_code ph_schedule_each_chunk(const struct ph_schedule *schedule, uint32_t lot,
 struct ph_work ph_schedule_next(struct ph_schedule *schedule);
 /* The lot's chunks are committed (or were already). */
 void ph_schedule_lot_done(struct ph_schedule *schedule, uint32_t lot);
+/* All parts are in and were compared. */
 void ph_schedule_read_back_done(struct ph_schedule *schedule, uint32_t leader);
 /* First failure wins; everybody is sent home. */
 void ph_schedule_fail(struct ph_schedule *schedule, ph_code rc, const struct ph_error *err);

@@ -113,13 +113,15 @@ ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chunk *ch
 }
 
 void
-ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out)
+ph_plan_read_back_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                      struct ph_buf *out)
 {
     ph_buf_puts(out, "COPY ");
-    if (table->target->kind == PH_REL_PARTITIONED || table->where != NULL ||
-        reads_generated(table, TARGET_SIDE)) {
+    if (chunk->kind != PH_CHUNK_WHOLE || table->target->kind == PH_REL_PARTITIONED ||
+        table->where != NULL || reads_generated(table, TARGET_SIDE)) {
         ph_buf_putc(out, '(');
         put_select(table, table->target, TARGET_SIDE, out);
+        put_range(table, chunk, out);
         ph_buf_putc(out, ')');
     } else {
         put_table(table, table->target, TARGET_SIDE, out);

@@ -90,8 +90,12 @@ void ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chu
                           struct ph_buf *out);
 void ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
                          struct ph_buf *out);
-/* Reading back what was loaded: the same columns and format from the target relation. */
-void ph_plan_read_back_sql(const struct ph_table_plan *table, struct ph_buf *out);
+/*
+ * Reading back what was loaded: the same columns and format from the target relation, or from a
+ * range of its blocks (a table with `where` is read whole).
+ */
+void ph_plan_read_back_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
+                           struct ph_buf *out);
 /* How many rows the target has. */
 void ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out);
 /* "schema.name" of the source table, for messages; in `out`, always terminated. */

@@ -33,13 +33,6 @@ says(void (*put)(const struct ph_table_plan *, const struct ph_chunk *, struct p
 }
 
 static void
-read_back(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_buf *out)
-{
-    (void)chunk;
-    ph_plan_read_back_sql(table, out);
-}
-
-static void
 test_whole(void **state)
 {
     struct ph_table_plan table = {
@@ -51,7 +44,7 @@ test_whole(void **state)
          "COPY \"Sch\"\"a\".\"t\" (\"id\") TO STDOUT (FORMAT binary)");
     says(ph_plan_copy_in_sql, &table, &whole,
          "COPY \"s\".\"T t\" (\"Id\") FROM STDIN (FORMAT binary)");
-    says(read_back, &table, &whole, "COPY \"s\".\"T t\" (\"Id\") TO STDOUT (FORMAT binary)");
+    says(ph_plan_read_back_sql, &table, &whole, "COPY \"s\".\"T t\" (\"Id\") TO STDOUT (FORMAT binary)");
     table.freeze = true;
     table.format = PH_FORMAT_TEXT;
     says(ph_plan_copy_in_sql, &table, &whole,
@@ -71,7 +64,7 @@ test_select(void **state)
     says(ph_plan_copy_out_sql, &table, &whole,
          "COPY (SELECT \"id\", \"ma\"\"de\" FROM ONLY \"Sch\"\"a\".\"t\")"
          " TO STDOUT (FORMAT binary)");
-    says(read_back, &table, &whole,
+    says(ph_plan_read_back_sql, &table, &whole,
          "COPY (SELECT \"Id\", \"x\" FROM \"s\".\"root\") TO STDOUT (FORMAT binary)");
     table.target = &target;
     table.n_columns = 1;
@@ -79,7 +72,7 @@ test_select(void **state)
     says(
         ph_plan_copy_out_sql, &table, &whole,
         "COPY (SELECT \"id\" FROM ONLY \"Sch\"\"a\".\"t\" WHERE id > 3) TO STDOUT (FORMAT binary)");
-    says(read_back, &table, &whole,
+    says(ph_plan_read_back_sql, &table, &whole,
          "COPY (SELECT \"Id\" FROM ONLY \"s\".\"T t\" WHERE id > 3) TO STDOUT (FORMAT binary)");
 }
 
