@@ -112,7 +112,8 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
 
     if (!ph_digest_set_init(&digest, table->n_buckets))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    struct ph_task task = {.table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest, .is_load = true};
+    struct ph_task task = {
+        .table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest, .is_load = true};
     ph_code rc = ph_rows_run_task(lane, &task, &ph_copy_sink_ops, PH_LANE_COPY, err);
     if (rc == PH_OK) {
         /* read by the main thread after the lot is committed and this thread was joined */
@@ -339,9 +340,8 @@ ph_rows_run(struct ph_job *job, struct ph_step_workers *steps, struct ph_error *
     rows->steps = steps;
     rc = ph_rows_read_backs_init(rows, err);
     if (rc == PH_OK)
-        rc = ph_schedule_init(
-            &rows->schedule, &job->plan, job->chunk_states, job->table_states,
-            job->options->verify == PH_VERIFY_NONE ? NULL : rows->parts, err);
+        rc = ph_schedule_init(&rows->schedule, &job->plan, job->chunk_states, job->table_states,
+                              job->options->verify == PH_VERIFY_NONE ? NULL : rows->parts, err);
     if (rc != PH_OK) {
         ph_rows_read_backs_free(rows);
         free(rows);

@@ -44,9 +44,9 @@ struct ph_rows {
     atomic_uint_fast64_t rows_done;
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t chunks_done;
-    atomic_bool target_disk; /* most loading sessions wait for the target's disk */
-    atomic_bool wire;        /* most reading sessions wait until their bytes are taken */
-    uint32_t *parts; /* by leader: in how many parts its target is read back */
+    atomic_bool target_disk;         /* most loading sessions wait for the target's disk */
+    atomic_bool wire;                /* most reading sessions wait until their bytes are taken */
+    uint32_t *parts;                 /* by leader: in how many parts its target is read back */
     struct ph_read_back *read_backs; /* by leader */
     pthread_mutex_t read_back_lock;
     uint64_t rows_before;

@@ -46,8 +46,8 @@ struct ph_schedule {
     uint32_t read_tail;
     uint32_t read_part;    /* of the queue's first: the next part to give out */
     const uint32_t *parts; /* by leader: parts of a target; NULL: nothing is read back */
-    bool *verified;    /* by leader: nothing to read back any more */
-    uint32_t n_groups; /* targets to read back in all */
+    bool *verified;        /* by leader: nothing to read back any more */
+    uint32_t n_groups;     /* targets to read back in all */
     uint32_t tables_loaded;
     uint32_t tables_verified;
     bool ended; /* failed or stopped: nothing new is given out */

@@ -411,6 +411,26 @@ ph_conn_query_simple(struct ph_conn *conn, const char *sql, struct ph_result **o
 }
 
 ph_code
+ph_conn_query_start(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+                    struct ph_error *err)
+{
+    if (PQsendQueryParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0) == 1)
+        return PH_OK;
+    return ph_conn_fail(conn, NULL, err);
+}
+
+ph_code
+ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_error *err)
+{
+    PGresult *first = PQgetResult(conn->pg);
+    PGresult *more;
+
+    while ((more = PQgetResult(conn->pg)) != NULL)
+        PQclear(more);
+    return wrap_result(conn, first, out, err);
+}
+
+ph_code
 ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
                int rows, struct ph_error *err)
 {

@@ -74,7 +74,15 @@ ph_code ph_conn_execf(struct ph_conn *conn, struct ph_error *err, const char *fo
  */
 ph_code ph_conn_query(struct ph_conn *conn, const char *sql, int n_params,
                       const char *const *params, struct ph_result **out, struct ph_error *err);
-/* Same, expecting that exactly `rows` rows were returned or hit; PH_E_LEDGER otherwise. */
+/*
+ * The same in two halves, so that two servers work at the same time. Nothing else may be done with
+ * the connection in between; after a start that succeeded finish must be called.
+ */
+ph_code ph_conn_query_start(struct ph_conn *conn, const char *sql, int n_params,
+                            const char *const *params, struct ph_error *err);
+ph_code ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_error *err);
+/* Same as ph_conn_query, expecting that exactly `rows` rows were returned or hit; PH_E_LEDGER
+ * otherwise. */
 ph_code ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params,
                        const char *const *params, int rows, struct ph_error *err);
 /* First column of first row as text into out ("" when NULL or no row). */

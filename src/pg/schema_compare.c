@@ -48,16 +48,24 @@ struct sides {
     struct side target;
 };
 
+/* The next piece of the list; start and finish, so that both servers are asked at once. */
 static ph_code
-fetch(struct side *side, struct ph_error *err)
+start_fetch(struct side *side, const struct sides *sides, struct ph_error *err)
 {
     char sql[64];
 
+    (void)sides;
     ph_result_free(side->piece);
     side->piece = NULL;
     side->row = side->n = 0;
     snprintf(sql, sizeof sql, "FETCH %d FROM " CURSOR, ROWS_AT_ONCE);
-    PH_TRY(ph_conn_query(side->conn, sql, 0, NULL, &side->piece, err));
+    return ph_conn_query_start(side->conn, sql, 0, NULL, err);
+}
+
+static ph_code
+finish_fetch(struct side *side, struct ph_error *err)
+{
+    PH_TRY(ph_conn_query_finish(side->conn, &side->piece, err));
     side->n = ph_result_rows(side->piece);
     return PH_OK;
 }
@@ -66,7 +74,10 @@ static ph_code
 advance(struct side *side, struct ph_error *err)
 {
     side->row++;
-    return side->row == ROWS_AT_ONCE ? fetch(side, err) : PH_OK;
+    if (side->row < ROWS_AT_ONCE)
+        return PH_OK;
+    PH_TRY(start_fetch(side, NULL, err));
+    return finish_fetch(side, err);
 }
 
 static bool
@@ -82,15 +93,13 @@ text_of(const struct side *side, enum column column)
 }
 
 static ph_code
-begin_side(struct side *side, const struct sides *sides, struct ph_error *err)
+start_cursor(struct side *side, const struct sides *sides, struct ph_error *err)
 {
     int source_major = ph_conn_version(sides->compare->source) / 10000;
     int target_major = ph_conn_version(sides->compare->target) / 10000;
     const char *params[] = {source_major == target_major ? "t" : "f",
                             sides->compare->no_tablespaces ? "f" : "t"};
-    struct ph_result *none = NULL;
     struct ph_buf sql;
-    ph_code rc;
 
     ph_buf_init(&sql, 1 << 20);
     /* both parameters appear, whatever the kind uses */
@@ -104,20 +113,43 @@ begin_side(struct side *side, const struct sides *sides, struct ph_error *err)
                    " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
         sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
         sides->query->sql);
-    rc = ph_conn_query(side->conn, ph_buf_text(&sql), 2, params, &none, err);
-    ph_result_free(none);
+    ph_code rc = ph_conn_query_start(side->conn, ph_buf_text(&sql), 2, params, err);
     ph_buf_free(&sql);
-    if (rc == PH_OK)
-        rc = fetch(side, err);
     return rc;
 }
 
 static ph_code
-end_side(struct side *side, struct ph_error *err)
+start_close(struct side *side, const struct sides *sides, struct ph_error *err)
 {
+    (void)sides;
     ph_result_free(side->piece);
     side->piece = NULL;
-    return ph_conn_exec(side->conn, "CLOSE " CURSOR, err);
+    return ph_conn_query_start(side->conn, "CLOSE " CURSOR, 0, NULL, err);
+}
+
+static ph_code
+finish_empty(struct side *side, struct ph_error *err)
+{
+    struct ph_result *none;
+    ph_code rc = ph_conn_query_finish(side->conn, &none, err);
+
+    ph_result_free(none);
+    return rc;
+}
+
+/* What was started is finished, whatever became of the other side: connections stay usable. */
+static ph_code
+on_both(struct sides *sides,
+        ph_code (*start)(struct side *side, const struct sides *sides, struct ph_error *err),
+        ph_code (*finish)(struct side *side, struct ph_error *err), struct ph_error *err)
+{
+    PH_TRY(start(&sides->source, sides, err));
+    ph_code rc = start(&sides->target, sides, err);
+    bool both = rc == PH_OK;
+    ph_code source_rc = finish(&sides->source, both ? err : NULL);
+    if (both)
+        rc = finish(&sides->target, source_rc == PH_OK ? err : NULL);
+    return both && source_rc != PH_OK ? source_rc : rc;
 }
 
 static bool
@@ -250,16 +282,14 @@ is_asked_for(const struct ph_schema_compare *compare, enum ph_schema_group group
 static ph_code
 compare_kind(struct sides *sides, struct ph_error *err)
 {
-    ph_code rc = begin_side(&sides->source, sides, err);
+    ph_code rc = on_both(sides, start_cursor, finish_empty, err);
 
     if (rc == PH_OK)
-        rc = begin_side(&sides->target, sides, err);
+        rc = on_both(sides, start_fetch, finish_fetch, err);
     if (rc == PH_OK)
         rc = merge(sides, err);
     if (rc == PH_OK)
-        rc = end_side(&sides->source, err);
-    if (rc == PH_OK)
-        rc = end_side(&sides->target, err);
+        rc = on_both(sides, start_close, finish_empty, err);
     ph_result_free(sides->source.piece);
     ph_result_free(sides->target.piece);
     if (rc != PH_OK)

@@ -1,9 +1,11 @@
 /*
- * Trailing blanks of char(n) values, taken out of rows on their way to a server that puts them back.
+ * Trailing blanks of char(n) values, taken out of rows on their way to a server that puts them
+ * back.
  *
  * A char(n) is stored padded with blanks to n characters, and so it is sent. The receiving server
- * counts the characters of every value, which costs more than storing it, and pads again (bpcharrecv
- * and bpchar_input in src/backend/utils/adt/varchar.c): without the blanks the same value is stored.
+ * counts the characters of every value, which costs more than storing it, and pads again
+ * (bpcharrecv and bpchar_input in src/backend/utils/adt/varchar.c): without the blanks the same
+ * value is stored.
  */
 #ifndef PH_WIRE_COPY_TRIM_H
 #define PH_WIRE_COPY_TRIM_H

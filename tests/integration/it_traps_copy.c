@@ -251,9 +251,16 @@ test_trap_38_equal_is_not_the_same(void **state)
         " locale = 'und-u-ks-level2', deterministic = false);"
         "CREATE TABLE t (b char(8), c citext, n numeric, f float8, l text COLLATE blind,"
         " PRIMARY KEY (b, c, n, f, l)); INSERT INTO t VALUES ('a  ', 'Abc', 1.00, '-0', 'É'),"
-        " ('b', 'aBC', 1.0, 'NaN', 'e'), ('c', '', 'NaN', 0, ''), ('', 'x', 'Infinity', 1, 'ß')");
+        " ('b', 'aBC', 1.0, 'NaN', 'e'), ('c', '', 'NaN', 0, ''), ('', 'x', 'Infinity', 1, 'ß');"
+        "CREATE DOMAIN code AS char(5);"
+        "CREATE TABLE blank (id int, a char(6), b bpchar, c char(3)[], d code, e text);"
+        "INSERT INTO blank VALUES (1, '', '  ', '{a,\"  \"}', '', '  '), (2, 'é é', 'x ', '{}', "
+        "'ü', ' '),"
+        " (3, '  123 ', '', NULL, NULL, ''), (4, NULL, NULL, '{NULL}', '12345', NULL),"
+        " (5, E'\\t  ', E'\\n ', '{abc}', '  ', 'end ')");
     pair_expect(pair_copy(&db, "--jobs", "2"), 0, "proven");
     pair_same(&db, "SELECT b, c::text, n, f, l, octet_length(b) FROM t ORDER BY b COLLATE \"C\"");
+    pair_same(&db, "SELECT *, octet_length(a), octet_length(d) FROM blank ORDER BY id");
     /* equal by the type, but not what was there */
     sql_exec(db.target,
              "UPDATE t SET c = 'abc' WHERE b = 'a'; UPDATE t SET n = 1.000 WHERE b = 'b'");

@@ -57,8 +57,12 @@ becomes(const uint16_t *fields, uint32_t n_fields, const struct row *before,
 }
 
 static const struct row padded[] = {
-    {"a  ", "b                     ", "c "}, {" ", NULL, ""},    {NULL, "        ", "  "},
-    {"  x", "                 y", "z"},      {"", "1234567 ", " "}, {"\t ", "\xc3\xa4       ", NULL},
+    {"a  ", "b                     ", "c "},
+    {" ", NULL, ""},
+    {NULL, "        ", "  "},
+    {"  x", "                 y", "z"},
+    {"", "1234567 ", " "},
+    {"\t ", "\xc3\xa4       ", NULL},
 };
 #define N (sizeof padded / sizeof padded[0])
 
@@ -68,8 +72,9 @@ test_only_the_named_fields(void **state)
     static const uint16_t second[] = {1};
     static const uint16_t outer[] = {0, 2};
     static const struct row without_second[] = {
-        {"a  ", "b", "c "},                 {" ", NULL, ""},      {NULL, "", "  "},
-        {"  x", "                 y", "z"}, {"", "1234567", " "}, {"\t ", "\xc3\xa4", NULL},
+        {"a  ", "b", "c "},   {" ", NULL, ""},
+        {NULL, "", "  "},     {"  x", "                 y", "z"},
+        {"", "1234567", " "}, {"\t ", "\xc3\xa4", NULL},
     };
     static const struct row without_outer[] = {
         {"a", "b                     ", "c"}, {"", NULL, ""},       {NULL, "        ", ""},

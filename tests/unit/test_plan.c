@@ -44,7 +44,8 @@ test_whole(void **state)
          "COPY \"Sch\"\"a\".\"t\" (\"id\") TO STDOUT (FORMAT binary)");
     says(ph_plan_copy_in_sql, &table, &whole,
          "COPY \"s\".\"T t\" (\"Id\") FROM STDIN (FORMAT binary)");
-    says(ph_plan_read_back_sql, &table, &whole, "COPY \"s\".\"T t\" (\"Id\") TO STDOUT (FORMAT binary)");
+    says(ph_plan_read_back_sql, &table, &whole,
+         "COPY \"s\".\"T t\" (\"Id\") TO STDOUT (FORMAT binary)");
     table.freeze = true;
     table.format = PH_FORMAT_TEXT;
     says(ph_plan_copy_in_sql, &table, &whole,
