@@ -10,8 +10,17 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "model/lsn.h"
 
 enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
+
+enum ph_spool_codec { PH_SPOOL_LZ4, PH_SPOOL_ZSTD };
+
+/* What the source is told is safe: what lies in the spool, or what the target has. */
+enum ph_ack { PH_ACK_SPOOLED, PH_ACK_APPLIED };
+
+/* A change that hits no row, or a key that is there already. */
+enum ph_on_conflict { PH_CONFLICT_STOP, PH_CONFLICT_SKIP, PH_CONFLICT_OVERWRITE };
 
 struct ph_string_list {
     char **items;
@@ -39,6 +48,9 @@ struct ph_options {
     bool no_tablespaces;
     bool publications;
     bool subscriptions;
+    bool follow;
+    bool failover_slot;
+    bool set_replica_identity;
     bool restart;
     bool repair;
     bool dry_run;
@@ -53,6 +65,14 @@ struct ph_options {
     uint64_t max_row_bytes;
     uint64_t max_rate_bytes; /* per second; 0: no limit */
     uint64_t hold_seconds;
+    struct ph_until until;         /* of copy --follow */
+    struct ph_until at;            /* of stop */
+    char *publication;             /* that is there already; NULL: the job makes its own */
+    uint64_t snapshot_age_seconds; /* 0: a snapshot is kept as long as the copy needs it */
+    uint64_t spool_limit_bytes;
+    enum ph_spool_codec spool_compression;
+    enum ph_ack ack;
+    enum ph_on_conflict on_conflict;
     enum ph_verify_mode verify;
     enum ph_log_format log_format;
     char *report; /* path or NULL */

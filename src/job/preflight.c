@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "job/create.h"
+#include "job/preflight_follow.h"
 #include "job/preflight_schema.h"
 #include "pg/large_object.h"
 #include "pg/tool.h"
@@ -314,6 +315,8 @@ check_plan(struct preflight *p, struct ph_error *err)
     PH_TRY(as_finding(p, "plan", rc, err));
     if (rc == PH_OK && job->options->data_only)
         PH_TRY(ph_copy_check_target(job, p->findings, err));
+    if (rc == PH_OK && job->options->follow)
+        PH_TRY(ph_preflight_follow_tables(job, p->findings, err));
     return rc == PH_OK ? check_large_objects(p, err) : PH_OK;
 }
 
@@ -352,6 +355,8 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
     PH_TRY(as_finding(&p, "ledger", look_into_ledger(&p, err), err));
     if (p.known)
         return PH_OK;
+    if (job->options->follow)
+        PH_TRY(ph_preflight_follow_servers(job, findings, err));
     if (!job->options->data_only) {
         PH_TRY(check_tools(&p, err));
         PH_TRY(check_target_empty(&p, err));
