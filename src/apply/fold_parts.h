@@ -27,6 +27,7 @@ struct ph_fold_entry {
     bool is_replaced; /* not to be expressed as an UPDATE: DELETE and INSERT */
     bool is_partial;
     bool is_single;
+    bool may_miss;            /* a single one of ph_fold_overwrite */
     enum ph_change_kind kind; /* of a single change */
 };
 

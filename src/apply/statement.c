@@ -322,6 +322,14 @@ text_of(struct filling *f)
     return ph_buf_ok(&st->sql) ? ph_buf_text(&st->sql) : NULL;
 }
 
+static bool
+may_miss(const struct filling *f)
+{
+    if (f->stage->is_single && f->state->entries[f->stage->first].may_miss)
+        return true;
+    return f->stage->kind == PH_APPLY_DELETE && f->table->may_miss;
+}
+
 static ph_code
 next_arrays(struct filling *f, struct ph_apply_statement *out, struct ph_error *err)
 {
@@ -340,7 +348,7 @@ next_arrays(struct filling *f, struct ph_apply_statement *out, struct ph_error *
         .n_params = f->n_params,
         .n_rows = f->n_rows,
         .expected_rows = f->expected,
-        .may_miss = f->stage->kind == PH_APPLY_DELETE && f->table->may_miss,
+        .may_miss = may_miss(f),
         .wants_scan = f->stage->kind == PH_APPLY_DELETE && f->table->n_keys == 0,
         .is_single = f->stage->is_single,
         .change = f->stage->change,

@@ -618,7 +618,7 @@ hot_rows_take_the_memory_of_one(void **context)
     struct run run;
     struct state state = {.rows = {{true, 0, 1, 1}}};
     struct state next;
-    size_t bytes;
+    size_t bytes = 0;
 
     (void)context;
     start_run(&run, &setting);
@@ -736,6 +736,65 @@ broken_changes_are_refused(void **context)
     fake_apply_free(&fake);
 }
 
+/* What the target has does not matter. */
+static void
+conflicts_are_overwritten(void **context)
+{
+    const struct fake_column columns[] = {
+        {.name = "k", .source_type = 23, .is_key = true},
+        {.name = "v", .source_type = 25},
+        {.name = NULL},
+    };
+    static const enum ph_apply_kind kinds[] = {
+        PH_APPLY_DELETE, PH_APPLY_INSERT,                  /* INSERT */
+        PH_APPLY_UPDATE,                                   /* UPDATE without a value */
+        PH_APPLY_DELETE, PH_APPLY_DELETE, PH_APPLY_INSERT, /* UPDATE of the key */
+        PH_APPLY_DELETE,                                   /* DELETE */
+    };
+    const uint8_t bytes[] = {0, 0, 0, 1, 0, 0, 0, 2};
+    const struct ph_field keys[] = {{{bytes, 4}, PH_FIELD_BINARY},
+                                    {{bytes + 4, 4}, PH_FIELD_BINARY}};
+    const struct ph_field missing = {{NULL, 0}, PH_FIELD_UNCHANGED};
+    const struct ph_field whole[] = {keys[0], keys[1]};
+    const struct ph_field part[] = {keys[0], missing};
+    const struct ph_field old[] = {keys[1], missing};
+    const struct ph_change changes[] = {
+        {.kind = PH_CHANGE_INSERT, .new_fields = whole, .n_fields = 2},
+        {.kind = PH_CHANGE_UPDATE, .new_fields = part, .n_fields = 2},
+        {.kind = PH_CHANGE_UPDATE,
+         .new_fields = whole,
+         .old_fields = old,
+         .old_image = PH_OLD_KEY,
+         .n_fields = 2},
+        {.kind = PH_CHANGE_DELETE, .old_fields = old, .old_image = PH_OLD_KEY, .n_fields = 2},
+    };
+    const struct ph_apply_limits limits = {.rows = 0};
+    struct ph_apply_statements *statements = ph_apply_statements_new(&limits);
+    struct ph_fold *fold = ph_fold_new(PH_FOLD_REPLAY, 1000);
+    struct ph_apply_statement statement;
+    struct fake_apply fake;
+
+    (void)context;
+    fake_apply_init(&fake, 'd', columns);
+    const struct ph_apply_table *table = fake_apply_table(&fake);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ph_fold_overwrite(fold, table, &changes[i], &err), PH_OK);
+    assert_int_equal(ph_apply_statements_begin(statements, fold, &err), PH_OK);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        assert_int_equal(ph_apply_statements_next(statements, &statement, &err), PH_OK);
+        assert_int_equal(statement.kind, kinds[i]);
+        assert_int_equal(statement.may_miss, statement.kind != PH_APPLY_INSERT);
+        if (statement.kind == PH_APPLY_INSERT)
+            assert_int_equal(number_of(element(&statement, 1, 0)), 2);
+        assert_int_equal(number_of(element(&statement, 0, 0)), i == 4 || i == 6 ? 2 : 1);
+    }
+    assert_int_equal(ph_apply_statements_next(statements, &statement, &err), PH_OK);
+    assert_int_equal(statement.kind, PH_APPLY_NONE);
+    ph_apply_statements_free(statements);
+    ph_fold_free(fold);
+    fake_apply_free(&fake);
+}
+
 int
 main(void)
 {
@@ -745,6 +804,7 @@ main(void)
         cmocka_unit_test(hot_rows_take_the_memory_of_one),
         cmocka_unit_test(what_does_not_fit_is_left_to_the_server),
         cmocka_unit_test(broken_changes_are_refused),
+        cmocka_unit_test(conflicts_are_overwritten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
