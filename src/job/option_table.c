@@ -24,6 +24,14 @@
 /* In the order of enum ph_verify_mode and enum ph_log_format. */
 static const char *const verify_words[] = {"none", "count", "digest", NULL};
 static const char *const log_words[] = {"text", "json", NULL};
+#if PH_OFFERS_FOLLOW
+/* Of enum ph_spool_codec, ph_ack, ph_on_conflict. */
+static const char *const codec_words[] = {"lz4", "zstd", NULL};
+static const char *const ack_words[] = {"spooled", "applied", NULL};
+static const char *const conflict_words[] = {"stop", "skip", "overwrite", NULL};
+
+static const char follow[] = "Follow";
+#endif
 
 static const char servers[] = "Servers and job";
 static const char selection[] = "Selection";
@@ -105,6 +113,45 @@ const struct ph_option ph_option_table[] = {
           .placeholder = "DURATION", .max = 7 * DAY, .initial = "15min"),
     FLAG("restart", PH_FOR_JOB, restart, NULL, how,
          "forget the job's ledger and start over; needs --yes"),
+
+#if PH_OFFERS_FOLLOW
+    FLAG("follow", PH_FOR_JOB, follow, "copy.follow", follow,
+         "keep applying the source's changes after the copy, until told to stop"),
+    VALUE(
+        "until", UNTIL, PH_FOR(COPY), until, "follow.until", follow,
+        "end by itself: at what was written when the command was given, when it has caught up, or "
+        "at a position of the source's WAL",
+        .placeholder = "WHEN"),
+    VALUE("at", UNTIL, PH_FOR(STOP), at, NULL, follow,
+          "end a follow there, finished and proven, instead of stopping it now",
+          .placeholder = "WHEN"),
+    VALUE("publication", TEXT, PH_FOR_JOB, publication, "follow.publication", follow,
+          "a publication of the source that has the tables; without it the job makes its own",
+          .placeholder = "NAME"),
+    FLAG("failover-slot", PH_FOR_JOB, failover_slot, "follow.failover_slot", follow,
+         "make the slot one that standbys keep (PostgreSQL 17 and newer)"),
+    FLAG("set-replica-identity", PH_FOR_JOB, set_replica_identity, "follow.set_replica_identity",
+         follow,
+         "give tables without a usable replica identity one, on the source; `check` names the "
+         "statements"),
+    VALUE("snapshot-age", DURATION, PH_FOR_JOB, snapshot_age_seconds, "follow.snapshot_age", follow,
+          "take a new snapshot between tables when it is older, so that vacuum goes on on the "
+          "source",
+          .placeholder = "DURATION", .min = 1, .max = 30 * DAY, .initial = "1h"),
+    VALUE("spool-limit", SIZE, PH_FOR_JOB, spool_limit_bytes, "follow.spool_limit", follow,
+          "how much the directory may hold of changes that are not applied yet",
+          .placeholder = "SIZE", .min = 64 * MB, .max = 1024 * TB, .initial_note = "no limit"),
+    VALUE("spool-compression", WORD, PH_FOR_JOB, spool_compression, "follow.spool_compression",
+          follow, "how changes are compressed in the directory", .placeholder = "CODEC",
+          .words = codec_words, .initial = "lz4"),
+    VALUE("ack", WORD, PH_FOR_JOB, ack, "follow.ack", follow,
+          "what the source may forget: changes that are safe in the directory, or in the target",
+          .placeholder = "WHEN", .words = ack_words, .initial = "spooled"),
+    VALUE("on-conflict", WORD, PH_FOR_JOB, on_conflict, "follow.on_conflict", follow,
+          "a change finds no row, or its key is there already: stop, leave it out, or make the row "
+          "as the source has it",
+          .placeholder = "ACTION", .words = conflict_words, .initial = "stop"),
+#endif
 
     VALUE("verify", WORD, FOR_ROWS, verify, "copy.verify", proof,
           "what is compared: nothing, the number of rows, or every byte", .placeholder = "MODE",

@@ -12,6 +12,11 @@
 #include "base/error.h"
 #include "job/options.h"
 
+/* 1 offers the options of --follow. Not before every one of them is read by something. */
+#ifndef PH_OFFERS_FOLLOW
+#define PH_OFFERS_FOLLOW 0
+#endif
+
 #define PH_FOR(id) (1u << PH_COMMAND_##id)
 #define PH_FOR_ALL                                                                                 \
     (PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(COPY) | PH_FOR(STOP) | PH_FOR(VERIFY) |                 \
@@ -28,6 +33,7 @@ enum ph_option_kind {
     PH_OPTION_DURATION, /* uint64_t, seconds */
     PH_OPTION_NUMBER,   /* uint32_t */
     PH_OPTION_WORD,     /* an enum; position in `words` */
+    PH_OPTION_UNTIL,    /* struct ph_until */
     PH_OPTION_INFO      /* no member: --help, --version */
 };
 

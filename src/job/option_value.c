@@ -90,6 +90,9 @@ ph_option_expected(const struct ph_option *option, char *out, size_t size)
     case PH_OPTION_WORD:
         print_words(option, out, size);
         break;
+    case PH_OPTION_UNTIL:
+        snprintf(out, size, "now, caught-up or a WAL position like 16/B374D848");
+        break;
     case PH_OPTION_INFO:
         snprintf(out, size, "no value");
         break;
@@ -226,6 +229,8 @@ ph_option_set(const struct ph_option *option, const char *text, struct ph_option
             return refuse(option, text, err);
         memcpy(member, &word, sizeof word); /* every enum here is as wide as an int */
         return PH_OK;
+    case PH_OPTION_UNTIL:
+        return ph_until_parse(text, member) ? PH_OK : refuse(option, text, err);
     case PH_OPTION_INFO:
         break;
     }
@@ -234,6 +239,9 @@ ph_option_set(const struct ph_option *option, const char *text, struct ph_option
 
 _Static_assert(sizeof(enum ph_verify_mode) == sizeof(int), "ph_option_set copies an int");
 _Static_assert(sizeof(enum ph_log_format) == sizeof(int), "ph_option_set copies an int");
+_Static_assert(sizeof(enum ph_spool_codec) == sizeof(int), "ph_option_set copies an int");
+_Static_assert(sizeof(enum ph_ack) == sizeof(int), "ph_option_set copies an int");
+_Static_assert(sizeof(enum ph_on_conflict) == sizeof(int), "ph_option_set copies an int");
 
 static void
 clear_list(struct ph_string_list *list)
@@ -279,6 +287,9 @@ ph_option_clear(const struct ph_option *option, struct ph_options *options)
         break;
     case PH_OPTION_WORD:
         memset(member, 0, sizeof(int));
+        break;
+    case PH_OPTION_UNTIL:
+        *(struct ph_until *)member = (struct ph_until){0};
         break;
     case PH_OPTION_INFO:
         break;

@@ -138,6 +138,29 @@ check_consent(const struct ph_options *options, enum ph_command_id command, stru
     return PH_OK;
 }
 
+/* What only --follow gives a meaning to. */
+static const char *
+option_of_follow(const struct ph_options *options)
+{
+    return options->until.kind != PH_UNTIL_STOPPED ? "--until"
+           : options->publication != NULL          ? "--publication"
+           : options->failover_slot                ? "--failover-slot"
+           : options->set_replica_identity         ? "--set-replica-identity"
+                                                   : NULL;
+}
+
+static ph_code
+check_follow(const struct ph_options *options, enum ph_command_id command, struct ph_error *err)
+{
+    const char *lonely = options->follow ? NULL : option_of_follow(options);
+
+    if (lonely != NULL && command != PH_COMMAND_VERIFY && command != PH_COMMAND_STOP)
+        return usage(err, lonely, "needs --follow");
+    if (options->follow && options->schema_only)
+        return usage(err, "--follow", "excludes --schema-only: there are no rows to follow");
+    return PH_OK;
+}
+
 static ph_code
 check_combinations(const struct ph_options *options, enum ph_command_id command,
                    struct ph_error *err)
@@ -150,6 +173,7 @@ check_combinations(const struct ph_options *options, enum ph_command_id command,
         return usage(err, "--create", "excludes --data-only: a new database has no tables");
     if (options->dry_run && !options->repair)
         return usage(err, "--dry-run", "goes with --repair; check and plan change nothing anyway");
+    PH_TRY(check_follow(options, command, err));
     if (command == PH_COMMAND_VERIFY && options->verify == PH_VERIFY_NONE)
         return usage(err, "--verify", "\"none\" leaves the command verify nothing to do");
     return PH_OK;

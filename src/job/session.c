@@ -373,6 +373,8 @@ make_signature(struct ph_job *job, char *out, size_t size, struct ph_error *err)
     put_list(&text, "excludes", &o->excludes);
     ph_buf_printf(&text, "%d%d%d%d%d%d%d%d", o->schema_only, o->data_only, o->no_owner, o->no_acl,
                   o->no_comments, o->no_tablespaces, o->publications, o->subscriptions);
+    if (o->follow) /* its epochs are of the slot's stream; a copy alone has none */
+        ph_buf_puts(&text, "follow");
     struct ph_hash128 hash = ph_digest_row((struct ph_span){text.data, text.len});
     bool complete = ph_buf_ok(&text);
     ph_buf_free(&text);

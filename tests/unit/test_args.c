@@ -93,7 +93,7 @@ what_is_refused(void **context)
     REFUSED("zzzzzzzz", "no such command", "zzzzzzzz");
     REFUSED("--target", "comes before the command", "--target", "x", "status");
     REFUSED("--targt", "did you mean --target?", "status", "--targt", "x");
-    REFUSED("--follow", "no such option", "status", "--follow");
+    REFUSED("--fallow", "no such option", "status", "--fallow");
     REFUSED("--watch", "goes with status, not with stop", "stop", "--watch");
     REFUSED("-t", "options have two dashes", "status", "-t");
     REFUSED("--target", "the value is missing; expected a libpq connection string", "status",

@@ -142,7 +142,7 @@ table_is_sound(void **context)
         if (option->kind == PH_OPTION_NUMBER)
             assert_true(option->max <= UINT32_MAX);
     }
-    assert_null(ph_option_find("follow"));
+    assert_null(ph_option_find("no-such-option"));
 }
 
 static void
@@ -157,10 +157,31 @@ clear_empties(void **context)
     assert_int_equal(ph_option_set(ph_option_find("help"), "x", &options, &err), PH_E_INTERNAL);
 }
 
+static void
+until_is_a_word_or_a_position(void **context)
+{
+    static const struct ph_option option = {
+        .name = "until", .kind = PH_OPTION_UNTIL, .offset = offsetof(struct ph_options, until)};
+    char expected[100];
+
+    (void)context;
+    assert_int_equal(ph_option_set(&option, "16/B374D848", &options, &err), PH_OK);
+    assert_true(options.until.kind == PH_UNTIL_LSN && options.until.lsn == 0x16B374D848);
+    assert_int_equal(ph_option_set(&option, "soon", &options, &err), PH_E_USAGE);
+    ph_option_expected(&option, expected, sizeof expected);
+    assert_non_null(strstr(err.message, expected));
+    assert_int_equal(ph_option_set(&option, "", &options, &err), PH_E_USAGE);
+    assert_int_equal(ph_option_set(&option, "caught-up", &options, &err), PH_OK);
+    assert_int_equal(options.until.kind, PH_UNTIL_CAUGHT_UP);
+    ph_option_clear(&option, &options);
+    assert_int_equal(options.until.kind, PH_UNTIL_STOPPED);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(until_is_a_word_or_a_position, begin, end),
         cmocka_unit_test_setup_teardown(defaults, begin, end),
         cmocka_unit_test_setup_teardown(good_values, begin, end),
         cmocka_unit_test_setup_teardown(bad_values, begin, end),

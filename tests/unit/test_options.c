@@ -175,6 +175,12 @@ combinations_that_cannot_be_meant(void **context)
     options.dry_run = true;
     refused(PH_COMMAND_VERIFY, "--dry-run");
     options.dry_run = false;
+    options.until.kind = PH_UNTIL_NOW;
+    refused(PH_COMMAND_COPY, "--until");
+    options.follow = options.schema_only = true;
+    refused(PH_COMMAND_COPY, "--follow");
+    options.follow = options.schema_only = false;
+    options.until.kind = PH_UNTIL_STOPPED;
     options.verify = PH_VERIFY_NONE;
     refused(PH_COMMAND_VERIFY, "--verify");
     assert_int_equal(ph_options_complete(&options, PH_COMMAND_COPY, &err), PH_OK);
