@@ -1,8 +1,8 @@
 /*
  * Commands of the walsender by the simple protocol, then one long COPY BOTH.
  *
- * Where the connection is not encrypted the stream goes past libpq (conn_direct.c), which hands out
- * every message in a block of its own and reads 16 kB at a time; otherwise by libpq.
+ * The stream goes past libpq where it can (conn_direct.c), which hands out every message in a block
+ * of its own and reads 16 kB at a time; otherwise by libpq.
  */
 #include "pg/replication.h"
 
