@@ -9,12 +9,9 @@
 #include "base/stop.h"
 #include "job/copy_parts.h"
 #include "job/create.h"
+#include "job/retry.h"
 #include "job/rows.h"
 
-#define RETRIES 8
-#define FIRST_PAUSE_MS 200u
-#define LONGEST_PAUSE_MS 15000u
-#define GOOD_WHILE_S 60.0
 #define LAST_WORDS_MS 4000u
 
 /* ---- the plan ---- */
@@ -46,12 +43,13 @@ plan_phase(struct ph_job *job, struct ph_error *err)
 
 /* ---- rows ---- */
 
-/* The snapshot is no good for a table any more: the next run takes a new one. */
+/* The snapshot is no good for a table any more: the next attempt takes a new one. */
 static void
 void_epoch(struct ph_job *job)
 {
     (void)ph_ledger_lose_epochs(job->target_control, job->options->name, NULL);
     ph_job_release_epoch(job);
+    job->epoch_voided = true;
 }
 
 /* A run that was stopped has restored what it had set aside. */
@@ -171,6 +169,7 @@ attempt(struct ph_job *job, struct ph_error *err)
 {
     bool found;
 
+    job->epoch_voided = false;
     PH_TRY(ph_job_reconnect(job, err));
     PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
     if (!found)
@@ -194,26 +193,19 @@ attempt_again(struct ph_job *job, struct ph_error *err)
 }
 
 static ph_code
-attempts(struct ph_job *job, struct ph_error *err)
+attempt_once(void *arg, enum ph_try which, struct ph_error *err)
 {
-    unsigned pause_ms = FIRST_PAUSE_MS;
+    return which == PH_TRY_FIRST ? attempt(arg, err) : attempt_again(arg, err);
+}
 
-    for (unsigned n = 0;; n++) {
-        uint64_t start = ph_clock_ns();
-        ph_code rc = n == 0 ? attempt(job, err) : attempt_again(job, err);
-        bool again = rc == PH_E_SNAPSHOT_LOST || (rc != PH_OK && ph_error_is_retryable(err));
-        if (rc == PH_OK || !again || n == RETRIES || ph_stop_requested())
-            return rc;
-        if (ph_clock_seconds_since(start) > GOOD_WHILE_S) {
-            n = 0; /* it got somewhere: another trouble */
-            pause_ms = FIRST_PAUSE_MS;
-        }
-        ph_log_failure(PH_LOG_WARN, err);
-        ph_log(PH_LOG_WARN, "retry", "trying again in %.1f s", pause_ms / 1000.0);
-        if (ph_stop_wait_ms(pause_ms))
-            return ph_stop_check(err);
-        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
-    }
+/* A snapshot that is no good any more is replaced by the next attempt. */
+static bool
+may_help(const void *arg, const struct ph_error *err)
+{
+    const struct ph_job *job = arg;
+
+    return err->code == PH_E_SNAPSHOT_LOST ||
+           (err->code == PH_E_TABLE_CHANGED && job->epoch_voided) || ph_error_is_retryable(err);
 }
 
 static const char *
@@ -298,7 +290,8 @@ run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     log_start(job);
     if (run->options->roles && !run->options->data_only)
         PH_TRY(ph_create_roles(job, err));
-    return attempts(job, err);
+    struct ph_retry retry = {.attempt = attempt_once, .may_help = may_help, .arg = job};
+    return ph_retry_run(&retry, err);
 }
 
 ph_code

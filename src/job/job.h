@@ -34,6 +34,7 @@ struct ph_job {
     bool is_new;        /* this run made the job */
     bool was_done;      /* an earlier run finished it */
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
+    bool epoch_voided;  /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;
     struct ph_arena arena; /* plan and names; for the attempt at hand */
     struct ph_catalog source_catalog;

@@ -126,6 +126,20 @@ ph_report_add_finding(struct ph_report *report, enum ph_severity severity, const
 }
 
 void
+ph_report_start_over(struct ph_report *report, const char *lasting)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < report->n_findings; i++) {
+        if (lasting != NULL && strcmp(report->findings[i].kind, lasting) == 0)
+            report->findings[n++] = report->findings[i];
+    }
+    report->n_findings = n;
+    report->findings_left_out = 0;
+    report->n_tables = 0;
+}
+
+void
 ph_report_end(struct ph_report *report, enum ph_verdict verdict, const char *format, ...)
 {
     char text[512];

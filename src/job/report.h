@@ -112,6 +112,11 @@ void ph_report_add_phase(struct ph_report *report, const char *name, double seco
 void ph_report_add_finding(struct ph_report *report, enum ph_severity severity, const char *kind,
                            const char *object, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/*
+ * An attempt failed and is made again from its beginning: tables and findings so far are dropped,
+ * but for findings of kind `lasting` (NULL: none).
+ */
+void ph_report_start_over(struct ph_report *report, const char *lasting);
 /* Takes the time and sets the verdict; the line starts with it: "proven: …", no full stop. */
 void ph_report_end(struct ph_report *report, enum ph_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "job/retry.h"
 #include "job/verify_parts.h"
 #include "pg/catalog.h"
 #include "pg/snapshot.h"
@@ -61,18 +62,29 @@ init_endpoints(struct ph_verify *verify, struct ph_error *err)
     return PH_OK;
 }
 
+/* The snapshots and all that was seen under them. */
 static void
 close_both(struct ph_verify *verify)
 {
     for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
         ph_conn_free(verify->conns[side]);
-        if (verify->endpoints[side].conninfo != NULL)
-            ph_endpoint_reset(&verify->endpoints[side]);
+        verify->conns[side] = NULL;
+        verify->epochs[side] = (struct ph_epoch){0};
         ph_catalog_reset(&verify->catalogs[side]);
     }
     for (uint32_t i = 0; i < verify->n_groups; i++)
         ph_bucket_mask_free(&verify->groups[i].mask);
+    verify->n_groups = 0;
     ph_arena_reset(&verify->arena);
+}
+
+static void
+reset_endpoints(struct ph_verify *verify)
+{
+    for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
+        if (verify->endpoints[side].conninfo != NULL)
+            ph_endpoint_reset(&verify->endpoints[side]);
+    }
 }
 
 static void
@@ -286,13 +298,29 @@ watch_end(struct ph_verify *verify)
 
 /* ---- all of it ---- */
 
-static ph_code
-run_all(struct ph_verify *verify, struct ph_error *err)
+/* A new attempt has new snapshots: what was compared under the old ones does not count. */
+static void
+start_over(struct ph_verify *verify)
 {
+    close_both(verify);
+    verify->selection = (struct ph_selection){0};
+    verify->plan = (struct ph_plan){0};
+    verify->groups = NULL;
+    verify->different = 0;
+    ph_report_start_over(verify->report, mends(verify->options) ? "repair" : NULL);
+}
+
+static ph_code
+attempt(void *arg, enum ph_try which, struct ph_error *err)
+{
+    struct ph_verify *verify = arg;
     uint64_t start = ph_clock_ns();
 
+    if (which == PH_TRY_AGAIN)
+        start_over(verify);
     PH_TRY(open_side(verify, PH_SOURCE, err));
     PH_TRY(open_side(verify, PH_TARGET, err));
+    verify->began = true;
     PH_TRY(ph_verify_plan(verify, err));
     add_phase(verify, "catalog", &start);
     PH_TRY(compare_rows(verify, err));
@@ -300,6 +328,16 @@ run_all(struct ph_verify *verify, struct ph_error *err)
     PH_TRY(compare_rest(verify, err));
     add_phase(verify, "rest", &start);
     return PH_OK;
+}
+
+/* Servers that were never there are not waited for. */
+static bool
+may_help(const void *arg, const struct ph_error *err)
+{
+    const struct ph_verify *verify = arg;
+
+    return verify->began && (err->code == PH_E_SNAPSHOT_LOST || err->code == PH_E_TABLE_CHANGED ||
+                             ph_error_is_retryable(err));
 }
 
 static ph_code
@@ -332,12 +370,14 @@ ph_job_verify(struct ph_run *run, struct ph_error *err)
         .started_ns = ph_clock_ns(),
     };
 
+    struct ph_retry retry = {.attempt = attempt, .may_help = may_help, .arg = &verify};
+
     ph_arena_init(&verify.arena, ARENA_LIMIT);
     pthread_mutex_init(&verify.watch_lock, NULL);
     ph_code rc = init_endpoints(&verify, err);
     if (rc == PH_OK) {
         watch_begin(&verify);
-        rc = run_all(&verify, err);
+        rc = ph_retry_run(&retry, err);
         watch_end(&verify);
     }
     if (rc == PH_OK)
@@ -346,6 +386,7 @@ ph_job_verify(struct ph_run *run, struct ph_error *err)
         ph_report_end(verify.report, rc == PH_E_STOPPED ? PH_VERDICT_STOPPED : PH_VERDICT_FAILED,
                       "%s", err->message);
     close_both(&verify);
+    reset_endpoints(&verify);
     pthread_mutex_destroy(&verify.watch_lock);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/stop.h"
 #include "flow/copy_sink.h"
 #include "flow/copy_source.h"
@@ -21,7 +22,9 @@
 #define BATCH_BYTES ((size_t)256 << 10)
 #define SMALLEST_BATCH ((size_t)32 << 10)
 #define COUNTED_PER_TRANSACTION 200u /* each keeps a lock until the transaction ends */
-#define TID_RANGE_SCAN 140000        /* the version from which ranges of ctid are not whole scans */
+#define PART_RETRIES 3u
+#define PART_PAUSE_MS 100u
+#define TID_RANGE_SCAN 140000 /* the version from which ranges of ctid are not whole scans */
 
 struct lanes;
 
@@ -302,8 +305,10 @@ hash_part(struct worker *worker, const struct ph_verify_part *part, struct ph_di
     show(worker, &task, part);
     ph_code rc = ph_lane_run(&worker->lane, &task, &ph_null_sink_ops, NULL, err);
     show(worker, NULL, NULL);
-    atomic_fetch_add(&lanes->rows_done, atomic_load(&task.rows));
-    atomic_fetch_add(&lanes->bytes_done, atomic_load(&task.bytes));
+    if (rc == PH_OK) {
+        atomic_fetch_add(&lanes->rows_done, atomic_load(&task.rows));
+        atomic_fetch_add(&lanes->bytes_done, atomic_load(&task.bytes));
+    }
     ph_buf_free(&sql);
     return rc;
 }
@@ -334,8 +339,9 @@ count_part(struct worker *worker, const struct ph_verify_part *part, struct ph_d
     char n[32] = "0";
     ph_code rc = PH_OK;
 
-    PH_TRY(begin_counting(worker, part->side, err));
-    rc = ph_snapshot_lock(source->conn, part->view->source, err);
+    rc = begin_counting(worker, part->side, err);
+    if (rc == PH_OK)
+        rc = ph_snapshot_lock(source->conn, part->view->source, err);
     ph_buf_init(&sql, (size_t)1 << 20);
     ph_buf_puts(&sql, "SELECT pg_catalog.count(*) FROM ");
     ph_row_scan_put_from(part->view, PH_SOURCE, &sql);
@@ -345,6 +351,8 @@ count_part(struct worker *worker, const struct ph_verify_part *part, struct ph_d
         rc = ph_conn_value(source->conn, ph_buf_text(&sql), n, sizeof n, err);
     set->rows = set->buckets[0].rows = strtoull(n, NULL, 10);
     ph_buf_free(&sql);
+    if (rc != PH_OK)
+        ph_copy_source_free(source); /* it may be given up in the middle of something */
     atomic_fetch_add(&worker->lanes->rows_done, set->rows);
     return rc;
 }
@@ -371,6 +379,35 @@ run_part(struct worker *worker, const struct ph_verify_part *part, struct ph_err
     return rc;
 }
 
+static bool
+has_failed(struct lanes *lanes)
+{
+    pthread_mutex_lock(&lanes->lock);
+    bool failed = lanes->rc != PH_OK;
+    pthread_mutex_unlock(&lanes->lock);
+    return failed;
+}
+
+/*
+ * A part whose connection was lost is read again over a new one, under the same snapshot: the rest
+ * is not lost with it. A server that is away for longer, or a snapshot that is gone, is for those
+ * who began all this.
+ */
+static ph_code
+try_part(struct worker *worker, const struct ph_verify_part *part, struct ph_error *err)
+{
+    for (unsigned n = 0;; n++) {
+        ph_error_reset(err);
+        ph_code rc = run_part(worker, part, err);
+        if (rc == PH_OK || n == PART_RETRIES || !ph_error_is_retryable(err) ||
+            has_failed(worker->lanes) || ph_stop_requested())
+            return rc;
+        ph_log_failure(PH_LOG_WARN, err);
+        ph_log(PH_LOG_WARN, "retry", "this part is read again");
+        (void)ph_stop_wait_ms(PART_PAUSE_MS << n);
+    }
+}
+
 static void *
 run_worker(void *arg)
 {
@@ -380,7 +417,7 @@ run_worker(void *arg)
 
     ph_error_reset(&err);
     while ((part = next_part(worker->lanes)) != NULL) {
-        ph_code rc = run_part(worker, part, &err);
+        ph_code rc = try_part(worker, part, &err);
         if (rc != PH_OK)
             fail(worker->lanes, rc, &err);
     }

@@ -57,6 +57,7 @@ struct ph_verify {
     uint32_t n_groups;
     uint32_t jobs;
     uint64_t started_ns;
+    bool began;         /* both servers have been there */
     uint32_t different; /* things that differ: tables, sequences, objects */
 
     pthread_t watcher; /* makes blocked connections return when a stop is wished */

@@ -194,6 +194,25 @@ unwritable_report_is_an_error(void **context)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+static void
+starting_over_keeps_what_lasts(void **context)
+{
+    struct ph_report one;
+
+    (void)context;
+    ph_report_init(&one, "verify");
+    ph_report_add_table(&one, "public.a");
+    ph_report_add_finding(&one, PH_FINDING_NOTE, "repair", "public.a", "mended");
+    ph_report_add_finding(&one, PH_FINDING_ERROR, "rows", "public.b", "1 row missing");
+    ph_report_start_over(&one, "repair");
+    assert_int_equal(one.n_tables, 0);
+    assert_int_equal(one.n_findings, 1);
+    assert_string_equal(one.findings[0].text, "mended");
+    ph_report_start_over(&one, NULL);
+    assert_int_equal(one.n_findings, 0);
+    ph_report_free(&one);
+}
+
 int
 main(void)
 {
@@ -203,6 +222,7 @@ main(void)
         TEST(json_has_the_promised_keys),
         TEST(json_survives_bad_utf8_and_bounds_findings),
         TEST(unwritable_report_is_an_error),
+        TEST(starting_over_keeps_what_lasts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
