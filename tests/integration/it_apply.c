@@ -608,11 +608,13 @@ types_for_text_only(void **state)
                   "UPDATE t SET v = '3' WHERE id < 3; DELETE FROM t WHERE id = 2"},
         .text_only = true,
     };
+    struct scenario again = scenario;
     struct run run;
 
     (void)state;
     run_scenario(&scenario);
-    begin(&run, &scenario, (struct combination){PH_FORMAT_TEXT, PH_FOLD_NET});
+    again.name = "text_only_again";
+    begin(&run, &again, (struct combination){PH_FORMAT_TEXT, PH_FOLD_NET});
     assert_int_equal(
         ph_apply_stream_format(&run.plan, &run.source_catalog, &run.target_catalog, &run.err),
         PH_FORMAT_TEXT);
@@ -994,6 +996,70 @@ plans_use_the_key(void **state)
     }
 }
 
+/* Random changes: keys that move and come again, TOASTed values, savepoints, rows without a key. */
+#define RANDOM_TABLES                                                                              \
+    "CREATE TABLE i (id int PRIMARY KEY, v int, big text, n int[]);"                               \
+    "ALTER TABLE i ALTER big SET STORAGE EXTERNAL;"                                                \
+    "CREATE TABLE f (id numeric PRIMARY KEY, v int, big text);"                                    \
+    "ALTER TABLE f ALTER big SET STORAGE EXTERNAL; ALTER TABLE f REPLICA IDENTITY FULL;"           \
+    "CREATE TABLE n (id numeric, k char(5), v int, big text, PRIMARY KEY (k, id));"                \
+    "ALTER TABLE n ALTER big SET STORAGE EXTERNAL;"                                                \
+    "CREATE TABLE r (id int, v numeric); ALTER TABLE r REPLICA IDENTITY FULL;"                     \
+    "CREATE TABLE u (id int PRIMARY KEY, v int UNIQUE);"
+
+#define RANDOM_WORK                                                                                \
+    "CREATE FUNCTION big(x int) RETURNS text LANGUAGE sql AS $$ SELECT CASE x % 4 WHEN 0 THEN"     \
+    " NULL WHEN 1 THEN 'small' ELSE repeat(x::text, 2500) END $$;"                                 \
+    "CREATE FUNCTION pick(m int) RETURNS int LANGUAGE sql AS $$ SELECT (random() * m)::int $$;"    \
+    "CREATE FUNCTION one(x int) RETURNS void LANGUAGE plpgsql AS $$ DECLARE a int := pick(12);"    \
+    " b int := pick(12); s numeric := CASE pick(1) WHEN 0 THEN a ELSE a + 0.00 END; BEGIN CASE"    \
+    " pick(16)"                                                                                    \
+    " WHEN 0 THEN INSERT INTO i VALUES (a, x, big(x), ARRAY[x]) ON CONFLICT DO NOTHING;"           \
+    " WHEN 1 THEN UPDATE i SET v = x WHERE id = a; WHEN 2 THEN UPDATE i SET big = big(x) WHERE"    \
+    " id = a; WHEN 3 THEN DELETE FROM i WHERE id = a; WHEN 4 THEN UPDATE i SET id = b, v = x"      \
+    " WHERE id = a; WHEN 5 THEN INSERT INTO f VALUES (s, x, big(x)) ON CONFLICT DO NOTHING;"       \
+    " WHEN 6 THEN UPDATE f SET v = x, id = s WHERE id = a; WHEN 7 THEN UPDATE f SET id = b"        \
+    " WHERE id = a; WHEN 8 THEN DELETE FROM f WHERE id = a; WHEN 9 THEN INSERT INTO n VALUES"      \
+    " (s, 'k' || b % 3, x, big(x)) ON CONFLICT DO NOTHING; WHEN 10 THEN UPDATE n SET v = x, id ="  \
+    " s WHERE id = a; WHEN 11 THEN UPDATE n SET k = 'k' || b % 3 WHERE id = a;"                    \
+    " WHEN 12 THEN DELETE FROM n WHERE id = a; WHEN 13 THEN INSERT INTO r VALUES (a, s);"          \
+    " WHEN 14 THEN UPDATE r SET v = s WHERE id = a; WHEN 15 THEN DELETE FROM r WHERE ctid ="       \
+    " (SELECT min(ctid) FROM r WHERE id = a);"                                                     \
+    " ELSE INSERT INTO u VALUES (a, b) ON CONFLICT DO NOTHING; UPDATE u SET v = pick(12) WHERE"    \
+    " id = b; DELETE FROM u WHERE id = pick(12); END CASE;"                                        \
+    " EXCEPTION WHEN unique_violation THEN NULL; END $$;"
+
+static void
+random_changes(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "random",
+        .both = RANDOM_TABLES,
+        .source = RANDOM_WORK,
+    };
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const struct combination how = {i / 2 == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT,
+                                        i % 2 == 0 ? PH_FOLD_NET : PH_FOLD_REPLAY};
+        struct run run;
+        begin(&run, &scenario, how);
+        for (int step = 0; step < 20; step++) {
+            sql_execf(run.source, "SELECT setseed(0.%d)", step + 100 * i + 1);
+            sql_execf(run.source, "SELECT one(x) FROM generate_series(1, %d) x",
+                      step % 4 == 0 ? 600 : 60);
+            drain(&run);
+            if (run.n_misses > 0)
+                fail_msg("step %d of %d: missed %s", step, i, run.missing);
+            compare(&run, step);
+        }
+        assert_true(sql_int(run.target, "SELECT least((SELECT count(*) FROM i), (SELECT count(*)"
+                                        " FROM f), (SELECT count(*) FROM n), (SELECT count(*)"
+                                        " FROM r), (SELECT count(*) FROM u))") > 0);
+        end(&run);
+    }
+}
+
 static int
 start_servers(void **state)
 {
@@ -1003,7 +1069,7 @@ start_servers(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_type),     cmocka_unit_test(types_that_differ),
@@ -1012,8 +1078,10 @@ main(void)
         cmocka_unit_test(identity_and_generated), cmocka_unit_test(unique_values_that_swap),
         cmocka_unit_test(partitioned_roots),      cmocka_unit_test(enforced_foreign_keys),
         cmocka_unit_test(truncate_and_copy),      cmocka_unit_test(missing_rows_are_named),
-        cmocka_unit_test(plans_use_the_key),
+        cmocka_unit_test(plans_use_the_key),      cmocka_unit_test(random_changes),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, start_servers, NULL);
 }
