@@ -205,6 +205,36 @@ test_trap_83_table_truncated_or_rewritten(void **state)
     changed_under_snapshot("VACUUM FULL public.orders");
 }
 
+/* The target's table is made as it was: another snapshot does not help for long. */
+static void
+columns_changed(const char *change, int code, const char *said)
+{
+    struct copy_case c;
+
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "altered");
+    assert_true(copy_case_killed_at(&c, "before_plan_commit", 1));
+    PGconn *conn = sql_connect(src, "changing");
+    sql_exec(conn, change);
+    sql_exec(conn, "VACUUM FULL public.orders");
+    PQfinish(conn);
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, code);
+    if (strstr(run_err(run), "PH-TABLE-CHANGED public.orders") == NULL ||
+        (strstr(run_err(run), said) == NULL && strstr(run_out(run), said) == NULL))
+        fail_msg("%s\n%s", run_out(run), run_err(run));
+    copy_case_drop(&c);
+}
+
+static void
+test_columns_changed_under_snapshot(void **state)
+{
+    (void)state;
+    columns_changed("ALTER TABLE public.orders ALTER note TYPE varchar(100)", 4,
+                    "column public.orders.note: different");
+    columns_changed("ALTER TABLE public.orders DROP note", 1, "since the copy began");
+}
+
 /* ---- what else may be gone ---- */
 
 /* The directory is lost with the mover's host: archive, locks and the holder go with it. */
@@ -350,6 +380,7 @@ main(void)
         cmocka_unit_test(test_trap_64_killed_while_starting_again),
         cmocka_unit_test(test_trap_65_foreign_snapshot_of_the_same_id),
         cmocka_unit_test(test_trap_83_table_truncated_or_rewritten),
+        cmocka_unit_test(test_columns_changed_under_snapshot),
         cmocka_unit_test(test_resume_from_another_directory),
         cmocka_unit_test(test_target_crash_empties_unlogged_tables),
         cmocka_unit_test(test_target_crash_empties_unlogged_partitions),
