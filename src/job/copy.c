@@ -9,6 +9,7 @@
 #include "base/stop.h"
 #include "job/copy_parts.h"
 #include "job/create.h"
+#include "job/follow_begin.h"
 #include "job/retry.h"
 #include "job/rows.h"
 
@@ -179,6 +180,8 @@ attempt(struct ph_job *job, struct ph_error *err)
         ph_job_release_epoch(job); /* its run may have been killed before it did so */
         return PH_OK;
     }
+    if (job->follows)
+        PH_TRY(ph_follow_begin(job, err));
     PH_TRY(ph_job_ensure_epoch(job, err));
     return run_phases(job, err);
 }

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
+#include "job/follow_begin.h"
 #include "pg/archive.h"
 #include "pg/archive_select.h"
 #include "pg/database.h"
@@ -20,13 +21,19 @@
 ph_code
 ph_copy_forget(struct ph_job *job, struct ph_error *err)
 {
+    struct ph_ledger_follow follow;
     bool exists;
+    bool has_stream;
     uint32_t restored;
 
     PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
     if (!exists)
         return PH_OK;
     job->run->wrote = PH_HAS_WRITTEN;
+    PH_TRY(
+        ph_ledger_load_follow(job->target_control, job->options->name, &follow, &has_stream, err));
+    if (has_stream)
+        PH_TRY(ph_follow_remove(job->source_control, &follow, err));
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     PH_TRY(ph_holder_stop(job->options->dir, err));
     return ph_ledger_forget(job->target_control, job->options->name, err);

@@ -58,6 +58,8 @@ ph_epoch_hold(struct ph_job *job, uint32_t number, const char *snapshot_id,
     };
     struct ph_held_snapshot held;
 
+    /* one that a killed run started and did not note would live as long as there is a mover */
+    PH_TRY(ph_holder_stop(job->options->dir, err));
     PH_TRY(ph_holder_start(&params, &held, err));
     PH_FAILPOINT(after_holder_start);
     *epoch = (struct ph_ledger_epoch){

@@ -18,6 +18,7 @@
 #include "pg/archive.h"
 #include "pg/conn.h"
 #include "pg/ledger.h"
+#include "pg/ledger_follow.h"
 
 struct ph_job {
     struct ph_run *run;               /* what the command gave; its report is filled here */
@@ -30,9 +31,10 @@ struct ph_job {
     int lock_fd;      /* of DIR/mover.lock; -1: not held */
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
-    bool follows;       /* a stream is applied after the copy: epochs have an L */
-    bool is_new;        /* this run made the job */
-    bool was_done;      /* an earlier run finished it */
+    struct ph_ledger_follow stream; /* with follows, from ph_follow_begin on */
+    bool follows;                   /* a stream is applied after the copy: epochs have an L */
+    bool is_new;                    /* this run made the job */
+    bool was_done;                  /* an earlier run finished it */
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;  /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;

@@ -110,6 +110,7 @@ ph_job_prepare(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 
     job->run = run;
     job->options = options;
+    job->follows = options->follow;
     job->lock_fd = -1;
     job->started_ns = ph_clock_ns();
     ph_arena_init(&job->arena, ARENA_LIMIT);

@@ -29,8 +29,13 @@ static const char *names[NAMES_MAX];
 static bool reached[NAMES_MAX];
 static size_t n_names;
 
-/* Passed by a repair only, or by a copy that starts tables again: it_crash_snapshot kills there. */
-static const char *const elsewhere[] = {"before_repair_commit", "after_table_emptied"};
+/*
+ * Passed by a repair only, by a copy that starts tables again (it_crash_snapshot kills there), or
+ * by the beginning of a stream (it_follow_begin). Those of the spool have tests of their own.
+ */
+static const char *const elsewhere[] = {"before_repair_commit", "after_table_emptied",
+                                        "after_follow_noted",   "after_publication",
+                                        "after_slot",           "before_first_epoch_commit"};
 
 static void
 read_names(void)
@@ -291,7 +296,7 @@ test_all_were_reached(void **state)
 {
     (void)state;
     for (size_t i = 0; i < n_names; i++) {
-        bool skip = reached[i];
+        bool skip = reached[i] || strncmp(names[i], "spool_", 6) == 0;
         for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++)
             skip |= strcmp(names[i], elsewhere[k]) == 0;
         if (!skip)

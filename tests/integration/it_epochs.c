@@ -101,6 +101,8 @@ finish(void **state)
     ph_options_free(&options);
     PQfinish(walsend);
     PQfinish(app);
+    sql_wait_true(cluster, "postgres", "SELECT NOT EXISTS (SELECT FROM pg_replication_slots)",
+                  20000); /* a temporary one goes when the server notices */
     return 0;
 }
 
