@@ -1,0 +1,533 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "flow/applier_parts.h"
+
+#define WAIT_MS 200u
+#define TELL_EVERY_S 0.2
+#define ADVANCE_EVERY_S 10.0
+#define SQL_LIMIT ((size_t)16 << 20)
+#define MOST_TRANSACTIONS 5000u /* of a group: what is lost when it has to be done again */
+
+/* ---- which table ---- */
+
+ph_code
+ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
+                 const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
+                 const struct ph_apply_table **out, struct ph_error *err)
+{
+    *out = NULL;
+    *is_skipped = false;
+    if (rel == NULL)
+        return PH_FAIL(err, PH_E_PROTOCOL, "a change of a table that was not announced");
+    if (is_filtered) {
+        enum ph_epoch_verdict verdict =
+            ph_epoch_filter_decide(applier->params.filter, txn, rel->oid);
+        *is_skipped = verdict == PH_EPOCH_SKIP;
+        if (verdict != PH_EPOCH_APPLY)
+            return PH_OK;
+    }
+    return ph_apply_tables_find(&applier->tables, rel, out, err);
+}
+
+ph_code
+ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *reader,
+                        const struct ph_txn_event *event, bool is_filtered, struct ph_buf *sql,
+                        struct ph_error *err)
+{
+    const struct ph_change *change = &event->event->change;
+    const struct ph_apply_table **tables = calloc(change->n_truncated + 1u, sizeof *tables);
+    uint32_t n = 0;
+    ph_code rc = PH_OK;
+
+    if (tables == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; rc == PH_OK && i < change->n_truncated; i++) {
+        const struct ph_apply_table *table;
+        bool is_skipped;
+        rc = ph_applier_table(applier, &event->txn, ph_txn_reader_rel(reader, change->truncated[i]),
+                              is_filtered, &is_skipped, &table, err);
+        if (rc == PH_OK && table != NULL)
+            tables[n++] = table;
+    }
+    if (rc == PH_OK && n > 0)
+        ph_apply_put_truncate(tables, n, change->restart_identity, sql);
+    free(tables);
+    return rc;
+}
+
+/* ---- what others see ---- */
+
+static void
+tell(struct ph_applier *applier)
+{
+    const struct ph_apply_target *target = &applier->target;
+
+    (void)ph_epoch_filter_retire(applier->params.filter, target->applied);
+    applier->told_ns = ph_clock_ns();
+    if (applier->params.moved != NULL)
+        applier->params.moved(applier->params.arg, target->applied, target->durable);
+    pthread_mutex_lock(&applier->lock);
+    applier->look.applied = target->applied;
+    applier->look.durable = target->durable;
+    applier->look.read = applier->group_end != 0 ? applier->group_end : applier->look.read;
+    pthread_mutex_unlock(&applier->lock);
+}
+
+/* A group is committed. */
+static void
+count(struct ph_applier *applier, const struct sent *group, bool is_replay)
+{
+    pthread_mutex_lock(&applier->lock);
+    applier->look.transactions += group->txns;
+    applier->look.changes += group->changes;
+    applier->look.skipped += group->skipped;
+    applier->look.groups++;
+    applier->look.replays += is_replay;
+    applier->look.applied_us = group->us;
+    pthread_mutex_unlock(&applier->lock);
+}
+
+/* ---- groups ---- */
+
+static struct sent
+describe_group(const struct ph_applier *applier)
+{
+    return (struct sent){
+        .is_there = true,
+        .from = applier->group_from,
+        .end = applier->group_end,
+        .txns = applier->group_txns,
+        .changes = ph_fold_changes(applier->fold),
+        .skipped = applier->group_skipped,
+        .us = applier->group_us,
+    };
+}
+
+static void
+next_group(struct ph_applier *applier, ph_lsn from)
+{
+    applier->group_from = from;
+    applier->group_end = 0;
+    applier->group_txns = 0;
+    applier->group_skipped = 0;
+    applier->must_replay = false;
+    ph_fold_clear(applier->fold);
+}
+
+/* Change by change; what is under way must have been finished. */
+static ph_code
+replay(struct ph_applier *applier, const struct sent *group, struct ph_error *err)
+{
+    PH_TRY(ph_applier_replay(applier, group->from, group->end, err));
+    count(applier, group, true);
+    return PH_OK;
+}
+
+/* The group that is under way: wait for it, and queue its commit. */
+static ph_code
+finish_sent(struct ph_applier *applier, struct ph_error *err)
+{
+    struct sent group = applier->sent;
+    struct ph_apply_refusal refusal;
+    bool refused;
+
+    if (!group.is_there)
+        return PH_OK;
+    PH_TRY(ph_apply_check(&applier->target, &refused, &refusal, err));
+    applier->sent.is_there = false;
+    if (refused) {
+        PH_TRY(ph_apply_rollback(&applier->target, err));
+        return replay(applier, &group, err);
+    }
+    PH_TRY(ph_apply_commit(&applier->target, err));
+    count(applier, &group, false);
+    return PH_OK;
+}
+
+/* Whether a failure is the rows' fault, so that going change by change may show or mend it. */
+static bool
+is_refusal(ph_code rc)
+{
+    return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
+}
+
+/*
+ * A part of a transaction that is too large for a group: it goes to the target at once, in the
+ * group's transaction, whose end nobody knows yet.
+ */
+static ph_code
+spill(struct ph_applier *applier, struct ph_error *err)
+{
+    struct ph_apply_refusal refusal;
+    bool refused = false;
+    ph_code rc = PH_OK;
+
+    if (applier->must_replay) {
+        ph_fold_clear(applier->fold);
+        return PH_OK;
+    }
+    if (!applier->target.is_open) {
+        PH_TRY(ph_apply_begin(&applier->target, 0, err));
+    }
+    rc = ph_apply_send(&applier->target, applier->fold, NULL, err);
+    if (rc == PH_OK)
+        rc = ph_apply_check(&applier->target, &refused, &refusal, err);
+    ph_fold_clear(applier->fold);
+    if (rc != PH_OK && !is_refusal(rc))
+        return rc;
+    if (rc != PH_OK || refused) {
+        applier->must_replay = true;
+        return ph_apply_rollback(&applier->target, err);
+    }
+    return PH_OK;
+}
+
+static ph_code
+spill_alone(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(finish_sent(applier, err));
+    return spill(applier, err);
+}
+
+/* A group of which parts are on the target already. */
+static ph_code
+end_spilled(struct ph_applier *applier, struct ph_error *err)
+{
+    struct sent group = describe_group(applier);
+    struct ph_apply_refusal refusal;
+    bool refused;
+
+    PH_TRY(spill(applier, err));
+    if (!applier->must_replay) {
+        PH_TRY(ph_apply_end(&applier->target, group.end, err));
+        PH_TRY(ph_apply_check(&applier->target, &refused, &refusal, err));
+        PH_TRY(ph_apply_commit(&applier->target, err));
+        count(applier, &group, false);
+    } else {
+        PH_TRY(replay(applier, &group, err));
+    }
+    next_group(applier, group.end);
+    return PH_OK;
+}
+
+/* All of the group is read: send it, and go on reading while the target works. */
+static ph_code
+end_group(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(finish_sent(applier, err));
+    if (applier->target.is_open || applier->must_replay)
+        return end_spilled(applier, err);
+    struct sent group = describe_group(applier);
+    PH_TRY(ph_apply_begin(&applier->target, group.end, err));
+    ph_code rc = ph_apply_send(&applier->target, applier->fold, NULL, err);
+    if (rc == PH_OK) {
+        PH_TRY(ph_apply_go(&applier->target, err));
+        applier->sent = group;
+    } else {
+        if (!is_refusal(rc))
+            return rc;
+        PH_TRY(ph_apply_rollback(&applier->target, err));
+        PH_TRY(replay(applier, &group, err));
+    }
+    applier->fold = applier->fold == applier->folds[0] ? applier->folds[1] : applier->folds[0];
+    next_group(applier, group.end);
+    return PH_OK;
+}
+
+/* Nothing waits to be read: what is under way is brought to its end. */
+static ph_code
+settle(struct ph_applier *applier, struct ph_error *err)
+{
+    if (applier->group_txns > 0 && !applier->in_txn)
+        PH_TRY(end_group(applier, err));
+    PH_TRY(finish_sent(applier, err));
+    return ph_apply_settle(&applier->target, err);
+}
+
+/* ---- events ---- */
+
+static ph_code
+take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
+{
+    struct ph_buf sql;
+    ph_code rc;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    rc = ph_applier_put_truncate(applier, applier->reader, event, applier->is_filtered, &sql, err);
+    if (rc == PH_OK && !ph_buf_ok(&sql))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK && sql.len > 0) {
+        rc = spill_alone(applier, err);
+        if (rc == PH_OK && !applier->must_replay)
+            rc = ph_apply_send_plain(&applier->target, ph_buf_text(&sql), err);
+    }
+    ph_buf_free(&sql);
+    return rc;
+}
+
+static ph_code
+take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
+{
+    const struct ph_apply_table *table;
+    bool is_skipped;
+
+    if (event->event->change.kind == PH_CHANGE_TRUNCATE)
+        return take_truncate(applier, event, err);
+    PH_TRY(ph_applier_table(applier, &event->txn, event->event->rel, applier->is_filtered,
+                            &is_skipped, &table, err));
+    applier->group_skipped += is_skipped;
+    if (table == NULL || applier->must_replay)
+        return PH_OK;
+    if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, table))
+        PH_TRY(spill_alone(applier, err));
+    return ph_fold_add(applier->fold, table, &event->event->change, err);
+}
+
+/* What was read of a transaction comes again: begin at what the target has. */
+static ph_code
+start_over(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(finish_sent(applier, err));
+    PH_TRY(ph_apply_settle(&applier->target, err));
+    if (applier->target.is_open)
+        PH_TRY(ph_apply_rollback(&applier->target, err));
+    applier->in_txn = false;
+    next_group(applier, applier->target.applied);
+    ph_txn_reader_close(applier->reader);
+    applier->reader = NULL;
+    return ph_txn_reader_open(applier->params.spool, applier->target.applied, &applier->reader,
+                              err);
+}
+
+static ph_code
+take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
+{
+    applier->in_txn = false;
+    applier->group_end = event->end_lsn;
+    applier->group_us = event->time_us;
+    applier->group_txns++;
+    if (applier->target.is_open || applier->must_replay || ph_fold_is_full(applier->fold) ||
+        applier->group_txns >= MOST_TRANSACTIONS)
+        return end_group(applier, err);
+    return PH_OK;
+}
+
+/* The position moves over what has no changes, but not for every keepalive. */
+static ph_code
+take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
+{
+    PH_TRY(settle(applier, err));
+    if (lsn <= applier->target.applied)
+        return PH_OK;
+    applier->progress = lsn;
+    ph_lsn end = atomic_load(&applier->end_lsn);
+    if (ph_clock_seconds_since(applier->advanced_ns) < ADVANCE_EVERY_S &&
+        !(end != 0 && lsn >= end) && applier->params.filter->open_lsn == 0)
+        return PH_OK;
+    PH_TRY(ph_apply_advance(&applier->target, lsn, err));
+    applier->advanced_ns = ph_clock_ns();
+    applier->group_from = lsn;
+    tell(applier);
+    return PH_OK;
+}
+
+static ph_code
+take_nothing(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(settle(applier, err));
+    if (applier->target.durable < applier->target.applied &&
+        ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
+        PH_TRY(ph_apply_make_durable(&applier->target, err));
+    tell(applier);
+    return PH_OK;
+}
+
+static ph_code
+take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
+{
+    switch (event->step) {
+    case PH_TXN_NOTHING:
+        return take_nothing(applier, err);
+    case PH_TXN_VOID:
+        return applier->in_txn || applier->target.is_open ? start_over(applier, err) : PH_OK;
+    case PH_TXN_BEGIN:
+        applier->in_txn = true;
+        applier->is_filtered =
+            ph_epoch_filter_is_open(applier->params.filter, event->txn.commit_lsn);
+        return PH_OK;
+    case PH_TXN_CHANGE:
+        return take_change(applier, event, err);
+    case PH_TXN_MESSAGE:
+        return PH_OK;
+    case PH_TXN_COMMIT:
+        return take_commit(applier, event, err);
+    case PH_TXN_PROGRESS:
+        return take_progress(applier, event->end_lsn, err);
+    }
+    return PH_OK;
+}
+
+/* ---- the thread ---- */
+
+static bool
+is_at_end(const struct ph_applier *applier)
+{
+    ph_lsn end = atomic_load(&applier->end_lsn);
+
+    return end != 0 && applier->target.applied >= end;
+}
+
+static bool
+wants_end(const struct ph_applier *applier)
+{
+    ph_lsn end = atomic_load(&applier->end_lsn);
+
+    return end != 0 && !applier->in_txn && applier->group_end >= end;
+}
+
+/* Groups are told about when they are over, but not each of thousands a second. */
+static void
+tell_sometimes(struct ph_applier *applier)
+{
+    if (ph_clock_seconds_since(applier->told_ns) >= TELL_EVERY_S)
+        tell(applier);
+}
+
+static ph_code
+work(struct ph_applier *applier, struct ph_error *err)
+{
+    struct ph_txn_event event;
+
+    while (!atomic_load(&applier->stop) && !ph_stop_requested()) {
+        /* without waiting while there is something to bring to its end */
+        bool is_busy = (applier->group_txns > 0 && !applier->in_txn) || applier->sent.is_there ||
+                       applier->target.committing != 0;
+        PH_TRY(ph_txn_reader_next(applier->reader, is_busy ? 0 : WAIT_MS, &event, err));
+        PH_TRY(take(applier, &event, err));
+        if (event.step == PH_TXN_COMMIT)
+            tell_sometimes(applier);
+        if (wants_end(applier))
+            PH_TRY(settle(applier, err));
+        if (is_at_end(applier))
+            break;
+    }
+    return PH_OK;
+}
+
+/* Also of a part of a transaction: it is rolled back. */
+static ph_code
+wind_up(struct ph_applier *applier, struct ph_error *err)
+{
+    if (!applier->in_txn)
+        PH_TRY(settle(applier, err));
+    PH_TRY(finish_sent(applier, err));
+    if (applier->target.is_open)
+        PH_TRY(ph_apply_rollback(&applier->target, err));
+    PH_TRY(ph_apply_make_durable(&applier->target, err));
+    tell(applier);
+    return PH_OK;
+}
+
+static void *
+run(void *arg)
+{
+    struct ph_applier *applier = arg;
+    struct ph_error err;
+
+    ph_error_reset(&err);
+    ph_code rc =
+        ph_txn_reader_open(applier->params.spool, applier->params.position, &applier->reader, &err);
+    if (rc == PH_OK)
+        rc = ph_apply_target_open(&applier->target, applier->params.target, applier->params.job,
+                                  applier->params.session_sql, applier->params.position, &err);
+    if (rc == PH_OK)
+        rc = work(applier, &err);
+    if (rc == PH_OK)
+        rc = wind_up(applier, &err);
+    pthread_mutex_lock(&applier->lock);
+    applier->rc = rc;
+    applier->error = err;
+    applier->look.has_ended = true;
+    applier->look.at_end = rc == PH_OK && is_at_end(applier);
+    pthread_mutex_unlock(&applier->lock);
+    return NULL;
+}
+
+static void
+free_applier(struct ph_applier *applier)
+{
+    ph_apply_target_free(&applier->target);
+    ph_txn_reader_close(applier->reader);
+    ph_apply_tables_free(&applier->tables);
+    ph_fold_free(applier->folds[0]);
+    ph_fold_free(applier->folds[1]);
+    pthread_mutex_destroy(&applier->lock);
+    free(applier);
+}
+
+ph_code
+ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out,
+                 struct ph_error *err)
+{
+    struct ph_applier *applier = calloc(1, sizeof *applier);
+    ph_code rc;
+
+    *out = NULL;
+    if (applier == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    applier->params = *params;
+    applier->group_from = params->position;
+    applier->look.applied = applier->look.durable = applier->look.read = params->position;
+    applier->advanced_ns = applier->told_ns = ph_clock_ns();
+    pthread_mutex_init(&applier->lock, NULL);
+    rc = ph_apply_tables_init(&applier->tables, &params->tables, err);
+    for (int i = 0; i < 2; i++)
+        applier->folds[i] = ph_fold_new(PH_FOLD_NET, params->group_bytes);
+    applier->fold = applier->folds[0];
+    if (rc == PH_OK && (applier->folds[0] == NULL || applier->folds[1] == NULL))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK && pthread_create(&applier->thread, NULL, run, applier) != 0)
+        rc = PH_FAIL(err, PH_E_MEMORY, "cannot start a thread");
+    if (rc != PH_OK) {
+        free_applier(applier);
+        return rc;
+    }
+    *out = applier;
+    return PH_OK;
+}
+
+void
+ph_applier_set_end(struct ph_applier *applier, ph_lsn lsn)
+{
+    atomic_store(&applier->end_lsn, lsn);
+}
+
+void
+ph_applier_ask_stop(struct ph_applier *applier)
+{
+    atomic_store(&applier->stop, true);
+}
+
+ph_code
+ph_applier_stop(struct ph_applier *applier, struct ph_error *err)
+{
+    pthread_join(applier->thread, NULL);
+    ph_code rc = applier->rc;
+    if (rc != PH_OK && err != NULL)
+        *err = applier->error;
+    free_applier(applier);
+    return rc;
+}
+
+void
+ph_applier_get(struct ph_applier *applier, struct ph_applier_look *out)
+{
+    pthread_mutex_lock(&applier->lock);
+    *out = applier->look;
+    pthread_mutex_unlock(&applier->lock);
+}

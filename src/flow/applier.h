@@ -1,0 +1,79 @@
+/*
+ * The applier: reads the source's transactions from the spool and applies them to the target, whole
+ * transactions in commit order, as many in one target transaction as are waiting. Every commit on
+ * the target is a state that the source had.
+ *
+ * A thread of its own between start and stop. What fails ends it; the reason is kept and the state
+ * of the target is what the ledger says: make a new one from there.
+ */
+#ifndef PH_FLOW_APPLIER_H
+#define PH_FLOW_APPLIER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "flow/apply_tables.h"
+#include "model/epoch_filter.h"
+#include "model/lsn.h"
+#include "pg/conn.h"
+#include "spool/spool.h"
+
+struct ph_applier;
+
+/* What is done with a change that the target does not take. */
+enum ph_conflict { PH_CONFLICT_STOP, PH_CONFLICT_SKIP };
+
+struct ph_applier_params {
+    const struct ph_endpoint *target;
+    const char *job;
+    const char *session_sql;
+    struct ph_spool *spool;
+    struct ph_epoch_filter *filter; /* the applier's until it has stopped */
+    struct ph_apply_tables_params tables;
+    ph_lsn position;    /* the ledger's */
+    size_t group_bytes; /* of changes in memory; two groups are */
+    enum ph_conflict conflict;
+    /*
+     * Called by the applier's thread when the position has moved: what is applied, and what of it
+     * the target has on disk. May be NULL.
+     */
+    void (*moved)(void *arg, ph_lsn applied, ph_lsn durable);
+    void *arg;
+};
+
+/* The parameters' members must outlive it; the struct itself is copied. */
+ph_code ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out,
+                         struct ph_error *err) PH_MUST_CHECK;
+/*
+ * End at the first group behind `lsn`: then all that ends at or before it is applied, and a little
+ * more. Any thread; again to move it.
+ */
+void ph_applier_set_end(struct ph_applier *applier, ph_lsn lsn);
+/* Finish the group at hand and end. Any thread. */
+void ph_applier_ask_stop(struct ph_applier *applier);
+/*
+ * Wait for the thread. PH_OK: it came to its end, or was asked to stop, and all it applied is
+ * durable. Frees it.
+ */
+ph_code ph_applier_stop(struct ph_applier *applier, struct ph_error *err);
+
+struct ph_applier_look {
+    bool has_ended; /* stop would not wait */
+    bool at_end;    /* because the end was reached */
+    ph_lsn applied; /* committed on the target */
+    ph_lsn durable;
+    ph_lsn read;           /* the last end that was read from the spool */
+    int64_t applied_us;    /* commit time on the source of the last applied transaction, since 1970;
+                              0: none yet */
+    uint64_t transactions; /* applied by this run, empty ones too */
+    uint64_t changes;      /* of them, before folding; skipped ones not */
+    uint64_t skipped;      /* the copy had them */
+    uint64_t conflicts;    /* left out by policy */
+    uint64_t groups;
+    uint64_t replays; /* groups that went change by change */
+};
+/* Any thread. */
+void ph_applier_get(struct ph_applier *applier, struct ph_applier_look *out);
+
+#endif

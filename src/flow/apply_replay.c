@@ -1,0 +1,263 @@
+/*
+ * A group that the target refused, once more: read from the spool again and applied change by
+ * change in the order of the source. A swap of unique values that no single statement can express
+ * goes through this way; what does not go through is a conflict.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "flow/applier_parts.h"
+
+#define SQL_LIMIT ((size_t)16 << 20)
+
+struct replay {
+    struct ph_applier *applier;
+    struct ph_txn_reader *reader;
+    struct ph_fold *fold;
+    uint64_t *left_out; /* statements of the fold at hand */
+    size_t n_words;
+    ph_lsn end;
+    bool is_filtered;
+    bool is_over;
+    uint64_t conflicts;
+};
+
+/* ---- a refused statement ---- */
+
+static const char *
+verb_of(enum ph_apply_kind kind)
+{
+    switch (kind) {
+    case PH_APPLY_DELETE:
+        return "DELETE";
+    case PH_APPLY_UPDATE:
+        return "UPDATE";
+    case PH_APPLY_INSERT:
+    case PH_APPLY_COPY:
+        return "INSERT";
+    case PH_APPLY_NONE:
+        break;
+    }
+    return "change";
+}
+
+static ph_code
+find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement *out,
+               struct ph_error *err)
+{
+    struct ph_apply_statements *statements = replay->applier->target.statements;
+
+    PH_TRY(ph_apply_statements_begin(statements, replay->fold, err));
+    for (uint32_t i = 0;; i++) {
+        PH_TRY(ph_apply_statements_next(statements, out, err));
+        if (out->kind == PH_APPLY_NONE)
+            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay is not there", number);
+        if (i == number)
+            return PH_OK;
+    }
+}
+
+static ph_code
+word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
+              const struct ph_error *why, struct ph_error *err)
+{
+    struct ph_apply_statement statement;
+    char key[512];
+
+    PH_TRY(find_statement(replay, refusal->statement, &statement, err));
+    ph_apply_key_text(&statement, 0, key, sizeof key);
+    if (refusal->is_miss)
+        PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: there is no such row",
+                verb_of(statement.kind), key);
+    else
+        PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: %s", verb_of(statement.kind), key,
+                why->message);
+    ph_error_object(err, "%s", statement.table->label);
+    return PH_E_CONFLICT;
+}
+
+static ph_code
+take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
+             const struct ph_error *why, struct ph_error *err)
+{
+    ph_code rc = word_conflict(replay, refusal, why, err);
+
+    if (rc != PH_E_CONFLICT || replay->applier->params.conflict == PH_CONFLICT_STOP)
+        return rc;
+    ph_log_failure(PH_LOG_WARN, err);
+    replay->conflicts++;
+    if (refusal->statement / 64 >= replay->n_words)
+        return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay has no place",
+                       refusal->statement);
+    replay->left_out[refusal->statement / 64] |= UINT64_C(1) << refusal->statement % 64;
+    return PH_OK;
+}
+
+/* ---- sending ---- */
+
+/* An UPDATE by row is two statements. */
+static ph_code
+make_room(struct replay *replay, struct ph_error *err)
+{
+    size_t n = (size_t)ph_fold_changes(replay->fold) * 2 / 64 + 1;
+
+    if (n > replay->n_words) {
+        free(replay->left_out);
+        replay->left_out = calloc(n, sizeof *replay->left_out);
+        replay->n_words = replay->left_out != NULL ? n : 0;
+    } else {
+        memset(replay->left_out, 0, replay->n_words * sizeof *replay->left_out);
+    }
+    return replay->left_out != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+static ph_code
+send_once(struct replay *replay, bool *refused, struct ph_apply_refusal *refusal,
+          struct ph_error *err)
+{
+    struct ph_apply_target *target = &replay->applier->target;
+
+    PH_TRY(ph_apply_send_plain(target, "RELEASE SAVEPOINT pghaul_group", err));
+    PH_TRY(ph_apply_send_plain(target, "SAVEPOINT pghaul_group", err));
+    PH_TRY(ph_apply_send(target, replay->fold, replay->left_out, err));
+    return ph_apply_check(target, refused, refusal, err);
+}
+
+/* Again without each statement that is refused. */
+static ph_code
+send(struct replay *replay, struct ph_error *err)
+{
+    struct ph_apply_refusal refusal;
+    struct ph_error why;
+    bool refused;
+
+    PH_TRY(make_room(replay, err));
+    for (;;) {
+        ph_error_reset(&why);
+        ph_code rc = send_once(replay, &refused, &refusal, &why);
+        if (rc != PH_OK) {
+            *err = why;
+            return rc;
+        }
+        if (!refused)
+            break;
+        PH_TRY(take_refusal(replay, &refusal, &why, err));
+        PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
+    }
+    ph_fold_clear(replay->fold);
+    return PH_OK;
+}
+
+/* ---- reading ---- */
+
+static ph_code
+truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_code rc = ph_applier_put_truncate(replay->applier, replay->reader, event,
+                                         replay->is_filtered, &sql, err);
+    if (rc == PH_OK && !ph_buf_ok(&sql))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK && sql.len > 0) {
+        rc = send(replay, err);
+        if (rc == PH_OK)
+            rc = ph_apply_send_plain(&replay->applier->target, ph_buf_text(&sql), err);
+    }
+    ph_buf_free(&sql);
+    return rc;
+}
+
+static ph_code
+take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
+{
+    const struct ph_apply_table *table;
+    bool is_skipped;
+
+    if (event->event->change.kind == PH_CHANGE_TRUNCATE)
+        return truncate(replay, event, err);
+    PH_TRY(ph_applier_table(replay->applier, &event->txn, event->event->rel, replay->is_filtered,
+                            &is_skipped, &table, err));
+    if (table == NULL)
+        return PH_OK;
+    if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table))
+        PH_TRY(send(replay, err));
+    return ph_fold_add(replay->fold, table, &event->event->change, err);
+}
+
+static ph_code
+take(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
+{
+    switch (event->step) {
+    case PH_TXN_BEGIN:
+        replay->is_filtered =
+            ph_epoch_filter_is_open(replay->applier->params.filter, event->txn.commit_lsn);
+        return PH_OK;
+    case PH_TXN_CHANGE:
+        return take_change(replay, event, err);
+    case PH_TXN_COMMIT:
+        replay->is_over = event->end_lsn >= replay->end;
+        return PH_OK;
+    case PH_TXN_NOTHING:
+        return PH_FAIL(err, PH_E_INTERNAL, "the spool does not have what it gave before");
+    case PH_TXN_VOID: /* of a transaction behind the group's, or one that was void before */
+    case PH_TXN_MESSAGE:
+    case PH_TXN_PROGRESS:
+        return PH_OK;
+    }
+    return PH_OK;
+}
+
+static ph_code
+run(struct replay *replay, ph_lsn end, struct ph_error *err)
+{
+    struct ph_apply_target *target = &replay->applier->target;
+    struct ph_apply_refusal refusal;
+    struct ph_txn_event event;
+    bool refused;
+
+    PH_TRY(ph_apply_begin(target, end, err));
+    while (!replay->is_over) {
+        PH_TRY(ph_txn_reader_next(replay->reader, 0, &event, err));
+        PH_TRY(take(replay, &event, err));
+    }
+    PH_TRY(send(replay, err));
+    PH_TRY(ph_apply_check(target, &refused, &refusal, err));
+    return ph_apply_commit(target, err);
+}
+
+/* After a failure, whose reason is known; this one's is not. */
+static void
+roll_back(struct ph_apply_target *target)
+{
+    ph_code rc = target->is_open ? ph_apply_rollback(target, NULL) : PH_OK;
+
+    (void)rc; /* a connection that is gone has rolled back too */
+}
+
+ph_code
+ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph_error *err)
+{
+    struct replay replay = {.applier = applier, .end = end};
+
+    replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
+    ph_code rc = replay.fold != NULL
+                     ? ph_txn_reader_open(applier->params.spool, from, &replay.reader, err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK)
+        rc = run(&replay, end, err);
+    if (rc != PH_OK)
+        roll_back(&applier->target);
+    if (rc == PH_OK && replay.conflicts > 0) {
+        pthread_mutex_lock(&applier->lock);
+        applier->look.conflicts += replay.conflicts;
+        pthread_mutex_unlock(&applier->lock);
+    }
+    ph_txn_reader_close(replay.reader);
+    ph_fold_free(replay.fold);
+    free(replay.left_out);
+    return rc;
+}

@@ -1,0 +1,100 @@
+/*
+ * The target's side of applying: groups of changes as transactions, pipelined.
+ *
+ *     begin   BEGIN, the ledger's compare-and-set (first: it waits for a former session that is
+ *             still committing, and fails when that got through), a savepoint
+ *     send    the statements of a fold; any number of times
+ *     check   waits for all that was sent: a failure of the server, or rows that were not hit
+ *     commit  queued; it goes out with the next begin, or by settle
+ *
+ * One thread. After PH_E_CONNECT, PH_E_STOPPED and PH_E_LEDGER only free is left: what holds is
+ * what the ledger says. All other failures leave the group to be rolled back (ph_apply_rollback).
+ */
+#ifndef PH_FLOW_APPLY_TARGET_H
+#define PH_FLOW_APPLY_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "apply/statement.h"
+#include "model/change.h"
+#include "pg/conn.h"
+#include "pg/conn_pipeline.h"
+
+struct ph_apply_target {
+    const struct ph_endpoint *endpoint;
+    const char *job;
+    struct ph_conn *conn;
+    struct ph_pipeline *pipeline;
+    struct ph_apply_statements *statements;
+    struct ph_param *params; /* of the statement at hand */
+    ph_lsn applied;     /* the end of the last group that is known to be committed */
+    ph_lsn durable;     /* what of it is known to be on the target's disk */
+    ph_lsn group_end;   /* of the group that is open; 0: none is, or its end is not known yet */
+    ph_lsn committing;  /* of the group whose COMMIT is queued or under way; 0: none is */
+    bool group_durably; /* the open group commits synchronously */
+    bool committing_durably; /* so does the one that is committing */
+    bool is_open;            /* BEGIN was queued, COMMIT not */
+    bool has_unchecked;      /* statements were queued since the last check */
+    bool is_sent;            /* all of them are on their way */
+    uint64_t made_durable_ns;
+};
+
+/* A change that the target did not take. */
+struct ph_apply_refusal {
+    bool is_miss;       /* the statement went through, but fewer rows were hit */
+    uint32_t statement; /* number, from 0, in the fold's list of statements */
+    int64_t expected_rows;
+    int64_t rows;
+};
+
+/*
+ * Opens the connection: `session_sql` sets what the job needs, the plan settings are added.
+ * `position` is the ledger's (ph_ledger_read_position on this connection comes later: begin
+ * compares). Free also after a failure.
+ */
+ph_code ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *endpoint,
+                             const char *job, const char *session_sql, ph_lsn position,
+                             struct ph_error *err) PH_MUST_CHECK;
+void ph_apply_target_free(struct ph_apply_target *target);
+
+/*
+ * Begin a group that starts at target->applied (or the end of the group whose commit is queued).
+ * `end` 0: not known yet, then ph_apply_end must say it before the commit.
+ */
+ph_code ph_apply_begin(struct ph_apply_target *target, ph_lsn end,
+                       struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_apply_end(struct ph_apply_target *target, ph_lsn end,
+                     struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Send what is in the fold. `left_out` (may be NULL): a bit per statement that is not sent. A COPY
+ * among them waits for all before it, and may fail here.
+ */
+ph_code ph_apply_send(struct ph_apply_target *target, struct ph_fold *fold,
+                      const uint64_t *left_out, struct ph_error *err) PH_MUST_CHECK;
+/* A statement of the caller's own (TRUNCATE). */
+ph_code ph_apply_send_plain(struct ph_apply_target *target, const char *sql,
+                            struct ph_error *err) PH_MUST_CHECK;
+/* All that was sent goes out, without waiting for what becomes of it; then comes a check. */
+ph_code ph_apply_go(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Wait for all that was sent. *refused: the group cannot be committed as it is, for the reason in
+ * `refusal` and, when the server failed a statement, in `err`.
+ */
+ph_code ph_apply_check(struct ph_apply_target *target, bool *refused,
+                       struct ph_apply_refusal *refusal, struct ph_error *err) PH_MUST_CHECK;
+/* After a check: queue COMMIT. */
+ph_code ph_apply_commit(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
+/* Wait for the COMMIT that is queued, if one is. */
+ph_code ph_apply_settle(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
+/* The open group as if it had not been; back to its savepoint keeps the transaction open. */
+ph_code ph_apply_rollback(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_apply_back_to_savepoint(struct ph_apply_target *target,
+                                   struct ph_error *err) PH_MUST_CHECK;
+/* Settle, and make all that is applied durable on the target. */
+ph_code ph_apply_make_durable(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
+/* Nothing open: move the position over what has no changes. */
+ph_code ph_apply_advance(struct ph_apply_target *target, ph_lsn lsn,
+                         struct ph_error *err) PH_MUST_CHECK;
+
+#endif
