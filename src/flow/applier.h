@@ -21,9 +21,6 @@
 
 struct ph_applier;
 
-/* What is done with a change that the target does not take. */
-enum ph_conflict { PH_CONFLICT_STOP, PH_CONFLICT_SKIP };
-
 struct ph_applier_params {
     const struct ph_endpoint *target;
     const char *job;
@@ -33,7 +30,7 @@ struct ph_applier_params {
     struct ph_apply_tables_params tables;
     ph_lsn position;    /* the ledger's */
     size_t group_bytes; /* of changes in memory; two groups are */
-    enum ph_conflict conflict;
+    enum ph_on_conflict on_conflict;
     /*
      * Called by the applier's thread when the position has moved: what is applied, and what of it
      * the target has on disk. May be NULL.
@@ -69,7 +66,7 @@ struct ph_applier_look {
     uint64_t transactions; /* applied by this run, empty ones too */
     uint64_t changes;      /* of them, before folding; skipped ones not */
     uint64_t skipped;      /* the copy had them */
-    uint64_t conflicts;    /* left out by policy */
+    uint64_t conflicts;    /* left out or overwritten, as the policy says */
     uint64_t groups;
     uint64_t replays; /* groups that went change by change */
 };

@@ -59,7 +59,7 @@ ph_code ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_
 /*
  * All transactions that end in (from, end], read from the spool again, change by change in one
  * transaction on the target, which must have none open; commits it. A change that the target
- * refuses is left out and counted, or is PH_E_CONFLICT, as the policy says.
+ * refuses is left out or overwritten, and counted, or is PH_E_CONFLICT, as the policy says.
  */
 ph_code ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end,
                           struct ph_error *err);

@@ -84,7 +84,7 @@ take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
 {
     ph_code rc = word_conflict(replay, refusal, why, err);
 
-    if (rc != PH_E_CONFLICT || replay->applier->params.conflict == PH_CONFLICT_STOP)
+    if (rc != PH_E_CONFLICT || replay->applier->params.on_conflict == PH_CONFLICT_STOP)
         return rc;
     ph_log_failure(PH_LOG_WARN, err);
     replay->conflicts++;
@@ -150,6 +150,43 @@ send(struct replay *replay, struct ph_error *err)
     return PH_OK;
 }
 
+/*
+ * The row is to be as the source has it, whatever is there: one change at a time, since it is
+ * needed a second time when it does not go through.
+ */
+static ph_code
+send_overwriting(struct replay *replay, const struct ph_apply_table *table,
+                 const struct ph_change *change, struct ph_error *err)
+{
+    struct ph_apply_refusal refusal;
+    struct ph_error why;
+    bool refused;
+
+    ph_error_reset(&why);
+    PH_TRY(make_room(replay, err));
+    ph_code rc = send_once(replay, &refused, &refusal, &why);
+    if (rc != PH_OK) {
+        *err = why;
+        return rc;
+    }
+    if (refused) {
+        PH_TRY(word_conflict(replay, &refusal, &why, err) == PH_E_CONFLICT
+                   ? PH_OK
+                   : PH_FAIL(err, PH_E_INTERNAL, "a conflict that cannot be worded"));
+        ph_log_failure(PH_LOG_WARN, err);
+        replay->conflicts++;
+        PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
+        ph_fold_clear(replay->fold);
+        PH_TRY(ph_fold_overwrite(replay->fold, table, change, err));
+        ph_error_reset(&why);
+        PH_TRY(send_once(replay, &refused, &refusal, err));
+        if (refused)
+            return word_conflict(replay, &refusal, err, err);
+    }
+    ph_fold_clear(replay->fold);
+    return PH_OK;
+}
+
 /* ---- reading ---- */
 
 static ph_code
@@ -185,7 +222,10 @@ take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_e
         return PH_OK;
     if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table))
         PH_TRY(send(replay, err));
-    return ph_fold_add(replay->fold, table, &event->event->change, err);
+    PH_TRY(ph_fold_add(replay->fold, table, &event->event->change, err));
+    return replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE
+               ? send_overwriting(replay, table, &event->event->change, err)
+               : PH_OK;
 }
 
 static ph_code

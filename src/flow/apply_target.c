@@ -138,7 +138,8 @@ queue_statement(struct ph_apply_target *target, const struct ph_apply_statement 
     if (statement->n_params > MOST_PARAMS)
         return PH_FAIL(err, PH_E_INTERNAL, "a statement of %u parameters", statement->n_params);
     for (uint32_t i = 0; i < statement->n_params; i++)
-        target->params[i] = (struct ph_param){.bytes = statement->params[i], .kind = PH_PARAM_BINARY};
+        target->params[i] =
+            (struct ph_param){.bytes = statement->params[i], .kind = PH_PARAM_BINARY};
     if (statement->wants_scan)
         PH_TRY(queue(target, scan_on_sql, TAG_OTHER, err));
     PH_TRY(ph_pipeline_queue(

@@ -28,8 +28,8 @@ struct ph_apply_target {
     struct ph_pipeline *pipeline;
     struct ph_apply_statements *statements;
     struct ph_param *params; /* of the statement at hand */
-    ph_lsn applied;     /* the end of the last group that is known to be committed */
-    ph_lsn durable;     /* what of it is known to be on the target's disk */
+    ph_lsn applied;          /* the end of the last group that is known to be committed */
+    ph_lsn durable;          /* what of it is known to be on the target's disk */
     ph_lsn group_end;   /* of the group that is open; 0: none is, or its end is not known yet */
     ph_lsn committing;  /* of the group whose COMMIT is queued or under way; 0: none is */
     bool group_durably; /* the open group commits synchronously */

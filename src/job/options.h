@@ -19,9 +19,6 @@ enum ph_spool_codec { PH_SPOOL_LZ4, PH_SPOOL_ZSTD };
 /* What the source is told is safe: what lies in the spool, or what the target has. */
 enum ph_ack { PH_ACK_SPOOLED, PH_ACK_APPLIED };
 
-/* A change that hits no row, or a key that is there already. */
-enum ph_on_conflict { PH_CONFLICT_STOP, PH_CONFLICT_SKIP, PH_CONFLICT_OVERWRITE };
-
 struct ph_string_list {
     char **items;
     uint32_t n;

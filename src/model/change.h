@@ -71,4 +71,7 @@ struct ph_change {
     bool restart_identity;
 };
 
+/* What is done with a change that does not fit the target's rows. */
+enum ph_on_conflict { PH_CONFLICT_STOP, PH_CONFLICT_SKIP, PH_CONFLICT_OVERWRITE };
+
 #endif
