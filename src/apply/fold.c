@@ -11,6 +11,7 @@
 #include "apply/fold_adding.h"
 
 #define SCRATCH_LIMIT ((size_t)8 << 30)
+#define SCRATCH_KEPT ((size_t)1 << 20)
 
 struct ph_fold *
 ph_fold_new(enum ph_fold_mode mode, size_t limit_bytes)
@@ -45,15 +46,30 @@ ph_fold_free(struct ph_fold *fold)
     free(fold);
 }
 
+/* Tables keep their room from group to group as long as all of them together do not have much. */
+static void
+clear_table(struct ph_fold *fold, struct ph_fold_table *state)
+{
+    if (fold->kept_bytes > fold->limit_bytes / 4) {
+        fold->kept_bytes -= state->entry_room * sizeof *state->entries;
+        fold->kept_bytes -= state->n_slots * sizeof *state->slots;
+        free(state->entries);
+        free(state->slots);
+        *state = (struct ph_fold_table){.table = NULL};
+        return;
+    }
+    ph_fold_empty_map(state);
+    state->table = NULL;
+    state->n_entries = state->part_first = state->n_singles = 0;
+}
+
 void
 ph_fold_clear(struct ph_fold *fold)
 {
-    for (uint32_t i = 0; i < fold->n_touched; i++) {
-        struct ph_fold_table *state = &fold->tables[fold->touched[i]];
-        ph_fold_empty_map(state);
-        state->table = NULL;
-        state->n_entries = state->part_first = state->n_singles = 0;
-    }
+    for (uint32_t i = 0; i < fold->n_touched; i++)
+        clear_table(fold, &fold->tables[fold->touched[i]]);
+    if (fold->scratch.cap > SCRATCH_KEPT)
+        ph_buf_free(&fold->scratch);
     fold->n_touched = 0;
     fold->n_order = 0;
     fold->n_changes = 0;

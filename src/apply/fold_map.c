@@ -57,6 +57,7 @@ grow_map(struct ph_fold_adding *a)
 
     if (slots == NULL)
         return ph_fold_no_memory(a->err);
+    a->fold->kept_bytes += (n - state->n_slots) * sizeof *slots;
     free(state->slots);
     state->slots = slots;
     state->n_slots = n;
@@ -113,6 +114,7 @@ ph_fold_push(struct ph_fold_adding *a, const struct ph_fold_entry *entry)
         struct ph_fold_entry *entries = realloc(state->entries, room * sizeof *entries);
         if (entries == NULL)
             return ph_fold_no_memory(a->err);
+        a->fold->kept_bytes += (room - state->entry_room) * sizeof *entries;
         state->entries = entries;
         state->entry_room = room;
     }

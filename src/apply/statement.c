@@ -135,6 +135,18 @@ is_move(const struct filling *f)
            f->state->entries[f->stage->first].key != NULL;
 }
 
+/* A large row has its room only for itself. */
+static void
+drop_large(struct ph_apply_statements *st)
+{
+    size_t room = 0;
+
+    for (uint32_t i = 0; i < st->column_room; i++)
+        room += st->columns[i].cap;
+    for (uint32_t i = 0; room > 4 * st->limits.bytes && i < st->column_room; i++)
+        ph_buf_free(&st->columns[i]);
+}
+
 static void
 start_param(struct filling *f)
 {
@@ -152,6 +164,7 @@ start_params(struct filling *f)
 {
     struct ph_column_set set = ph_stages_set(f->st, PH_PATTERN_ALL);
 
+    drop_large(f->st);
     f->n_fields = f->table->n_columns;
     if (f->stage->kind == PH_APPLY_UPDATE)
         set = ph_stages_set(f->st, f->stage->pattern);
@@ -400,6 +413,8 @@ next_copy(struct filling *f, struct ph_apply_statement *out, struct ph_error *er
     struct ph_apply_statements *st = f->st;
     bool begins = st->rows_sent == 0;
 
+    if (st->data.cap > 2 * st->limits.bytes)
+        ph_buf_free(&st->data);
     ph_buf_clear(&st->data);
     if (begins && !f->table->copies_text)
         ph_copy_binary_put_header(&st->data);

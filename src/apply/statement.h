@@ -91,7 +91,10 @@ void ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply
 void ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char *out,
                        size_t size);
 
-/* TRUNCATE of these tables in one statement, appended. Never CASCADE: the source named them all. */
+/*
+ * TRUNCATE of these tables in one statement, appended; none of them may be `is_part`. Never
+ * CASCADE: the source named them all.
+ */
 void ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
                            bool restart_identity, struct ph_buf *out);
 

@@ -391,6 +391,7 @@ ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena
         .n_columns = plan->n_columns,
         .n_stream_fields = params->rel->n_columns,
         .level = plan->level,
+        .is_part = plan->source->is_partition && !plan->target->is_partition,
     };
     ph_code rc = build(&b);
     if (rc != PH_OK) {

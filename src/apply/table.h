@@ -81,6 +81,8 @@ struct ph_apply_table {
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
     bool can_copy;            /* COPY may take its rows */
     bool copies_text;         /* that COPY is in text format */
+    bool is_part;             /* one partition of the source whose rows are among others in the
+                                 target: TRUNCATE of it is not TRUNCATE of the target */
     uint32_t level;           /* of the plan: parents have lower ones */
     const struct ph_oid_remap *remap;
     const char *insert_sql; /* texts of the frequent statements */
