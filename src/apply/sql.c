@@ -58,7 +58,7 @@ put_image(const struct ph_apply_table *table, const char *alias, bool of_params,
             continue;
         ph_buf_printf(out, "%s%s.", separator, alias);
         if (of_params)
-            ph_buf_printf(out, "k%u", i);
+            ph_buf_printf(out, "k%u%s", i, table->columns[i].image_sql);
         else
             ph_buf_put_ident(out, table->columns[i].name);
         separator = ", ";

@@ -225,7 +225,12 @@ fill_column(struct builder *b, uint32_t planned, struct ph_apply_column *column)
         .type_name = base == NULL ? "" : base->name,
     };
     column->compares_exactly = from->target->not_null && column->key_kind == PH_KEY_BYTES;
-    if (column->equals == NULL)
+    column->image_sql = "";
+    if (from->target->typmod != -1 && from->target->typmod != from->source->typmod) {
+        column->compares_exactly = false;
+        column->image_sql = ph_arena_printf(b->arena, "::%s", from->target->type_text);
+    }
+    if (column->equals == NULL || column->image_sql == NULL)
         return no_memory(b->err);
     PH_TRY(ph_carry_choose(&carry, from, &column->carry, b->err));
     return ph_carry_fill(&carry, from, b->arena, column, b->err);

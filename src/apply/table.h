@@ -53,6 +53,8 @@ struct ph_apply_column {
     ph_oid element_oid;    /* of the parameter's array */
     const char *param_sql; /* the parameter's type, quoted: "pg_catalog"."_int4" */
     const char *cast_sql;  /* behind the value: "" or ::"pg_catalog"."text"::"app"."mood" */
+    const char *image_sql; /* behind a value that is compared by its text: the target's length and
+                              precision, "" where they are the source's */
     const char *equals;    /* "=" or OPERATOR("schema".=) */
     const char *type_name; /* of the target's base type, for messages */
 };

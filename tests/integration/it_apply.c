@@ -580,17 +580,23 @@ types_that_differ(void **state)
         .name = "differ",
         .both = "CREATE SCHEMA s;",
         .source = "CREATE TABLE s.t (id int PRIMARY KEY, a int2, b text, c timestamp, d varchar,"
-                  " e json, f int[], g float4); CREATE TABLE s.o (k int, x int, PRIMARY KEY (k));",
+                  " e json, f int[], g float4); CREATE TABLE s.o (k int, x int, PRIMARY KEY (k));"
+                  "CREATE TABLE s.p (a numeric, ts timestamp NOT NULL, v text);"
+                  "ALTER TABLE s.p REPLICA IDENTITY FULL;",
         .target = "CREATE TABLE s.t (g float4, more int DEFAULT 5, id int8 PRIMARY KEY, a numeric,"
                   " b varchar(20), c timestamptz, d text, e jsonb, f int[]);"
-                  "CREATE TABLE s.o (x int, k numeric PRIMARY KEY);",
-        .steps = {"INSERT INTO s.t SELECT i, i, 'b' || i, NULL, 'd', '1', ARRAY[i, 2], i"
-                  " FROM generate_series(1, 20) i; INSERT INTO s.o SELECT i, i FROM"
-                  " generate_series(1, 9) i",
-                  "UPDATE s.t SET a = a + 1, id = id + 100 WHERE id % 2 = 0;"
-                  "UPDATE s.t SET f = '{}', e = '[]', b = NULL WHERE id % 3 = 0;"
-                  "DELETE FROM s.t WHERE id % 5 = 0; DELETE FROM s.o WHERE k < 3;"
-                  "UPDATE s.o SET k = k + 50, x = 0 WHERE k > 7"},
+                  "CREATE TABLE s.o (x int, k numeric PRIMARY KEY);"
+                  "CREATE TABLE s.p (a numeric(10,2), ts timestamp(0) NOT NULL, v varchar(30));",
+        .steps =
+            {"INSERT INTO s.t SELECT i, i, 'b' || i, NULL, 'd', '1', ARRAY[i, 2], i"
+             " FROM generate_series(1, 20) i; INSERT INTO s.o SELECT i, i FROM"
+             " generate_series(1, 9) i; INSERT INTO s.p SELECT i + 0.5, '2020-01-01 10:00:00.6',"
+             " 'v' FROM generate_series(1, 5) i; UPDATE s.p SET a = 1.50, ts = '2020-01-01'"
+             " WHERE a < 4; DELETE FROM s.p WHERE a > 4",
+             "UPDATE s.t SET a = a + 1, id = id + 100 WHERE id % 2 = 0;"
+             "UPDATE s.t SET f = '{}', e = '[]', b = NULL WHERE id % 3 = 0;"
+             "DELETE FROM s.t WHERE id % 5 = 0; DELETE FROM s.o WHERE k < 3;"
+             "UPDATE s.o SET k = k + 50, x = 0 WHERE k > 7"},
     };
 
     (void)state;

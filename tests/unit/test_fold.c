@@ -653,8 +653,9 @@ what_does_not_fit_is_left_to_the_server(void **context)
     const struct state there = {.rows = {{true, 0, 1, 1}}};
     const struct state gone = {.rows = {{false, 0, 1, 1}}};
     const enum ph_apply_kind kinds[] = {PH_APPLY_DELETE, PH_APPLY_UPDATE, PH_APPLY_DELETE,
-                                        PH_APPLY_INSERT, PH_APPLY_INSERT, PH_APPLY_UPDATE};
-    const bool singles[] = {false, true, true, false, true, false};
+                                        PH_APPLY_INSERT, PH_APPLY_INSERT, PH_APPLY_UPDATE,
+                                        PH_APPLY_UPDATE};
+    const bool singles[] = {false, true, true, false, true, false, true};
     struct ph_apply_statement statement;
     struct run run;
 
@@ -667,8 +668,9 @@ what_does_not_fit_is_left_to_the_server(void **context)
     add(&run, &gone, &there, &(struct step){INSERT, 0, 0});
     add(&run, &gone, &there, &(struct step){INSERT, 0, 0}); /* again */
     add(&run, &there, &there, &(struct step){UPDATE, 0, 0});
+    add(&run, &there, &there, &(struct step){MOVE, 1, 0}); /* to where a row is */
     assert_int_equal(ph_apply_statements_begin(run.statements, run.folds[0], &err), PH_OK);
-    for (size_t i = 0, seen = 0; i < 7; i++) {
+    for (size_t i = 0, seen = 0; i < 8; i++) {
         assert_int_equal(ph_apply_statements_next(run.statements, &statement, &err), PH_OK);
         if (i == 2) { /* the DELETE that begins the second part */
             assert_int_equal(statement.kind, PH_APPLY_DELETE);
