@@ -16,9 +16,6 @@ enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
 
 enum ph_spool_codec { PH_SPOOL_LZ4, PH_SPOOL_ZSTD };
 
-/* What the source is told is safe: what lies in the spool, or what the target has. */
-enum ph_ack { PH_ACK_SPOOLED, PH_ACK_APPLIED };
-
 struct ph_string_list {
     char **items;
     uint32_t n;

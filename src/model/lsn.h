@@ -1,5 +1,6 @@
 /*
- * Positions in a server's WAL as text, and the values of --until and `stop --at`. Pure; any thread.
+ * Positions in a server's WAL as text, and the values of --until, `stop --at` and --ack. Pure; any
+ * thread.
  */
 #ifndef PH_MODEL_LSN_H
 #define PH_MODEL_LSN_H
@@ -14,6 +15,9 @@
 bool ph_lsn_parse(const char *text, ph_lsn *out);
 /* As the server prints it. Returns `out`. */
 const char *ph_lsn_print(ph_lsn lsn, char out[PH_LSN_TEXT]);
+
+/* What the source is told is safe: what lies in the spool, or what the target has. */
+enum ph_ack { PH_ACK_SPOOLED, PH_ACK_APPLIED };
 
 /* Where a follow ends by itself. */
 enum ph_until_kind {

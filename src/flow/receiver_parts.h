@@ -1,0 +1,76 @@
+/*
+ * What the files of the receiver share. Not for other files.
+ *
+ * Shared between threads: the atomics, and `seen` under `lock`. All else is the receive thread's.
+ */
+#ifndef PH_FLOW_RECEIVER_PARTS_H
+#define PH_FLOW_RECEIVER_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "flow/intake.h"
+#include "flow/receiver.h"
+
+struct ph_receiver {
+    struct ph_receiver_params params;
+    pthread_t receive_thread;
+    pthread_t sync_thread;
+    int wake_fd; /* eventfd: something new is durable, or the end is wished */
+    atomic_bool stopping;
+    atomic_bool failed;
+    atomic_bool received; /* the receive thread has ended */
+    atomic_uint_fast64_t applied;
+    atomic_uint_fast64_t applied_durable;
+    pthread_mutex_t lock;
+    struct ph_receiver_look seen;
+
+    /* Of the session. */
+    struct ph_replication *session; /* NULL: none */
+    struct ph_spool_session frame;  /* as the spool gets it */
+    struct ph_intake intake;
+    struct ph_span message; /* under way to the spool */
+    ph_lsn keepalive;       /* the last one's position */
+    bool reply_wanted;
+    ph_lsn told; /* as the last status had it: applied, and with it `acknowledged` */
+    uint64_t told_ns;
+    uint64_t progress_ns; /* when the last one was noted */
+    uint64_t flushed_ns;  /* of the spool, the last time */
+    uint64_t flow;        /* bytes since it last had to wait */
+    bool unflushed;
+    /* Of all sessions. */
+    struct ph_receiver_look now;  /* counters; copied to `seen` */
+    uint64_t transactions_before; /* of the sessions before; likewise the next */
+    uint64_t repeated_before;
+    int backend_pid;         /* of the last session; 0: none yet */
+    uint64_t taken_since_ns; /* since when the slot is read by somebody else; 0: it is not */
+};
+
+/* The end is wished, or has come. */
+static inline bool
+ph_receiver_is_over(const struct ph_receiver *receiver)
+{
+    return atomic_load(&receiver->stopping) || atomic_load(&receiver->failed);
+}
+
+/* `trouble` NULL: none. */
+void ph_receiver_show(struct ph_receiver *receiver, enum ph_receiver_state state,
+                      const struct ph_error *trouble);
+/* Sleep until there is input on `fd` (-1: none), wake_fd is written to, or it has been so long. */
+void ph_receiver_wait(struct ph_receiver *receiver, int fd, uint64_t wait_ns);
+
+/* ---- receiver_connect.c ---- */
+
+/* A session that streams from where spool and target end; fills session, frame, intake. */
+ph_code ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err);
+/* Whether a session may do better later. */
+bool ph_receiver_can_heal(const struct ph_receiver *receiver, const struct ph_error *err);
+
+/* ---- receiver_stream.c ---- */
+
+/* Receive until the connection is lost or the end is wished (PH_E_STOPPED). */
+ph_code ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err);
+/* What has come becomes durable and is acknowledged, as far as that works; the stream is ended. */
+void ph_receiver_end_stream(struct ph_receiver *receiver);
+
+#endif
