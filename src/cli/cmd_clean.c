@@ -11,6 +11,9 @@ print_cleaned(const struct ph_options *options, const struct ph_cleaned *cleaned
         printf("restored: %u triggers or constraints that had been set aside\n", cleaned->restored);
     if (cleaned->holder)
         printf("ended: the process that held the source's snapshot\n");
+    if (cleaned->slot)
+        printf("removed: the replication slot%s on the source\n",
+               cleaned->publication ? " and the publication" : "");
     if (cleaned->ledger)
         printf("removed: job %s from the target's ledger\n", options->name);
     if (cleaned->dir)

@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #include "base/stop.h"
+#include "job/follow_begin.h"
 #include "job/status.h"
 #include "pg/holder.h"
 #include "pg/ledger.h"
+#include "pg/ledger_follow.h"
+#include "spool/spool.h"
 
 #define HOLDER_WAIT_MS 5000u
 
@@ -64,6 +67,45 @@ end_holder(const struct ph_options *options, const struct ph_job_status *job,
 }
 
 static ph_code
+remove_stream(const struct ph_options *options, const struct ph_ledger_follow *follow,
+              struct ph_error *err)
+{
+    struct ph_endpoint source = {0};
+    struct ph_conn *conn = NULL;
+
+    if (options->source == NULL) {
+        PH_FAIL(err, PH_E_USAGE, "is missing: the job has slot %s there, which keeps WAL",
+                follow->slot);
+        ph_error_object(err, "--source");
+        return PH_E_USAGE;
+    }
+    PH_TRY(ph_endpoint_init(&source, PH_SOURCE, options->source, "ledger", err));
+    ph_code rc = ph_conn_open(&source, "clean", &conn, err);
+    if (rc == PH_OK)
+        rc = ph_follow_remove(conn, follow, err);
+    ph_conn_free(conn);
+    ph_endpoint_reset(&source);
+    return rc;
+}
+
+/* Before the ledger forgets their names. */
+static ph_code
+clean_source(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
+             struct ph_error *err)
+{
+    struct ph_ledger_follow follow;
+    bool found;
+
+    PH_TRY(ph_ledger_load_follow(conn, options->name, &follow, &found, err));
+    if (!found)
+        return PH_OK;
+    PH_TRY(remove_stream(options, &follow, err));
+    out->slot = true;
+    out->publication = follow.own_publication;
+    return PH_OK;
+}
+
+static ph_code
 clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
              struct ph_error *err)
 {
@@ -82,8 +124,10 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
                                "the target, then clean again");
         if (rc == PH_OK) {
             end_holder(options, &jobs[0], out);
-            rc = ph_ledger_forget(conn, options->name, err);
+            rc = clean_source(options, conn, out, err);
         }
+        if (rc == PH_OK)
+            rc = ph_ledger_forget(conn, options->name, err);
         out->ledger = rc == PH_OK;
     }
     ph_arena_reset(&arena);
@@ -122,12 +166,17 @@ remove_own_files(const char *dir, struct ph_error *err)
 static ph_code
 clean_dir(const struct ph_options *options, struct ph_cleaned *out, struct ph_error *err)
 {
+    char spool[4096];
+    uint64_t removed;
     int lock_fd = -1;
 
     if (access(options->dir, F_OK) != 0)
         return PH_OK;
     PH_TRY(ph_mover_lock(options->dir, &lock_fd, err));
-    ph_code rc = remove_own_files(options->dir, err);
+    ph_follow_spool_dir(options, spool, sizeof spool);
+    ph_code rc = access(spool, F_OK) == 0 ? ph_spool_remove(spool, NULL, &removed, err) : PH_OK;
+    if (rc == PH_OK)
+        rc = remove_own_files(options->dir, err);
     close(lock_fd);
     out->dir = rc == PH_OK && rmdir(options->dir) == 0;
     out->dir_kept = !out->dir;

@@ -20,6 +20,12 @@
 #define LATER_TRY_MS 60000
 #define GIVE_UP_AFTER_S 600.0
 
+void
+ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size)
+{
+    snprintf(out, size, "%s/spool", options->dir);
+}
+
 ph_code
 ph_follow_remove(struct ph_conn *source, const struct ph_ledger_follow *follow,
                  struct ph_error *err)

@@ -19,6 +19,9 @@
  */
 ph_code ph_follow_begin(struct ph_job *job, struct ph_error *err);
 
+/* Where the job's spool is: a directory of its own in the job's. */
+void ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size);
+
 /* Slot, and publication when the job made it. None of them being there is fine. */
 ph_code ph_follow_remove(struct ph_conn *source, const struct ph_ledger_follow *follow,
                          struct ph_error *err);

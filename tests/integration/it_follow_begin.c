@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct pg_test_cluster *cluster;
 static struct ph_options options;
@@ -190,6 +191,30 @@ a_killed_start_is_cleared_away(void **state)
     assert_string_not_equal(job.stream.spool_id, killed.spool_id);
 }
 
+static void
+clean_removes_it(void **state)
+{
+    const char *spool = scratch_printf("%s/spool", options.dir);
+
+    (void)state;
+    OK(ph_follow_begin(&job, &err));
+    close_job();
+    assert_int_equal(mkdir(spool, 0700), 0);
+    struct run *clean = run_pghaul("clean", "--target", options.target, "--name", "j", "--dir",
+                                   options.dir, "--yes");
+    run_expect(clean, 2);
+    assert_non_null(strstr(run_err(clean), "--source"));
+    assert_string_equal(on_source(), "1 slots, 1 publications");
+    clean = run_pghaul("clean", "--source", options.source, "--target", options.target, "--name",
+                       "j", "--dir", options.dir, "--yes");
+    run_expect(clean, 0);
+    assert_non_null(strstr(run_out(clean), "removed: the replication slot and the publication"));
+    assert_non_null(strstr(run_out(clean), "removed: directory"));
+    assert_string_equal(on_source(), "0 slots, 0 publications");
+    assert_int_equal(mkdir(options.dir, 0700), 0);
+    open_job();
+}
+
 static const char *const failpoints[] = {"after_follow_noted", "after_publication", "after_slot",
                                          "after_holder_start", "before_first_epoch_commit"};
 
@@ -297,6 +322,7 @@ main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(made_once, begin, finish),
         cmocka_unit_test_setup_teardown(a_failed_start_leaves_nothing, begin, finish),
         cmocka_unit_test_setup_teardown(a_killed_start_is_cleared_away, begin, finish),
+        cmocka_unit_test_setup_teardown(clean_removes_it, begin, finish),
         cmocka_unit_test_setup_teardown(killed_at_every_step, begin, finish),
         cmocka_unit_test_setup_teardown(what_belongs_to_others_stays, begin, finish),
         cmocka_unit_test_setup_teardown(a_given_publication_is_not_removed, begin, finish),
