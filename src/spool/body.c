@@ -44,7 +44,7 @@ ph_frame_body_load(struct ph_frame_body *body, struct ph_frame_source *source, u
     }
     body->left = ph_cursor_of(raw.data, raw.len);
     if ((frame->flags & PH_FRAME_SINGLE) != 0)
-        body->single = (enum ph_spool_message_kind)frame->single_kind;
+        body->single = frame->single_kind;
     return PH_OK;
 }
 
@@ -55,7 +55,8 @@ ph_frame_body_next(struct ph_frame_body *body, struct ph_spool_item *item, bool 
     struct ph_cursor *left = &body->left;
 
     if (body->single != 0) {
-        *item = (struct ph_spool_item){body->single, {left->at, ph_cursor_left(left)}};
+        *item = (struct ph_spool_item){(enum ph_spool_message_kind)body->single,
+                                       {left->at, ph_cursor_left(left)}};
         left->at = left->end;
         body->single = 0;
         *more = true;

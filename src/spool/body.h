@@ -10,7 +10,7 @@ struct ph_frame_body {
     struct ph_spool_packer packer;
     struct ph_buf raw;
     struct ph_cursor left;
-    enum ph_spool_message_kind single; /* of PH_FRAME_SINGLE, until it is taken; otherwise 0 */
+    uint8_t single; /* message kind of PH_FRAME_SINGLE, until it is taken; otherwise 0 */
 };
 
 void ph_frame_body_init(struct ph_frame_body *body);

@@ -236,7 +236,7 @@ ph_spool_reader_open(struct ph_spool *spool, ph_lsn from, struct ph_spool_reader
         return rc;
     }
     reader->at = head;
-    reader->frame = (struct ph_frame){0};
+    reader->frame = (struct ph_frame){.type = PH_FRAME_MARK};
     ph_frame_source_free(&reader->source);
     ph_frame_source_init(&reader->source, PH_SOURCE_READ);
     *out = reader;
