@@ -2,7 +2,8 @@
  * What the files of the spool share. Not for other layers.
  *
  * Guarded by `lock`: everything in struct ph_spool from `segments` on, up to the writer's own part.
- * `sync_lock` lets one thread at a time sync; it is taken before `lock`.
+ * `sync_lock` lets one thread at a time sync, `prune_lock` remove segments; each is taken before
+ * `lock`, and prune_lock before sync_lock.
  */
 #ifndef PH_SPOOL_INTERNAL_H
 #define PH_SPOOL_INTERNAL_H
@@ -31,7 +32,7 @@ struct ph_segment {
     uint32_t streams;  /* streamed transactions that have frames here and are not freed */
     int fd;            /* open while there is something to write or to sync; otherwise -1 */
     bool in_directory; /* its name is on disk */
-    bool hollow;
+    bool hollow;       /* readers pass it over */
 };
 
 struct ph_spool {
@@ -44,6 +45,7 @@ struct ph_spool {
     size_t message_bytes;
 
     pthread_mutex_t sync_lock;
+    pthread_mutex_t prune_lock;
     pthread_mutex_t lock;
     pthread_cond_t changed;      /* something was written, or nothing is to wait any more */
     struct ph_segment *segments; /* in order, without holes; the last one is written to */
@@ -86,6 +88,8 @@ ph_spool_last_segment(struct ph_spool *spool)
 }
 /* Index of the first segment behind all hollow ones: readers can begin there. */
 size_t ph_spool_first_readable(const struct ph_spool *spool);
+/* The transaction that was open has ended at `end`, or will never. */
+void ph_spool_settle(struct ph_spool *spool, ph_lsn end);
 /* A frame now lies at the end of the last segment. false: no memory. */
 bool ph_spool_note_frame(struct ph_spool *spool, const struct ph_frame *frame);
 void ph_spool_fill_positions(const struct ph_spool *spool, struct ph_spool_positions *out);

@@ -41,26 +41,46 @@ is_useless(const struct ph_spool *spool, size_t i, ph_lsn applied)
            segment->synced == segment->size && segment->needed_to <= applied;
 }
 
+/*
+ * Take the next segment without use from the readers; they pass it over from now on. Those that are
+ * to become hollow come after `from`; 0: only the very first one is asked for. false: there is
+ * none.
+ */
+static bool
+claim(struct ph_spool *spool, uint64_t from, ph_lsn applied, struct ph_segment *claimed)
+{
+    size_t i = 0;
+
+    pthread_mutex_lock(&spool->lock);
+    while (from > 0 && i < spool->n_segments &&
+           (spool->segments[i].number <= from || spool->segments[i].hollow ||
+            !is_useless(spool, i, applied)))
+        i++;
+    bool found = i < spool->n_segments && is_useless(spool, i, applied);
+    if (found) {
+        *claimed = spool->segments[i];
+        spool->segments[i].hollow = true;
+    }
+    pthread_mutex_unlock(&spool->lock);
+    return found;
+}
+
 static ph_code
 remove_front(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
 {
-    size_t n = 0;
-    ph_code rc = PH_OK;
+    struct ph_segment segment;
 
-    while (rc == PH_OK && is_useless(spool, n, applied)) {
-        struct ph_segment *segment = &spool->segments[n];
-
-        if (ph_spool_unlink(spool->dir_fd, segment->number) != 0) {
-            rc = ph_spool_disk_error("remove a segment of", spool->dir, 0, err);
-            break;
-        }
-        spool->bytes -= segment->size;
-        n++;
+    while (claim(spool, 0, applied, &segment)) {
+        if (ph_spool_unlink(spool->dir_fd, segment.number) != 0)
+            return ph_spool_disk_error("remove a segment of", spool->dir, 0, err);
+        pthread_mutex_lock(&spool->lock);
+        spool->bytes -= segment.size;
+        spool->n_segments--;
+        memmove(spool->segments, spool->segments + 1, spool->n_segments * sizeof *spool->segments);
+        pthread_mutex_unlock(&spool->lock);
         PH_FAILPOINT(spool_pruned_one);
     }
-    spool->n_segments -= n;
-    memmove(spool->segments, spool->segments + n, spool->n_segments * sizeof *spool->segments);
-    return rc;
+    return PH_OK;
 }
 
 static int
@@ -75,8 +95,9 @@ write_hollow(const struct ph_spool *spool, const uint8_t header[PH_SEGMENT_HEADE
     return close(fd) == 0 && done ? 0 : -1;
 }
 
+/* In the directory. */
 static ph_code
-make_hollow(struct ph_spool *spool, struct ph_segment *segment, struct ph_error *err)
+replace_file(const struct ph_spool *spool, uint64_t number, struct ph_error *err)
 {
     struct ph_segment_header header;
     uint8_t bytes[PH_SEGMENT_HEADER_SIZE];
@@ -84,39 +105,68 @@ make_hollow(struct ph_spool *spool, struct ph_segment *segment, struct ph_error 
     uint64_t size;
     bool valid;
 
-    PH_TRY(ph_spool_read_header(spool->dir_fd, segment->number, &header, &valid, &size, err));
+    PH_TRY(ph_spool_read_header(spool->dir_fd, number, &header, &valid, &size, err));
     if (!valid)
         return PH_FAIL(err, PH_E_SPOOL_DAMAGED, "segment %" PRIu64 " of the spool has no header",
-                       segment->number);
+                       number);
     header.flags |= PH_SEGMENT_HOLLOW;
     ph_segment_header_encode(&header, bytes);
-    ph_segment_name(segment->number, name);
+    ph_segment_name(number, name);
     if (write_hollow(spool, bytes) != 0 ||
         renameat(spool->dir_fd, PH_SPOOL_TEMPORARY, spool->dir_fd, name) != 0)
         return ph_spool_disk_error("empty a segment of", spool->dir, PH_SEGMENT_HEADER_SIZE, err);
-    spool->bytes -= segment->size - PH_SEGMENT_HEADER_SIZE;
-    segment->size = segment->synced = PH_SEGMENT_HEADER_SIZE;
-    segment->hollow = true;
+    return PH_OK;
+}
+
+static ph_code
+make_hollow(struct ph_spool *spool, const struct ph_segment *claimed, struct ph_error *err)
+{
+    ph_code rc = replace_file(spool, claimed->number, err);
+
+    pthread_mutex_lock(&spool->lock);
+    struct ph_segment *segment = ph_spool_find_segment(spool, claimed->number);
+    segment->hollow = rc == PH_OK;
+    if (rc == PH_OK) {
+        spool->bytes -= segment->size - PH_SEGMENT_HEADER_SIZE;
+        segment->size = segment->synced = PH_SEGMENT_HEADER_SIZE;
+    }
+    pthread_mutex_unlock(&spool->lock);
     PH_FAILPOINT(spool_hollowed_one);
+    return rc;
+}
+
+/* Files are removed and replaced outside of the lock, since that may take long. */
+static ph_code
+prune(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
+{
+    struct ph_segment segment;
+    uint64_t from;
+
+    PH_TRY(remove_front(spool, applied, err));
+    pthread_mutex_lock(&spool->lock);
+    from = spool->segments[0].number;
+    pthread_mutex_unlock(&spool->lock);
+    while (claim(spool, from, applied, &segment)) {
+        PH_TRY(make_hollow(spool, &segment, err));
+        from = segment.number;
+    }
     return PH_OK;
 }
 
 ph_code
 ph_spool_prune(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
 {
+    pthread_mutex_lock(&spool->prune_lock);
     pthread_mutex_lock(&spool->lock);
     ph_code rc = ph_spool_check_poison(spool, err);
     /* What the next opening may have to begin with must be on disk. */
     if (applied > spool->durable)
         applied = spool->durable;
-    if (rc == PH_OK) {
+    if (rc == PH_OK)
         free_streams(spool, applied);
-        rc = remove_front(spool, applied, err);
-    }
-    for (size_t i = 0; rc == PH_OK && i < spool->n_segments; i++) {
-        if (!spool->segments[i].hollow && is_useless(spool, i, applied))
-            rc = make_hollow(spool, &spool->segments[i], err);
-    }
     pthread_mutex_unlock(&spool->lock);
+    if (rc == PH_OK)
+        rc = prune(spool, applied, err);
+    pthread_mutex_unlock(&spool->prune_lock);
     return rc;
 }

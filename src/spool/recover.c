@@ -296,6 +296,10 @@ enter_segment(struct scan *scan, size_t i, struct ph_error *err)
         spool->written = header->begin;
     if (!chained)
         spool->txn_open = (header->flags & PH_SEGMENT_OPEN) != 0;
+    /* All that ended in a hollow one is applied, durably: the exact end matters no more. */
+    bool hollow = (header->flags & PH_SEGMENT_HOLLOW) != 0;
+    if (hollow)
+        ph_spool_settle(spool, header->begin);
     ph_lsn known = spool->txn_open ? PH_LSN_UNKNOWN : header->begin;
     struct ph_segment segment = {.number = header->number,
                                  .size = PH_SEGMENT_HEADER_SIZE,
@@ -306,7 +310,7 @@ enter_segment(struct scan *scan, size_t i, struct ph_error *err)
                                  .nonce = header->nonce,
                                  .fd = -1,
                                  .in_directory = true,
-                                 .hollow = (header->flags & PH_SEGMENT_HOLLOW) != 0};
+                                 .hollow = hollow};
     if (!ph_spool_add_segment(spool, &segment))
         return PH_FAIL(err, PH_E_MEMORY, "no memory for the list of segments");
     return PH_OK;

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "spool/internal.h"
 
 struct head {
@@ -23,9 +24,9 @@ static void
 fill_head(struct ph_spool *spool, enum ph_segment_start start,
           const struct ph_spool_session *session, struct head *head)
 {
-    uint32_t nonce = (uint32_t)spool->bytes;
+    uint32_t nonce = (uint32_t)ph_clock_ns();
 
-    (void)!getrandom(&nonce, sizeof nonce, 0);
+    (void)!getrandom(&nonce, sizeof nonce, 0); /* fails before the kernel's pool is filled only */
     pthread_mutex_lock(&spool->lock);
     const struct ph_segment *last = spool->n_segments > 0 ? ph_spool_last_segment(spool) : NULL;
     bool restart = start == PH_START_RESTART;

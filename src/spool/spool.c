@@ -38,6 +38,7 @@ init_locks(struct ph_spool *spool, struct ph_error *err)
         return PH_FAIL(err, PH_E_MEMORY, "no memory for the spool");
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&spool->sync_lock, NULL);
+    pthread_mutex_init(&spool->prune_lock, NULL);
     pthread_mutex_init(&spool->lock, NULL);
     pthread_cond_init(&spool->changed, &attr);
     pthread_condattr_destroy(&attr);
@@ -99,6 +100,7 @@ ph_spool_unmake(struct ph_spool *spool)
     ph_buf_free(&spool->head_out);
     pthread_cond_destroy(&spool->changed);
     pthread_mutex_destroy(&spool->lock);
+    pthread_mutex_destroy(&spool->prune_lock);
     pthread_mutex_destroy(&spool->sync_lock);
     if (spool->dir_fd >= 0)
         close(spool->dir_fd);
@@ -275,23 +277,29 @@ ph_spool_end_session(struct ph_spool *spool, struct ph_error *err)
 static ph_code
 drop_before_last(struct ph_spool *spool, struct ph_error *err)
 {
-    PH_TRY(ph_spool_sync_all(spool, err));
-    pthread_mutex_lock(&spool->lock);
-    size_t last = spool->n_segments - 1;
     int failed = 0;
+
+    pthread_mutex_lock(&spool->prune_lock);
+    ph_code rc = ph_spool_sync_all(spool, err);
+    pthread_mutex_lock(&spool->lock);
+    size_t last = rc == PH_OK ? spool->n_segments - 1 : 0;
     for (size_t i = 0; i < last; i++) {
         failed |= ph_spool_unlink(spool->dir_fd, spool->segments[i].number);
         if (spool->segments[i].fd >= 0)
             close(spool->segments[i].fd);
     }
-    spool->segments[0] = spool->segments[last];
-    spool->segments[0].streams = 0;
-    spool->n_segments = 1;
-    spool->bytes = spool->segments[0].size;
-    ph_streams_free(&spool->streams);
+    if (rc == PH_OK) {
+        spool->segments[0] = spool->segments[last];
+        spool->n_segments = 1;
+        spool->bytes = spool->segments[0].size;
+        ph_streams_free(&spool->streams);
+    }
     pthread_mutex_unlock(&spool->lock);
+    pthread_mutex_unlock(&spool->prune_lock);
     /* What is left is dropped by the next opening: the segment says so. */
-    return failed != 0 ? ph_spool_disk_error("remove segments of", spool->dir, 0, err) : PH_OK;
+    if (failed != 0)
+        return ph_spool_disk_error("remove segments of", spool->dir, 0, err);
+    return rc;
 }
 
 ph_code

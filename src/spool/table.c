@@ -39,9 +39,8 @@ ph_spool_first_readable(const struct ph_spool *spool)
     return i;
 }
 
-/* The transaction that was open has ended at `end`, or will never. */
-static void
-settle(struct ph_spool *spool, ph_lsn end)
+void
+ph_spool_settle(struct ph_spool *spool, ph_lsn end)
 {
     for (size_t i = spool->n_segments; i > 0; i--) {
         struct ph_segment *segment = &spool->segments[i - 1];
@@ -68,7 +67,7 @@ note_changes(struct ph_spool *spool, struct ph_segment *segment, const struct ph
 {
     if (frame->last_end != 0) {
         if (spool->txn_open)
-            settle(spool, frame->first_end);
+            ph_spool_settle(spool, frame->first_end);
         need_to(segment, frame->last_end);
     }
     if ((frame->flags & PH_FRAME_OPEN) != 0) {
@@ -99,7 +98,7 @@ ph_spool_note_frame(struct ph_spool *spool, const struct ph_frame *frame)
     if ((frame->flags & PH_FRAME_HEAD) == 0) {
         switch (frame->type) {
         case PH_FRAME_SESSION:
-            settle(spool, spool->written);
+            ph_spool_settle(spool, spool->written);
             ph_streams_annul(&spool->streams, spool->written);
             need_to(segment, frame->last_end);
             break;

@@ -12,6 +12,9 @@
 #include "base/failpoint.h"
 #include "spool/internal.h"
 
+/* Each holds a descriptor; who writes faster than the disk waits for it. */
+#define UNSYNCED_SEGMENTS 16
+
 /* A buffer that one large message made is given back when it is this many times too large. */
 #define SHRINK_FACTOR 8
 
@@ -61,10 +64,14 @@ rotate_for(struct ph_spool *spool, size_t raw_len, struct ph_error *err)
     pthread_mutex_lock(&spool->lock);
     ph_code rc = ph_spool_check_poison(spool, err);
     uint64_t size = ph_spool_last_segment(spool)->size;
+    bool behind = spool->n_segments > UNSYNCED_SEGMENTS &&
+                  spool->segments[spool->n_segments - UNSYNCED_SEGMENTS].fd >= 0;
     pthread_mutex_unlock(&spool->lock);
     PH_TRY(rc);
     if (size == spool->head_size || size + PH_FRAME_HEADER_SIZE + raw_len <= spool->segment_bytes)
         return PH_OK;
+    if (behind)
+        PH_TRY(ph_spool_sync_all(spool, err));
     return ph_spool_begin_segment(spool, PH_START_ROTATED, &spool->session, err);
 }
 

@@ -46,7 +46,7 @@ test_empty(void **state)
     struct spool_case c;
     struct stat st;
     char path[512];
-    off_t bytes;
+    off_t bytes = 0;
 
     (void)state;
     case_init(&c, case_memory());
@@ -266,19 +266,18 @@ test_prune(void **state)
 
 /* A segment with blocks of an open streamed transaction stays, those behind it become hollow. */
 static void
-test_prune_streams(void **state)
+prune_streams(size_t filler)
 {
     struct spool_case c;
     struct ph_buf lines;
     ph_lsn last = 0;
 
-    (void)state;
     ph_buf_init(&lines, (size_t)1 << 30);
     begin(&c, 300, 2000);
     case_txn(&c, 20, 100);
     case_block(&c, 77, 0, 5, 100);
-    for (int i = 0; i < 50; i++)
-        last = case_txn(&c, 3, 100);
+    for (uint32_t i = 0; i < 50; i++)
+        last = case_txn(&c, 1 + i % 9, filler); /* over the ends of segments */
     case_block(&c, 77, 1, 5, 100);
     for (int i = 0; i < 20; i++)
         last = case_txn(&c, 3, 100);
@@ -298,6 +297,7 @@ test_prune_streams(void **state)
             reopen(&c);
     }
     /* Annulled: it goes with what is applied next. */
+    reopen(&c);
     case_begin_session(&c);
     MUST(ph_spool_prune(c.spool, last, must));
     last = case_txn(&c, 1, 1);
@@ -307,6 +307,14 @@ test_prune_streams(void **state)
     assert_int_equal(case_positions(&c).segments, 1);
     ph_buf_free(&lines);
     case_free(&c);
+}
+
+static void
+test_prune_streams(void **state)
+{
+    (void)state;
+    for (size_t filler = 100; filler < 300; filler += 10)
+        prune_streams(filler);
 }
 
 static void

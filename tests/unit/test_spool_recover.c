@@ -214,7 +214,7 @@ damage_each_byte(enum ph_spool_packing packing, bool closed)
     struct spool_case damaged;
     struct ph_buf out;
     char path[512];
-    off_t size;
+    off_t size = 0;
     uint64_t refused = 0;
     uint64_t cut = 0;
 
@@ -288,7 +288,7 @@ test_hole_in_tail(void **state)
     struct ph_spool_positions positions;
     struct ph_buf out;
     char path[512];
-    off_t size;
+    off_t size = 0;
 
     (void)state;
     case_init(&written, case_memory());
@@ -331,7 +331,7 @@ test_missing_segments(void **state)
     struct ph_error err;
     ph_lsn start;
     char path[512];
-    off_t size;
+    off_t size = 0;
 
     (void)state;
     fill(&written, PH_PACK_LZ4);
@@ -397,7 +397,7 @@ test_foreign_segments(void **state)
     struct ph_buf out;
     char from[512];
     char to[512];
-    off_t size;
+    off_t size = 0;
 
     (void)state;
     fill(&written, PH_PACK_LZ4);
