@@ -34,6 +34,37 @@ ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
     return ph_apply_tables_find(&applier->tables, rel, out, err);
 }
 
+/*
+ * One partition of the source is not to be told from others in the target's root: TRUNCATE of that
+ * only when all that has its rows there is truncated.
+ */
+static ph_code
+check_parts(const struct ph_applier *applier, const struct ph_apply_table *const *tables,
+            uint32_t n, struct ph_error *err)
+{
+    const struct ph_plan *plan = applier->params.tables.plan;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t planned = 0;
+        uint32_t named = 0;
+        for (uint32_t j = 0; tables[i]->is_part && j < plan->n_tables; j++)
+            planned += plan->tables[j].target == tables[i]->target;
+        for (uint32_t j = 0; tables[i]->is_part && j < n; j++)
+            named += tables[j]->target == tables[i]->target;
+        if (planned == named)
+            continue;
+        ph_error_set(err, PH_E_UNSUPPORTED,
+                     "TRUNCATE of a single partition whose rows are among others on the target");
+        ph_error_object(err, "%s.%s", tables[i]->plan->source->schema,
+                        tables[i]->plan->source->name);
+        ph_error_hint(err, "%s",
+                      "delete its rows on the target, then leave it out or begin anew "
+                      "with --restart");
+        return PH_E_UNSUPPORTED;
+    }
+    return PH_OK;
+}
+
 ph_code
 ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *reader,
                         const struct ph_txn_event *event, bool is_filtered, struct ph_buf *sql,
@@ -54,6 +85,8 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
         if (rc == PH_OK && table != NULL)
             tables[n++] = table;
     }
+    if (rc == PH_OK)
+        rc = check_parts(applier, tables, n, err);
     if (rc == PH_OK && n > 0)
         ph_apply_put_truncate(tables, n, change->restart_identity, sql);
     free(tables);

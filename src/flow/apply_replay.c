@@ -78,6 +78,28 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     return PH_E_CONFLICT;
 }
 
+/* All of the change that the statement is of: by row, an UPDATE is two. */
+static ph_code
+leave_out(struct replay *replay, uint32_t number, struct ph_error *err)
+{
+    struct ph_apply_statements *statements = replay->applier->target.statements;
+    struct ph_apply_statement refused;
+    struct ph_apply_statement other;
+
+    PH_TRY(find_statement(replay, number, &refused, err));
+    PH_TRY(ph_apply_statements_begin(statements, replay->fold, err));
+    for (uint32_t i = 0;; i++) {
+        PH_TRY(ph_apply_statements_next(statements, &other, err));
+        if (other.kind == PH_APPLY_NONE)
+            return PH_OK;
+        if (other.change != refused.change)
+            continue;
+        if (i / 64 >= replay->n_words)
+            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay has no place", i);
+        replay->left_out[i / 64] |= UINT64_C(1) << i % 64;
+    }
+}
+
 static ph_code
 take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
              const struct ph_error *why, struct ph_error *err)
@@ -88,11 +110,7 @@ take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
         return rc;
     ph_log_failure(PH_LOG_WARN, err);
     replay->conflicts++;
-    if (refusal->statement / 64 >= replay->n_words)
-        return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay has no place",
-                       refusal->statement);
-    replay->left_out[refusal->statement / 64] |= UINT64_C(1) << refusal->statement % 64;
-    return PH_OK;
+    return leave_out(replay, refusal->statement, err);
 }
 
 /* ---- sending ---- */
