@@ -82,6 +82,71 @@ same_rows(const struct pg_test_cluster *src, const char *src_db, const struct pg
     expect_equal("rows", a, b);
 }
 
+static PGconn *
+connect_plain(const struct pg_test_cluster *cluster, const char *dbname)
+{
+    PGconn *conn = sql_connect(cluster, dbname);
+
+    sql_exec(conn, "SET search_path = ''; SET extra_float_digits = 3; SET timezone = 'UTC'");
+    return conn;
+}
+
+/*
+ * Columns by name, for the order of those of a partition is its own; of long values the digest, so
+ * that what differs can be read.
+ */
+static const char *
+select_rows(PGconn *conn, const char *table)
+{
+    const char *columns = sql_valuef(
+        conn,
+        "SELECT coalesce(string_agg(format('CASE WHEN length(t.%%1$I::text) > 90 THEN"
+        " left(t.%%1$I::text, 9) || ''~'' || md5(t.%%1$I::text) ELSE t.%%1$I::text END', attname),"
+        " ', ' ORDER BY attname COLLATE \"C\"), '') FROM pg_attribute WHERE"
+        " attrelid = '%s'::regclass AND attnum > 0 AND NOT attisdropped",
+        table);
+
+    return scratch_printf("SELECT ROW(%s)::text COLLATE \"C\" FROM ONLY %s t ORDER BY 1", columns,
+                          table);
+}
+
+static const char *
+rows_differing(PGconn *source, PGconn *target, const char *table)
+{
+    const char *here = sql_rows(source, select_rows(source, table));
+    const char *there = sql_rows(target, select_rows(target, table));
+
+    if (strcmp(here, there) == 0)
+        return "";
+    return scratch_printf("%s\nonly in the source:\n%.3000s\nonly in the target:\n%.3000s\n", table,
+                          lines_missing(here, there), lines_missing(there, here));
+}
+
+void
+same_tables(const struct pg_test_cluster *src, const char *src_db,
+            const struct pg_test_cluster *dst, const char *dst_db, const char *schemas)
+{
+    PGconn *source = connect_plain(src, src_db);
+    PGconn *target = connect_plain(dst, dst_db);
+    const char *differing = "";
+    PGresult *list = PQexec(source, scratch_printf("SELECT c.oid::regclass FROM pg_class c JOIN"
+                                                   " pg_namespace n ON n.oid = c.relnamespace"
+                                                   " WHERE c.relkind = 'r' AND n.nspname ~ '%s'"
+                                                   " ORDER BY 1",
+                                                   schemas));
+
+    assert_int_equal(PQresultStatus(list), PGRES_TUPLES_OK);
+    assert_true(PQntuples(list) > 0);
+    for (int i = 0; i < PQntuples(list); i++)
+        differing = scratch_printf("%s%s", differing,
+                                   rows_differing(source, target, PQgetvalue(list, i, 0)));
+    PQclear(list);
+    PQfinish(source);
+    PQfinish(target);
+    if (differing[0] != '\0')
+        fail_msg("tables of %s and %s differ: %s", src_db, dst_db, differing);
+}
+
 const char *
 same_digest(const struct pg_test_cluster *cluster, const char *dbname, const char *table)
 {

@@ -14,6 +14,13 @@
 void same_rows(const struct pg_test_cluster *src, const char *src_db,
                const struct pg_test_cluster *dst, const char *dst_db);
 
+/*
+ * Every table in the schemas whose names match the regular expression, its own rows only; nothing
+ * of sequences. Rows that differ are shown.
+ */
+void same_tables(const struct pg_test_cluster *src, const char *src_db,
+                 const struct pg_test_cluster *dst, const char *dst_db, const char *schemas);
+
 /* The digest of one table by plain SQL: "rows md5". */
 const char *same_digest(const struct pg_test_cluster *cluster, const char *dbname,
                         const char *table);
