@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "model/lsn.h"
 
-#define LOOK_EVERY_MS 50
+#define LOOK_EVERY_NS 50000000
 
 static const char in_use_state[] = "55006";
 
@@ -128,7 +128,7 @@ still_read(const char *name, const struct ph_slot *slot, struct ph_error *err)
 ph_code
 ph_slot_drop(struct ph_conn *conn, const char *name, int wait_ms, struct ph_error *err)
 {
-    static const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000};
+    static const struct timespec pause = {.tv_nsec = LOOK_EVERY_NS};
     uint64_t until = ph_clock_ns() + (uint64_t)wait_ms * 1000000;
     struct ph_error why = {0};
     struct ph_slot slot;

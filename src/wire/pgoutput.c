@@ -77,7 +77,7 @@ kind_of(uint8_t type, enum ph_stream_kind *out, struct ph_error *err)
         *out = kinds[at - types];
         return PH_OK;
     }
-    if (memchr("bPKrp", type, 5) != NULL)
+    if (type != '\0' && strchr("bPKrp", type) != NULL)
         return PH_FAIL(err, PH_E_PROTOCOL,
                        "the stream brings a prepared transaction (message '%c'), which was not "
                        "asked for: the slot was made with two_phase",

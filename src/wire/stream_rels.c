@@ -11,7 +11,7 @@
 #define FIRST_CAPACITY 64u
 #define COLUMNS_MAX 1664u /* the server's own bound of a row, MaxTupleAttributeNumber */
 #define COLUMN_IN_KEY 1u
-#define COLUMN_BYTES_MIN 10u
+#define COLUMN_BYTES_MIN ((size_t)10)
 
 struct version {
     struct ph_stream_rel rel; /* names point into `body` */
