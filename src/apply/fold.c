@@ -73,7 +73,6 @@ ph_fold_clear(struct ph_fold *fold)
     fold->n_touched = 0;
     fold->n_order = 0;
     fold->n_changes = 0;
-    fold->own_bytes = 0;
     ph_store_clear(&fold->store);
     ph_store_clear(&fold->aside);
 }
@@ -435,5 +434,5 @@ ph_fold_changes(const struct ph_fold *fold)
 size_t
 ph_fold_bytes(const struct ph_fold *fold)
 {
-    return fold->store.used_bytes + fold->own_bytes;
+    return fold->store.used_bytes + fold->kept_bytes + fold->n_order * sizeof *fold->order;
 }

@@ -66,6 +66,8 @@ bool ph_fold_takes(const struct ph_fold *fold, const struct ph_apply_table *tabl
 bool ph_fold_is_full(const struct ph_fold *fold);
 bool ph_fold_is_empty(const struct ph_fold *fold); /* no change was added */
 uint64_t ph_fold_changes(const struct ph_fold *fold);
+/* Values, and the room that is kept for entries from group to group (at most a quarter of the
+ * limit). */
 size_t ph_fold_bytes(const struct ph_fold *fold);
 
 #endif

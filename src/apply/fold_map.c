@@ -10,7 +10,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define MIN_SLOTS 64u
+#define MIN_SLOTS 16u
+#define MIN_ENTRIES 8u
 #define MAX_ENTRIES (1u << 30)
 
 ph_code
@@ -108,7 +109,7 @@ ph_fold_push(struct ph_fold_adding *a, const struct ph_fold_entry *entry)
     struct ph_fold_table *state = a->state;
 
     if (state->n_entries == state->entry_room) {
-        uint32_t room = state->entry_room == 0 ? MIN_SLOTS : state->entry_room * 2;
+        uint32_t room = state->entry_room == 0 ? MIN_ENTRIES : state->entry_room * 2;
         if (room > MAX_ENTRIES)
             return ph_fold_no_memory(a->err);
         struct ph_fold_entry *entries = realloc(state->entries, room * sizeof *entries);
@@ -119,7 +120,6 @@ ph_fold_push(struct ph_fold_adding *a, const struct ph_fold_entry *entry)
         state->entry_room = room;
     }
     state->entries[state->n_entries++] = *entry;
-    a->fold->own_bytes += sizeof *entry + 2 * sizeof(struct ph_fold_slot);
     return PH_OK;
 }
 

@@ -66,7 +66,6 @@ struct ph_fold {
     struct ph_fold_place *order; /* PH_FOLD_REPLAY */
     size_t n_order;
     size_t order_room;
-    size_t own_bytes;  /* entries and maps in use */
     size_t kept_bytes; /* room of entries and maps of all tables, in use or not */
     uint64_t n_changes;
 };

@@ -645,6 +645,40 @@ hot_rows_take_the_memory_of_one(void **context)
     fake_apply_free(&run.fake);
 }
 
+/* One table after the other has its burst: what is kept of them stays within a quarter. */
+static void
+room_that_is_kept_is_bounded(void **context)
+{
+    const struct setting setting = {.key_type = 23, .replica_identity = 'd', .keys = 1};
+    const size_t limit = 200000;
+    struct ph_fold *fold = ph_fold_new(PH_FOLD_NET, limit);
+    struct ph_apply_table tables[60];
+    struct image image;
+    struct run run;
+
+    (void)context;
+    start_run(&run, &setting);
+    for (uint32_t i = 0; i < 60; i++) {
+        tables[i] = *run.table;
+        tables[i].index = i;
+        for (int key = 0; !ph_fold_is_full(fold); key++) {
+            const struct row row = {true, 0, 1, 1};
+            make_image(&run, &image, key, &row, false);
+            const struct ph_change change = {
+                .kind = PH_CHANGE_INSERT, .new_fields = image.fields, .n_fields = 3};
+            assert_int_equal(ph_fold_add(fold, &tables[i], &change, &err), PH_OK);
+        }
+        assert_true(ph_fold_changes(fold) > 500);
+        ph_fold_clear(fold);
+        assert_true(ph_fold_bytes(fold) <= limit / 4);
+    }
+    ph_fold_free(fold);
+    ph_fold_free(run.folds[0]);
+    ph_fold_free(run.folds[1]);
+    ph_apply_statements_free(run.statements);
+    fake_apply_free(&run.fake);
+}
+
 /* Changes that do not fit stand by themselves, and the table goes on behind them. */
 static void
 what_does_not_fit_is_left_to_the_server(void **context)
@@ -804,6 +838,7 @@ main(void)
         cmocka_unit_test(sequences_end_as_the_source_did),
         cmocka_unit_test(rows_without_a_key_are_counted),
         cmocka_unit_test(hot_rows_take_the_memory_of_one),
+        cmocka_unit_test(room_that_is_kept_is_bounded),
         cmocka_unit_test(what_does_not_fit_is_left_to_the_server),
         cmocka_unit_test(broken_changes_are_refused),
         cmocka_unit_test(conflicts_are_overwritten),
