@@ -791,6 +791,83 @@ damaged_anywhere(void **state)
         damage(f, *type, 91);
 }
 
+/* ---- memory that runs out ---- */
+
+/* Sanitizers have an allocator of their own. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *old, size_t size);
+
+static int allocations_left = -1; /* then they fail; below 0: never */
+
+static bool
+runs_out(void)
+{
+    if (allocations_left < 0)
+        return false;
+    return allocations_left == 0 || allocations_left-- == 0;
+}
+
+void *
+malloc(size_t size)
+{
+    return runs_out() ? NULL : __libc_malloc(size);
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+    return runs_out() ? NULL : __libc_calloc(n, size);
+}
+
+void *
+realloc(void *old, size_t size)
+{
+    return runs_out() ? NULL : __libc_realloc(old, size);
+}
+
+/* With one allocation after the other failing, the message is refused, and then understood. */
+static void
+survive(struct fixture *f, enum ph_stream_kind kind)
+{
+    ph_code rc;
+    int n = 0;
+
+    do {
+        allocations_left = n++;
+        rc = ph_pgoutput_decode(f->decoder, (struct ph_span){f->bytes.data, f->bytes.len}, 1,
+                                &f->event, &f->err);
+        allocations_left = -1;
+        assert_true(rc == PH_OK || rc == PH_E_MEMORY);
+    } while (rc != PH_OK);
+    assert_true(n > 1);
+    assert_int_equal(f->event.head.kind, kind);
+}
+
+static void
+out_of_memory(void **state)
+{
+    struct fixture *f = *state;
+
+    allocations_left = 0;
+    assert_null(ph_pgoutput_new());
+    allocations_left = -1;
+    for (uint32_t i = 1; i <= 32; i++)
+        relation(f, 0, i, 1);
+    put_relation(&f->bytes, 0, 500, "t", 3); /* more tables than there is room for */
+    survive(f, PH_STREAM_RELATION);
+    open_block(f, 90);
+    put_relation(&f->bytes, 90, 500, "t", 4);
+    survive(f, PH_STREAM_RELATION);
+    put_insert(&f->bytes, 90, 500, 4);
+    survive(f, PH_STREAM_CHANGE);
+    put_sample(&f->bytes, 'T', 90);
+    survive(f, PH_STREAM_CHANGE);
+}
+#endif
+
 /* Peek says what decode says, and needs nothing but the place. */
 static void
 peek_agrees(void **state)
@@ -852,6 +929,9 @@ main(void)
         CASE(prepared_and_unknown),
         CASE(damaged_anywhere),
         CASE(peek_agrees),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        CASE(out_of_memory),
+#endif
     };
 #undef CASE
     ph_pgoutput_free(NULL);
