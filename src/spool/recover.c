@@ -15,6 +15,7 @@
  * Rejected: to call every bad frame a torn tail, and rely on the slot's position to notice; the
  * data that still could be read by hand would be cut away.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -103,6 +104,7 @@ open_segment(struct scan *scan, size_t i, struct ph_error *err)
 static ph_code
 check_link(struct scan *scan, size_t i, struct ph_error *err)
 {
+    assert(scan->segments != NULL && i < scan->n);
     const struct found *found = &scan->segments[i];
     const struct found *prev = i > 0 ? &scan->segments[i - 1] : NULL;
 

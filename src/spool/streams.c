@@ -1,5 +1,6 @@
 #include "spool/streams.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* More extents than this in one segment become one: its reader then hops over others' frames. */
@@ -88,6 +89,7 @@ add_extent(struct ph_stream *stream, const struct ph_stream_extent *extent)
         stream->extents = more;
         stream->cap_extents = cap;
     }
+    assert(stream->extents != NULL);
     stream->extents[stream->n_extents++] = *extent;
     return true;
 }
