@@ -1,0 +1,374 @@
+#include "job/follow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "flow/applier.h"
+#include "flow/receiver.h"
+#include "job/copy_parts.h"
+#include "job/follow_begin.h"
+#include "job/follow_parts.h"
+#include "pg/slot.h"
+
+#define LOOK_EVERY_MS 50u
+#define WRITE_EVERY_S 2.0
+#define SEQUENCES_EVERY_S 60.0
+#define MARK_PREFIX "pghaul.mark"
+#define SQL_LIMIT ((size_t)16 << 20)
+#define CAUGHT_UP_S 1.0
+
+/* ---- receiving ---- */
+
+void
+ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size)
+{
+    snprintf(out, size, "%s/spool", options->dir);
+}
+
+static ph_code
+open_spool(struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_options *options = job->options;
+    struct ph_spool_positions positions;
+    struct ph_spool_params params = {
+        .dir = job->follow->spool_dir,
+        .id = ph_spool_id_of(job->stream.spool_id),
+        .packing = options->spool_compression == PH_SPOOL_ZSTD ? PH_PACK_ZSTD : PH_PACK_LZ4,
+        .begin = job->stream.slot_lsn,
+        .limit_bytes = options->spool_limit_bytes,
+    };
+    bool found;
+
+    ph_follow_spool_dir(options, job->follow->spool_dir, sizeof job->follow->spool_dir);
+    PH_TRY(ph_spool_inspect(params.dir, &params.id, &positions, &found, err));
+    params.mode = found ? PH_SPOOL_OPEN : PH_SPOOL_CREATE;
+    return ph_spool_open(&params, &job->follow->spool, err);
+}
+
+static ph_code
+start_receiver(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_error why;
+
+    ph_error_reset(&why);
+    follow->format =
+        ph_apply_stream_format(&job->plan, &job->source_catalog, &job->target_catalog, &why);
+    if (job->source_catalog.version_num < 140000)
+        follow->format = PH_FORMAT_TEXT;
+    follow->publication = job->stream.publication;
+    struct ph_receiver_params params = {
+        .source = &job->source,
+        .spool = follow->spool,
+        .slot = job->stream.slot,
+        .publications = &follow->publication,
+        .n_publications = 1,
+        .partitions = job->stream.via_root ? PH_PUBLISH_AS_ROOT : PH_PUBLISH_AS_LEAF,
+        .values = follow->format == PH_FORMAT_BINARY ? PH_STREAM_BINARY : PH_STREAM_TEXT,
+        .large = PH_STREAM_IN_BLOCKS,
+        .origins = PH_STREAM_ANY_ORIGIN,
+        .system_id = job->stream.system_id,
+        .timeline = job->stream.timeline,
+        .ack = job->options->ack,
+        .applied = follow->position,
+    };
+    return ph_receiver_start(&params, &follow->receiver, err);
+}
+
+ph_code
+ph_follow_receive(struct ph_job *job, struct ph_error *err)
+{
+    if (job->follow != NULL)
+        return PH_OK;
+    job->follow = calloc(1, sizeof *job->follow);
+    if (job->follow == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    pthread_mutex_init(&job->follow->lock, NULL);
+    ph_epoch_filter_init(&job->follow->filter);
+    job->follow->job = job;
+    PH_TRY(ph_ledger_read_position(job->target_control, job->options->name, 0,
+                                   &job->follow->position, err));
+    PH_TRY(open_spool(job, err));
+    return start_receiver(job, err);
+}
+
+void
+ph_follow_release(struct ph_job *job)
+{
+    struct ph_follow *follow = job->follow;
+
+    if (follow == NULL)
+        return;
+    job->follow = NULL;
+    if (follow->applier != NULL) {
+        ph_applier_ask_stop(follow->applier);
+        (void)ph_applier_stop(follow->applier, NULL);
+    }
+    if (follow->receiver != NULL)
+        ph_receiver_stop(follow->receiver);
+    ph_receiver_free(follow->receiver);
+    ph_spool_close(follow->spool);
+    ph_epoch_filter_reset(&follow->filter);
+    pthread_mutex_destroy(&follow->lock);
+    free(follow);
+}
+
+/* ---- applying ---- */
+
+static void
+has_moved(void *arg, ph_lsn applied, ph_lsn durable)
+{
+    struct ph_follow *follow = arg;
+
+    ph_receiver_set_applied(follow->receiver, applied, durable);
+    if (durable <= follow->pruned)
+        return;
+    follow->pruned = durable;
+    struct ph_error err;
+    ph_error_reset(&err);
+    if (ph_spool_prune(follow->spool, durable, &err) != PH_OK)
+        ph_log_failure(PH_LOG_WARN, &err);
+}
+
+static ph_code
+make_domains(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_code rc = ph_apply_domains(&job->plan, &job->source_catalog, &job->target_catalog,
+                                  job->follow->format, &sql, err);
+    if (rc == PH_OK && !ph_buf_ok(&sql))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    bool has_some = rc == PH_OK && sql.len > 0;
+    if (has_some)
+        rc = ph_conn_exec(job->target_control, ph_buf_text(&sql), err);
+    ph_buf_free(&sql);
+    if (!has_some)
+        return rc;
+    PH_TRY(rc);
+    PH_TRY(ph_job_read_target_catalog(job, err));
+    return ph_job_load_plan(job, err);
+}
+
+static ph_code
+start_applier(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_applier_params params = {
+        .target = &job->target,
+        .job = job->options->name,
+        .session_sql = job->target_session_sql,
+        .spool = follow->spool,
+        .filter = &follow->filter,
+        .tables = {.plan = &job->plan,
+                   .source = &job->source_catalog,
+                   .target = &job->target_catalog,
+                   .stream = follow->format,
+                   .enforces_keys = !job->target_catalog.can_set_replica_role},
+        .group_bytes = job->options->memory_bytes / 8,
+        .on_conflict = job->options->on_conflict,
+        .moved = has_moved,
+        .arg = follow,
+    };
+
+    PH_TRY(make_domains(job, err));
+    PH_TRY(ph_job_fill_filter(job, &follow->filter, err));
+    PH_TRY(ph_ledger_read_position(job->target_control, job->options->name, 0, &params.position,
+                                   err));
+    follow->consistent = ph_epoch_filter_consistent_point(&follow->filter);
+    follow->position = follow->pruned = params.position;
+    (void)ph_epoch_filter_retire(&follow->filter, params.position);
+    return ph_applier_start(&params, &follow->applier, err);
+}
+
+/* ---- where it ends ---- */
+
+/* A message of our own: behind it lies nothing that was committed before. */
+static ph_code
+set_mark(struct ph_job *job, struct ph_error *err)
+{
+    static const uint8_t content[] = "end";
+    struct ph_follow *follow = job->follow;
+
+    PH_TRY(ph_message_emit(job->source_control, PH_MESSAGE_AT_COMMIT, MARK_PREFIX,
+                           (struct ph_span){content, sizeof content - 1}, &follow->mark, err));
+    follow->mark_ns = ph_clock_ns();
+    ph_applier_set_end(follow->applier, follow->mark);
+    return PH_OK;
+}
+
+static ph_code
+begin_end(struct ph_job *job, const struct ph_until *until, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+
+    follow->until = *until;
+    switch (until->kind) {
+    case PH_UNTIL_STOPPED:
+        return PH_OK;
+    case PH_UNTIL_LSN:
+        follow->mark = until->lsn;
+        ph_applier_set_end(follow->applier, until->lsn);
+        return PH_OK;
+    case PH_UNTIL_NOW:
+    case PH_UNTIL_CAUGHT_UP:
+        return set_mark(job, err);
+    }
+    return PH_OK;
+}
+
+/*
+ * The applier has ended at the mark. Caught up is who applied it within a second of its being
+ * written; otherwise more may have come meanwhile, and there is another round.
+ */
+static bool
+is_over(const struct ph_follow *follow)
+{
+    return follow->until.kind != PH_UNTIL_CAUGHT_UP ||
+           ph_clock_seconds_since(follow->mark_ns) < CAUGHT_UP_S;
+}
+
+/* ---- watching ---- */
+
+static ph_code
+look_at_receiver(struct ph_follow *follow, struct ph_error *err)
+{
+    struct ph_receiver_look look;
+
+    ph_receiver_look(follow->receiver, &look);
+    if (look.state != PH_RECEIVER_FAILED)
+        return PH_OK;
+    *err = look.trouble;
+    return look.trouble.code;
+}
+
+static ph_code
+look_at_ledger(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_until until;
+    bool asked;
+
+    PH_TRY(ph_ledger_stop_asked(job->target_control, job->options->name, job->ledger.run, &asked,
+                                err));
+    if (asked)
+        ph_stop_request();
+    PH_TRY(ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until,
+                               err));
+    if (until.kind != PH_UNTIL_STOPPED && job->follow->until.kind == PH_UNTIL_STOPPED)
+        PH_TRY(begin_end(job, &until, err));
+    return ph_follow_write_progress(job, err);
+}
+
+static ph_code
+carry_sequences(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_copy_set_sequences(job, err));
+    return ph_ledger_sequences_carried(job->target_control, job->options->name, err);
+}
+
+/* *ended: the applier's thread is over. */
+static ph_code
+watch(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    uint64_t wrote_ns = 0;
+    uint64_t carried_ns = ph_clock_ns();
+
+    for (;;) {
+        struct ph_applier_look look;
+        ph_applier_get(follow->applier, &look);
+        if (look.has_ended || ph_stop_wait_ms(LOOK_EVERY_MS))
+            return PH_OK;
+        PH_TRY(look_at_receiver(follow, err));
+        if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
+            PH_TRY(look_at_ledger(job, err));
+            wrote_ns = ph_clock_ns();
+        }
+        if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {
+            PH_TRY(carry_sequences(job, err));
+            carried_ns = ph_clock_ns();
+        }
+    }
+}
+
+/* One applier, until it ends. */
+static ph_code
+apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_applier_look look;
+    struct ph_error why;
+
+    ph_error_reset(&why);
+    ph_code rc = watch(job, err);
+    if (rc != PH_OK || ph_stop_requested())
+        ph_applier_ask_stop(follow->applier);
+    do {
+        ph_applier_get(follow->applier, &look);
+    } while (!look.has_ended && !ph_stop_wait_ms(LOOK_EVERY_MS));
+    *at_end = look.at_end;
+    ph_follow_add_up(follow, &look);
+    ph_code applied = ph_applier_stop(follow->applier, &why);
+    follow->applier = NULL;
+    if (applied != PH_OK) {
+        *err = why;
+        return applied;
+    }
+    PH_TRY(rc);
+    return ph_stop_check(err);
+}
+
+static ph_code
+apply_to_the_end(struct ph_job *job, struct ph_error *err)
+{
+    bool at_end = false;
+
+    for (;;) {
+        PH_TRY(apply_once(job, &at_end, err));
+        if (at_end && is_over(job->follow))
+            return PH_OK;
+        ph_epoch_filter_reset(&job->follow->filter);
+        ph_epoch_filter_init(&job->follow->filter);
+        PH_TRY(start_applier(job, err));
+        PH_TRY(set_mark(job, err));
+    }
+}
+
+/* ---- the end ---- */
+
+static ph_code
+finish(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_spool_id id = ph_spool_id_of(job->stream.spool_id);
+    char dir[sizeof job->follow->spool_dir];
+    uint64_t removed;
+
+    PH_TRY(carry_sequences(job, err));
+    PH_TRY(ph_follow_carry_rest(job, err));
+    snprintf(dir, sizeof dir, "%s", job->follow->spool_dir);
+    ph_follow_release(job);
+    PH_FAILPOINT(before_follow_removed);
+    PH_TRY(ph_follow_remove(job->source_control, &job->stream, err));
+    PH_TRY(ph_spool_remove(dir, &id, &removed, err));
+    return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_DONE, err);
+}
+
+ph_code
+ph_follow_phase(struct ph_job *job, struct ph_error *err)
+{
+    ph_job_release_epoch(job);
+    PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(ph_follow_receive(job, err));
+    PH_TRY(start_applier(job, err));
+    ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
+    PH_TRY(begin_end(job, &job->options->until, err));
+    PH_TRY(apply_to_the_end(job, err));
+    return finish(job, err);
+}

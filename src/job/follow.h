@@ -1,0 +1,28 @@
+/*
+ * The follow of a job: its spool, the receiver that fills it from the moment the rows are being
+ * copied, and the applier that empties it once they are. On the job's thread.
+ */
+#ifndef PH_JOB_FOLLOW_H
+#define PH_JOB_FOLLOW_H
+
+#include "job/job.h"
+
+/*
+ * Open the spool and start to receive, unless that is done already. After ph_follow_begin, with the
+ * plan loaded and the target's catalog read.
+ */
+ph_code ph_follow_receive(struct ph_job *job, struct ph_error *err);
+/*
+ * PH_PHASE_FOLLOW: apply until the end that was asked for, or PH_E_STOPPED. At the end sequences
+ * and what else the stream does not bring are carried over, the slot is removed, and the job is
+ * done.
+ */
+ph_code ph_follow_phase(struct ph_job *job, struct ph_error *err);
+/* End receiving and free all of it; before the endpoints' sessions are cleared. Any number of
+ * times. */
+void ph_follow_release(struct ph_job *job);
+
+/* Where the spool lies: DIR/spool. */
+void ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size);
+
+#endif

@@ -1,0 +1,43 @@
+/* What the files of the follow share. On the job's thread. */
+#ifndef PH_JOB_FOLLOW_PARTS_H
+#define PH_JOB_FOLLOW_PARTS_H
+
+#include <pthread.h>
+
+#include "flow/applier.h"
+#include "flow/receiver.h"
+#include "job/follow.h"
+#include "spool/spool.h"
+
+struct ph_follow {
+    struct ph_job *job;
+    struct ph_spool *spool;
+    char spool_dir[4096];
+    const char *publication;
+    enum ph_format format;
+    struct ph_receiver *receiver;
+    struct ph_applier *applier;
+    struct ph_epoch_filter filter; /* the applier's while there is one */
+    ph_lsn position;               /* the ledger's, when the applier was started */
+    ph_lsn pruned;                 /* the applier's thread only, while there is one */
+    ph_lsn consistent;             /* the target is a state of the source from here on */
+    struct ph_until until;
+    ph_lsn mark; /* where the applier is to end; 0: nowhere */
+    uint64_t mark_ns;
+    pthread_mutex_t lock;       /* guards `past` */
+    struct ph_applier_look past; /* of appliers that have ended */
+};
+
+/* ---- follow_status.c ---- */
+
+/* Counts of an applier that has ended. */
+void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look);
+/* Into the ledger, for `pghaul status`. */
+ph_code ph_follow_write_progress(struct ph_job *job, struct ph_error *err);
+
+/* ---- follow_end.c ---- */
+
+/* What the stream does not bring, at the end: large objects, materialized views. */
+ph_code ph_follow_carry_rest(struct ph_job *job, struct ph_error *err);
+
+#endif
