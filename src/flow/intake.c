@@ -1,6 +1,10 @@
 #include "flow/intake.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* Types and relations have OIDs of their own catalogs. */
+#define XID_END 5u /* inside blocks the xid stands behind the first byte */
 #define TYPE_OBJECT ((uint64_t)1 << 32)
 
 /* Behind the type byte, and the xid inside blocks. */
@@ -120,6 +124,28 @@ note_taken(struct ph_intake *intake, const struct ph_stream_head *head)
     intake->transactions++;
 }
 
+/*
+ * A definition is kept in the form it has outside of blocks, without the xid: the spool repeats it
+ * where it holds for all, once its transaction has committed.
+ */
+static ph_code
+append_definition(struct ph_intake *intake, struct ph_spool_message *out, struct ph_error *err)
+{
+    struct ph_span in = out->bytes;
+
+    if (in.len < XID_END)
+        return PH_FAIL(err, PH_E_PROTOCOL, "a definition in the change stream ends too early");
+    uint8_t *plain = malloc(in.len - XID_END + 1);
+    if (plain == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    plain[0] = in.data[0];
+    memcpy(plain + 1, in.data + XID_END, in.len - XID_END);
+    out->bytes = (struct ph_span){plain, in.len - XID_END + 1};
+    ph_code rc = ph_spool_append(intake->spool, out, err);
+    free(plain);
+    return rc;
+}
+
 ph_code
 ph_intake_take(struct ph_intake *intake, struct ph_span message, struct ph_error *err)
 {
@@ -134,7 +160,10 @@ ph_intake_take(struct ph_intake *intake, struct ph_span message, struct ph_error
         return PH_OK;
     }
     PH_TRY(describe(intake, &head, &out, err));
-    PH_TRY(ph_spool_append(intake->spool, &out, err));
+    if (out.kind == PH_SPOOL_SCHEMA && intake->block_xid != 0)
+        PH_TRY(append_definition(intake, &out, err));
+    else
+        PH_TRY(ph_spool_append(intake->spool, &out, err));
     note_taken(intake, &head);
     return PH_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/stop.h"
 #include "job/copy_parts.h"
 #include "job/create.h"
+#include "job/follow.h"
 #include "job/follow_begin.h"
 #include "job/retry.h"
 #include "job/rows.h"
@@ -88,6 +89,8 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     ph_code rc = PH_OK;
 
     PH_TRY(ph_job_load_plan(job, err));
+    if (job->follows)
+        PH_TRY(ph_follow_receive(job, err));
     if (job->options->data_only)
         PH_TRY(set_aside_again(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
@@ -144,9 +147,22 @@ timed(struct ph_job *job, const char *name, ph_code (*phase)(struct ph_job *, st
     return rc;
 }
 
+/* The copy is over, and so is its snapshot: both sides as they are now. */
+static ph_code
+follow(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_job_read_catalogs_now(job, err));
+    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
+    PH_TRY(read_target(job, err));
+    return timed(job, "follow", ph_follow_phase, err);
+}
+
 static ph_code
 run_phases(struct ph_job *job, struct ph_error *err)
 {
+    if (job->ledger.phase == PH_PHASE_FOLLOW)
+        return follow(job, err);
+    PH_TRY(ph_job_ensure_epoch(job, err));
     PH_TRY(read_source(job, err));
     if (job->ledger.phase == PH_PHASE_NEW)
         PH_TRY(ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_SCHEMA, err));
@@ -161,6 +177,8 @@ run_phases(struct ph_job *job, struct ph_error *err)
         PH_TRY(timed(job, "rest", ph_copy_post_phase, err));
     if (job->ledger.phase == PH_PHASE_VERIFY)
         PH_TRY(timed(job, "proof", ph_copy_proof_phase, err));
+    if (job->ledger.phase == PH_PHASE_FOLLOW)
+        return follow(job, err);
     return PH_OK;
 }
 
@@ -182,8 +200,9 @@ attempt(struct ph_job *job, struct ph_error *err)
     }
     if (job->follows)
         PH_TRY(ph_follow_begin(job, err));
-    PH_TRY(ph_job_ensure_epoch(job, err));
-    return run_phases(job, err);
+    ph_code rc = run_phases(job, err);
+    ph_follow_release(job);
+    return rc;
 }
 
 /* Sessions of the failed attempt may still hold what the next one needs. */

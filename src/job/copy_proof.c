@@ -201,7 +201,8 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(read_back_the_rest(job, err));
     PH_TRY(find_verdict(job, &verdict, err));
     PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
-    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, err));
+    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict,
+                                 job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err));
     PH_FAILPOINT(after_verdict);
     ph_job_release_epoch(job);
     return PH_OK;

@@ -14,6 +14,7 @@
 #include "job/copy_parts.h"
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
+#include "pg/ledger_status.h"
 #include "pg/slot.h"
 
 #define LOOK_EVERY_MS 50u
@@ -180,8 +181,8 @@ start_applier(struct ph_job *job, struct ph_error *err)
 
     PH_TRY(make_domains(job, err));
     PH_TRY(ph_job_fill_filter(job, &follow->filter, err));
-    PH_TRY(ph_ledger_read_position(job->target_control, job->options->name, 0, &params.position,
-                                   err));
+    PH_TRY(
+        ph_ledger_read_position(job->target_control, job->options->name, 0, &params.position, err));
     follow->consistent = ph_epoch_filter_consistent_point(&follow->filter);
     follow->position = follow->pruned = params.position;
     (void)ph_epoch_filter_retire(&follow->filter, params.position);
@@ -259,8 +260,8 @@ look_at_ledger(struct ph_job *job, struct ph_error *err)
                                 err));
     if (asked)
         ph_stop_request();
-    PH_TRY(ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until,
-                               err));
+    PH_TRY(
+        ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until, err));
     if (until.kind != PH_UNTIL_STOPPED && job->follow->until.kind == PH_UNTIL_STOPPED)
         PH_TRY(begin_end(job, &until, err));
     return ph_follow_write_progress(job, err);

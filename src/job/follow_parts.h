@@ -24,7 +24,7 @@ struct ph_follow {
     struct ph_until until;
     ph_lsn mark; /* where the applier is to end; 0: nowhere */
     uint64_t mark_ns;
-    pthread_mutex_t lock;       /* guards `past` */
+    pthread_mutex_t lock;        /* guards `past` */
     struct ph_applier_look past; /* of appliers that have ended */
 };
 

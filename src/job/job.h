@@ -32,6 +32,7 @@ struct ph_job {
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
     struct ph_ledger_follow stream; /* with follows, from ph_follow_begin on */
+    struct ph_follow *follow;       /* job/follow.c's; NULL: nothing is received */
     bool follows;                   /* a stream is applied after the copy: epochs have an L */
     bool is_new;                    /* this run made the job */
     bool was_done;                  /* an earlier run finished it */

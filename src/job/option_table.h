@@ -14,7 +14,7 @@
 
 /* 1 offers the options of --follow. Not before every one of them is read by something. */
 #ifndef PH_OFFERS_FOLLOW
-#define PH_OFFERS_FOLLOW 0
+#define PH_OFFERS_FOLLOW 1
 #endif
 
 #define PH_FOR(id) (1u << PH_COMMAND_##id)

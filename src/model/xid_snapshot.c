@@ -55,8 +55,12 @@ ph_xid_snapshot_parse(struct ph_arena *arena, const char *text, struct ph_xid_sn
     const char *at = text;
 
     if (!read_xid(&at, ':', &read.xmin) || !read_xid(&at, ':', &read.xmax) || read.xmin == 0 ||
-        read.xmax < read.xmin)
+        (read.xmax < read.xmin && *at != '\0'))
         return PH_FAIL(err, PH_E_PROTOCOL, "not a snapshot: %.60s", text);
+    /* a slot's snapshot may end before it begins (SnapBuildInitialSnapshot): the server looks at
+     * xmin first, so all below it is visible and nothing else */
+    if (read.xmax < read.xmin)
+        read.xmax = read.xmin;
     uint32_t n = count_items(at);
     uint64_t *xip = PH_ARENA_ARRAY(arena, uint64_t, n + 1u);
     if (xip == NULL)

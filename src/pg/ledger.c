@@ -76,8 +76,8 @@ static const char *const job_tables[] = {"progress", "alive", "event", "set_asid
                                          "step",     "chunk", "tbl",   "position",
                                          "follow",   "epoch", "run",   "job"};
 
-static const char *const phase_names[] = {"new",  "schema", "plan", "rows",
-                                          "post", "verify", "done"};
+static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
+                                          "post", "verify", "follow", "done"};
 
 const char *
 ph_phase_name(enum ph_phase phase)
@@ -309,16 +309,16 @@ ph_ledger_set_schema_done(struct ph_conn *conn, struct ph_ledger_job *job, uint3
 
 ph_code
 ph_ledger_set_verdict(struct ph_conn *conn, struct ph_ledger_job *job, const char *verdict,
-                      struct ph_error *err)
+                      enum ph_phase next, struct ph_error *err)
 {
-    const char *params[] = {job->name, verdict};
+    const char *params[] = {job->name, verdict, ph_phase_name(next)};
 
     PH_TRY(ph_conn_expect(conn,
-                          "UPDATE pghaul.job SET verdict = $2, phase = 'done', finished = now()"
-                          " WHERE job = $1",
-                          2, params, 1, err));
+                          "UPDATE pghaul.job SET verdict = $2, phase = $3,"
+                          " finished = CASE $3 WHEN 'done' THEN now() END WHERE job = $1",
+                          3, params, 1, err));
     snprintf(job->verdict, sizeof job->verdict, "%s", verdict);
-    job->phase = PH_PHASE_DONE;
+    job->phase = next;
     return PH_OK;
 }
 

@@ -29,6 +29,7 @@ enum ph_phase {
     PH_PHASE_ROWS,   /* rows, indexes, keys */
     PH_PHASE_POST,   /* the rest of the schema, sequences, large objects, views */
     PH_PHASE_VERIFY, /* the proof of what is not rows, the verdict */
+    PH_PHASE_FOLLOW, /* the stream is applied */
     PH_PHASE_DONE
 };
 const char *ph_phase_name(enum ph_phase phase);
@@ -95,7 +96,7 @@ ph_code ph_ledger_set_phase(struct ph_conn *conn, struct ph_ledger_job *job, enu
 ph_code ph_ledger_set_schema_done(struct ph_conn *conn, struct ph_ledger_job *job, uint32_t entries,
                                   struct ph_error *err);
 ph_code ph_ledger_set_verdict(struct ph_conn *conn, struct ph_ledger_job *job, const char *verdict,
-                              struct ph_error *err);
+                              enum ph_phase next, struct ph_error *err);
 
 ph_code ph_ledger_add_epoch(struct ph_conn *conn, const char *job,
                             const struct ph_ledger_epoch *epoch, struct ph_error *err);

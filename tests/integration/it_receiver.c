@@ -234,12 +234,30 @@ feed_held(struct follow *f)
     drop_held(f);
 }
 
+/* The spool keeps it without the xid that it has inside of blocks. */
+static void
+feed_definition(struct follow *f, uint32_t xid, struct ph_span plain)
+{
+    uint8_t *bytes = malloc(plain.len + 4);
+
+    assert_non_null(bytes);
+    bytes[0] = plain.data[0];
+    ph_store_u32(bytes + 1, xid);
+    memcpy(bytes + 5, plain.data + 1, plain.len - 1);
+    stream_model_feed(f->model, (struct ph_span){bytes, plain.len + 4});
+    free(bytes);
+}
+
 static void
 take_item(struct follow *f, const struct ph_spool_step *step, const struct ph_spool_item *item)
 {
     /* what a streamed transaction had defined: the model has seen it inside its blocks */
     if (item->kind == PH_SPOOL_SCHEMA && step->what == PH_READ_STREAM_COMMIT)
         return;
+    if (item->kind == PH_SPOOL_SCHEMA && step->what == PH_READ_STREAM) {
+        feed_definition(f, step->xid, item->bytes);
+        return;
+    }
     if (step->what != PH_READ_CHANGES) {
         stream_model_feed(f->model, item->bytes);
         return;

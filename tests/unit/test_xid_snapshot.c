@@ -46,6 +46,8 @@ reads(void **state)
     (void)state;
     assert_true(s.xmin == 10 && s.xmax == 20 && s.n_xip == 3);
     assert_true(s.xip[0] == 10 && s.xip[1] == 14 && s.xip[2] == 19);
+    s = parse("756:754:"); /* of a slot: all below xmin, nothing else */
+    assert_true(s.xmin == 756 && s.xmax == 756 && s.n_xip == 0);
     s = parse("4294967296745:4294967296745:");
     assert_true(s.xmin == UINT64_C(4294967296745) && s.n_xip == 0);
     assert_true(parse("18446744073709551615:18446744073709551615:").xmin == UINT64_MAX);
@@ -60,7 +62,7 @@ refuses(void **state)
                                         "10:20",
                                         "10:20:10,",
                                         "10:20:,10",
-                                        "20:10:",
+                                        "20:10:15",
                                         "10:20:9",
                                         "10:20:20",
                                         "10:20:1x",
