@@ -26,12 +26,6 @@
 
 /* ---- receiving ---- */
 
-void
-ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size)
-{
-    snprintf(out, size, "%s/spool", options->dir);
-}
-
 static ph_code
 open_spool(struct ph_job *job, struct ph_error *err)
 {

@@ -22,7 +22,4 @@ ph_code ph_follow_phase(struct ph_job *job, struct ph_error *err);
  * times. */
 void ph_follow_release(struct ph_job *job);
 
-/* Where the spool lies: DIR/spool. */
-void ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size);
-
 #endif
