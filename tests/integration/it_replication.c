@@ -632,10 +632,10 @@ logical_messages_arrive(void **state)
 static void
 stop_and_start_again(void **state)
 {
-    const struct ph_endpoint *ways[] = {&plain, &tls};
+    const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
 
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < 3; way++) {
         struct follow f = follow_new(ways[way], "again", PH_STREAM_BINARY);
         many(f.sql, 1, 14000, "x");
         huge_rows(&f);
@@ -644,6 +644,29 @@ stop_and_start_again(void **state)
             feed(&f);
         follow_again(&f);
         assert_same(&f);
+        follow_end(&f);
+    }
+}
+
+/* A server that is busy sending does not see at once that nobody wants it. */
+static void
+stop_does_not_wait_long(void **state)
+{
+    const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
+    struct ph_error err = {0};
+
+    (void)state;
+    for (size_t way = 0; way < 3; way++) {
+        struct follow f = follow_new(ways[way], "hasty", PH_STREAM_TEXT);
+        sql_exec(f.sql, "INSERT INTO app.t SELECT i, repeat('z', 500) FROM"
+                        " generate_series(1, 60000) i");
+        for (int i = 0; i < 100; i++)
+            feed(&f);
+        uint64_t began = ph_clock_ns();
+        ph_code rc = ph_replication_stop(f.session, 1, &err);
+        assert_true(ph_clock_seconds_since(began) < 10.0);
+        if (rc != PH_OK)
+            assert_int_equal(rc, PH_E_CONNECT);
         follow_end(&f);
     }
 }
@@ -684,13 +707,13 @@ read_to_the_end(struct ph_replication *session, struct ph_error *err)
 static void
 cancel_makes_calls_return(void **state)
 {
-    const struct ph_endpoint *ways[] = {&plain, &tls};
+    const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
     struct ph_error err = {0};
     struct ph_slot_made made;
     pthread_t thread;
 
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < 3; way++) {
         struct follow f = follow_new(ways[way], "stopped", PH_STREAM_TEXT);
         struct canceller canceller = {ways[way], 200};
         assert_int_equal(pthread_create(&thread, NULL, cancel_later, &canceller), 0);
@@ -718,11 +741,11 @@ cancel_makes_calls_return(void **state)
 static void
 the_server_ends_it(void **state)
 {
-    const struct ph_endpoint *ways[] = {&plain, &tls};
+    const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
     struct ph_error err = {0};
 
     (void)state;
-    for (size_t way = 0; way < 2; way++) {
+    for (size_t way = 0; way < 3; way++) {
         struct follow f = follow_new(ways[way], "ended", PH_STREAM_TEXT);
         sql_execf(f.sql, "SELECT pg_terminate_backend(%d)", ph_replication_backend_pid(f.session));
         assert_int_equal(read_to_the_end(f.session, &err), PH_E_CONNECT);
@@ -975,6 +998,7 @@ main(void)
         cmocka_unit_test(acknowledgement_moves_the_slot),
         cmocka_unit_test(logical_messages_arrive),
         cmocka_unit_test(stop_and_start_again),
+        cmocka_unit_test(stop_does_not_wait_long),
         cmocka_unit_test(cancel_makes_calls_return),
         cmocka_unit_test(the_server_ends_it),
         cmocka_unit_test(slot_in_use_is_dropped),
