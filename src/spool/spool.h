@@ -88,8 +88,9 @@ ph_code ph_spool_end_session(struct ph_spool *spool, struct ph_error *err) PH_MU
  * that are open are annulled: they come again whole. It must be of the same source, slot, database
  * and publication as the sessions before (PH_E_SPOOL_OTHER), and of the same timeline unless
  * session->timeline_switch says that E is on both. A start behind W is PH_E_INTERNAL; one after W
- * (the target has more than the spool) makes the spool begin there and drops what it had. Sets
- * session->number. PH_E_SPOOL_LIMIT, PH_E_DISK_FULL: nothing was done.
+ * (the target has more than the spool) makes the spool begin there and drops what it had: the
+ * target must have all up to there durably. Sets session->number. PH_E_SPOOL_LIMIT, PH_E_DISK_FULL:
+ * nothing was done.
  */
 ph_code ph_spool_begin_session(struct ph_spool *spool, struct ph_spool_session *session,
                                struct ph_error *err) PH_MUST_CHECK;

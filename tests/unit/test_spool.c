@@ -709,6 +709,49 @@ test_inspect(void **state)
     assert_int_equal(ph_spool_open(&c.params, &second, &err), PH_E_GAP);
 }
 
+/* Readers that stand in a segment when it goes away, waiting for more or not. */
+static void
+test_prune_behind_reader(void **state)
+{
+    struct ph_spool_reader *readers[2];
+    struct ph_spool_step step;
+    struct spool_case c;
+    struct ph_buf out;
+
+    (void)state;
+    begin(&c, 300, 2000);
+    ph_lsn first = case_txn(&c, 3, 100);
+    flush(&c);
+    ph_buf_init(&out, (size_t)1 << 20);
+    for (int i = 0; i < 2; i++) {
+        MUST(ph_spool_reader_open(c.spool, i == 0 ? SPOOL_BEGIN_LSN : first, &readers[i], must));
+        do {
+            MUST(ph_spool_reader_next(readers[i], 0, &step, must));
+        } while (step.what != PH_READ_NOTHING);
+    }
+    /* Segments of a streamed transaction that comes to nothing. */
+    case_block(&c, 9, 0, 60, 100);
+    case_put(&c, PH_SPOOL_STREAM_ABORT, 9, 0, 0, "stream abort 9");
+    ph_lsn last = 0;
+    for (int i = 0; i < 30; i++)
+        last = case_txn(&c, 3, 100);
+    flush(&c);
+    sync_now(&c);
+    MUST(ph_spool_prune(c.spool, first + 100, must));
+    assert_true(case_positions(&c).begin > SPOOL_BEGIN_LSN);
+    for (int i = 0; i < 2; i++) {
+        ph_buf_clear(&out);
+        do {
+            MUST(ph_spool_reader_next(readers[i], 0, &step, must));
+            MUST(case_read_step(readers[i], &step, &out, must));
+        } while (step.last_end < last);
+        assert_non_null(strstr(ph_buf_text(&out), "begin 3\n"));
+        ph_spool_reader_close(readers[i]);
+    }
+    ph_buf_free(&out);
+    case_free(&c);
+}
+
 static void
 test_large_message(void **state)
 {
@@ -748,6 +791,7 @@ main(void)
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_prune_behind_reader),
         cmocka_unit_test(test_large_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
