@@ -340,7 +340,8 @@ may_miss(const struct filling *f)
 {
     if (f->stage->is_single && f->state->entries[f->stage->first].may_miss)
         return true;
-    return f->stage->kind == PH_APPLY_DELETE && f->table->may_miss;
+    return (f->stage->kind == PH_APPLY_DELETE && f->table->may_miss) ||
+           (is_move(f) && f->table->may_miss_moves);
 }
 
 static ph_code

@@ -326,8 +326,10 @@ look_at_foreign_keys(struct builder *b)
             continue;
         if (is_within(catalog, oid, key->ref_oid))
             b->table->may_split_moves = false;
-        if (key->on_delete == 'c' && is_within(catalog, oid, key->rel_oid))
-            b->table->may_miss = true;
+        if (!is_within(catalog, oid, key->rel_oid))
+            continue;
+        b->table->may_miss |= key->on_delete == 'c';
+        b->table->may_miss_moves |= key->on_update == 'c';
     }
 }
 

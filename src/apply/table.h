@@ -81,6 +81,7 @@ struct ph_apply_table {
     bool key_is_identity;     /* one of the key is */
     bool may_split_moves;     /* a change of the key may go as DELETE and INSERT */
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
+    bool may_miss_moves;      /* so may a change of the key: it was done by such a cascade */
     bool can_copy;            /* COPY may take its rows */
     bool copies_text;         /* that COPY is in text format */
     bool is_part;             /* one partition of the source whose rows are among others in the

@@ -120,6 +120,7 @@ struct ph_foreign_key { /* those that partitions have from their parent are left
     bool validated;
     bool enforced;
     char on_delete; /* confdeltype: a r c n d */
+    char on_update; /* confupdtype, the same letters */
 };
 
 struct ph_sequence_state { /* of a sequence */

@@ -869,14 +869,23 @@ enforced_foreign_keys(void **state)
         .both = "CREATE TABLE parent (id int PRIMARY KEY, v text);"
                 "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE"
                 " CASCADE ON UPDATE CASCADE); CREATE TABLE grand (id int PRIMARY KEY, child int"
-                " REFERENCES child);",
-        .steps = {"INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 9) i;"
-                  "INSERT INTO child SELECT i, i FROM generate_series(1, 9) i;"
-                  "INSERT INTO grand SELECT i, i FROM generate_series(1, 3) i",
-                  "DELETE FROM parent WHERE id = 9; DELETE FROM grand WHERE id = 1;"
-                  "DELETE FROM child WHERE id = 1; DELETE FROM parent WHERE id = 1;"
-                  "INSERT INTO parent VALUES (20, 'n'); INSERT INTO child VALUES (20, 20);"
-                  "UPDATE child SET parent = 20 WHERE id = 8; DELETE FROM parent WHERE id = 8"},
+                " REFERENCES child);"
+                "CREATE TABLE land (k text PRIMARY KEY, v int);"
+                "CREATE TABLE town (k text REFERENCES land ON UPDATE CASCADE, n int, v int,"
+                " PRIMARY KEY (k, n)); CREATE TABLE street (k text, n int, s int, v int,"
+                " PRIMARY KEY (k, n, s), FOREIGN KEY (k, n) REFERENCES town ON UPDATE CASCADE);",
+        .steps =
+            {"INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 9) i;"
+             "INSERT INTO land VALUES ('a', 1), ('b', 2); INSERT INTO town SELECT 'a', i, i"
+             " FROM generate_series(1, 3) i; INSERT INTO street SELECT 'a', i, i, i FROM"
+             " generate_series(1, 3) i; INSERT INTO child SELECT i, i FROM generate_series(1, 9) i;"
+             "INSERT INTO grand SELECT i, i FROM generate_series(1, 3) i",
+             "DELETE FROM parent WHERE id = 9; DELETE FROM grand WHERE id = 1;"
+             "DELETE FROM child WHERE id = 1; DELETE FROM parent WHERE id = 1;"
+             "INSERT INTO parent VALUES (20, 'n'); INSERT INTO child VALUES (20, 20);"
+             "UPDATE child SET parent = 20 WHERE id = 8; DELETE FROM parent WHERE id = 8",
+             "UPDATE land SET k = 'z' WHERE k = 'a'; UPDATE street SET v = 0 WHERE s = 2;"
+             "UPDATE town SET n = n + 10, v = 7 WHERE n = 3"},
         .enforces_keys = true,
         .expects_replay = true,
     };

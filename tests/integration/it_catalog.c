@@ -50,7 +50,8 @@ static const char SCHEMA[] =
     "CREATE TEMP TABLE temp_t (a int);"
     "CREATE TABLE secret (a int); ALTER TABLE secret ENABLE ROW LEVEL SECURITY;"
     "CREATE TABLE a (id int PRIMARY KEY, b_id int, boss int REFERENCES a);"
-    "CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a ON DELETE CASCADE DEFERRABLE);"
+    "CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a ON DELETE CASCADE ON UPDATE SET "
+    "NULL DEFERRABLE);"
     "ALTER TABLE a ADD CONSTRAINT a_b FOREIGN KEY (b_id) REFERENCES b NOT VALID;"
     "ALTER TABLE root ADD CONSTRAINT root_a FOREIGN KEY (k) REFERENCES a;"
     "CREATE SEQUENCE fresh START 42; CREATE SEQUENCE called; SELECT nextval('called');"
@@ -297,6 +298,7 @@ check_foreign_keys(const struct ph_catalog *catalog)
     assert_int_equal(foreign_key_of(catalog, "a_boss_fkey")->ref_oid, rel_of(catalog, "a")->oid);
     assert_true(foreign_key_of(catalog, "b_a_id_fkey")->deferrable);
     assert_int_equal(foreign_key_of(catalog, "b_a_id_fkey")->on_delete, 'c');
+    assert_int_equal(foreign_key_of(catalog, "b_a_id_fkey")->on_update, 'n');
     assert_int_equal(foreign_key_of(catalog, "a_b")->on_delete, 'a');
     assert_false(foreign_key_of(catalog, "a_b")->validated);
     assert_true(foreign_key_of(catalog, "a_b")->enforced);
