@@ -3,8 +3,9 @@
  * the plan says where each of them goes.
  *
  * The key. With replica identity default or index it is what the stream marks. Under FULL every
- * column is marked, so a unique index of the target is taken that any row has one place in: rows
- * are then found by it, and changes folded. Without one rows are told apart by all of their bytes.
+ * column is marked, so a unique index of the target is taken that any row has one place in, or of
+ * the source: rows are then found by it, and changes folded. Without one rows are told apart by all
+ * of their bytes.
  */
 #include "apply/table.h"
 
@@ -125,18 +126,24 @@ find_fields(struct builder *b)
     return PH_OK;
 }
 
-static const struct ph_plan_column *
-column_at(const struct ph_table_plan *plan, int16_t attnum, uint32_t *position)
+static const struct ph_column *
+side_of(const struct ph_plan_column *column, bool of_target)
+{
+    return of_target ? column->target : column->source;
+}
+
+static const struct ph_column *
+column_at(const struct ph_table_plan *plan, bool of_target, int16_t attnum, uint32_t *position)
 {
     for (*position = 0; *position < plan->n_columns; ++*position)
-        if (plan->columns[*position].target->attnum == attnum)
-            return &plan->columns[*position];
+        if (side_of(&plan->columns[*position], of_target)->attnum == attnum)
+            return side_of(&plan->columns[*position], of_target);
     return NULL;
 }
 
 /* Whether every row that comes has exactly one place in it. */
 static bool
-identifies_rows(const struct ph_table_plan *plan, const struct ph_index *index)
+identifies_rows(const struct ph_table_plan *plan, bool of_target, const struct ph_index *index)
 {
     uint32_t position;
 
@@ -144,25 +151,40 @@ identifies_rows(const struct ph_table_plan *plan, const struct ph_index *index)
         index->has_expressions)
         return false;
     for (uint32_t i = 0; i < index->n_keys; i++) {
-        const struct ph_plan_column *column = column_at(plan, index->key_attnums[i], &position);
-        if (column == NULL || !column->target->not_null)
+        const struct ph_column *column =
+            column_at(plan, of_target, index->key_attnums[i], &position);
+        if (column == NULL || !column->not_null)
             return false;
     }
     return true;
 }
 
 static const struct ph_index *
-find_index(const struct ph_table_plan *plan)
+find_index(const struct ph_table_plan *plan, bool of_target)
 {
-    const struct ph_rel *target = plan->target;
+    const struct ph_rel *rel = of_target ? plan->target : plan->source;
     const struct ph_index *found = NULL;
 
-    for (uint32_t i = 0; i < target->n_indexes; i++) {
-        const struct ph_index *index = &target->indexes[i];
-        if (identifies_rows(plan, index) && (found == NULL || index->is_primary))
+    for (uint32_t i = 0; i < rel->n_indexes; i++) {
+        const struct ph_index *index = &rel->indexes[i];
+        if (identifies_rows(plan, of_target, index) && (found == NULL || index->is_primary))
             found = index;
     }
     return found;
+}
+
+/* The target's indexes may be made later than its catalog was read: the source's will do. */
+static void
+find_full_keys(struct builder *b)
+{
+    const struct ph_table_plan *plan = b->params->plan;
+    bool of_target = find_index(plan, true) != NULL;
+    const struct ph_index *index = find_index(plan, of_target);
+    uint32_t position;
+
+    for (uint32_t i = 0; index != NULL && i < index->n_keys; i++)
+        if (column_at(plan, of_target, index->key_attnums[i], &position) != NULL)
+            b->keys[position] = true;
 }
 
 static void
@@ -172,11 +194,7 @@ find_keys(struct builder *b)
     const struct ph_table_plan *plan = b->params->plan;
 
     if (rel->replica_identity == 'f') {
-        const struct ph_index *index = find_index(plan);
-        uint32_t position;
-        for (uint32_t i = 0; index != NULL && i < index->n_keys; i++)
-            if (column_at(plan, index->key_attnums[i], &position) != NULL)
-                b->keys[position] = true;
+        find_full_keys(b);
     } else {
         for (uint32_t i = 0; i < plan->n_columns; i++)
             b->keys[i] = rel->columns[b->fields[i]].in_key;

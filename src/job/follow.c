@@ -131,6 +131,7 @@ has_moved(void *arg, ph_lsn applied, ph_lsn durable)
         ph_log_failure(PH_LOG_WARN, &err);
 }
 
+/* The catalog is read anew in any case: keys and foreign keys were made after it had been read. */
 static ph_code
 make_domains(struct ph_job *job, struct ph_error *err)
 {
@@ -141,12 +142,9 @@ make_domains(struct ph_job *job, struct ph_error *err)
                                   job->follow->format, &sql, err);
     if (rc == PH_OK && !ph_buf_ok(&sql))
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    bool has_some = rc == PH_OK && sql.len > 0;
-    if (has_some)
+    if (rc == PH_OK && sql.len > 0)
         rc = ph_conn_exec(job->target_control, ph_buf_text(&sql), err);
     ph_buf_free(&sql);
-    if (!has_some)
-        return rc;
     PH_TRY(rc);
     PH_TRY(ph_job_read_target_catalog(job, err));
     return ph_job_load_plan(job, err);

@@ -100,6 +100,15 @@ keys_of_full_identity_come_from_the_target(void **context)
     assert_string_equal(table->columns[0].name, "id");
     fake.index.is_immediate = false;
     assert_int_equal(fake_apply_table(&fake)->n_keys, 0);
+    /* Not made yet on the target. */
+    struct ph_index of_source = fake.index;
+    of_source.is_immediate = true;
+    fake.target_rel.n_indexes = 0;
+    fake.source_rel.indexes = &of_source;
+    fake.source_rel.n_indexes = 1;
+    assert_int_equal(fake_apply_table(&fake)->n_keys, 0); /* NULLs on the source */
+    fake.source_columns[1].not_null = true;
+    assert_int_equal(fake_apply_table(&fake)->n_keys, 1);
     table = describe('f', without);
     assert_int_equal(table->way, PH_APPLY_BY_ROW);
     /* Exact by = where that says it, by text where it does not. */
