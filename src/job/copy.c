@@ -81,22 +81,17 @@ explain_constraint(const struct ph_job *job, struct ph_error *err)
                            "snapshot longer");
 }
 
+/* Rows, and of what is built after them all, or what does not mind that tables are of several
+ * moments. */
 static ph_code
-rows_phase(struct ph_job *job, struct ph_error *err)
+run_rows(struct ph_job *job, bool rows_apart, struct ph_error *err)
 {
     struct ph_steps steps = {0};
     struct ph_step_workers *workers = NULL;
     ph_code rc = PH_OK;
 
-    PH_TRY(ph_job_load_plan(job, err));
-    if (job->follows)
-        PH_TRY(ph_follow_receive(job, err));
-    if (job->options->data_only)
-        PH_TRY(set_aside_again(job, err));
-    PH_TRY(ph_job_restart_unfinished(job, err));
-    PH_TRY(ph_job_plan_proof(job, err));
     if (!job->options->data_only)
-        rc = ph_copy_build_steps(job, &steps, err);
+        rc = ph_copy_build_steps(job, rows_apart, &steps, err);
     if (rc == PH_OK && !job->options->data_only)
         rc = ph_step_workers_start(job, &steps, &workers, err);
     if (rc == PH_OK)
@@ -107,7 +102,36 @@ rows_phase(struct ph_job *job, struct ph_error *err)
         explain_constraint(job, err);
     ph_step_workers_free(workers);
     ph_steps_reset(&steps);
-    PH_TRY(rc);
+    return rc;
+}
+
+/*
+ * Under several snapshots a row may refer to one that its table's older snapshot does not have:
+ * foreign keys wait until the stream has brought all tables to one moment.
+ */
+static ph_code
+rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(run_rows(job, true, err));
+    PH_TRY(ph_follow_to_consistency(job, err));
+    PH_TRY(ph_job_load_plan(job, err));
+    return run_rows(job, false, err);
+}
+
+static ph_code
+rows_phase(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_job_load_plan(job, err));
+    if (job->follows)
+        PH_TRY(ph_follow_receive(job, err));
+    if (job->options->data_only)
+        PH_TRY(set_aside_again(job, err));
+    PH_TRY(ph_job_restart_unfinished(job, err));
+    PH_TRY(ph_job_plan_proof(job, err));
+    if (job->follows && job->epoch.number > 1)
+        PH_TRY(rows_of_many_snapshots(job, err));
+    else
+        PH_TRY(run_rows(job, false, err));
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_POST, err);
 }
 

@@ -21,8 +21,10 @@ ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
 
 /* Pre-data, resumed at the entry the ledger names; ends in PH_PHASE_PLAN. */
 ph_code ph_copy_schema_phase(struct ph_job *job, struct ph_error *err);
-/* The steps after the rows; those the ledger has are done. The archive stays in job->archive. */
-ph_code ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error *err);
+/* The steps after the rows (`rows_apart` as in ddl_step.h); those the ledger has are done. The
+ * archive stays in job->archive. */
+ph_code ph_copy_build_steps(struct ph_job *job, bool rows_apart, struct ph_steps *steps,
+                            struct ph_error *err);
 /* Settings, owner, grants and comment of the database, after a copy of all of it; once. */
 ph_code ph_copy_apply_database(struct ph_job *job, struct ph_error *err);
 /* --restart: everything the ledger knows of the job. */

@@ -338,7 +338,8 @@ is_loaded(const struct ph_job *job, const struct ph_table_plan *table)
 }
 
 ph_code
-ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error *err)
+ph_copy_build_steps(struct ph_job *job, bool rows_apart, struct ph_steps *steps,
+                    struct ph_error *err)
 {
     struct pending pending = {.job = job};
 
@@ -356,6 +357,7 @@ ph_copy_build_steps(struct ph_job *job, struct ph_steps *steps, struct ph_error 
         .split_fk_bytes = PH_SPLIT_FK_BYTES,
         .analyze = !job->options->schema_only,
         .refresh = !job->options->schema_only,
+        .rows_apart = rows_apart,
         .arg = &pending,
         .has_rows = has_rows,
         .is_done = is_done,

@@ -318,6 +318,13 @@ apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
     return ph_stop_check(err);
 }
 
+static void
+renew_filter(struct ph_follow *follow)
+{
+    ph_epoch_filter_reset(&follow->filter);
+    ph_epoch_filter_init(&follow->filter);
+}
+
 static ph_code
 apply_to_the_end(struct ph_job *job, struct ph_error *err)
 {
@@ -327,11 +334,26 @@ apply_to_the_end(struct ph_job *job, struct ph_error *err)
         PH_TRY(apply_once(job, &at_end, err));
         if (at_end && is_over(job->follow))
             return PH_OK;
-        ph_epoch_filter_reset(&job->follow->filter);
-        ph_epoch_filter_init(&job->follow->filter);
+        renew_filter(job->follow);
         PH_TRY(start_applier(job, err));
         PH_TRY(set_mark(job, err));
     }
+}
+
+ph_code
+ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
+{
+    bool at_end;
+
+    PH_TRY(ph_job_load_plan(job, err)); /* with the receipts of all tables */
+    PH_TRY(start_applier(job, err));
+    ph_log(PH_LOG_INFO, "follow.meets",
+           "tables were copied under several snapshots: changes are applied until they meet");
+    job->follow->until = (struct ph_until){.kind = PH_UNTIL_NOW};
+    PH_TRY(set_mark(job, err));
+    PH_TRY(apply_once(job, &at_end, err));
+    renew_filter(job->follow);
+    return PH_OK;
 }
 
 /* ---- the end ---- */

@@ -13,6 +13,11 @@
  */
 ph_code ph_follow_receive(struct ph_job *job, struct ph_error *err);
 /*
+ * After ph_follow_receive, with all rows in and their indexes built: apply until all tables are of
+ * one moment of the source, then stop applying.
+ */
+ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
+/*
  * PH_PHASE_FOLLOW: apply until the end that was asked for, or PH_E_STOPPED. At the end sequences
  * and what else the stream does not bring are carried over, the slot is removed, and the job is
  * done.

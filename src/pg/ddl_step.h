@@ -102,6 +102,11 @@ struct ph_steps_params {
     uint64_t split_fk_bytes;          /* the same for foreign keys and NOT VALID */
     bool analyze;
     bool refresh;
+    /*
+     * The tables are not of one moment yet: foreign keys, and the rest that may read any table, are
+     * left out (as if they were done), for another list of steps.
+     */
+    bool rows_apart;
     void *arg;
     /* Whether rows of this table (oid on the source) will be copied: steps wait for them. */
     bool (*has_rows)(void *arg, ph_oid oid);

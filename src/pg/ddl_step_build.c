@@ -303,13 +303,24 @@ add_refresh(struct ph_step_builder *builder, uint32_t after)
     }
 }
 
+/* What follows the first step of the rest waits for it. */
+static bool
+needs_one_moment(const struct ph_step *step, bool *rest_seen)
+{
+    *rest_seen = *rest_seen || step->kind == PH_STEP_REST || step->kind == PH_STEP_REFRESH;
+    return *rest_seen || step->kind == PH_STEP_FK || step->kind == PH_STEP_FK_VALIDATE;
+}
+
 static void
 mark_done(struct ph_step_builder *builder)
 {
     struct ph_steps *out = builder->out;
+    bool rest_seen = false;
 
     for (uint32_t i = 0; i < out->n_steps; i++) {
-        if (ph_builder_is_done(builder, out->steps[i].key))
+        bool is_left_out =
+            needs_one_moment(&out->steps[i], &rest_seen) && builder->params->rows_apart;
+        if (is_left_out || ph_builder_is_done(builder, out->steps[i].key))
             out->steps[i].state = PH_STEP_DONE;
         out->n_done += out->steps[i].state == PH_STEP_DONE;
     }
