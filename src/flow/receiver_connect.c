@@ -22,19 +22,48 @@ static ph_code
 check_system(const struct ph_receiver *receiver, const struct ph_replication_system *system,
              struct ph_error *err)
 {
-    const struct ph_receiver_params *params = &receiver->params;
+    const char *wanted = receiver->params.system_id;
 
-    if (strcmp(system->system_id, params->system_id) != 0) {
-        PH_FAIL(err, PH_E_GAP, "the source is system %s, the job was begun on system %s",
-                system->system_id, params->system_id);
-        ph_error_hint(err, "give --source as it was when the job began");
-        return PH_E_GAP;
-    }
-    if (system->timeline != params->timeline)
-        return PH_FAIL(err, PH_E_GAP,
-                       "the source is on timeline %u, the job was begun on %u: what the target has "
-                       "may not have happened there",
-                       (unsigned)system->timeline, (unsigned)params->timeline);
+    if (strcmp(system->system_id, wanted) == 0)
+        return PH_OK;
+    PH_FAIL(err, PH_E_GAP, "the source is system %s, the job was begun on system %s",
+            system->system_id, wanted);
+    ph_error_hint(err, "give --source as it was when the job began");
+    return PH_E_GAP;
+}
+
+static ph_code
+other_timeline(const struct ph_receiver *receiver, uint32_t known, const char *why,
+               struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_GAP, "the source is on timeline %u, the stream was on %u, %s",
+                   (unsigned)receiver->frame.timeline, (unsigned)known, why);
+}
+
+/*
+ * Another timeline is that of a standby that was promoted: it is the same stream when the server
+ * had kept the slot there in step, and all that we have happened before the ways parted.
+ */
+static ph_code
+check_timeline(struct ph_receiver *receiver, const struct ph_slot *slot, struct ph_error *err)
+{
+    struct ph_spool_session last;
+    uint32_t known = receiver->params.timeline;
+    ph_lsn end;
+
+    if (ph_spool_last_session(receiver->params.spool, &last))
+        known = last.timeline;
+    if (receiver->frame.timeline == known)
+        return PH_OK;
+    if (!slot->is_synced)
+        return other_timeline(receiver, known, "and the slot was not synchronised to it", err);
+    PH_TRY(
+        ph_replication_timeline_end(receiver->session, receiver->frame.timeline, known, &end, err));
+    if (end == 0)
+        return other_timeline(receiver, known, "which it does not come from", err);
+    if (receiver->frame.start > end)
+        return other_timeline(receiver, known, "of which we have more than it has", err);
+    receiver->frame.timeline_switch = end;
     return PH_OK;
 }
 
@@ -101,6 +130,7 @@ find_start(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *
     ph_spool_get_positions(params->spool, &positions);
     PH_TRY(ph_spool_start(&positions, slot.confirmed_flush, atomic_load(&receiver->applied),
                           &receiver->frame.start, err));
+    PH_TRY(check_timeline(receiver, &slot, err));
     /* The server has that already: never tell it less. */
     if (slot.confirmed_flush > receiver->now.acknowledged)
         receiver->now.acknowledged = slot.confirmed_flush;
@@ -160,6 +190,19 @@ describe_stream(struct ph_receiver *receiver, struct ph_error *err)
     return PH_OK;
 }
 
+/* What the server says of WAL that it has not any more, at the start or later. */
+static const char *const lost_states[] = {"58P01", "55000"};
+
+static ph_code
+as_gap(ph_code rc, struct ph_error *err)
+{
+    for (size_t i = 0; rc == PH_E_SQL && i < sizeof lost_states / sizeof *lost_states; i++) {
+        if (strcmp(err->sqlstate, lost_states[i]) == 0)
+            rc = err->code = PH_E_GAP;
+    }
+    return rc;
+}
+
 static ph_code
 start_stream(struct ph_receiver *receiver, struct ph_error *err)
 {
@@ -172,7 +215,7 @@ start_stream(struct ph_receiver *receiver, struct ph_error *err)
                                             .large = params->large,
                                             .origins = params->origins};
 
-    PH_TRY(ph_replication_start(receiver->session, &stream, err));
+    PH_TRY(as_gap(ph_replication_start(receiver->session, &stream, err), err));
     receiver->backend_pid = ph_replication_backend_pid(receiver->session);
     return PH_OK;
 }

@@ -143,7 +143,9 @@ login_failure(PGconn *pg, const struct ph_endpoint *endpoint, struct ph_error *e
         (PQconnectionNeedsPassword(pg) || strstr(text, "authentication failed") != NULL ||
          strstr(text, "pg_hba.conf") != NULL || strstr(text, "no password supplied") != NULL ||
          (strstr(text, "role \"") != NULL && strstr(text, "does not exist") != NULL));
-    ph_code code = refused ? PH_E_AUTH : PH_E_CONNECT;
+    bool lacks_right = strstr(text, "replication role to start walsender") != NULL ||
+                       strstr(text, "permission denied to start WAL sender") != NULL;
+    ph_code code = refused ? PH_E_AUTH : lacks_right ? PH_E_RIGHTS : PH_E_CONNECT;
 
     PH_FAIL(err, code, "%s", text);
     ph_error_object(err, "%s", endpoint->label);

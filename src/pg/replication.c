@@ -105,6 +105,44 @@ ph_replication_identify(struct ph_replication *session, struct ph_replication_sy
     return good ? PH_OK : unexpected_answer("IDENTIFY_SYSTEM", err);
 }
 
+/* Lines of timeline, position and reason, parted by tabs, oldest first. */
+static ph_lsn
+end_in_history(const char *history, uint32_t timeline)
+{
+    for (const char *line = history; *line != '\0';) {
+        char *rest;
+        char text[PH_LSN_TEXT] = "";
+        ph_lsn end = 0;
+
+        unsigned long number = strtoul(line, &rest, 10);
+        if (number == timeline && *rest == '\t') {
+            size_t len = strcspn(rest + 1, "\t\n");
+            snprintf(text, sizeof text, "%.*s", (int)len, rest + 1);
+            return ph_lsn_parse(text, &end) ? end : 0;
+        }
+        line += strcspn(line, "\n");
+        line += *line == '\n';
+    }
+    return 0;
+}
+
+ph_code
+ph_replication_timeline_end(struct ph_replication *session, uint32_t now, uint32_t timeline,
+                            ph_lsn *end, struct ph_error *err)
+{
+    char sql[40];
+    struct ph_result *r;
+
+    *end = 0;
+    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %u", (unsigned)now);
+    PH_TRY(ph_conn_query_simple(session->conn, sql, &r, err));
+    bool good = ph_result_rows(r) == 1;
+    if (good)
+        *end = end_in_history(ph_result_text(r, 0, 1), timeline);
+    ph_result_free(r);
+    return good ? PH_OK : unexpected_answer("TIMELINE_HISTORY", err);
+}
+
 /* ---- the slot ---- */
 
 /* Whether the answer came in time; a lost connection is an answer, too. */

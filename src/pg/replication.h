@@ -37,6 +37,13 @@ struct ph_replication_system {
 ph_code ph_replication_identify(struct ph_replication *session, struct ph_replication_system *out,
                                 struct ph_error *err);
 
+/*
+ * Where the way from `timeline` to the server's own, `now`, leaves `timeline`: what lies behind
+ * *end did not happen here. 0: the server never was on it.
+ */
+ph_code ph_replication_timeline_end(struct ph_replication *session, uint32_t now, uint32_t timeline,
+                                    ph_lsn *end, struct ph_error *err);
+
 enum ph_slot_failover { PH_SLOT_NO_FAILOVER, PH_SLOT_FAILOVER };
 struct ph_slot_params {
     const char *name;               /* [a-z0-9_]{1,63} */
