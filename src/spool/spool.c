@@ -139,6 +139,9 @@ open_directory(struct ph_spool *spool, enum ph_spool_mode mode, struct ph_error 
         return PH_FAIL(err, PH_E_GAP, "there is no spool in %s", spool->dir);
     if (spool->dir_fd < 0)
         return ph_spool_disk_error("open the directory", spool->dir, 0, err);
+    /* Rows lie in it: not for others, whoever made it. */
+    if (mode == PH_SPOOL_CREATE && fchmod(spool->dir_fd, S_IRWXU) != 0)
+        return ph_spool_disk_error("close to others", spool->dir, 0, err);
     if (flock(spool->dir_fd, LOCK_EX | LOCK_NB) == 0)
         return PH_OK;
     if (errno == EWOULDBLOCK)

@@ -435,6 +435,126 @@ test_foreign_segments(void **state)
     case_free(&written);
 }
 
+static uint32_t
+roll(uint32_t *noise, uint32_t below)
+{
+    *noise = *noise * 1664525u + 1013904223u;
+    return (*noise >> 12) % below;
+}
+
+/* Some bytes of one place over another, of the same or of another file. */
+static void
+overwrite(const char *from, off_t from_at, const char *to, off_t to_at, size_t len)
+{
+    uint8_t bytes[600] = {0};
+    int in = open(from, O_RDONLY);
+    int out = open(to, O_RDWR);
+
+    if (in >= 0 && out >= 0) {
+        ssize_t n = pread(in, bytes, len, from_at);
+        if (n > 0)
+            assert_int_equal(pwrite(out, bytes, (size_t)n, to_at), n);
+    }
+    close(in);
+    close(out);
+}
+
+static void
+damage_somehow(const struct spool_case *c, uint32_t *noise)
+{
+    char a[512];
+    char b[512];
+    off_t size_a = 0;
+    off_t size_b = 0;
+    int n = case_count_segments(c);
+
+    if (n == 0)
+        return;
+    assert_true(case_segment(c, (int)roll(noise, (uint32_t)n), a, sizeof a, &size_a));
+    assert_true(case_segment(c, (int)roll(noise, (uint32_t)n), b, sizeof b, &size_b));
+    off_t at_a = (off_t)roll(noise, (uint32_t)size_a + 1);
+    off_t at_b = (off_t)roll(noise, (uint32_t)size_b + 1);
+    switch (roll(noise, 8)) {
+    case 0:
+    case 1:
+        overwrite(a, at_a, b, at_b, 1 + roll(noise, 600));
+        break;
+    case 2: /* the same place of two segments */
+        overwrite(a, at_a, b, at_a, 1 + roll(noise, 600));
+        break;
+    case 3:
+        overwrite("/dev/zero", 0, b, at_b, 1 + roll(noise, 600));
+        break;
+    case 4:
+        assert_int_equal(truncate(b, at_b), 0);
+        break;
+    case 5: /* grows: with zeros */
+        assert_int_equal(truncate(b, size_b + at_b), 0);
+        break;
+    case 6:
+        assert_int_equal(rename(a, b), 0);
+        break;
+    default:
+        if (at_b < size_b)
+            flip(b, at_b, (uint8_t)(1 + roll(noise, 255)));
+        break;
+    }
+}
+
+static void
+test_random_damage(void **state)
+{
+    struct spool_case written[2];
+    struct spool_case damaged;
+    struct ph_buf out;
+    uint32_t noise = 1;
+    uint32_t whole = 0;
+
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        struct spool_case *c = &written[closed];
+
+        fill(c, PH_PACK_LZ4);
+        for (int i = 0; i < 6; i++)
+            case_txn(c, 3, 100);
+        MUST(ph_spool_flush(c->spool, must));
+        if (closed == 1) {
+            ph_spool_close(c->spool);
+            c->spool = NULL;
+        }
+    }
+    case_init(&damaged, case_memory());
+    ph_buf_init(&out, (size_t)1 << 20);
+    for (uint32_t i = 0; i < 600; i++) {
+        const struct spool_case *c = &written[i % 2];
+        struct ph_spool_positions positions;
+        struct ph_error err;
+        ph_lsn start;
+
+        crash(c, &damaged);
+        for (uint32_t n = 1 + roll(&noise, 3); n > 0; n--)
+            damage_somehow(&damaged, &noise);
+        ph_code rc = open_and_read(&damaged, &out, &positions);
+        if (positions.begin == SPOOL_BEGIN_LSN)
+            assert_prefix(c, &out);
+        if (rc == PH_OK)
+            rc = ph_spool_start(&positions, c->lsn, SPOOL_BEGIN_LSN, &start, &err);
+        if (rc == PH_OK) {
+            assert_int_equal(out.len, c->written.len);
+            whole++;
+        } else {
+            assert_true(rc == PH_E_SPOOL_DAMAGED || rc == PH_E_GAP);
+        }
+        ph_spool_close(damaged.spool);
+        damaged.spool = NULL;
+    }
+    assert_true(whole < 200);
+    ph_buf_free(&out);
+    case_free(&damaged);
+    case_free(&written[0]);
+    case_free(&written[1]);
+}
+
 #ifdef PH_FAILPOINTS
 /* A sync that fails is the end of this spool, and what was not durable is gone for the next one. */
 static void
@@ -491,6 +611,7 @@ main(void)
         cmocka_unit_test(test_hole_in_tail),
         cmocka_unit_test(test_missing_segments),
         cmocka_unit_test(test_foreign_segments),
+        cmocka_unit_test(test_random_damage),
 #ifdef PH_FAILPOINTS
         cmocka_unit_test(test_poison),
 #endif
