@@ -573,12 +573,10 @@ confirmed(struct follow *f)
 
 /* What is acknowledged does not come again; what is not does, from the transaction's first row. */
 static void
-acknowledgement_moves_the_slot(void **state)
+acknowledge(const struct ph_endpoint *endpoint)
 {
     struct ph_error err = {0};
-
-    (void)state;
-    struct follow f = follow_new(&plain, "acks", PH_STREAM_TEXT);
+    struct follow f = follow_new(endpoint, "acks", PH_STREAM_TEXT);
     ph_lsn before = confirmed(&f);
     small_changes(&f);
     catch_up(&f);
@@ -603,6 +601,15 @@ acknowledgement_moves_the_slot(void **state)
     assert_false(stream_model_has(again, "t", 2));
     stream_model_free(first);
     follow_end(&f);
+}
+
+static void
+acknowledgement_moves_the_slot(void **state)
+{
+    (void)state;
+    acknowledge(&plain);
+    acknowledge(&tls);
+    acknowledge(&libpq);
 }
 
 static void
@@ -802,6 +809,9 @@ slot_in_use_is_dropped(void **state)
     sql_exec(f.sql, "ALTER ROLE dropper NOREPLICATION");
     init_endpoint(&weak, scratch_printf("%s user=dropper", plain.conninfo));
     conn = open_conn(&weak);
+    sql_exec(f.sql, "SELECT pg_create_logical_replication_slot('idle', 'pgoutput')");
+    assert_int_equal(ph_slot_drop(conn, "idle", 20000, &err), PH_E_RIGHTS);
+    must(ph_slot_drop(f.conn, "idle", 0, &err), &err);
     must(ph_slot_drop(f.conn, "used", 20000, &err), &err);
     assert_int_equal(read_to_the_end(f.session, &err), PH_E_CONNECT);
     must(ph_slot_drop(conn, "used", 0, &err), &err);
