@@ -4,6 +4,20 @@
 #include "cli/run_job.h"
 #include "job/status.h"
 
+static void
+say(const struct ph_options *options, enum ph_stop_outcome outcome)
+{
+    char at[PH_UNTIL_TEXT];
+
+    if (outcome == PH_STOP_NOT_RUNNING)
+        printf("job %s is not running; nothing to stop%s\n", options->name,
+               options->at.kind == PH_UNTIL_STOPPED ? "" : "; copy --follow --until ends it there");
+    else if (options->at.kind == PH_UNTIL_STOPPED)
+        printf("job %s was told to stop; the same command goes on where it ends\n", options->name);
+    else
+        printf("job %s was told to end at: %s\n", options->name, ph_until_print(&options->at, at));
+}
+
 int
 ph_cmd_stop(const struct ph_options *options)
 {
@@ -14,9 +28,6 @@ ph_cmd_stop(const struct ph_options *options)
     if (ph_job_stop(options, &outcome, &err) != PH_OK)
         return ph_cli_fail(&err, PH_NOTHING_WRITTEN);
     if (!options->quiet)
-        printf(outcome == PH_STOP_TOLD
-                   ? "job %s was told to stop; the same command goes on where it ends\n"
-                   : "job %s is not running; nothing to stop\n",
-               options->name);
+        say(options, outcome);
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "flow/applier_parts.h"
+#include "pg/ledger_follow.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -269,6 +270,23 @@ take(struct replay *replay, const struct ph_txn_event *event, struct ph_error *e
     return PH_OK;
 }
 
+/* Counted by the transaction that goes without them. */
+static ph_code
+note_conflicts(struct replay *replay, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    if (replay->conflicts == 0)
+        return PH_OK;
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_ledger_put_add_conflicts(&sql, replay->applier->params.job, replay->conflicts);
+    ph_code rc = ph_buf_ok(&sql)
+                     ? ph_apply_send_plain(&replay->applier->target, ph_buf_text(&sql), err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    return rc;
+}
+
 static ph_code
 run(struct replay *replay, ph_lsn end, struct ph_error *err)
 {
@@ -283,6 +301,7 @@ run(struct replay *replay, ph_lsn end, struct ph_error *err)
         PH_TRY(take(replay, &event, err));
     }
     PH_TRY(send(replay, err));
+    PH_TRY(note_conflicts(replay, err));
     PH_TRY(ph_apply_check(target, &refused, &refusal, err));
     return ph_apply_commit(target, err);
 }

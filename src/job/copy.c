@@ -220,7 +220,7 @@ attempt(struct ph_job *job, struct ph_error *err)
     job->was_done = job->ledger.phase == PH_PHASE_DONE;
     if (job->was_done) {
         ph_job_release_epoch(job); /* its run may have been killed before it did so */
-        return PH_OK;
+        return job->follows ? ph_follow_remove_stream(job, err) : PH_OK;
     }
     if (job->follows)
         PH_TRY(ph_follow_begin(job, err));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/failpoint.h"
+#include "base/human.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "pg/catalog.h"
@@ -154,6 +155,27 @@ report_snapshots(struct ph_job *job)
     }
 }
 
+/* What is proven is the copy; the stream is applied whole or not at all. */
+static void
+end_followed(struct ph_job *job)
+{
+    struct ph_report *report = &job->run->report;
+    bool is_proven = strcmp(job->ledger.verdict, "proven") == 0;
+    char lsn[PH_LSN_TEXT];
+    char count[PH_HUMAN_SIZE];
+
+    ph_lsn_print(job->followed.applied, lsn);
+    ph_human_count(job->followed.transactions, count);
+    ph_report_end(report, is_proven ? PH_VERDICT_PROVEN : PH_VERDICT_NOT_PROVEN,
+                  "%s %u table%s %s; then followed to %s, %s transactions by this run",
+                  is_proven ? "proven: every row of" : "not proven: the rows of", report->n_tables,
+                  report->n_tables == 1 ? "" : "s",
+                  is_proven                                 ? "was compared and is equal"
+                  : job->options->verify == PH_VERIFY_COUNT ? "were only counted"
+                                                            : "were not compared",
+                  lsn, count);
+}
+
 static void
 end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
 {
@@ -166,6 +188,8 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
     if (rc == PH_OK && job->options->schema_only && strcmp(job->ledger.verdict, "proven") == 0)
         ph_report_end(report, PH_VERDICT_PROVEN,
                       "proven: the schema is the same on both sides; no rows were asked for");
+    else if (rc == PH_OK && job->followed.applied != 0)
+        end_followed(job);
     else if (rc == PH_OK && strcmp(job->ledger.verdict, "proven") == 0)
         ph_report_end(report, PH_VERDICT_PROVEN,
                       "proven: every row of %u table%s was compared and is equal", report->n_tables,

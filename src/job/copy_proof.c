@@ -214,7 +214,10 @@ ph_copy_verdict(struct ph_job *job, struct ph_error *err)
 {
     if (strcmp(job->ledger.verdict, "different") != 0)
         return PH_OK;
-    PH_FAIL(err, PH_E_DIFFERENT, "the target differs from the source");
+    if (job->followed.conflicts > 0)
+        PH_FAIL(err, PH_E_DIFFERENT, "changes of the stream were left out or put over other rows");
+    else
+        PH_FAIL(err, PH_E_DIFFERENT, "the target differs from the source");
     ph_error_object(err, "job %s", job->options->name);
     return PH_E_DIFFERENT;
 }

@@ -1,5 +1,6 @@
 #include "job/follow.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/human.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "flow/applier.h"
@@ -18,6 +20,7 @@
 #include "pg/slot.h"
 
 #define LOOK_EVERY_MS 50u
+#define WIND_UP_MS 10
 #define WRITE_EVERY_S 2.0
 #define SEQUENCES_EVERY_S 60.0
 #define MARK_PREFIX "pghaul.mark"
@@ -254,8 +257,10 @@ look_at_ledger(struct ph_job *job, struct ph_error *err)
         ph_stop_request();
     PH_TRY(
         ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until, err));
-    if (until.kind != PH_UNTIL_STOPPED && job->follow->until.kind == PH_UNTIL_STOPPED)
+    if (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn) {
+        job->follow->asked = until;
         PH_TRY(begin_end(job, &until, err));
+    }
     return ph_follow_write_progress(job, err);
 }
 
@@ -303,9 +308,11 @@ apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
     ph_code rc = watch(job, err);
     if (rc != PH_OK || ph_stop_requested())
         ph_applier_ask_stop(follow->applier);
-    do {
+    ph_applier_get(follow->applier, &look);
+    while (!look.has_ended) { /* also when everything is to stop: the counts are its last words */
+        (void)poll(NULL, 0, WIND_UP_MS);
         ph_applier_get(follow->applier, &look);
-    } while (!look.has_ended && !ph_stop_wait_ms(LOOK_EVERY_MS));
+    }
     *at_end = look.at_end;
     ph_follow_add_up(follow, &look);
     ph_code applied = ph_applier_stop(follow->applier, &why);
@@ -358,21 +365,60 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
 
 /* ---- the end ---- */
 
+ph_code
+ph_follow_remove_stream(struct ph_job *job, struct ph_error *err)
+{
+    char dir[sizeof job->follow->spool_dir];
+    struct ph_spool_id id;
+    uint64_t removed;
+    bool found;
+
+    ph_follow_release(job);
+    PH_TRY(
+        ph_ledger_load_follow(job->target_control, job->options->name, &job->stream, &found, err));
+    if (!found)
+        return PH_OK;
+    PH_TRY(ph_follow_remove(job->source_control, &job->stream, err));
+    PH_FAILPOINT(after_follow_removed);
+    id = ph_spool_id_of(job->stream.spool_id);
+    ph_follow_spool_dir(job->options, dir, sizeof dir);
+    PH_TRY(ph_spool_remove(dir, &id, &removed, err));
+    return ph_ledger_end_follow(job->target_control, job->options->name, err);
+}
+
+static ph_code
+tell_conflicts(struct ph_job *job, struct ph_error *err)
+{
+    uint64_t *n = &job->followed.conflicts;
+    char count[PH_HUMAN_SIZE];
+
+    PH_TRY(ph_ledger_conflicts(job->target_control, job->options->name, n, err));
+    if (*n > 0)
+        ph_report_add_finding(
+            &job->run->report, PH_FINDING_WARNING, "conflicts", "",
+            "%s change%s of the stream did not fit the rows of the target and "
+            "%s %s, as --on-conflict says",
+            ph_human_count(*n, count), *n == 1 ? "" : "s", *n == 1 ? "was" : "were",
+            job->options->on_conflict == PH_CONFLICT_OVERWRITE ? "put over them" : "left out");
+    return PH_OK;
+}
+
+/* The ledger first: a slot that is gone is one that nobody needs. */
 static ph_code
 finish(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_spool_id id = ph_spool_id_of(job->stream.spool_id);
-    char dir[sizeof job->follow->spool_dir];
-    uint64_t removed;
+    char verdict[sizeof job->ledger.verdict];
 
     PH_TRY(carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
-    snprintf(dir, sizeof dir, "%s", job->follow->spool_dir);
-    ph_follow_release(job);
+    PH_TRY(tell_conflicts(job, err));
+    job->followed.transactions = job->follow->past.transactions;
+    job->followed.applied = job->follow->past.applied;
+    snprintf(verdict, sizeof verdict, "%s",
+             job->followed.conflicts > 0 ? "different" : job->ledger.verdict);
+    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, PH_PHASE_DONE, err));
     PH_FAILPOINT(before_follow_removed);
-    PH_TRY(ph_follow_remove(job->source_control, &job->stream, err));
-    PH_TRY(ph_spool_remove(dir, &id, &removed, err));
-    return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_DONE, err);
+    return ph_follow_remove_stream(job, err);
 }
 
 ph_code

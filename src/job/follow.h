@@ -23,6 +23,11 @@ ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
  * done.
  */
 ph_code ph_follow_phase(struct ph_job *job, struct ph_error *err);
+/*
+ * Of a job that is done: slot, publication and spool go, and the ledger forgets their names. Fine
+ * when that was done before.
+ */
+ph_code ph_follow_remove_stream(struct ph_job *job, struct ph_error *err);
 /* End receiving and free all of it; before the endpoints' sessions are cleared. Any number of
  * times. */
 void ph_follow_release(struct ph_job *job);

@@ -21,8 +21,9 @@ struct ph_follow {
     ph_lsn position;               /* the ledger's, when the applier was started */
     ph_lsn pruned;                 /* the applier's thread only, while there is one */
     ph_lsn consistent;             /* the target is a state of the source from here on */
-    struct ph_until until;
-    ph_lsn mark; /* where the applier is to end; 0: nowhere */
+    struct ph_until until;         /* the last that was asked for, by the command or `stop --at` */
+    struct ph_until asked;         /* by `stop --at` */
+    ph_lsn mark;                   /* where the applier is to end; 0: nowhere */
     uint64_t mark_ns;
     pthread_mutex_t lock;        /* guards `past` */
     struct ph_applier_look past; /* of appliers that have ended */

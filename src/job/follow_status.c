@@ -23,6 +23,7 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
     follow->past.conflicts += look->conflicts;
     follow->past.groups += look->groups;
     follow->past.replays += look->replays;
+    follow->past.applied = look->applied;
     pthread_mutex_unlock(&follow->lock);
 }
 

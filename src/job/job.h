@@ -33,9 +33,14 @@ struct ph_job {
     struct ph_ledger_job ledger;
     struct ph_ledger_follow stream; /* with follows, from ph_follow_begin on */
     struct ph_follow *follow;       /* job/follow.c's; NULL: nothing is received */
-    bool follows;                   /* a stream is applied after the copy: epochs have an L */
-    bool is_new;                    /* this run made the job */
-    bool was_done;                  /* an earlier run finished it */
+    struct {
+        uint64_t transactions; /* by this run */
+        uint64_t conflicts;    /* left out or overwritten, by all runs */
+        ph_lsn applied;
+    } followed;         /* once the follow has come to its end */
+    bool follows;       /* a stream is applied after the copy: epochs have an L */
+    bool is_new;        /* this run made the job */
+    bool was_done;      /* an earlier run finished it */
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;  /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;

@@ -6,6 +6,7 @@
 
 #include "pg/holder.h"
 #include "pg/ledger.h"
+#include "pg/ledger_follow.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
 
@@ -90,6 +91,32 @@ end_local_holder(const struct ph_options *options, struct ph_error *err)
     return ph_holder_stop(options->dir, err);
 }
 
+static ph_code
+tell_run(const struct ph_options *options, struct ph_conn *conn, bool *told, struct ph_error *err)
+{
+    return options->at.kind == PH_UNTIL_STOPPED
+               ? ph_ledger_ask_stop(conn, options->name, told, err)
+               : ph_ledger_ask_end(conn, options->name, &options->at, told, err);
+}
+
+/* `stop --at` is for who follows, or will. */
+static ph_code
+check_follows(const struct ph_options *options, struct ph_conn *conn, struct ph_error *err)
+{
+    struct ph_ledger_follow follow;
+    bool found;
+
+    if (options->at.kind == PH_UNTIL_STOPPED)
+        return PH_OK;
+    PH_TRY(ph_ledger_load_follow(conn, options->name, &follow, &found, err));
+    if (found)
+        return PH_OK;
+    PH_FAIL(err, PH_E_NOT_READY, "the job does not follow, so it ends at no position");
+    ph_error_object(err, "job %s", options->name);
+    ph_error_hint(err, "`pghaul stop` without --at stops it");
+    return PH_E_NOT_READY;
+}
+
 ph_code
 ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome, struct ph_error *err)
 {
@@ -107,8 +134,10 @@ ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome, str
     if (rc == PH_OK && n == 0)
         rc = no_such_job(options, &endpoint, err);
     if (rc == PH_OK)
-        rc = ph_ledger_ask_stop(conn, options->name, &told, err);
-    if (rc == PH_OK && !told)
+        rc = check_follows(options, conn, err);
+    if (rc == PH_OK)
+        rc = tell_run(options, conn, &told, err);
+    if (rc == PH_OK && !told && options->at.kind == PH_UNTIL_STOPPED)
         rc = end_local_holder(options, err);
     *outcome = told ? PH_STOP_TOLD : PH_STOP_NOT_RUNNING;
     ph_arena_reset(&arena);

@@ -33,7 +33,7 @@ static const char *const create_statements[] = {
     " job text PRIMARY KEY, slot text NOT NULL, publication text NOT NULL,"
     " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
     " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
-    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz)",
+    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz, conflicts bigint NOT NULL DEFAULT 0)",
     /* written with every group: its versions stay within the page, and no index changes */
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"

@@ -1,5 +1,6 @@
 #include "pg/ledger_follow.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,35 @@ ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn
     if (rc == PH_E_LEDGER)
         ph_error_note(err, "the position is not at %s any more: another run has moved on", from);
     return rc;
+}
+
+ph_code
+ph_ledger_conflicts(struct ph_conn *conn, const char *job, uint64_t *n, struct ph_error *err)
+{
+    const char *params[] = {job};
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn, "SELECT conflicts FROM pghaul.follow WHERE job = $1", 1, params, &r,
+                         err));
+    *n = ph_result_rows(r) == 1 ? (uint64_t)ph_result_i64(r, 0, 0) : 0;
+    ph_result_free(r);
+    return PH_OK;
+}
+
+void
+ph_ledger_put_add_conflicts(struct ph_buf *sql, const char *job, uint64_t n)
+{
+    ph_buf_printf(sql,
+                  "UPDATE pghaul.follow SET conflicts = conflicts + %" PRIu64 " WHERE job = ", n);
+    ph_buf_put_literal(sql, job);
+}
+
+ph_code
+ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_error *err)
+{
+    const char *params[] = {job};
+
+    return ph_conn_expect(conn, "DELETE FROM pghaul.follow WHERE job = $1", 1, params, 1, err);
 }
 
 ph_code

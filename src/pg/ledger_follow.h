@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "model/lsn.h"
 #include "pg/conn.h"
 
@@ -75,6 +76,17 @@ ph_code ph_ledger_read_position(struct ph_conn *conn, const char *job, uint32_t 
  */
 ph_code ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn old,
                           ph_lsn lsn, struct ph_error *err);
+
+/* Changes that the policy left out or overwrote, of all runs. The counter is moved by the applier,
+ * in the transaction that goes without them: one statement with literals, the job's name and how
+ * many.
+ */
+ph_code ph_ledger_conflicts(struct ph_conn *conn, const char *job, uint64_t *n,
+                            struct ph_error *err);
+void ph_ledger_put_add_conflicts(struct ph_buf *sql, const char *job, uint64_t n);
+
+/* Slot, publication and spool are removed: nothing of these names is ours any more. */
+ph_code ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_error *err);
 
 /* ---- what people ask, and what was last done ---- */
 

@@ -1,0 +1,392 @@
+/*
+ * Following by the command line: copy --follow under live writes, stopped, killed, with servers
+ * that go away, ended where somebody says, with rows that do not fit. What is compared is plain
+ * SQL.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/same.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+/* Money moves between accounts: its sum is the same in every state that the source ever has. */
+static const char tables_sql[] =
+    "CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, pad text);"
+    "INSERT INTO account SELECT g, 100, repeat('x', 200) FROM generate_series(1, 5000) g;"
+    "CREATE TABLE move (id bigserial PRIMARY KEY, a int REFERENCES account, b int, amount int);"
+    "CREATE TABLE note (a int, t text); ALTER TABLE note REPLICA IDENTITY FULL;"
+    "CREATE MATERIALIZED VIEW total AS SELECT sum(amount) AS amount FROM move";
+
+static const char transfer_sql[] =
+    "\\set a random(1, 5000)\n\\set b random(1, 5000)\n\\set n random(1, 50)\nBEGIN;\n"
+    "UPDATE account SET balance = balance - :n WHERE id = :a;\n"
+    "UPDATE account SET balance = balance + :n WHERE id = :b;\n"
+    "INSERT INTO move (a, b, amount) VALUES (:a, :b, :n);\n"
+    "INSERT INTO note VALUES (:a, 'moved ' || :n);\n"
+    "DELETE FROM note WHERE a = :b;\nCOMMIT;\n";
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    scratch_write("transfer.sql", transfer_sql);
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source, tables_sql);
+    return db;
+}
+
+/* Sessions that move money; `seconds` as text. */
+static struct run *
+write_for(const struct pair_db *db, const char *seconds)
+{
+    const char *const argv[] = {"pgbench",
+                                "-n",
+                                "-c",
+                                "3",
+                                "-R",
+                                "200",
+                                "-T",
+                                seconds,
+                                "-f",
+                                scratch_printf("%s/transfer.sql", scratch_dir()),
+                                pg_test_conninfo(pair.src, db->name),
+                                NULL};
+
+    return run_start_copy(NULL, argv);
+}
+
+#define follow(db, ...)                                                                            \
+    pair_start_args(db, "copy",                                                                    \
+                    (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
+
+static void
+wait_following(const struct pair_db *db, const struct run *run)
+{
+    sql_wait_true(
+        pair.dst, db->name,
+        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
+                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
+                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
+                       (int)run->pid),
+        WAIT_MS);
+}
+
+static struct run *
+stop(const struct pair_db *db, const char *at)
+{
+    const char *target = pg_test_conninfo(pair.dst, db->name);
+
+    return at == NULL ? run_pghaul("stop", "--target", target, "--name", db->name)
+                      : run_pghaul("stop", "--target", target, "--name", db->name, "--at", at);
+}
+
+static void
+nothing_is_left(struct pair_db *db)
+{
+    assert_string_equal(
+        sql_value(db->source, scratch_printf("SELECT (SELECT count(*) FROM pg_replication_slots"
+                                             " WHERE database = '%s') || ' ' ||"
+                                             " (SELECT count(*) FROM pg_publication)",
+                                             db->name)),
+        "0 0");
+    assert_int_not_equal(access(scratch_printf("%s/spool", db->dir), F_OK), 0);
+}
+
+static void
+sum_is_right(struct pair_db *db)
+{
+    assert_int_equal(sql_int(db->target, "SELECT sum(balance) FROM account"), 500000);
+}
+
+/* Ends it there where the source is now; all is equal. */
+static void
+ends_equal(struct pair_db *db, struct run *run)
+{
+    wait_following(db, run);
+    pair_expect(stop(db, "now"), 0, "told to end at: now");
+    pair_expect(run, 0, "followed to");
+    sql_exec(db->source, "REFRESH MATERIALIZED VIEW total"); /* the target's is as of the end */
+    same_rows(pair.src, db->name, pair.dst, db->name);
+    nothing_is_left(db);
+    same_no_sessions(pair.dst);
+}
+
+/* ---- where it ends ---- */
+
+static void
+until_caught_up(void **state)
+{
+    struct pair_db db = new_db("caught_up");
+    struct run *writers = write_for(&db, "600");
+
+    (void)state;
+    sql_wait_true(pair.src, db.name, "SELECT count(*) > 100 FROM move", WAIT_MS);
+    struct run *run = follow(&db, "--until", "caught-up");
+    sql_wait_true(pair.dst, db.name, "SELECT phase IN ('follow', 'done') FROM pghaul.job", WAIT_MS);
+    const char *then = sql_value(db.source, "SELECT count(*) FROM move");
+    pair_expect(run, 0, "proven: every row of 3 tables was compared and is equal; then followed");
+    run_kill(writers);
+    sum_is_right(&db);
+    nothing_is_left(&db);
+    assert_true(sql_int(db.target, "SELECT count(*) FROM move") >= atoi(then) / 2);
+    /* the same command again has nothing to do */
+    pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, "--until", "caught-up"), 0,
+                "an earlier run finished this job");
+    pair_db_end(&db);
+}
+
+static void
+stop_at_a_position(void **state)
+{
+    struct pair_db db = new_db("stop_at");
+    struct run *writers = write_for(&db, "4");
+    struct run *run = follow(&db);
+
+    (void)state;
+    wait_following(&db, run);
+    run_expect(writers, 0);
+    sql_exec(db.source, "INSERT INTO note VALUES (-1, 'before')");
+    const char *at = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
+    sql_exec(db.source, "INSERT INTO note VALUES (-2, 'pushes the position')");
+    pair_expect(stop(&db, at), 0, at);
+    pair_expect(run, 0, "proven");
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM note WHERE a = -1"), "1");
+    sum_is_right(&db);
+    pair_same(&db, "SELECT * FROM account ORDER BY id");
+    pair_same(&db, "SELECT last_value FROM move_id_seq"); /* carried */
+    sql_exec(db.source, "REFRESH MATERIALIZED VIEW total");
+    pair_same(&db, "SELECT amount FROM total"); /* refreshed at the end */
+    nothing_is_left(&db);
+    pair_expect(stop(&db, "now"), 3, "does not follow");
+    pair_db_end(&db);
+}
+
+static void
+stopped_goes_on(void **state)
+{
+    struct pair_db db = new_db("stopped");
+    struct run *writers = write_for(&db, "12");
+    struct run *run = follow(&db);
+
+    (void)state;
+    wait_following(&db, run);
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+    assert_string_equal(sql_value(db.source,
+                                  "SELECT count(*) FROM pg_replication_slots WHERE slot_name ="
+                                  " 'pghaul_stopped' AND NOT active"),
+                        "1");
+    sum_is_right(&db);
+    run = follow(&db);
+    wait_following(&db, run);
+    pair_expect(stop(&db, NULL), 0, "told to stop");
+    pair_expect(run, 5, NULL);
+    sum_is_right(&db);
+    run = follow(&db);
+    run_expect(writers, 0);
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
+/* ---- kills ---- */
+
+static void
+killed_goes_on(void **state)
+{
+    struct pair_db db = new_db("killed");
+    struct run *writers = write_for(&db, "15");
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct run *run = follow(&db);
+        wait_following(&db, run);
+        sql_exec(db.source, "SELECT pg_sleep(0.7)");
+        run_kill(run);
+        sum_is_right(&db);
+    }
+    struct run *run = follow(&db);
+    run_expect(writers, 0);
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
+/* Killed between the last commit and the removal of the slot, and after that. */
+static void
+killed_at_its_end(void **state)
+{
+    static const char *const failpoints[] = {"before_follow_removed", "after_follow_removed"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct pair_db db = new_db(scratch_printf("at_end_%zu", i));
+        const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", failpoints[i]), NULL};
+        db.env = env;
+        struct run *run = follow(&db, "--until", "now");
+        run_wait(run, RUN_DEADLINE_MS);
+        assert_int_equal(run->code, -SIGKILL);
+        db.env = NULL;
+        pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, "--until", "now"), 0,
+                    "proven");
+        sql_exec(db.source, "REFRESH MATERIALIZED VIEW total");
+        same_rows(pair.src, db.name, pair.dst, db.name);
+        nothing_is_left(&db);
+        pair_db_end(&db);
+    }
+}
+
+static void
+servers_go_away(void **state)
+{
+    struct pair_db db = new_db("servers");
+    struct run *run = follow(&db);
+
+    (void)state;
+    wait_following(&db, run);
+    struct run *writers = write_for(&db, "3");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) > 50 FROM move", WAIT_MS);
+    PQfinish(db.target);
+    pg_test_cluster_kill(pair.dst);
+    run_expect(writers, 0);
+    pg_test_cluster_start(pair.dst);
+    db.target = sql_connect(pair.dst, db.name);
+    sum_is_right(&db);
+    wait_following(&db, run);
+    PQfinish(db.source);
+    pg_test_cluster_kill(pair.src);
+    pg_test_cluster_start(pair.src);
+    db.source = sql_connect(pair.src, db.name);
+    writers = write_for(&db, "3");
+    run_expect(writers, 0);
+    sql_exec(db.source, "INSERT INTO note VALUES (-7, 'after')");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM note WHERE a = -7", WAIT_MS);
+    assert_true(run_alive(run));
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
+/* ---- conflicts ---- */
+
+/* A following job whose target lacks one row and has one that the source will insert. */
+static struct run *
+damage(struct pair_db *db, const char *policy)
+{
+    struct run *run = follow(db, "--on-conflict", policy);
+
+    wait_following(db, run);
+    sql_exec(db->target, "DELETE FROM account WHERE id = 17");
+    sql_exec(db->target, "INSERT INTO account VALUES (6000, 1, 'not the source''s')");
+    sql_exec(db->source, "UPDATE account SET balance = 17 WHERE id = 17");
+    return run;
+}
+
+static void
+conflict_stops(void **state)
+{
+    struct pair_db db = new_db("conflict_stop");
+    struct run *run = damage(&db, "stop");
+
+    (void)state;
+    pair_expect(run, 1, "PH-CONFLICT");
+    pair_expect(run, 1, "account");
+    pair_expect(run, 1, "17");
+    /* mended, it goes on */
+    sql_exec(db.target, "INSERT INTO account VALUES (17, 0, repeat('x', 200));"
+                        "DELETE FROM account WHERE id = 6000");
+    ends_equal(&db, follow(&db));
+    pair_db_end(&db);
+}
+
+static void
+conflict_skipped(void **state)
+{
+    struct pair_db db = new_db("conflict_skip");
+    struct run *run = damage(&db, "skip");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO account VALUES (6000, 6000, 'right');"
+                        "INSERT INTO note VALUES (1, 'passes')");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM note WHERE t = 'passes'", WAIT_MS);
+    /* another run ends it: what was left out is not forgotten */
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    run = follow(&db, "--on-conflict", "skip", "--until", "now");
+    pair_expect(run, 4, "2 changes of the stream did not fit");
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM account WHERE id = 17"), "0");
+    assert_string_equal(sql_value(db.target, "SELECT balance FROM account WHERE id = 6000"), "1");
+    nothing_is_left(&db);
+    pair_db_end(&db);
+}
+
+static void
+conflict_overwritten(void **state)
+{
+    struct pair_db db = new_db("conflict_over");
+    struct run *run = damage(&db, "overwrite");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO account VALUES (6000, 6000, 'right')");
+    sql_wait_true(pair.dst, db.name, "SELECT balance = 6000 FROM account WHERE id = 6000", WAIT_MS);
+    pair_expect(stop(&db, "now"), 0, NULL);
+    pair_expect(run, 4, "did not fit");
+    pair_same(&db, "SELECT * FROM account ORDER BY id");
+    nothing_is_left(&db);
+    pair_db_end(&db);
+}
+
+/* ---- clean ---- */
+
+static void
+clean_removes_all(void **state)
+{
+    struct pair_db db = new_db("cleaned");
+    struct run *run = follow(&db);
+
+    (void)state;
+    wait_following(&db, run);
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 3, "PH-JOB-RUNNING");
+    pair_expect(stop(&db, NULL), 0, NULL);
+    run_expect(run, 5);
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, "replication slot");
+    nothing_is_left(&db);
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM account"), "5000");
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(until_caught_up),      cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(stopped_goes_on),      cmocka_unit_test(killed_goes_on),
+        cmocka_unit_test(killed_at_its_end),    cmocka_unit_test(servers_go_away),
+        cmocka_unit_test(conflict_stops),       cmocka_unit_test(conflict_skipped),
+        cmocka_unit_test(conflict_overwritten), cmocka_unit_test(clean_removes_all),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
