@@ -17,15 +17,18 @@
 #include "pg/catalog.h"
 #include "pg/conn_pipeline.h"
 #include "support/pgcluster.h"
+#include "support/run.h"
+#include "support/same.h"
 #include "support/scratch.h"
 #include "support/sql.h"
+#include "support/workload.h"
 #include "wire/pgoutput.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ROOM ((size_t)64 << 20)
-#define MAX_TABLES 32
+#define MAX_TABLES 128
 #define MAX_STEPS 12
 #define MAX_PARAMS 64
 
@@ -49,6 +52,7 @@ struct scenario {
     bool text_only; /* the stream must not be binary */
     uint32_t copy_rows;
     bool expects_replay; /* at least one folded group fails */
+    bool is_workload;    /* of support/workload.h instead of all these */
 };
 
 struct combination {
@@ -56,7 +60,7 @@ struct combination {
     enum ph_fold_mode mode;
 };
 
-struct run {
+struct trial {
     const struct scenario *scenario;
     struct combination how;
     const char *database;
@@ -75,6 +79,7 @@ struct run {
     struct ph_fold *net;
     struct ph_fold *replay;
     struct ph_apply_statements *statements;
+    bool is_open; /* a transaction on the target */
     int n_replays;
     int n_copies;
     uint64_t n_misses;
@@ -83,7 +88,7 @@ struct run {
 };
 
 static void
-ok(struct run *run, ph_code rc)
+ok(struct trial *run, ph_code rc)
 {
     if (rc != PH_OK)
         fail_msg("%s: %s %s %s (%s)", run->scenario->name, ph_code_text(rc), run->err.message,
@@ -93,7 +98,7 @@ ok(struct run *run, ph_code rc)
 /* ---- setting up ------------------------------------------------------------------------------ */
 
 static void
-read_catalog(struct run *run, enum ph_side side, struct ph_catalog *catalog)
+read_catalog(struct trial *run, enum ph_side side, struct ph_catalog *catalog)
 {
     struct ph_conn *conn = NULL;
 
@@ -104,7 +109,7 @@ read_catalog(struct run *run, enum ph_side side, struct ph_catalog *catalog)
 }
 
 static void
-plan(struct run *run)
+plan(struct trial *run)
 {
     const struct ph_options options = {.jobs = 1};
     struct ph_planner_params params = {
@@ -123,7 +128,7 @@ plan(struct run *run)
 
 /* Domains stand in for array types; the catalog is read again when they are there. */
 static void
-make_domains(struct run *run)
+make_domains(struct trial *run)
 {
     struct ph_buf sql;
 
@@ -144,7 +149,7 @@ make_domains(struct run *run)
 }
 
 static void
-open_servers(struct run *run)
+open_servers(struct trial *run)
 {
     sql_exec(run->source, "CREATE PUBLICATION p FOR ALL TABLES");
     sql_execf(run->source, "SELECT pg_create_logical_replication_slot('%s', 'pgoutput')",
@@ -161,7 +166,17 @@ open_servers(struct run *run)
 }
 
 static void
-make_databases(struct run *run)
+move_schema(const char *database)
+{
+    const char *path = scratch_printf("%s/%s.sql", scratch_dir(), database);
+    const char *const argv[] = {"pg_dump", "-f", path, "-d", pg_test_conninfo(src, database), NULL};
+
+    run_expect(run_start_copy(NULL, argv), 0);
+    sql_file(dst, database, path);
+}
+
+static void
+make_databases(struct trial *run)
 {
     const struct scenario *scenario = run->scenario;
 
@@ -173,6 +188,11 @@ make_databases(struct run *run)
     run->source = sql_connect(src, run->database);
     run->target = sql_connect(dst, run->database);
     sql_exec(run->target, "CREATE TYPE before_all AS ENUM ('a'); CREATE TYPE more AS (a int);");
+    if (scenario->is_workload) {
+        workload_make(src, run->database);
+        move_schema(run->database);
+        return;
+    }
     sql_exec(run->source, scenario->both);
     sql_exec(run->target, scenario->both);
     if (scenario->source != NULL)
@@ -182,11 +202,11 @@ make_databases(struct run *run)
 }
 
 static void
-begin(struct run *run, const struct scenario *scenario, struct combination how)
+begin(struct trial *run, const struct scenario *scenario, struct combination how)
 {
     const struct ph_apply_limits limits = {.rows = 7, .copy_rows = scenario->copy_rows};
 
-    *run = (struct run){.scenario = scenario, .how = how, .err = {.code = PH_OK}};
+    *run = (struct trial){.scenario = scenario, .how = how, .err = {.code = PH_OK}};
     run->database = scratch_printf("%s_%u%u", scenario->name, how.stream, how.mode);
     ph_arena_init(&run->arena, ROOM);
     make_databases(run);
@@ -204,7 +224,7 @@ begin(struct run *run, const struct scenario *scenario, struct combination how)
 }
 
 static void
-end(struct run *run)
+end(struct trial *run)
 {
     ph_pipeline_free(run->pipeline);
     ph_conn_free(run->conn);
@@ -225,7 +245,7 @@ end(struct run *run)
 /* ---- applying -------------------------------------------------------------------------------- */
 
 static const struct ph_apply_table *
-table_of(struct run *run, const struct ph_stream_rel *rel, bool is_new)
+table_of(struct trial *run, const struct ph_stream_rel *rel, bool is_new)
 {
     for (uint32_t i = 0; i < run->plan.n_tables; i++) {
         const struct ph_apply_table_params params = {
@@ -237,7 +257,8 @@ table_of(struct run *run, const struct ph_stream_rel *rel, bool is_new)
             .stream = run->how.stream,
             .enforces_keys = run->scenario->enforces_keys,
         };
-        if (strcmp(params.plan->source->name, rel->name) != 0)
+        if (strcmp(params.plan->source->name, rel->name) != 0 ||
+            strcmp(params.plan->source->schema, rel->schema) != 0)
             continue;
         if (is_new)
             ok(run, ph_apply_table_build(&params, &run->arena, &run->tables[i], &run->err));
@@ -248,7 +269,7 @@ table_of(struct run *run, const struct ph_stream_rel *rel, bool is_new)
 }
 
 static void
-copy_rows(struct run *run, const struct ph_apply_statement *statement)
+copy_rows(struct trial *run, const struct ph_apply_statement *statement)
 {
     struct ph_pipeline_outcome outcome;
     uint64_t rows;
@@ -265,7 +286,7 @@ copy_rows(struct run *run, const struct ph_apply_statement *statement)
 }
 
 static void
-queue(struct run *run, const struct ph_apply_statement *from, uint64_t tag)
+queue(struct trial *run, const struct ph_apply_statement *from, uint64_t tag)
 {
     struct ph_param params[MAX_PARAMS];
     struct ph_statement statement = {
@@ -297,7 +318,7 @@ queue(struct run *run, const struct ph_apply_statement *from, uint64_t tag)
 
 /* The keys that the n-th statement of the group did not find. */
 static void
-name_missing(struct run *run, struct ph_fold *fold, uint64_t which)
+name_missing(struct trial *run, struct ph_fold *fold, uint64_t which)
 {
     struct ph_apply_statement statement;
     struct ph_buf sql;
@@ -332,7 +353,7 @@ name_missing(struct run *run, struct ph_fold *fold, uint64_t which)
 }
 
 static void
-queue_all(struct run *run, struct ph_fold *fold)
+queue_all(struct trial *run, struct ph_fold *fold)
 {
     struct ph_apply_statement statement;
 
@@ -353,7 +374,7 @@ queue_all(struct run *run, struct ph_fold *fold)
  * or rows were missed. Which ones is said of changes in their own order only.
  */
 static bool
-send(struct run *run, struct ph_fold *fold)
+send(struct trial *run, struct ph_fold *fold)
 {
     struct ph_pipeline_outcome outcome;
 
@@ -375,30 +396,39 @@ send(struct run *run, struct ph_fold *fold)
 }
 
 static void
-flush(struct run *run)
+open_group(struct trial *run)
+{
+    if (!run->is_open)
+        ok(run, ph_conn_exec(run->conn, "BEGIN", &run->err));
+    run->is_open = true;
+}
+
+/* What was folded so far; the target's transaction stays open. */
+static void
+flush(struct trial *run)
 {
     struct ph_fold *first = run->how.mode == PH_FOLD_NET ? run->net : run->replay;
 
     if (ph_fold_is_empty(run->replay))
         return;
-    ok(run, ph_conn_exec(run->conn, "BEGIN", &run->err));
+    open_group(run);
     if (!send(run, first)) {
         run->n_replays++;
         if (!send(run, run->replay))
             fail_msg("%s: replay: %s", run->scenario->name, run->err.message);
     }
-    ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
     ph_fold_clear(run->net);
     ph_fold_clear(run->replay);
 }
 
 static void
-truncate_tables(struct run *run, const struct ph_change *change)
+truncate_tables(struct trial *run, const struct ph_change *change)
 {
     const struct ph_apply_table *tables[MAX_TABLES];
     struct ph_buf sql;
 
     flush(run);
+    open_group(run);
     for (uint32_t i = 0; i < change->n_truncated; i++)
         tables[i] = table_of(run, ph_pgoutput_rel(run->decoder, change->truncated[i]), false);
     ph_buf_init(&sql, 1 << 16);
@@ -408,7 +438,7 @@ truncate_tables(struct run *run, const struct ph_change *change)
 }
 
 static void
-take(struct run *run, const struct ph_stream_event *event)
+take(struct trial *run, const struct ph_stream_event *event)
 {
     if (event->head.kind == PH_STREAM_RELATION) {
         flush(run);
@@ -427,7 +457,7 @@ take(struct run *run, const struct ph_stream_event *event)
 
 /* Everything that the slot has. */
 static void
-fetch(struct run *run, void (*take_one)(struct run *, const struct ph_stream_event *))
+fetch(struct trial *run, void (*take_one)(struct trial *, const struct ph_stream_event *))
 {
     const char *sql = scratch_printf(
         "SELECT data FROM pg_logical_slot_get_binary_changes('%s', NULL, NULL, 'proto_version',"
@@ -451,10 +481,13 @@ fetch(struct run *run, void (*take_one)(struct run *, const struct ph_stream_eve
 
 /* As one group. */
 static void
-drain(struct run *run)
+drain(struct trial *run)
 {
     fetch(run, take);
     flush(run);
+    if (run->is_open)
+        ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
+    run->is_open = false;
 }
 
 /* Columns of the source by name: the target may have them in another order, and other types. */
@@ -480,7 +513,7 @@ rows_of(PGconn *conn, const struct ph_table_plan *table, bool of_source)
 }
 
 static void
-compare(struct run *run, int step)
+compare(struct trial *run, int step)
 {
     for (uint32_t i = 0; i < run->plan.n_tables; i++) {
         const struct ph_table_plan *table = &run->plan.tables[i];
@@ -498,7 +531,7 @@ compare(struct run *run, int step)
 static void
 run_once(const struct scenario *scenario, struct combination how)
 {
-    struct run run;
+    struct trial run;
 
     begin(&run, scenario, how);
     for (int i = 0; i < MAX_STEPS && scenario->steps[i] != NULL; i++) {
@@ -615,7 +648,7 @@ types_for_text_only(void **state)
         .text_only = true,
     };
     struct scenario again = scenario;
-    struct run run;
+    struct trial run;
 
     (void)state;
     run_scenario(&scenario);
@@ -846,7 +879,7 @@ partitioned_roots(void **state)
     for (int i = 0; i < 4; i++) {
         const struct combination how = {i / 2 == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT,
                                         i % 2 == 0 ? PH_FOLD_NET : PH_FOLD_REPLAY};
-        struct run run;
+        struct trial run;
         begin(&run, &scenario, how);
         for (int step = 0; step < 2; step++) {
             sql_exec(run.source, scenario.steps[step]);
@@ -925,7 +958,7 @@ missing_rows_are_named(void **state)
                 "CREATE TABLE u (id uuid PRIMARY KEY, v int);",
         .extra_target = "ALTER TABLE t REPLICA IDENTITY FULL",
     };
-    struct run run;
+    struct trial run;
 
     (void)state;
     begin(&run, &scenario, (struct combination){PH_FORMAT_BINARY, PH_FOLD_NET});
@@ -946,7 +979,7 @@ missing_rows_are_named(void **state)
 }
 
 static void
-only_fold(struct run *run, const struct ph_stream_event *event)
+only_fold(struct trial *run, const struct ph_stream_event *event)
 {
     if (event->head.kind == PH_STREAM_RELATION)
         table_of(run, event->rel, true);
@@ -955,7 +988,7 @@ only_fold(struct run *run, const struct ph_stream_event *event)
 }
 
 static void
-expect_no_scan(struct run *run, const struct ph_apply_statement *statement)
+expect_no_scan(struct trial *run, const struct ph_apply_statement *statement)
 {
     const struct ph_statement planned = {
         .sql = statement->sql,
@@ -989,7 +1022,7 @@ plans_use_the_key(void **state)
     (void)state;
     for (int format = 0; format < 2; format++) {
         struct ph_apply_statement statement;
-        struct run run;
+        struct trial run;
         int n = 0;
         begin(&run, &scenario, (struct combination){(enum ph_format)format, PH_FOLD_NET});
         sql_exec(run.source,
@@ -1057,7 +1090,7 @@ random_changes(void **state)
     for (int i = 0; i < 4; i++) {
         const struct combination how = {i / 2 == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT,
                                         i % 2 == 0 ? PH_FOLD_NET : PH_FOLD_REPLAY};
-        struct run run;
+        struct trial run;
         begin(&run, &scenario, how);
         for (int step = 0; step < 20; step++) {
             sql_execf(run.source, "SELECT setseed(0.%d)", step + 100 * i + 1);
@@ -1109,11 +1142,45 @@ other_majors(void **state)
         skip();
 }
 
+/* All kinds of statements, in transactions of several sessions. */
+static void
+random_workload(void **state)
+{
+    static const struct scenario scenarios[] = {
+        {.name = "workload", .is_workload = true},
+        {.name = "workload_enforced", .is_workload = true, .enforces_keys = true},
+    };
+    uint64_t seed = workload_seed();
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const struct combination how = {i / 2 % 2 == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT,
+                                        i % 2 == 0 ? PH_FOLD_NET : PH_FOLD_REPLAY};
+        struct trial run;
+        begin(&run, &scenarios[i / 4], how);
+        struct workload *workload = workload_begin(src, run.database, seed + (uint64_t)i);
+        for (int group = 0; group < 12; group++) {
+            workload_steps(workload, group % 3 == 0 ? 100 : 20);
+            drain(&run);
+        }
+        workload_settle(workload);
+        drain(&run);
+        if (run.n_misses > 0)
+            fail_msg("missed %s", run.missing);
+        same_tables(src, run.database, dst, run.database, WORKLOAD_SCHEMAS);
+        print_message("  %d groups replayed\n", run.n_replays);
+        workload_end(workload);
+        end(&run);
+    }
+}
+
 static int
 start_servers(void **state)
 {
+    const struct pg_test_params params = {.conf = WORKLOAD_CONF};
+
     (void)state;
-    pg_test_pair_new(NULL, NULL, &src, &dst);
+    pg_test_pair_new(&params, &params, &src, &dst);
     return 0;
 }
 
@@ -1128,7 +1195,7 @@ main(int argc, char **argv)
         cmocka_unit_test(partitioned_roots),      cmocka_unit_test(enforced_foreign_keys),
         cmocka_unit_test(truncate_and_copy),      cmocka_unit_test(missing_rows_are_named),
         cmocka_unit_test(plans_use_the_key),      cmocka_unit_test(random_changes),
-        cmocka_unit_test(other_majors),
+        cmocka_unit_test(random_workload),        cmocka_unit_test(other_majors),
     };
 
     if (argc > 1)
