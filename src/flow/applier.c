@@ -65,6 +65,19 @@ check_parts(const struct ph_applier *applier, const struct ph_apply_table *const
     return PH_OK;
 }
 
+/*
+ * A part of what the source truncated at once: tables that foreign keys of the others refer to can
+ * only be emptied row by row. One statement, for the pipeline.
+ */
+static void
+put_deletes(const struct ph_apply_table *const *tables, uint32_t n, struct ph_buf *sql)
+{
+    for (uint32_t i = 0; i < n; i++)
+        ph_buf_printf(sql, "%s d%u AS (DELETE FROM %s)", i == 0 ? "WITH" : ",", i,
+                      tables[i]->target_sql);
+    ph_buf_puts(sql, " SELECT 1");
+}
+
 ph_code
 ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *reader,
                         const struct ph_txn_event *event, bool is_filtered, struct ph_buf *sql,
@@ -87,8 +100,10 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
     }
     if (rc == PH_OK)
         rc = check_parts(applier, tables, n, err);
-    if (rc == PH_OK && n > 0)
+    if (rc == PH_OK && n > 0 && n == change->n_truncated)
         ph_apply_put_truncate(tables, n, change->restart_identity, sql);
+    else if (rc == PH_OK && n > 0)
+        put_deletes(tables, n, sql);
     free(tables);
     return rc;
 }

@@ -105,8 +105,11 @@ static ph_code
 take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
              const struct ph_error *why, struct ph_error *err)
 {
+    if (refusal->statement >= replay->n_words * 64) { /* none of the fold's */
+        *err = *why;
+        return why->code;
+    }
     ph_code rc = word_conflict(replay, refusal, why, err);
-
     if (rc != PH_E_CONFLICT || replay->applier->params.on_conflict == PH_CONFLICT_STOP)
         return rc;
     ph_log_failure(PH_LOG_WARN, err);
