@@ -14,15 +14,14 @@
 #include <cmocka.h>
 
 #include "support/copy_case.h"
+#include "support/disturb.h"
 #include "support/mixed.h"
 #include "support/same.h"
 #include "support/scratch.h"
 #include "support/sql.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #define MOST_DISTURBANCES 6
@@ -69,119 +68,7 @@ pause_ms(unsigned ms)
     nanosleep(&pause, NULL);
 }
 
-/* ---- what can happen ---- */
-
-static void
-crash_server(struct pg_test_cluster *cluster)
-{
-    pg_test_cluster_kill(cluster);
-    pause_ms(any(400));
-    pg_test_cluster_start(cluster);
-}
-
-static const char some_session[] =
-    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pghaul%%'"
-    " OR application_name = 'pg_dump' ORDER BY hashtext(pid || '%u') LIMIT 1";
-
-static void
-end_session(struct pg_test_cluster *cluster)
-{
-    const char *pick = scratch_printf(some_session, any(1000));
-
-    sql_once(cluster, "postgres", scratch_printf("SELECT pg_terminate_backend((%s))", pick));
-}
-
-/* The server takes all its sessions down with the one, and recovers. */
-static void
-kill_session(struct pg_test_cluster *cluster)
-{
-    const char *pid = sql_once(cluster, "postgres", scratch_printf(some_session, any(1000)));
-
-    if (strtol(pid, NULL, 10) <= 0)
-        return;
-    kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
-    /* as long as the server has not seen it, it lists the session */
-    sql_wait_true(cluster, "postgres",
-                  scratch_printf("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %ld",
-                                 strtol(pid, NULL, 10)),
-                  20000);
-}
-
-static void
-kill_holder(const struct copy_case *c)
-{
-    const char *pid = "";
-
-    if (strcmp(sql_once(dst, c->dst_db, "SELECT to_regclass('pghaul.epoch') IS NULL"), "f\n") == 0)
-        pid = sql_once(dst, c->dst_db,
-                       "SELECT holder_pid FROM pghaul.epoch ORDER BY epoch DESC LIMIT 1");
-    if (strtol(pid, NULL, 10) > 0)
-        kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
-}
-
-enum event {
-    KILL_PGHAUL,
-    STOP_PGHAUL,
-    KILL_HOLDER,
-    CRASH_TARGET,
-    KILL_TARGET_SESSION,
-    END_TARGET_SESSION,
-    END_SOURCE_SESSION,
-    CRASH_SOURCE, /* not with unlogged tables there */
-    KILL_SOURCE_SESSION,
-    EVENTS
-};
-
-static const char *const event_names[EVENTS] = {
-    "kill pghaul",        "stop pghaul",         "kill holder",
-    "crash target",       "kill target session", "end target session",
-    "end source session", "crash source",        "kill source session",
-};
-
-static void
-disturb(enum event event, const struct copy_case *c, struct run *run)
-{
-    switch (event) {
-    case KILL_PGHAUL:
-        run_kill(run);
-        break;
-    case STOP_PGHAUL:
-        run_signal(run, SIGTERM);
-        break;
-    case KILL_HOLDER:
-        kill_holder(c);
-        break;
-    case CRASH_TARGET:
-        crash_server(dst);
-        break;
-    case KILL_TARGET_SESSION:
-        kill_session(dst);
-        break;
-    case END_TARGET_SESSION:
-        end_session(dst);
-        break;
-    case END_SOURCE_SESSION:
-        end_session(src);
-        break;
-    case CRASH_SOURCE:
-        crash_server(src);
-        break;
-    case KILL_SOURCE_SESSION:
-        kill_session(src);
-        break;
-    case EVENTS:
-        break;
-    }
-}
-
 /* ---- rounds ---- */
-
-static bool
-may_go_on(const struct run *run)
-{
-    return run->code == 5 || run->code == -SIGKILL ||
-           (run->code == 3 && strstr(run_err(run), "PH-CONNECT") != NULL);
-}
 
 /* Crashes in other rounds may have emptied it. */
 static void
@@ -198,7 +85,8 @@ static void
 one_round(int number)
 {
     bool unlogged = any(2) == 0;
-    unsigned events = unlogged ? CRASH_SOURCE : EVENTS;
+    /* a crash of the source would empty unlogged tables */
+    unsigned events = unlogged ? DISTURB_CRASH_SOURCE : DISTURB_RESTART_TARGET;
     unsigned disturbances = 0;
     struct copy_case c;
 
@@ -211,7 +99,7 @@ one_round(int number)
     struct run *run = copy_case_start(&c, NULL);
     while (run_alive(run) || run->code != 0) {
         if (!run_alive(run)) {
-            if (!may_go_on(run))
+            if (!disturb_may_go_on(run))
                 run_expect(run, 0);
             run = copy_case_start(&c, NULL);
         }
@@ -222,9 +110,9 @@ one_round(int number)
         pause_ms(any(LONGEST_WAIT_MS));
         if (!run_alive(run))
             continue;
-        enum event event = (enum event)any(events);
-        printf("    %s\n", event_names[event]);
-        disturb(event, &c, run);
+        enum disturbance event = (enum disturbance)any(events);
+        printf("    %s\n", disturb_name(event));
+        disturb(event, &(struct disturb){src, dst, c.dst_db, run, any(1000)});
         disturbances++;
         if (any(2) == 0)
             run_wait(run, RUN_DEADLINE_MS);

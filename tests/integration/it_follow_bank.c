@@ -1,0 +1,203 @@
+/*
+ * Money that moves while it is copied and followed, and kill -9 of all that takes part, one after
+ * the other. From the moment that status calls the target consistent, every look at it finds the
+ * books right; in the end both sides are equal.
+ *
+ * PH_BANK_SEED repeats a run (as far as clocks let it), PH_BANK_ROUNDS is how often something is
+ * killed (10).
+ */
+/* timeout: 3600 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/bank.h"
+#include "support/disturb.h"
+#include "support/pair.h"
+#include "support/same.h"
+#include "support/scratch.h"
+#include "support/workload.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LONGEST_WAIT_MS 1500u
+
+static struct pair pair;
+static uint64_t seed;
+
+static unsigned
+any(unsigned below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)((seed >> 33) % below);
+}
+
+static uint64_t
+env_number(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* ---- looking ---- */
+
+struct watch {
+    struct pair_db *db;
+    PGconn *conn; /* to the target; NULL while it is away */
+    bool consistent;
+    unsigned asks;
+    unsigned looks; /* since then */
+};
+
+/* A run of its own, as an operator would ask. */
+static bool
+status_says_consistent(void)
+{
+    struct run *run = run_pghaul("status", "--json", "--source", pg_test_conninfo(pair.src, "bank"),
+                                 "--target", pg_test_conninfo(pair.dst, "bank"));
+
+    return strstr(run_out(run), "\"consistent\":true") != NULL ||
+           strstr(run_out(run), "\"consistent\": true") != NULL;
+}
+
+static void
+look(struct watch *watch)
+{
+    if (!watch->consistent && watch->asks++ % 10 == 0)
+        watch->consistent = status_says_consistent();
+    if (!watch->consistent)
+        return;
+    if (watch->conn == NULL || PQstatus(watch->conn) != CONNECTION_OK) {
+        PQfinish(watch->conn);
+        watch->conn = PQconnectdb(pg_test_conninfo(pair.dst, watch->db->name));
+    }
+    const char *wrong = bank_wrong(watch->conn);
+    if (strncmp(wrong, "error", 5) == 0)
+        return;
+    watch->looks++;
+    if (wrong[0] != '\0')
+        fail_msg("the target is called consistent, but: %s", wrong);
+}
+
+static void
+look_for(struct watch *watch, unsigned ms)
+{
+    struct timespec start;
+    struct timespec now;
+    struct timespec pause = {0, 20000000};
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        look(watch);
+        nanosleep(&pause, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < ms);
+}
+
+/* ---- disturbing ---- */
+
+static struct run *
+follow(struct pair_db *db)
+{
+    static const char *const args[] = {"--follow", "--max-rate", "4MB/s", NULL};
+
+    return pair_start_args(db, "copy", args);
+}
+
+static struct run *
+keep_following(struct pair_db *db, struct run *run)
+{
+    if (run_alive(run))
+        return run;
+    if (!disturb_may_go_on(run))
+        run_expect(run, 5);
+    return follow(db);
+}
+
+static struct run *
+wait_consistent(struct watch *watch, struct run *run)
+{
+    while (!watch->consistent) {
+        look_for(watch, 500);
+        run = keep_following(watch->db, run);
+    }
+    return run;
+}
+
+static void
+disturb_and_look(struct watch *watch)
+{
+    struct pair_db *db = watch->db;
+    uint64_t rounds = env_number("PH_BANK_ROUNDS", 10);
+    struct run *run = follow(db);
+
+    for (uint64_t round = 0; round < rounds; round++) {
+        if (round > rounds / 3 && !watch->consistent)
+            run = wait_consistent(watch, run);
+        look_for(watch, any(LONGEST_WAIT_MS));
+        run = keep_following(db, run);
+        enum disturbance event = (enum disturbance)any(DISTURBANCES);
+        printf("  %s%s\n", disturb_name(event), watch->consistent ? "" : " (copying)");
+        disturb(event, &(struct disturb){pair.src, pair.dst, db->name, run, any(1000)});
+        if (any(2) == 0)
+            look_for(watch, 300);
+        run = keep_following(db, run);
+    }
+    run = wait_consistent(watch, run);
+    look_for(watch, 1000);
+    run_signal(run, SIGTERM);
+    if (run_wait(run, RUN_DEADLINE_MS) != 5)
+        run_expect(run, 5);
+}
+
+static void
+money_is_never_lost(void **state)
+{
+    (void)state;
+    seed = env_number("PH_BANK_SEED", (uint64_t)time(NULL) % 1000000);
+    print_message("PH_BANK_SEED=%" PRIu64 "\n", seed);
+    struct pair_db db = pair_db_new(&pair, "bank");
+    bank_make(pair.src, "bank");
+    struct bank *bank = bank_begin(pair.src, "bank", seed);
+    struct watch watch = {.db = &db};
+
+    disturb_and_look(&watch);
+    bank_end(bank);
+    run_expect(pair_copy(&db, "--follow", "--until", "caught-up"), 0);
+    print_message("  %" PRIu64 " transfers, %u looks\n", bank_transfers(bank), watch.looks);
+    assert_true(watch.looks > 0);
+    PQfinish(watch.conn);
+    PGconn *source = sql_connect(pair.src, "bank");
+    assert_string_equal(bank_wrong(source), "");
+    PQfinish(source);
+    same_rows(pair.src, "bank", pair.dst, "bank");
+    pair_db_end(&db);
+}
+
+static int
+start(void **state)
+{
+    const struct pg_test_params params = {.conf = WORKLOAD_CONF};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(money_is_never_lost)};
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    return cmocka_run_group_tests(tests, start, NULL);
+}

@@ -1,0 +1,122 @@
+#include "support/disturb.h"
+
+#include "support/scratch.h"
+#include "support/sql.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LONGEST_AWAY_MS 400u
+
+static void
+crash_server(struct pg_test_cluster *cluster, unsigned choice)
+{
+    struct timespec away = {0, (long)(choice % LONGEST_AWAY_MS) * 1000000};
+
+    pg_test_cluster_kill(cluster);
+    nanosleep(&away, NULL);
+    pg_test_cluster_start(cluster);
+}
+
+static const char some_session[] =
+    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pghaul%%'"
+    " OR application_name = 'pg_dump' ORDER BY hashtext(pid || '%u') LIMIT 1";
+
+static void
+end_session(const struct pg_test_cluster *cluster, unsigned choice)
+{
+    const char *pick = scratch_printf(some_session, choice);
+
+    sql_once(cluster, "postgres", scratch_printf("SELECT pg_terminate_backend((%s))", pick));
+}
+
+static void
+kill_session(const struct pg_test_cluster *cluster, unsigned choice)
+{
+    const char *pid = sql_once(cluster, "postgres", scratch_printf(some_session, choice));
+
+    if (strtol(pid, NULL, 10) <= 0)
+        return;
+    kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+    /* as long as the server has not seen it, it lists the session */
+    sql_wait_true(cluster, "postgres",
+                  scratch_printf("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %ld",
+                                 strtol(pid, NULL, 10)),
+                  20000);
+}
+
+static void
+kill_holder(const struct disturb *where)
+{
+    const char *pid = "";
+
+    if (strcmp(sql_once(where->dst, where->dst_db, "SELECT to_regclass('pghaul.epoch') IS NULL"),
+               "f\n") == 0)
+        pid = sql_once(where->dst, where->dst_db,
+                       "SELECT holder_pid FROM pghaul.epoch ORDER BY epoch DESC LIMIT 1");
+    if (strtol(pid, NULL, 10) > 0)
+        kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+}
+
+const char *
+disturb_name(enum disturbance what)
+{
+    static const char *const names[DISTURBANCES] = {
+        "kill pghaul",         "stop pghaul",        "kill holder",        "crash target",
+        "kill target session", "end target session", "end source session", "crash source",
+        "kill source session", "restart target",     "restart source",
+    };
+
+    return names[what];
+}
+
+void
+disturb(enum disturbance what, const struct disturb *where)
+{
+    switch (what) {
+    case DISTURB_KILL_PGHAUL:
+        run_kill(where->run);
+        break;
+    case DISTURB_STOP_PGHAUL:
+        run_signal(where->run, SIGTERM);
+        break;
+    case DISTURB_KILL_HOLDER:
+        kill_holder(where);
+        break;
+    case DISTURB_CRASH_TARGET:
+        crash_server(where->dst, where->choice);
+        break;
+    case DISTURB_KILL_TARGET_SESSION:
+        kill_session(where->dst, where->choice);
+        break;
+    case DISTURB_END_TARGET_SESSION:
+        end_session(where->dst, where->choice);
+        break;
+    case DISTURB_END_SOURCE_SESSION:
+        end_session(where->src, where->choice);
+        break;
+    case DISTURB_CRASH_SOURCE:
+        crash_server(where->src, where->choice);
+        break;
+    case DISTURB_KILL_SOURCE_SESSION:
+        kill_session(where->src, where->choice);
+        break;
+    case DISTURB_RESTART_TARGET:
+        pg_test_cluster_restart(where->dst);
+        break;
+    case DISTURB_RESTART_SOURCE:
+        pg_test_cluster_restart(where->src);
+        break;
+    case DISTURBANCES:
+        break;
+    }
+}
+
+bool
+disturb_may_go_on(const struct run *run)
+{
+    return run->code == 5 || run->code == -SIGKILL ||
+           (run->code == 3 && strstr(run_err(run), "PH-CONNECT") != NULL);
+}
