@@ -70,6 +70,13 @@ status_says_consistent(void)
 }
 
 static void
+swallow_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+static void
 look(struct watch *watch)
 {
     if (!watch->consistent && watch->asks++ % 10 == 0)
@@ -79,6 +86,7 @@ look(struct watch *watch)
     if (watch->conn == NULL || PQstatus(watch->conn) != CONNECTION_OK) {
         PQfinish(watch->conn);
         watch->conn = PQconnectdb(pg_test_conninfo(pair.dst, watch->db->name));
+        PQsetNoticeReceiver(watch->conn, swallow_notice, NULL);
     }
     const char *wrong = bank_wrong(watch->conn);
     if (strncmp(wrong, "error", 5) == 0)

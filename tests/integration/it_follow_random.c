@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/disturb.h"
 #include "support/pgcluster.h"
 #include "support/run.h"
 #include "support/same.h"
@@ -21,11 +22,14 @@
 #include "support/workload.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NATIVE_DEADLINE_MS 120000
+#define PARTS 6u
 
 static struct pg_test_cluster *src;
 static struct pg_test_cluster *dst;
@@ -49,21 +53,29 @@ make_database(const struct pg_test_cluster *cluster, const char *name)
 
 /* ---- the native subscription ---- */
 
+/* Into a database of the target, everything owned by `role`. */
+static void
+move_schema(const char *name, const char *database, const char *role)
+{
+    const char *path = scratch_printf("%s/schema-%s.sql", scratch_dir(), name);
+    const char *const argv[] = {
+        "pg_dump", "--schema-only", "--no-owner", "-f", path, "-d", pg_test_conninfo(src, name),
+        NULL};
+
+    run_expect(run_start_copy(NULL, argv), 0);
+    const char *text =
+        scratch_printf("SET SESSION AUTHORIZATION %s;\n%s", role, scratch_read(path));
+    sql_file(dst, database, scratch_write(scratch_printf("%s.sql", database), text));
+}
+
 /*
  * Without foreign keys: while its tables are synchronised one by one, a native subscriber leaves
  * some of them out of a TRUNCATE, and then cannot truncate the ones that they refer to.
  */
 static void
-move_schema(const char *name)
+drop_foreign_keys(const char *database)
 {
-    const char *native = scratch_printf("%s_native", name);
-    const char *path = scratch_printf("%s/schema-%s.sql", scratch_dir(), name);
-    const char *const argv[] = {
-        "pg_dump", "--schema-only", "-f", path, "-d", pg_test_conninfo(src, name), NULL};
-
-    run_expect(run_start_copy(NULL, argv), 0);
-    sql_file(dst, native, path);
-    sql_once(dst, native,
+    sql_once(dst, database,
              "DO $$ DECLARE c record; BEGIN FOR c IN SELECT * FROM pg_constraint WHERE"
              " contype = 'f' LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I',"
              " c.conrelid::regclass, c.conname); END LOOP; END $$");
@@ -126,6 +138,145 @@ unsubscribe(const char *name)
     PQfinish(target);
 }
 
+/* ---- pghaul ---- */
+
+#define MAX_ARGS 32
+
+/* What the seed chooses. */
+struct job {
+    const char *name;
+    const char *role;  /* on the target: postgres, or one without rights */
+    bool schema_there; /* --data-only */
+    uint64_t seed;
+};
+
+static struct job
+make_job(const char *name, uint64_t seed)
+{
+    struct job job = {
+        .name = name,
+        .role = seed & 1 ? "mover" : "postgres",
+        .schema_there = (seed & 2) != 0,
+        .seed = seed,
+    };
+
+    make_database(dst, name);
+    sql_once(dst, name, scratch_printf("ALTER DATABASE %s OWNER TO %s", name, job.role));
+    if (job.schema_there)
+        move_schema(name, name, job.role);
+    print_message("  as %s%s\n", job.role, job.schema_there ? ", into its own schema" : "");
+    return job;
+}
+
+static struct run *
+start_copy(const struct job *job, const char *until)
+{
+    const char *const all[] = {
+        "pghaul",
+        "copy",
+        "--follow",
+        "--source",
+        pg_test_conninfo(src, job->name),
+        "--target",
+        scratch_printf("%s user=%s", pg_test_conninfo(dst, job->name), job->role),
+        "--dir",
+        scratch_printf("%s/job-%s", scratch_dir(), job->name),
+        "--exclude-schema",
+        "aside",
+        "--max-rate",
+        "2MB/s",
+        "--jobs",
+        job->seed % 3 == 0 ? "1" : "3",
+        "--ack",
+        job->seed % 5 < 2 ? "applied" : "spooled",
+        "--spool-compression",
+        job->seed % 7 < 3 ? "zstd" : "lz4",
+    };
+    const char *argv[MAX_ARGS] = {NULL};
+    size_t n = sizeof all / sizeof all[0];
+
+    memcpy(argv, all, sizeof all);
+    if (job->schema_there)
+        argv[n++] = "--data-only";
+    else
+        argv[n++] = "--no-owner";
+    if (until != NULL) {
+        argv[n++] = "--until";
+        argv[n++] = until;
+    }
+    struct run *run = run_start_copy(NULL, argv);
+    run_wait_output(run, " to target ", RUN_DEADLINE_MS); /* it minds signals by now */
+    return run;
+}
+
+static void
+work_slowly(struct workload *workload, unsigned steps)
+{
+    struct timespec pause = {0, 40000000};
+
+    for (unsigned done = 0; done < steps; done += 10) {
+        workload_steps(workload, 10);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* The end of a follow carries them over; a native subscription does not. */
+static void
+same_sequences(const char *name)
+{
+    static const char sequences[] =
+        "SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE schemaname = 'w'"
+        " ORDER BY 1, 2";
+
+    assert_string_equal(sql_once(src, name, sequences), sql_once(dst, name, sequences));
+}
+
+/* Whatever leaves the sessions of the workload alone. */
+static void
+disturb_somehow(const struct job *job, struct run *run, unsigned part)
+{
+    const enum disturbance events[] = {
+        DISTURB_KILL_PGHAUL,         DISTURB_STOP_PGHAUL,        DISTURB_KILL_HOLDER,
+        DISTURB_KILL_TARGET_SESSION, DISTURB_END_TARGET_SESSION, DISTURB_END_SOURCE_SESSION,
+        DISTURB_CRASH_TARGET,
+    };
+    size_t n = sizeof events / sizeof events[0];
+    enum disturbance event = events[(job->seed * 31 + part * part * 5 + part) % n];
+
+    print_message("  %s\n", disturb_name(event));
+    disturb(event, &(struct disturb){src, dst, job->name, run, part});
+}
+
+/*
+ * The workload goes on while pghaul copies and follows; now and then it is stopped, or killed, or
+ * one of its sessions is.
+ */
+static void
+follow_by_pghaul(struct workload *workload, const struct job *job, unsigned steps)
+{
+    struct run *run = start_copy(job, NULL);
+
+    for (unsigned part = 0; part < PARTS; part++) {
+        work_slowly(workload, steps / PARTS / 2);
+        if (!run_alive(run) && !disturb_may_go_on(run))
+            run_expect(run, 5);
+        disturb_somehow(job, run, part);
+        work_slowly(workload, steps / PARTS / 2);
+        workload_settle(workload); /* a new slot or epoch waits for what runs */
+        if (run_alive(run))
+            continue;
+        if (!disturb_may_go_on(run))
+            run_expect(run, 5);
+        run = start_copy(job, NULL);
+    }
+    workload_settle(workload);
+    run_signal(run, SIGTERM);
+    run_wait(run, RUN_DEADLINE_MS);
+    if (!disturb_may_go_on(run))
+        run_expect(run, 5);
+    run_expect(start_copy(job, "caught-up"), 0);
+}
+
 /* ---- rounds ---- */
 
 static void
@@ -149,14 +300,17 @@ one_round(uint64_t seed)
     make_database(src, name);
     make_database(dst, native);
     workload_make(src, name);
-    move_schema(name);
+    move_schema(name, native, "postgres");
+    drop_foreign_keys(native);
+    struct job job = make_job(name, seed);
     struct workload *workload = workload_begin(src, name, seed);
     workload_steps(workload, steps / 4);
     workload_settle(workload); /* slots wait for what runs */
     subscribe(name);
-    workload_steps(workload, steps / 4 * 3);
-    workload_settle(workload);
+    follow_by_pghaul(workload, &job, steps / 4 * 3);
     say(workload);
+    same_tables(src, name, dst, name, WORKLOAD_SCHEMAS);
+    same_sequences(name);
     wait_native(name);
     if (src->params.major >= 14)
         assert_true(
@@ -186,6 +340,7 @@ start(void **state)
 
     (void)state;
     pg_test_pair_new(&params, &params, &src, &dst);
+    sql_once(dst, "postgres", "CREATE ROLE mover LOGIN");
     return 0;
 }
 
