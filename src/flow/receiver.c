@@ -19,6 +19,7 @@
 /* Syncs are at least so far apart: what is not durable is only acknowledged later. */
 #define SYNC_EVERY_NS (100 * MS)
 #define SYNC_WAIT_MS 200
+#define SILENCE_NS (600000 * MS)
 
 void
 ph_receiver_show(struct ph_receiver *receiver, enum ph_receiver_state state,
@@ -199,6 +200,7 @@ ph_receiver_start(const struct ph_receiver_params *params, struct ph_receiver **
     if (receiver == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     receiver->params = *params;
+    receiver->silence_ns = params->silence_ms > 0 ? params->silence_ms * MS : SILENCE_NS;
     atomic_store(&receiver->applied, params->applied);
     atomic_store(&receiver->applied_durable, params->applied);
     pthread_mutex_init(&receiver->lock, NULL);

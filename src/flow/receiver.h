@@ -43,6 +43,7 @@ struct ph_receiver_params {
     enum ph_ack ack;
     ph_lsn applied;        /* the ledger's position at the start, durable there */
     int sender_timeout_ms; /* as ph_replication_params */
+    uint32_t silence_ms;   /* a connection that brings nothing is made anew; 0: 10 minutes */
 };
 
 /* PH_E_MEMORY, PH_E_INTERNAL: no thread. All else is told by look. */

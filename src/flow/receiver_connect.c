@@ -13,8 +13,11 @@
 #include "pg/slot.h"
 #include "spool/start.h"
 
+#define MS UINT64_C(1000000)
+#define STATUS_EVERY_NS (10000 * MS)
+#define STATUSES_PER_LIMIT 4
 /* A walsender whose client is gone ends after its wal_sender_timeout, 60 s unless changed. */
-#define TAKEN_PATIENCE_NS (UINT64_C(90) * 1000000000)
+#define TAKEN_PATIENCE_NS (90000 * MS)
 
 static const char in_use_state[] = "55006";
 
@@ -137,6 +140,26 @@ find_start(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *
     return PH_OK;
 }
 
+/* Often enough for the server's own patience, also while it can not ask. */
+static ph_code
+set_pace(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *err)
+{
+    uint64_t limit_ms = (uint64_t)receiver->params.sender_timeout_ms;
+    char setting[32] = "";
+
+    if (limit_ms == 0) {
+        PH_TRY(ph_conn_value(conn,
+                             "SELECT setting FROM pg_catalog.pg_settings"
+                             " WHERE name = 'wal_sender_timeout'",
+                             setting, sizeof setting, err));
+        limit_ms = strtoull(setting, NULL, 10);
+    }
+    receiver->status_every_ns = STATUS_EVERY_NS;
+    if (limit_ms > 0 && limit_ms * MS / STATUSES_PER_LIMIT < STATUS_EVERY_NS)
+        receiver->status_every_ns = limit_ms * MS / STATUSES_PER_LIMIT;
+    return PH_OK;
+}
+
 static ph_code
 look_at_slot(struct ph_receiver *receiver, struct ph_error *err)
 {
@@ -144,6 +167,8 @@ look_at_slot(struct ph_receiver *receiver, struct ph_error *err)
 
     PH_TRY(ph_conn_open(receiver->params.source, "slot", &conn, err));
     ph_code rc = find_start(receiver, conn, err);
+    if (rc == PH_OK)
+        rc = set_pace(receiver, conn, err);
     if (rc == PH_E_GAP || rc == PH_E_NOT_READY)
         ph_error_object(err, "slot %s", receiver->params.slot);
     ph_conn_free(conn);
@@ -190,19 +215,6 @@ describe_stream(struct ph_receiver *receiver, struct ph_error *err)
     return PH_OK;
 }
 
-/* What the server says of WAL that it has not any more, at the start or later. */
-static const char *const lost_states[] = {"58P01", "55000"};
-
-static ph_code
-as_gap(ph_code rc, struct ph_error *err)
-{
-    for (size_t i = 0; rc == PH_E_SQL && i < sizeof lost_states / sizeof *lost_states; i++) {
-        if (strcmp(err->sqlstate, lost_states[i]) == 0)
-            rc = err->code = PH_E_GAP;
-    }
-    return rc;
-}
-
 static ph_code
 start_stream(struct ph_receiver *receiver, struct ph_error *err)
 {
@@ -215,7 +227,7 @@ start_stream(struct ph_receiver *receiver, struct ph_error *err)
                                             .large = params->large,
                                             .origins = params->origins};
 
-    PH_TRY(as_gap(ph_replication_start(receiver->session, &stream, err), err));
+    PH_TRY(ph_replication_start(receiver->session, &stream, err));
     receiver->backend_pid = ph_replication_backend_pid(receiver->session);
     return PH_OK;
 }
@@ -243,12 +255,22 @@ ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err)
     return PH_OK;
 }
 
+/* The server has not the WAL any more that it would need. */
+static bool
+is_gap(const struct ph_error *err)
+{
+    return err->code == PH_E_SQL &&
+           (strcmp(err->sqlstate, "58P01") == 0 || strcmp(err->sqlstate, "55000") == 0);
+}
+
 bool
-ph_receiver_can_heal(const struct ph_receiver *receiver, const struct ph_error *err)
+ph_receiver_can_heal(const struct ph_receiver *receiver, struct ph_error *err)
 {
     if (strcmp(err->sqlstate, in_use_state) == 0)
         return receiver->taken_since_ns == 0 ||
                ph_clock_ns() - receiver->taken_since_ns < TAKEN_PATIENCE_NS;
+    if (is_gap(err))
+        err->code = PH_E_GAP;
     /* 53: no room on the source, no memory, no free walsender */
     return ph_error_is_retryable(err) || strncmp(err->sqlstate, "53", 2) == 0;
 }

@@ -34,14 +34,17 @@ struct ph_receiver {
     bool reply_wanted;
     ph_lsn told; /* as the last status had it: applied, and with it `acknowledged` */
     uint64_t told_ns;
+    uint64_t status_every_ns;
     uint64_t progress_ns; /* when the last one was noted */
     uint64_t flushed_ns;  /* of the spool, the last time */
+    uint64_t heard_ns;    /* of the server, the last time */
     uint64_t flow;        /* bytes since it last had to wait */
     bool unflushed;
     /* Of all sessions. */
     struct ph_receiver_look now;  /* counters; copied to `seen` */
     uint64_t transactions_before; /* of the sessions before; likewise the next */
     uint64_t repeated_before;
+    uint64_t silence_ns;     /* how much of it is borne; more after each time it ended a session */
     int backend_pid;         /* of the last session; 0: none yet */
     uint64_t taken_since_ns; /* since when the slot is read by somebody else; 0: it is not */
 };
@@ -63,8 +66,8 @@ void ph_receiver_wait(struct ph_receiver *receiver, int fd, uint64_t wait_ns);
 
 /* A session that streams from where spool and target end; fills session, frame, intake. */
 ph_code ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err);
-/* Whether a session may do better later. */
-bool ph_receiver_can_heal(const struct ph_receiver *receiver, const struct ph_error *err);
+/* Whether a session may do better later; if not, the reason is made as clear as it can be. */
+bool ph_receiver_can_heal(const struct ph_receiver *receiver, struct ph_error *err);
 
 /* ---- receiver_stream.c ---- */
 

@@ -12,7 +12,6 @@
 #include "flow/receiver_parts.h"
 
 #define MS UINT64_C(1000000)
-#define STATUS_EVERY_NS (10000 * MS)
 /* An acknowledgement that has moved is told after so long, while messages flow and when not. */
 #define BUSY_ACK_NS (1000 * MS)
 #define IDLE_ACK_NS (50 * MS)
@@ -81,7 +80,7 @@ status_due_ns(const struct ph_receiver *receiver, const struct ph_spool_position
         return receiver->told_ns + (pace == IDLE ? IDLE_ACK_NS : BUSY_ACK_NS);
     if (atomic_load(&receiver->applied) > receiver->told)
         return receiver->told_ns + BUSY_ACK_NS;
-    return receiver->told_ns + STATUS_EVERY_NS;
+    return receiver->told_ns + receiver->status_every_ns;
 }
 
 /* ---- into the spool ---- */
@@ -151,6 +150,7 @@ insist(struct ph_receiver *receiver, step_fn *step, struct ph_error *err)
         PH_TRY(wait_for_room(receiver, err));
         rc = step(receiver, err);
     }
+    receiver->heard_ns = ph_clock_ns();
     ph_receiver_show(receiver, PH_RECEIVER_STREAMING, NULL);
     return rc;
 }
@@ -196,7 +196,7 @@ read_batch(struct ph_receiver *receiver, bool *drained, struct ph_error *err)
     }
     receiver->flow += receiver->now.bytes - before;
     if (n > 0)
-        receiver->now.last_input_ns = ph_clock_ns();
+        receiver->now.last_input_ns = receiver->heard_ns = ph_clock_ns();
     *drained = !got;
     return PH_OK;
 }
@@ -249,6 +249,24 @@ serve(struct ph_receiver *receiver, enum pace pace, struct ph_error *err)
     return PH_OK;
 }
 
+/*
+ * A server that does nothing else sends keepalives. One that decodes what is not published may say
+ * nothing for very long (before 15), so the next session is given more time.
+ */
+static ph_code
+check_silence(struct ph_receiver *receiver, struct ph_error *err)
+{
+    uint64_t silent_ns = ph_clock_ns() - receiver->heard_ns;
+
+    if (silent_ns < receiver->silence_ns)
+        return PH_OK;
+    receiver->silence_ns *= 2;
+    PH_FAIL(err, PH_E_CONNECT, "the source has sent nothing for %u s",
+            (unsigned)(silent_ns / (1000 * MS)));
+    ph_error_object(err, "%s", receiver->params.source->label);
+    return PH_E_CONNECT;
+}
+
 static void
 await_input(struct ph_receiver *receiver)
 {
@@ -272,6 +290,7 @@ ph_code
 ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err)
 {
     receiver->told_ns = receiver->flushed_ns = receiver->progress_ns = ph_clock_ns();
+    receiver->heard_ns = ph_clock_ns();
     receiver->keepalive = receiver->told = 0;
     receiver->reply_wanted = receiver->unflushed = false;
     PH_TRY(insist(receiver, begin_session, err));
@@ -286,6 +305,7 @@ ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err)
         ph_receiver_show(receiver, PH_RECEIVER_STREAMING, NULL);
         if (drained)
             await_input(receiver);
+        PH_TRY(check_silence(receiver, err));
     }
     return PH_FAIL(err, PH_E_STOPPED, "stopped");
 }

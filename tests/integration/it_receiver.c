@@ -25,10 +25,12 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 static struct pg_test_cluster *usual;  /* runs all the time */
 static struct pg_test_cluster *source; /* of the test at hand */
@@ -1195,6 +1197,8 @@ stop_on_a_stalled_network(void **state)
          &err);
     struct follow f = follow_new("stall");
     f.params.source = &by_proxy;
+    f.params.sender_timeout_ms = 1000;
+    f.params.silence_ms = 3000;
     open_spool(&f);
     start_receiver(&f);
     open_reader(&f, f.made);
@@ -1209,6 +1213,14 @@ stop_on_a_stalled_network(void **state)
     assert_same(&f);
     assert_int_equal(look(&f).sessions, 3);
 
+    /* nothing comes, and no end of the connection either */
+    proxy_set(proxy, PROXY_STALL);
+    wait_state(&f, PH_RECEIVER_WAITING, 10000);
+    assert_non_null(strstr(look(&f).trouble.message, "has sent nothing"));
+    proxy_set(proxy, PROXY_CUT);
+    proxy_set(proxy, PROXY_FORWARD);
+    wait_state(&f, PH_RECEIVER_STREAMING, 60000);
+
     proxy_set(proxy, PROXY_STALL);
     uint64_t began = ph_clock_ns();
     stop_receiver(&f);
@@ -1219,6 +1231,69 @@ stop_on_a_stalled_network(void **state)
     follow_end(&f);
     ph_endpoint_reset(&by_proxy);
     pg_test_cluster_stop(source);
+}
+
+/* ---- the disk ---- */
+
+/* What a sync that failed says of the file is nothing: all of it ends. */
+static void
+sync_that_fails(void **state)
+{
+    (void)state;
+    struct follow f = follow_new("nosync");
+    open_spool(&f);
+    setenv("PGHAUL_FAILPOINT", "spool_sync=error", 1);
+    start_receiver(&f);
+    sql_exec(f.sql, "INSERT INTO app.log VALUES (nextval('app.ids'), 'x')");
+    wait_state(&f, PH_RECEIVER_FAILED, 20000);
+    assert_int_equal(look(&f).trouble.code, PH_E_DISK);
+    stop_receiver(&f);
+    unsetenv("PGHAUL_FAILPOINT");
+    assert_true(confirmed(&f) == f.made);
+    ph_spool_close(f.spool);
+    open_spool(&f);
+    start_receiver(&f);
+    open_reader(&f, f.made);
+    assert_same(&f);
+    assert_transactions(&f, 0);
+    follow_end(&f);
+}
+
+static bool
+mount_disk(const char *dir, unsigned long flags, const char *size)
+{
+    return mount("tmpfs", dir, "tmpfs", flags, scratch_printf("size=%s,mode=0700", size)) == 0;
+}
+
+/* As with the limit: it waits until there is room (trap 74). The last test: it leaves a mount. */
+static void
+trap_74_disk_full(void **state)
+{
+    (void)state;
+    struct follow f = follow_new("full");
+    /* mounts that nobody else sees, and that end with this program */
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        !mount_disk(f.spool_params.dir, 0, "1m")) {
+        print_message("SKIPPED: no right to mount\n");
+        follow_end(&f);
+        return;
+    }
+    f.params.sender_timeout_ms = 1000;
+    f.spool_params.packing = PH_PACK_NONE;
+    open_spool(&f);
+    start_receiver(&f);
+    open_reader(&f, f.made);
+    catch_up(&f);
+    for (int i = 0; i < 100; i++)
+        many(f.sql, i * 100, i * 100 + 99, "f");
+    wait_state(&f, PH_RECEIVER_PAUSED, 20000);
+    assert_int_equal(look(&f).trouble.code, PH_E_DISK_FULL);
+    (void)poll(NULL, 0, 3000);
+    assert_true(mount_disk(f.spool_params.dir, MS_REMOUNT, "16m"));
+    assert_same(&f);
+    assert_transactions(&f, 100);
+    assert_int_equal(look(&f).sessions, 1);
+    follow_end(&f);
 }
 
 int
@@ -1247,6 +1322,8 @@ main(void)
         cmocka_unit_test_setup(slot_in_use_is_waited_for, with_usual),
         cmocka_unit_test_setup(cancel_ends_it_at_once, with_usual),
         cmocka_unit_test_setup(stop_on_a_stalled_network, with_usual),
+        cmocka_unit_test_setup(sync_that_fails, with_usual),
+        cmocka_unit_test_setup(trap_74_disk_full, with_usual),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
