@@ -81,6 +81,42 @@ explain_constraint(const struct ph_job *job, struct ph_error *err)
                            "snapshot longer");
 }
 
+static bool
+is_unfinished(const struct ph_job *job)
+{
+    for (uint32_t i = 0; i < job->plan.n_chunks; i++) {
+        if (!job->chunk_states[i].done)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * With enforced keys a table's parents must be of its own snapshot, and keys that were set aside
+ * come back before the stream is applied: there one snapshot has to do for all.
+ */
+static void
+keep_epoch_for_keys(struct ph_job *job)
+{
+    if (job->options->data_only)
+        job->epoch_ends_ns = 0;
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].ordered_by_fk)
+            job->epoch_ends_ns = 0;
+    }
+}
+
+/* The rest is copied under a new snapshot, with all that was read under the old one read again. */
+static ph_code
+give_up_epoch(struct ph_job *job, struct ph_error *err)
+{
+    ph_log(PH_LOG_INFO, "snapshot.renewed",
+           "the snapshot is older than --snapshot-age: tables that are not begun get a new one");
+    PH_TRY(ph_ledger_lose_epochs(job->target_control, job->options->name, err));
+    ph_job_release_epoch(job);
+    return PH_OK;
+}
+
 /* Rows, and of what is built after them all, or what does not mind that tables are of several
  * moments. */
 static ph_code
@@ -113,6 +149,8 @@ static ph_code
 rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(run_rows(job, true, err));
+    if (is_unfinished(job))
+        return PH_OK;
     PH_TRY(ph_follow_to_consistency(job, err));
     PH_TRY(ph_job_load_plan(job, err));
     return run_rows(job, false, err);
@@ -128,10 +166,13 @@ rows_phase(struct ph_job *job, struct ph_error *err)
         PH_TRY(set_aside_again(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
     PH_TRY(ph_job_plan_proof(job, err));
+    keep_epoch_for_keys(job);
     if (job->follows && job->epoch.number > 1)
         PH_TRY(rows_of_many_snapshots(job, err));
     else
         PH_TRY(run_rows(job, false, err));
+    if (is_unfinished(job))
+        return give_up_epoch(job, err);
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_POST, err);
 }
 
@@ -224,7 +265,10 @@ attempt(struct ph_job *job, struct ph_error *err)
     }
     if (job->follows)
         PH_TRY(ph_follow_begin(job, err));
-    ph_code rc = run_phases(job, err);
+    ph_code rc;
+    do {
+        rc = run_phases(job, err);
+    } while (rc == PH_OK && job->ledger.phase == PH_PHASE_ROWS); /* the snapshot was renewed */
     ph_follow_release(job);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "job/epoch_parts.h"
@@ -23,12 +24,24 @@ ph_epoch_begin_under(struct ph_job *job, struct ph_error *err)
     return rc;
 }
 
+/* In the past already when it was resumed late. */
+static uint64_t
+end_of_epoch(const struct ph_ledger_epoch *epoch, uint64_t age_seconds)
+{
+    double left = (double)age_seconds - epoch->age_s;
+
+    return ph_clock_ns() + (left > 0 ? (uint64_t)(left * 1e9) : 0);
+}
+
 static void
 use_epoch(struct ph_job *job, const struct ph_ledger_epoch *epoch)
 {
     job->epoch.number = epoch->number;
     job->epoch.mark = epoch->mark;
     snprintf(job->epoch.snapshot_id, sizeof job->epoch.snapshot_id, "%s", epoch->snapshot_id);
+    job->epoch_ends_ns = 0;
+    if (job->follows && job->options->snapshot_age_seconds > 0)
+        job->epoch_ends_ns = end_of_epoch(epoch, job->options->snapshot_age_seconds);
 }
 
 static ph_code
@@ -105,7 +118,7 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
         PH_TRY(try_epoch(job, &last, &lives, err));
     if (lives)
         return PH_OK;
-    if (found) {
+    if (found && !last.lost) {
         ph_log(
             PH_LOG_WARN, "snapshot.lost",
             "the snapshot of the copy is gone; a new one is taken, unfinished tables start again");

@@ -44,7 +44,8 @@ struct ph_job {
     bool sequences_set; /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;  /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;
-    struct ph_arena arena; /* plan and names; for the attempt at hand */
+    uint64_t epoch_ends_ns; /* clock: no table is begun under it any more; 0: no limit */
+    struct ph_arena arena;  /* plan and names; for the attempt at hand */
     struct ph_catalog source_catalog;
     struct ph_catalog target_catalog;
     struct ph_selection selection; /* of source_catalog, in arena */

@@ -315,7 +315,8 @@ run(struct ph_rows *rows, struct ph_error *err)
     if (rows->steps != NULL) {
         if (ph_schedule_ended(&rows->schedule))
             ph_step_workers_end(rows->steps);
-        steps_rc = ph_step_workers_wait(rows->steps, err);
+        if (!rows->schedule.closed || ph_schedule_ended(&rows->schedule))
+            steps_rc = ph_step_workers_wait(rows->steps, err);
         ph_step_workers_set_schedule(rows->steps, NULL);
     }
     ph_rows_watch_end(rows);
@@ -349,6 +350,7 @@ ph_rows_run(struct ph_job *job, struct ph_step_workers *steps, struct ph_error *
     }
     ph_budget_init(&rows->budget, job->options->max_rate_bytes);
     count_what_is_done(rows);
+    rows->schedule.close_at_ns = job->epoch_ends_ns;
     rows->schedule.on_loaded = table_loaded;
     rows->schedule.on_loaded_arg = rows;
     rows->lanes = calloc(job->jobs, sizeof *rows->lanes);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static bool
 allocate(struct ph_schedule *s)
 {
@@ -19,9 +21,10 @@ allocate(struct ph_schedule *s)
     s->group_left = calloc(tables, sizeof *s->group_left);
     s->read_back = calloc(tables, sizeof *s->read_back);
     s->verified = calloc(tables, sizeof *s->verified);
+    s->begun = calloc(tables, sizeof *s->begun);
     return s->lots != NULL && s->lot_level != NULL && s->lot_head != NULL && s->lot_next != NULL &&
            s->chunks_left != NULL && s->level_left != NULL && s->leader != NULL &&
-           s->group_left != NULL && s->read_back != NULL && s->verified != NULL;
+           s->group_left != NULL && s->read_back != NULL && s->verified != NULL && s->begun != NULL;
 }
 
 static uint32_t
@@ -92,8 +95,10 @@ link_chunks(struct ph_schedule *s, const struct ph_chunk_state *chunks)
 {
     for (uint32_t i = s->plan->n_chunks; i-- > 0;) {
         const struct ph_chunk *chunk = &s->plan->chunks[i];
-        if (chunks[i].done)
+        if (chunks[i].done) {
+            s->begun[chunk->table] = true;
             continue;
+        }
         s->lot_next[i] = s->lot_head[chunk->lot];
         s->lot_head[chunk->lot] = i + 1;
         s->chunks_left[chunk->table]++;
@@ -173,6 +178,7 @@ ph_schedule_destroy(struct ph_schedule *s)
     free(s->group_left);
     free(s->read_back);
     free(s->verified);
+    free(s->begun);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
 }
@@ -189,11 +195,33 @@ may_start(const struct ph_schedule *s, uint32_t lot)
     return true;
 }
 
+/* The lots of a table lie side by side, so the first of them tells for all behind it. */
+static void
+close_when_old(struct ph_schedule *s)
+{
+    if (s->close_at_ns == 0 || s->next_lot == 0 || s->next_lot == s->n_lots)
+        return;
+    uint32_t first_chunk = s->lot_head[s->lots[s->next_lot]] - 1;
+    if (s->begun[s->plan->chunks[first_chunk].table] || ph_clock_ns() < s->close_at_ns)
+        return;
+    s->n_lots = s->next_lot;
+    s->closed = true;
+}
+
+static void
+begin_tables(struct ph_schedule *s, uint32_t lot)
+{
+    for (uint32_t at = s->lot_head[lot]; at != 0; at = s->lot_next[at - 1])
+        s->begun[s->plan->chunks[at - 1].table] = true;
+}
+
 static bool
 take_work(struct ph_schedule *s, struct ph_work *work)
 {
+    close_when_old(s);
     if (s->next_lot < s->n_lots && may_start(s, s->lots[s->next_lot])) {
         *work = (struct ph_work){PH_WORK_LOT, s->lots[s->next_lot++], 0};
+        begin_tables(s, work->index);
         s->running_lots++;
         return true;
     }

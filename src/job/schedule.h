@@ -50,7 +50,14 @@ struct ph_schedule {
     uint32_t n_groups;     /* targets to read back in all */
     uint32_t tables_loaded;
     uint32_t tables_verified;
-    bool ended; /* failed or stopped: nothing new is given out */
+    /*
+     * With a stream, set before work is given out: from then on (ph_clock_ns) no table is begun, so
+     * that the rest can have a new snapshot. 0: never. At least one lot is given out.
+     */
+    uint64_t close_at_ns;
+    bool closed; /* lots are left for the next snapshot */
+    bool *begun; /* by table */
+    bool ended;  /* failed or stopped: nothing new is given out */
     ph_code rc;
     struct ph_error error; /* the first failure */
     /* called with the lock held when a table's last chunk is in */

@@ -362,7 +362,9 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
     PH_TRY(ph_conn_query(
         conn,
         "SELECT epoch, snapshot_id, pg_catalog.left(pg_snapshot, 255), holder_backend,"
-        " holder_start, holder_pid, lost, lsn FROM pghaul.epoch WHERE job = $1 ORDER BY epoch DESC "
+        " holder_start, holder_pid, lost, lsn,"
+        " extract(epoch FROM pg_catalog.clock_timestamp() - taken)::float8 FROM pghaul.epoch WHERE "
+        "job = $1 ORDER BY epoch DESC "
         "LIMIT 1",
         1, params, &r, err));
     *found = ph_result_rows(r) == 1;
@@ -374,6 +376,7 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
         out->mark.backend_start = ph_result_i64(r, 0, 4);
         out->holder_pid = (int)ph_result_i64(r, 0, 5);
         out->lost = ph_result_bool(r, 0, 6);
+        out->age_s = strtod(ph_result_text(r, 0, 8), NULL);
         if (!ph_result_is_null(r, 0, 7) && !ph_lsn_parse(ph_result_text(r, 0, 7), &out->lsn))
             rc = PH_FAIL(err, PH_E_LEDGER, "the ledger holds a position that is none");
     }

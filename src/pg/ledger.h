@@ -57,6 +57,7 @@ struct ph_ledger_epoch {
     int holder_pid; /* process on the mover's host */
     bool lost;
     ph_lsn lsn;           /* L; 0: there is no stream */
+    double age_s;         /* when it was loaded */
     const char *snapshot; /* to be added: pg_current_snapshot(), whole; NULL: that of mark */
 };
 
