@@ -54,18 +54,6 @@ void_epoch(struct ph_job *job)
     job->epoch_voided = true;
 }
 
-/* A run that was stopped has restored what it had set aside. */
-static ph_code
-set_aside_again(struct ph_job *job, struct ph_error *err)
-{
-    PH_TRY(ph_conn_exec(job->target_control, "BEGIN", err));
-    ph_code rc = ph_copy_set_aside(job, err);
-    if (rc == PH_OK)
-        return ph_conn_exec(job->target_control, "COMMIT", err);
-    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
-    return rc;
-}
-
 /* Rows of one snapshot may refer to rows that another one does not have. */
 static void
 explain_constraint(const struct ph_job *job, struct ph_error *err)
@@ -163,7 +151,7 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     if (job->follows)
         PH_TRY(ph_follow_receive(job, err));
     if (job->options->data_only)
-        PH_TRY(set_aside_again(job, err));
+        PH_TRY(ph_copy_set_aside_now(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
     PH_TRY(ph_job_plan_proof(job, err));
     keep_epoch_for_keys(job);

@@ -60,6 +60,8 @@ ph_code ph_copy_truncate(struct ph_job *job, struct ph_error *err);
  * satisfies, with a statement in the ledger that restores each. In the caller's transaction.
  */
 ph_code ph_copy_set_aside(struct ph_job *job, struct ph_error *err);
+/* The same in a transaction of its own; a run that was stopped has restored what there was. */
+ph_code ph_copy_set_aside_now(struct ph_job *job, struct ph_error *err);
 /* A finding for everything of it that the role may not change. */
 ph_code ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings,
                                 struct ph_error *err);

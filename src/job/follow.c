@@ -408,7 +408,9 @@ static ph_code
 finish(struct ph_job *job, struct ph_error *err)
 {
     char verdict[sizeof job->ledger.verdict];
+    uint32_t restored;
 
+    PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     PH_TRY(carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
     PH_TRY(tell_conflicts(job, err));
@@ -427,6 +429,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     ph_job_release_epoch(job);
     PH_TRY(ph_job_load_plan(job, err));
     PH_TRY(ph_follow_receive(job, err));
+    PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(start_applier(job, err));
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
     PH_TRY(begin_end(job, &job->options->until, err));

@@ -197,3 +197,14 @@ ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings, struct
                ? PH_OK
                : each(job, FOREIGN_KEYS, check_owner, findings, err);
 }
+
+ph_code
+ph_copy_set_aside_now(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_conn_exec(job->target_control, "BEGIN", err));
+    ph_code rc = ph_copy_set_aside(job, err);
+    if (rc == PH_OK)
+        return ph_conn_exec(job->target_control, "COMMIT", err);
+    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
+    return rc;
+}
