@@ -80,8 +80,6 @@ finish(void **state)
     (void)state;
     PQfinish(app);
     app = NULL;
-    free(options.publication); /* not in the table of options as long as nothing offers it */
-    options.publication = NULL;
     ph_options_free(&options);
     return 0;
 }

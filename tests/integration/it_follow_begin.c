@@ -291,8 +291,6 @@ a_given_publication_is_not_removed(void **state)
     assert_false(job.stream.own_publication);
     OK(ph_follow_remove(job.source_control, &job.stream, &err));
     assert_string_equal(on_source(), "0 slots, 1 publications");
-    free(options.publication);
-    options.publication = NULL;
 }
 
 /* TRAPS 54: a transaction holds the slot up; it is told, and waited for. */

@@ -23,12 +23,11 @@
 
 static struct pg_test_cluster *cluster;
 
-static int
-start(void **state)
+static void
+make_source(void)
 {
-    (void)state;
-    cluster = pg_test_cluster_new(NULL);
     PGconn *conn = sql_connect(cluster, "postgres");
+
     sql_exec(conn, "CREATE DATABASE src");
     sql_exec(conn, "CREATE DATABASE dst");
     PQfinish(conn);
@@ -39,7 +38,6 @@ start(void **state)
                   "INSERT INTO t%d (v) SELECT repeat('x', 1000) FROM generate_series(1, 9000)",
                   i, i > 0 ? "REFERENCES t0 (at)" : "", i);
     PQfinish(conn);
-    return 0;
 }
 
 /* Each transaction writes one number into every table, so that a snapshot sees it in all or none.
@@ -65,12 +63,12 @@ start_writer(void)
 }
 
 static struct run *
-start_copy(void)
+start_copy(const char *dir)
 {
     return start_pghaul(NULL, "copy", "--source", pg_test_conninfo(cluster, "src"), "--target",
                         pg_test_conninfo(cluster, "dst"), "--name", "j", "--dir",
-                        scratch_printf("%s/job", scratch_dir()), "--follow", "--until", "caught-up",
-                        "--jobs", "2", "--snapshot-age", "1s", "--max-rate", "12MB/s");
+                        scratch_printf("%s/%s", scratch_dir(), dir), "--follow", "--until",
+                        "caught-up", "--jobs", "2", "--snapshot-age", "1s", "--max-rate", "12MB/s");
 }
 
 /* By the receipts: tables of one epoch had the same number of rows, those of a later one more. */
@@ -98,13 +96,13 @@ rows_of_all(const char *dbname)
     return sql_once(cluster, dbname, scratch_printf("%s ORDER BY 1", sql));
 }
 
+/* `dir`: the job's, under the scratch directory. */
 static void
-test_trap_27_renewed_between_tables(void **state)
+copy_under_load(const char *dir)
 {
     pid_t writer = start_writer();
-    struct run *run = start_copy();
+    struct run *run = start_copy(dir);
 
-    (void)state;
     sql_wait_true(cluster, "dst",
                   "SELECT phase NOT IN ('new', 'schema', 'plan', 'rows') FROM"
                   " pghaul.job",
@@ -127,12 +125,75 @@ test_trap_27_renewed_between_tables(void **state)
     PQfinish(dst);
 }
 
+static void
+test_trap_27_renewed_between_tables(void **state)
+{
+    (void)state;
+    cluster = pg_test_cluster_new(NULL);
+    make_source();
+    copy_under_load("job");
+    pg_test_cluster_stop(cluster);
+}
+
+/* ---- a counter that passes 2^32 ---- */
+
+/* The next transaction gets this id; the page of its state must be there. */
+static void
+jump_to(uint32_t xid)
+{
+    const char *const argv[] = {
+        "sh", "-c",
+        scratch_printf("cd / && as='' && if [ $(id -u) = 0 ]; then as='runuser -u postgres --'; fi;"
+                       " $as %s/pg_resetwal -x %u -D %s && $as sh -c 'head -c 262144 /dev/zero >"
+                       " %s/pg_xact/%04X'",
+                       cluster->bin, xid, cluster->data, cluster->data, xid / 1048576),
+        NULL};
+
+    pg_test_cluster_stop(cluster);
+    run_expect(run_start_copy(NULL, argv), 0);
+    pg_test_cluster_start(cluster);
+}
+
+static void
+freeze_all(void)
+{
+    static const char *const databases[] = {"postgres", "template1", "template0", "src", "dst"};
+
+    sql_once(cluster, "postgres", "UPDATE pg_database SET datallowconn = true");
+    for (size_t i = 0; i < sizeof databases / sizeof *databases; i++)
+        sql_once(cluster, databases[i], "VACUUM FREEZE");
+}
+
+/* TRAPS 71: epochs before and after it, and transactions that run across. */
+static void
+test_trap_71_wrapped_counter(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    cluster = pg_test_cluster_new(&params);
+    make_source();
+    freeze_all();
+    jump_to(1500000000u);
+    freeze_all();
+    jump_to(3000000000u);
+    freeze_all();
+    jump_to(4294966500u);
+    copy_under_load("wrapped");
+    assert_string_equal(sql_once(cluster, "dst",
+                                 "SELECT pg_current_xact_id()::text::numeric > 4294967296,"
+                                 " (SELECT min(split_part(pg_snapshot, ':', 2)::numeric) <"
+                                 " 4294967296 FROM pghaul.epoch)"),
+                        "t|t\n");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trap_27_renewed_between_tables),
+        cmocka_unit_test(test_trap_71_wrapped_counter),
     };
 
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
