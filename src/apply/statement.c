@@ -363,7 +363,7 @@ next_arrays(struct filling *f, struct ph_apply_statement *out, struct ph_error *
         .n_rows = f->n_rows,
         .expected_rows = f->expected,
         .may_miss = may_miss(f),
-        .wants_scan = f->stage->kind == PH_APPLY_DELETE && f->table->n_keys == 0,
+        .wants_scan = f->stage->kind != PH_APPLY_INSERT && !f->table->has_index,
         .is_single = f->stage->is_single,
         .change = f->stage->change,
     };

@@ -41,7 +41,7 @@ struct ph_apply_statement {
     uint32_t n_rows;        /* in the arrays, or in this piece of a COPY */
     uint64_t expected_rows; /* that must be hit; a COPY's are summed up by the caller */
     bool may_miss;   /* fewer are no conflict: a cascade took them, or they are overwritten */
-    bool wants_scan; /* no key to find rows by: let the planner have hash joins and scans */
+    bool wants_scan; /* no index to find rows by: let the planner have hash joins and scans */
     bool is_single;  /* one change by itself */
     uint64_t change; /* replay: number of the change, from 0 as added */
     /* COPY */

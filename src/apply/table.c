@@ -319,6 +319,23 @@ look_at_columns(struct builder *b)
         table->n_columns > 0 && n_via == 0 && (n_text == 0 || n_text == table->n_columns);
 }
 
+/* Whether the target finds rows of a key without reading the table. */
+static bool
+has_index(const struct builder *b)
+{
+    const struct ph_rel *target = b->params->plan->target;
+    uint32_t position;
+
+    for (uint32_t i = 0; i < target->n_indexes; i++) {
+        const struct ph_index *index = &target->indexes[i];
+        if (index->is_valid && !index->is_partial && index->n_keys > 0 &&
+            column_at(b->params->plan, true, index->key_attnums[0], &position) != NULL &&
+            b->keys[position])
+            return true;
+    }
+    return false;
+}
+
 /* A partition takes part in the foreign keys of its ancestors. */
 static bool
 is_within(const struct ph_catalog *catalog, ph_oid rel, ph_oid of)
@@ -385,6 +402,7 @@ build(struct builder *b)
     PH_TRY(fill_columns(b));
     PH_TRY(compile_remap(b));
     look_at_columns(b);
+    table->has_index = has_index(b);
     look_at_foreign_keys(b);
     return fill_texts(b);
 }

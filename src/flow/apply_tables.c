@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
+
 #define ARENA_LIMIT ((size_t)256 << 20)
 
 struct ph_apply_place {
@@ -82,6 +84,16 @@ ph_apply_tables_free(struct ph_apply_tables *tables)
     tables->places = NULL;
 }
 
+static void
+warn_of_scans(const struct ph_apply_table *table)
+{
+    if (table->n_keys > 0 && !table->has_index)
+        ph_log(PH_LOG_WARN, "table.unindexed",
+               "table %s: no index on its key on the target, so every group of changes reads all "
+               "of it",
+               table->label);
+}
+
 ph_code
 ph_apply_tables_find(struct ph_apply_tables *tables, const struct ph_stream_rel *rel,
                      const struct ph_apply_table **out, struct ph_error *err)
@@ -106,6 +118,7 @@ ph_apply_tables_find(struct ph_apply_tables *tables, const struct ph_stream_rel 
         };
         PH_TRY(ph_apply_table_build(&made, &tables->arena, &place->made, err));
         place->rel = rel;
+        warn_of_scans(place->made);
     }
     *out = place->made;
     return PH_OK;

@@ -948,6 +948,26 @@ truncate_and_copy(void **state)
     run_scenario(&scenario);
 }
 
+/* Slow, but right. */
+static void
+keys_without_an_index(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "unindexed",
+        .both = "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                "CREATE TABLE two (a int, b int, v text, PRIMARY KEY (a, b));",
+        .target = "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE two DROP CONSTRAINT two_pkey;",
+        .steps = {"INSERT INTO t SELECT i, 'v' FROM generate_series(1, 30) i;"
+                  "INSERT INTO two SELECT i, i, 'v' FROM generate_series(1, 30) i",
+                  "UPDATE t SET v = 'w' WHERE id > 3; UPDATE t SET id = -id WHERE id > 20;"
+                  "DELETE FROM t WHERE id BETWEEN 5 AND 9; DELETE FROM two WHERE a > 25;"
+                  "UPDATE two SET v = 'w' WHERE a < 9; UPDATE two SET b = 0 WHERE a = 9"},
+    };
+
+    (void)state;
+    run_scenario(&scenario);
+}
+
 /* A change that hits no row is named by its key. */
 static void
 missing_rows_are_named(void **state)
@@ -1195,7 +1215,8 @@ main(int argc, char **argv)
         cmocka_unit_test(partitioned_roots),      cmocka_unit_test(enforced_foreign_keys),
         cmocka_unit_test(truncate_and_copy),      cmocka_unit_test(missing_rows_are_named),
         cmocka_unit_test(plans_use_the_key),      cmocka_unit_test(random_changes),
-        cmocka_unit_test(random_workload),        cmocka_unit_test(other_majors),
+        cmocka_unit_test(random_workload),        cmocka_unit_test(keys_without_an_index),
+        cmocka_unit_test(other_majors),
     };
 
     if (argc > 1)

@@ -97,6 +97,7 @@ keys_of_full_identity_come_from_the_target(void **context)
 
     (void)context;
     assert_int_equal(table->n_keys, 1);
+    assert_true(table->has_index);
     assert_string_equal(table->columns[0].name, "id");
     fake.index.is_immediate = false;
     assert_int_equal(fake_apply_table(&fake)->n_keys, 0);
@@ -109,6 +110,7 @@ keys_of_full_identity_come_from_the_target(void **context)
     assert_int_equal(fake_apply_table(&fake)->n_keys, 0); /* NULLs on the source */
     fake.source_columns[1].not_null = true;
     assert_int_equal(fake_apply_table(&fake)->n_keys, 1);
+    assert_false(fake_apply_table(&fake)->has_index);
     table = describe('f', without);
     assert_int_equal(table->way, PH_APPLY_BY_ROW);
     /* Exact by = where that says it, by text where it does not. */
