@@ -34,7 +34,7 @@ static struct ph_error err;
 /* Commits that ask for it wait for a standby that is not there: written, flushed, not visible. */
 static const struct pg_test_params waiting = {
     .conf = "synchronous_standby_names = 'nosuch'\nsynchronous_commit = local\n"
-            "autovacuum = off\n"};
+            "autovacuum = off\nmax_prepared_transactions = 5\n"};
 
 #define OK(expr)                                                                                   \
     do {                                                                                           \
@@ -428,6 +428,35 @@ filter_of_the_ledger(void **state)
     ph_epoch_filter_reset(&filter);
 }
 
+/* TRAPS 72: in progress until COMMIT PREPARED, also for the filter: the stream brings it then. */
+static void
+trap_72_prepared_is_in_progress(void **state)
+{
+    struct ph_chunk_state states[1] = {{.done = true, .epoch = 2}};
+    struct ph_epoch_filter filter;
+
+    (void)state;
+    first_epoch();
+    sql_exec(app, "BEGIN; INSERT INTO t VALUES (72)");
+    uint32_t xid = (uint32_t)sql_int(app, "SELECT pg_current_xact_id()::text::bigint");
+    sql_exec(app, "PREPARE TRANSACTION 'late'");
+    kill_holder();
+    OK(ph_job_ensure_epoch(&job, &err));
+    assert_int_equal(job.epoch.number, 2);
+    sql_exec(app, "COMMIT PREPARED 'late'");
+    assert_string_equal(under_epoch("SELECT count(*) FROM t WHERE id = 72"), "0");
+    OK(ph_job_read_source_catalog(&job, &err));
+    job.chunk_states = states;
+    const struct ph_table_plan tables[] = {
+        {.source = ph_catalog_rel_named(&job.source_catalog, "public", "t"), .n_chunks = 1}};
+    ph_epoch_filter_init(&filter);
+    made_of(&filter, tables, 1);
+    struct ph_source_txn txn = {xid, ph_epoch_filter_consistent_point(&filter) - 8};
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, tables[0].source->oid), PH_EPOCH_APPLY);
+    job.chunk_states = NULL;
+    ph_epoch_filter_reset(&filter);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -436,6 +465,7 @@ main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(trap_78_a_later_epoch_waits, begin, finish),
         cmocka_unit_test_setup_teardown(trap_78_of_a_slot, begin, finish),
         cmocka_unit_test_setup_teardown(filter_of_the_ledger, begin, finish),
+        cmocka_unit_test_setup_teardown(trap_72_prepared_is_in_progress, begin, finish),
         cmocka_unit_test_setup_teardown(trap_78_of_a_slot_of_18, begin_18, finish_18),
     };
 
