@@ -15,7 +15,7 @@
 #define FIRST_PAUSE_NS (200 * MS)
 #define LONGEST_PAUSE_NS (15000 * MS)
 /* A session that has lasted so long was a good one: the next pause is short again. */
-#define GOOD_SESSION_NS (10000 * MS)
+#define GOOD_SESSION_NS (2000 * MS)
 /* Syncs are at least so far apart: what is not durable is only acknowledged later. */
 #define SYNC_EVERY_NS (100 * MS)
 #define SYNC_WAIT_MS 200
