@@ -407,9 +407,31 @@ build(struct builder *b)
     return fill_texts(b);
 }
 
-ph_code
-ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena *arena,
-                     const struct ph_apply_table **out, struct ph_error *err)
+/* The plan without late columns that this announcement is from before. */
+static const struct ph_table_plan *
+announced_plan(const struct ph_apply_table_params *params, struct ph_arena *arena)
+{
+    const struct ph_table_plan *plan = params->plan;
+    struct ph_table_plan *out = PH_ARENA_ARRAY(arena, struct ph_table_plan, 1);
+    struct ph_plan_column *columns =
+        PH_ARENA_ARRAY(arena, struct ph_plan_column, (size_t)plan->n_columns + 1);
+
+    if (out == NULL || columns == NULL)
+        return NULL;
+    *out = *plan;
+    out->columns = columns;
+    out->n_columns = 0;
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        const struct ph_plan_column *column = &plan->columns[i];
+        if (!column->is_late || find_field(params->rel, column->source_name) != NO_FIELD)
+            columns[out->n_columns++] = *column;
+    }
+    return out;
+}
+
+static ph_code
+build_planned(const struct ph_apply_table_params *params, struct ph_arena *arena,
+              const struct ph_apply_table **out, struct ph_error *err)
 {
     const struct ph_table_plan *plan = params->plan;
     size_t room = (size_t)plan->n_columns + 1;
@@ -443,4 +465,19 @@ ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena
     }
     *out = table;
     return PH_OK;
+}
+
+ph_code
+ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena *arena,
+                     const struct ph_apply_table **out, struct ph_error *err)
+{
+    struct ph_apply_table_params announced = *params;
+
+    for (uint32_t i = 0; i < params->plan->n_columns; i++) {
+        if (!params->plan->columns[i].is_late)
+            continue;
+        announced.plan = announced_plan(params, arena);
+        return announced.plan != NULL ? build_planned(&announced, arena, out, err) : no_memory(err);
+    }
+    return build_planned(params, arena, out, err);
 }

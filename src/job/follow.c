@@ -134,6 +134,15 @@ has_moved(void *arg, ph_lsn applied, ph_lsn durable)
         ph_log_failure(PH_LOG_WARN, &err);
 }
 
+static ph_code
+load_tables(struct ph_job *job, struct ph_error *err)
+{
+    uint32_t added;
+
+    PH_TRY(ph_job_load_plan(job, err));
+    return ph_follow_widen_plan(job, &added, err);
+}
+
 /* The catalog is read anew in any case: keys and foreign keys were made after it had been read. */
 static ph_code
 make_domains(struct ph_job *job, struct ph_error *err)
@@ -150,7 +159,7 @@ make_domains(struct ph_job *job, struct ph_error *err)
     ph_buf_free(&sql);
     PH_TRY(rc);
     PH_TRY(ph_job_read_target_catalog(job, err));
-    return ph_job_load_plan(job, err);
+    return load_tables(job, err);
 }
 
 static ph_code
@@ -206,6 +215,7 @@ begin_end(struct ph_job *job, const struct ph_until *until, struct ph_error *err
     struct ph_follow *follow = job->follow;
 
     follow->until = *until;
+    follow->mark = 0;
     switch (until->kind) {
     case PH_UNTIL_STOPPED:
         return PH_OK;
@@ -257,7 +267,9 @@ look_at_ledger(struct ph_job *job, struct ph_error *err)
         ph_stop_request();
     PH_TRY(
         ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until, err));
-    if (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn) {
+    bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
+    if (is_at_it &&
+        (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
         job->follow->asked = until;
         PH_TRY(begin_end(job, &until, err));
     }
@@ -332,17 +344,53 @@ renew_filter(struct ph_follow *follow)
     ph_epoch_filter_init(&follow->filter);
 }
 
+/* A column that the catalogs did not have when they were read may be on both sides by now. */
+static ph_code
+look_at_tables_again(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_error why = *err;
+    uint32_t had = 0;
+    uint32_t has = 0;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        had += job->plan.tables[i].n_columns;
+    ph_error_reset(err);
+    PH_TRY(ph_job_read_catalogs_now(job, err));
+    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
+    PH_TRY(ph_job_read_target_catalog(job, err));
+    PH_TRY(load_tables(job, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        has += job->plan.tables[i].n_columns;
+    if (has > had)
+        return PH_OK;
+    *err = why;
+    return ph_follow_explain_change(err);
+}
+
+static ph_code
+apply_again(struct ph_job *job, struct ph_error *err)
+{
+    renew_filter(job->follow);
+    return start_applier(job, err);
+}
+
 static ph_code
 apply_to_the_end(struct ph_job *job, struct ph_error *err)
 {
     bool at_end = false;
 
     for (;;) {
-        PH_TRY(apply_once(job, &at_end, err));
+        ph_code rc = apply_once(job, &at_end, err);
+        if (rc == PH_E_TYPES) {
+            PH_TRY(look_at_tables_again(job, err));
+            PH_TRY(apply_again(job, err));
+            ph_applier_set_end(job->follow->applier, job->follow->mark);
+            continue;
+        }
+        PH_TRY(rc);
         if (at_end && is_over(job->follow))
             return PH_OK;
-        renew_filter(job->follow);
-        PH_TRY(start_applier(job, err));
+        PH_TRY(apply_again(job, err));
         PH_TRY(set_mark(job, err));
     }
 }
@@ -352,7 +400,7 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
 {
     bool at_end;
 
-    PH_TRY(ph_job_load_plan(job, err)); /* with the receipts of all tables */
+    PH_TRY(load_tables(job, err)); /* with the receipts of all tables */
     PH_TRY(start_applier(job, err));
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
@@ -427,7 +475,7 @@ ph_code
 ph_follow_phase(struct ph_job *job, struct ph_error *err)
 {
     ph_job_release_epoch(job);
-    PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(load_tables(job, err));
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(start_applier(job, err));

@@ -36,6 +36,14 @@ void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *lo
 /* Into the ledger, for `pghaul status`. */
 ph_code ph_follow_write_progress(struct ph_job *job, struct ph_error *err);
 
+/* ---- follow_columns.c ---- */
+
+/* After the plan is loaded: columns that both sides have and the plan has not are put behind the
+ * others. *n_added: how many. */
+ph_code ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err);
+/* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
+ph_code ph_follow_explain_change(struct ph_error *err);
+
 /* ---- follow_end.c ---- */
 
 /* What the stream does not bring, at the end: large objects, materialized views. */

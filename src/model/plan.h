@@ -37,6 +37,7 @@ struct ph_plan_column {
     const char *target_name;
     const struct ph_column *source; /* not owned */
     const struct ph_column *target;
+    bool is_late; /* added while the job follows: earlier changes do not bring it */
 };
 
 struct ph_table_plan {

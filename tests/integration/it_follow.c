@@ -357,6 +357,31 @@ conflict_overwritten(void **state)
     pair_db_end(&db);
 }
 
+/* ---- a schema that changes ---- */
+
+static void
+column_added(void **state)
+{
+    struct pair_db db = new_db("columns");
+    struct run *run = follow(&db);
+
+    (void)state;
+    wait_following(&db, run);
+    /* there first: goes on */
+    sql_exec(db.target, "ALTER TABLE note ADD COLUMN more int");
+    sql_exec(db.source,
+             "ALTER TABLE note ADD COLUMN more int; INSERT INTO note VALUES (1, 'm', 2)");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM note WHERE more = 2", WAIT_MS);
+    /* not there: stops, saying so, and goes on when it is */
+    sql_exec(db.source,
+             "ALTER TABLE account ADD COLUMN extra text; UPDATE account SET extra = 'e' WHERE"
+             " id = 3");
+    pair_expect(run, 1, "extra");
+    sql_exec(db.target, "ALTER TABLE account ADD COLUMN extra text");
+    ends_equal(&db, follow(&db));
+    pair_db_end(&db);
+}
+
 /* ---- clean ---- */
 
 static void
@@ -384,7 +409,8 @@ main(void)
         cmocka_unit_test(stopped_goes_on),      cmocka_unit_test(killed_goes_on),
         cmocka_unit_test(killed_at_its_end),    cmocka_unit_test(servers_go_away),
         cmocka_unit_test(conflict_stops),       cmocka_unit_test(conflict_skipped),
-        cmocka_unit_test(conflict_overwritten), cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(conflict_overwritten), cmocka_unit_test(column_added),
+        cmocka_unit_test(clean_removes_all),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
