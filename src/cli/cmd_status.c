@@ -71,6 +71,42 @@ print_live(const json_t *live, double age_s)
 }
 
 static void
+print_follow(const json_t *follow, double age_s)
+{
+    const json_t *slot = json_object_get(follow, "slot");
+    const json_t *drain = json_object_get(follow, "drain_s");
+    char a[PH_HUMAN_SIZE];
+    char b[PH_HUMAN_SIZE];
+
+    printf("  follow   at %s of %s, %s behind (%s), %s (%.0f s ago)\n",
+           json_string_value(json_object_get(follow, "applied")),
+           json_string_value(json_object_get(follow, "source")),
+           ph_human_bytes((uint64_t)live_number(follow, "lag_bytes"), a),
+           ph_human_seconds(live_number(follow, "lag_s"), b),
+           json_is_true(json_object_get(follow, "consistent")) ? "consistent"
+                                                               : "not consistent yet",
+           age_s);
+    printf("  rates    %s transactions/s, WAL in %s/s",
+           ph_human_short(live_number(follow, "transactions_per_second"), a),
+           ph_human_bytes((uint64_t)live_number(follow, "in_bytes_per_second"), b));
+    printf(", applied %s/s",
+           ph_human_bytes((uint64_t)live_number(follow, "out_bytes_per_second"), a));
+    if (json_is_number(drain) && json_number_value(drain) > 1)
+        printf(", caught up in %s", ph_human_seconds(json_number_value(drain), a));
+    printf("\n  stream   %s, spool %s, %s transactions by this run",
+           json_string_value(json_object_get(follow, "receiver")),
+           ph_human_bytes((uint64_t)live_number(follow, "spool_bytes"), a),
+           ph_human_short(live_number(follow, "transactions"), b));
+    printf(", %s conflicts\n", ph_human_count((uint64_t)live_number(follow, "conflicts"), a));
+    if (slot != NULL)
+        printf("  slot     WAL %s, keeps %s, catalog xmin %" JSON_INTEGER_FORMAT
+               " transactions old\n",
+               json_string_value(json_object_get(slot, "wal_status")),
+               ph_human_bytes((uint64_t)live_number(slot, "kept_wal_bytes"), a),
+               json_integer_value(json_object_get(slot, "catalog_xmin_age")));
+}
+
+static void
 print_job(const struct ph_job_status *job)
 {
     char a[PH_HUMAN_SIZE];
@@ -101,7 +137,9 @@ print_job(const struct ph_job_status *job)
             "  note     %u triggers or constraints are set aside; the next run or `pghaul clean` "
             "restores them\n",
             job->set_aside);
-    if (live != NULL)
+    if (json_object_get(live, "follow") != NULL)
+        print_follow(json_object_get(live, "follow"), job->progress_age_s);
+    else if (live != NULL)
         print_live(live, job->progress_age_s);
     json_decref(live);
 }

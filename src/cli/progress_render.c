@@ -101,6 +101,28 @@ put_figures(struct ph_buf *out, const struct ph_progress *progress, const struct
         ph_buf_printf(out, ", %llu retries", (unsigned long long)progress->retries);
 }
 
+/* "at 0/1B79640, 12.0 kB behind (0.20 s), …" */
+static void
+put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
+{
+    char lsn[PH_LSN_TEXT];
+    char a[PH_HUMAN_SIZE];
+    char b[PH_HUMAN_SIZE];
+    char c[PH_HUMAN_SIZE];
+
+    ph_buf_printf(out, "at %s, %s behind (%s), %s transactions/s",
+                  ph_lsn_print(follow->applied, lsn), ph_human_bytes(follow->lag_bytes, a),
+                  ph_human_seconds(follow->lag_s, b), ph_human_short(follow->transactions_s, c));
+    if (follow->drain_s > 1)
+        ph_buf_printf(out, ", caught up in %s", ph_human_seconds(follow->drain_s, a));
+    if (!follow->is_consistent)
+        ph_buf_puts(out, ", not consistent yet");
+    if (strcmp(follow->receiver, "streaming") != 0)
+        ph_buf_printf(out, ", receiver %s", follow->receiver);
+    if (follow->conflicts > 0)
+        ph_buf_printf(out, ", %s conflicts", ph_human_count(follow->conflicts, a));
+}
+
 void
 ph_progress_put_line(struct ph_buf *out, const struct ph_progress *progress,
                      const struct ph_rates *rates)
@@ -108,6 +130,11 @@ ph_progress_put_line(struct ph_buf *out, const struct ph_progress *progress,
     char rows[PH_HUMAN_SIZE];
     char bytes[PH_HUMAN_SIZE];
 
+    if (progress->follow.is_on) {
+        ph_buf_puts(out, "follow: ");
+        put_follow(out, &progress->follow);
+        return;
+    }
     ph_buf_printf(out, "%s: %u%%, %s rows, %s, ",
                   progress->phase[0] != '\0' ? progress->phase : "starting", percent_of(progress),
                   ph_human_count(progress->rows_done, rows),
@@ -154,6 +181,13 @@ put_overall(struct ph_buf *out, const struct ph_progress *progress, const struct
     unsigned percent = percent_of(progress);
 
     ph_buf_init(&line, 4096);
+    if (progress->follow.is_on) {
+        ph_buf_puts(&line, "follow   ");
+        put_follow(&line, &progress->follow);
+        put_cut(out, ph_buf_text(&line), columns);
+        ph_buf_free(&line);
+        return;
+    }
     ph_buf_printf(&line, "%-8s ", progress->phase[0] != '\0' ? progress->phase : "starting");
     put_bar(&line, percent, columns);
     ph_buf_printf(&line, " %3u%%  ", percent);

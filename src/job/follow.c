@@ -296,6 +296,7 @@ watch(struct ph_job *job, struct ph_error *err)
         ph_applier_get(follow->applier, &look);
         if (look.has_ended || ph_stop_wait_ms(LOOK_EVERY_MS))
             return PH_OK;
+        ph_follow_take_picture(follow);
         PH_TRY(look_at_receiver(follow, err));
         if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
             PH_TRY(look_at_ledger(job, err));
@@ -481,6 +482,9 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(start_applier(job, err));
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
     PH_TRY(begin_end(job, &job->options->until, err));
-    PH_TRY(apply_to_the_end(job, err));
+    ph_follow_show_begin(job->follow);
+    ph_code rc = apply_to_the_end(job, err);
+    ph_follow_show_end(job->follow);
+    PH_TRY(rc);
     return finish(job, err);
 }

@@ -9,6 +9,8 @@
 #include "job/follow.h"
 #include "spool/spool.h"
 
+#define PH_FOLLOW_SAMPLES 6u
+
 struct ph_follow {
     struct ph_job *job;
     struct ph_spool *spool;
@@ -25,7 +27,16 @@ struct ph_follow {
     struct ph_until asked;         /* by `stop --at` */
     ph_lsn mark;                   /* where the applier is to end; 0: nowhere */
     uint64_t mark_ns;
-    pthread_mutex_t lock;        /* guards `past` */
+    struct ph_follow_sample {
+        uint64_t at_ns;
+        uint64_t transactions;
+        ph_lsn applied;
+        ph_lsn received;
+    } samples[PH_FOLLOW_SAMPLES]; /* a ring */
+    uint32_t n_samples;           /* ever taken */
+    uint64_t slot_ns;             /* when the slot was looked at */
+    pthread_mutex_t lock;         /* guards what is below; written by the job's thread only */
+    struct ph_follow_progress shown;
     struct ph_applier_look past; /* of appliers that have ended */
 };
 
@@ -33,6 +44,11 @@ struct ph_follow {
 
 /* Counts of an applier that has ended. */
 void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look);
+/* Where it stands, for the display; again and again. */
+void ph_follow_take_picture(struct ph_follow *follow);
+/* From here on, and until show_end, the display shows it. */
+void ph_follow_show_begin(struct ph_follow *follow);
+void ph_follow_show_end(struct ph_follow *follow);
 /* Into the ledger, for `pghaul status`. */
 ph_code ph_follow_write_progress(struct ph_job *job, struct ph_error *err);
 

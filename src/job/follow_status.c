@@ -1,11 +1,13 @@
-/* What a follow tells: its row in the ledger. */
-#include <inttypes.h>
+/* What a follow tells: to the display, and as its row in the ledger. */
+#include <stdio.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "job/follow_parts.h"
+#include "pg/slot.h"
 
 #define JSON_LIMIT ((size_t)1 << 20)
+#define SLOT_EVERY_S 10.0
 
 static const char *const receiver_states[] = {
     [PH_RECEIVER_CONNECTING] = "connecting", [PH_RECEIVER_STREAMING] = "streaming",
@@ -40,17 +42,52 @@ seconds_behind(const struct ph_applier_look *look, const struct ph_spool_positio
     return behind > 0 ? behind : 0;
 }
 
-static void
-put_lsn(struct ph_buf *out, const char *name, ph_lsn lsn)
-{
-    char text[PH_LSN_TEXT];
+/* ---- rates ---- */
 
-    ph_buf_printf(out, "\"%s\":\"%s\",", name, ph_lsn_print(lsn, text));
+/* One sample a second; the rates are those since the oldest of them. */
+static void
+take_rates(struct ph_follow *follow, struct ph_follow_progress *out)
+{
+    uint64_t now = ph_clock_ns();
+    struct ph_follow_sample *last = &follow->samples[(follow->n_samples - 1) % PH_FOLLOW_SAMPLES];
+    const struct ph_follow_sample sample = {now, out->transactions, out->applied, out->received};
+
+    if (follow->n_samples == 0 || (double)(now - last->at_ns) / 1e9 >= 1)
+        follow->samples[follow->n_samples++ % PH_FOLLOW_SAMPLES] = sample;
+    uint32_t first =
+        follow->n_samples > PH_FOLLOW_SAMPLES ? follow->n_samples % PH_FOLLOW_SAMPLES : 0;
+    const struct ph_follow_sample *from = &follow->samples[first];
+    double span = (double)(now - from->at_ns) / 1e9;
+    out->drain_s = out->lag_bytes == 0 ? 0 : -1;
+    if (span <= 0)
+        return;
+    out->transactions_s = (double)(out->transactions - from->transactions) / span;
+    out->in_bytes_s = (double)(out->received - from->received) / span;
+    out->out_bytes_s = (double)(out->applied - from->applied) / span;
+    if (out->lag_bytes > 0 && out->out_bytes_s > out->in_bytes_s)
+        out->drain_s = (double)out->lag_bytes / (out->out_bytes_s - out->in_bytes_s);
 }
 
+/* ---- the picture ---- */
+
 static void
-put_follow(struct ph_follow *follow, struct ph_buf *out)
+take_counts(const struct ph_follow *follow, const struct ph_applier_look *look,
+            struct ph_follow_progress *out)
 {
+    const struct ph_applier_look *past = &follow->past;
+
+    out->transactions = past->transactions + look->transactions;
+    out->changes = past->changes + look->changes;
+    out->skipped = past->skipped + look->skipped;
+    out->conflicts = past->conflicts + look->conflicts;
+    out->groups = past->groups + look->groups;
+    out->replays = past->replays + look->replays;
+}
+
+void
+ph_follow_take_picture(struct ph_follow *follow)
+{
+    struct ph_follow_progress out = follow->shown; /* what was read of the slot stays */
     struct ph_applier_look look = {0};
     struct ph_receiver_look receiver;
     struct ph_spool_positions spool;
@@ -59,44 +96,97 @@ put_follow(struct ph_follow *follow, struct ph_buf *out)
     ph_receiver_look(follow->receiver, &receiver);
     if (follow->applier != NULL)
         ph_applier_get(follow->applier, &look);
-    ph_lsn source = receiver.source_end > spool.written ? receiver.source_end : spool.written;
-    ph_buf_puts(out, ",\"follow\":{");
-    put_lsn(out, "source", source);
-    put_lsn(out, "received", spool.written);
-    put_lsn(out, "safe", spool.durable);
-    put_lsn(out, "acknowledged", receiver.acknowledged);
-    put_lsn(out, "applied", look.applied);
-    put_lsn(out, "applied_durable", look.durable);
-    put_lsn(out, "consistent_from", follow->consistent);
+    out.is_on = true;
+    snprintf(out.receiver, sizeof out.receiver, "%s", receiver_states[receiver.state]);
+    out.source = receiver.source_end > spool.written ? receiver.source_end : spool.written;
+    out.received = spool.written;
+    out.safe = spool.durable;
+    out.acknowledged = receiver.acknowledged;
+    out.applied = look.applied;
+    out.applied_durable = look.durable;
+    out.consistent_from = follow->consistent;
+    out.is_consistent = look.applied >= follow->consistent;
+    out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
+    out.lag_s = seconds_behind(&look, &spool);
+    out.spool_bytes = spool.bytes;
+    out.spool_segments = spool.segments;
+    take_counts(follow, &look, &out);
+    out.transactions_s = out.in_bytes_s = out.out_bytes_s = 0;
+    take_rates(follow, &out);
     pthread_mutex_lock(&follow->lock);
-    ph_buf_printf(out,
-                  "\"consistent\":%s,\"lag_bytes\":%" PRIu64 ",\"lag_s\":%.3f,"
-                  "\"receiver\":\"%s\",\"spool_bytes\":%" PRIu64 ",\"spool_segments\":%" PRIu64
-                  ",\"transactions\":%" PRIu64 ",\"changes\":%" PRIu64 ",\"skipped\":%" PRIu64
-                  ",\"conflicts\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"replays\":%" PRIu64 "}}",
-                  look.applied >= follow->consistent ? "true" : "false",
-                  source > look.applied ? source - look.applied : 0, seconds_behind(&look, &spool),
-                  receiver_states[receiver.state], spool.bytes, spool.segments,
-                  follow->past.transactions + look.transactions,
-                  follow->past.changes + look.changes, follow->past.skipped + look.skipped,
-                  follow->past.conflicts + look.conflicts, follow->past.groups + look.groups,
-                  follow->past.replays + look.replays);
+    follow->shown = out;
     pthread_mutex_unlock(&follow->lock);
+}
+
+/* A source that is away is no reason to stop here: the receiver says so. */
+static void
+look_at_slot(struct ph_job *job)
+{
+    struct ph_follow_progress *shown = &job->follow->shown;
+    struct ph_slot slot;
+    bool found;
+
+    if (ph_slot_read(job->source_control, job->stream.slot, &slot, &found, NULL) != PH_OK)
+        found = false;
+    pthread_mutex_lock(&job->follow->lock);
+    shown->has_slot = found;
+    if (found) {
+        snprintf(shown->wal_status, sizeof shown->wal_status, "%s", slot.wal_status);
+        shown->kept_wal_bytes = slot.kept_wal_bytes;
+        shown->xmin_age = slot.xmin_age;
+        shown->catalog_xmin_age = slot.catalog_xmin_age;
+    }
+    pthread_mutex_unlock(&job->follow->lock);
+}
+
+/* On the display's thread. */
+static void
+read_progress(void *arg, struct ph_progress *out)
+{
+    struct ph_follow *follow = arg;
+
+    snprintf(out->phase, sizeof out->phase, "follow");
+    out->elapsed_s = ph_clock_seconds_since(follow->job->started_ns);
+    out->tables = out->tables_done = follow->job->plan.n_tables;
+    pthread_mutex_lock(&follow->lock);
+    out->follow = follow->shown;
+    pthread_mutex_unlock(&follow->lock);
+}
+
+void
+ph_follow_show_begin(struct ph_follow *follow)
+{
+    const struct ph_observer *observer = &follow->job->run->observer;
+
+    ph_follow_take_picture(follow);
+    if (observer->started != NULL)
+        observer->started(observer->context, read_progress, follow);
+}
+
+void
+ph_follow_show_end(struct ph_follow *follow)
+{
+    const struct ph_observer *observer = &follow->job->run->observer;
+
+    if (observer->ended != NULL)
+        observer->ended(observer->context);
 }
 
 ph_code
 ph_follow_write_progress(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_progress progress = {.phase = "follow",
-                                   .elapsed_s = ph_clock_seconds_since(job->started_ns)};
+    struct ph_follow *follow = job->follow;
+    struct ph_progress progress = {0};
     struct ph_buf json;
 
-    progress.tables = progress.tables_done = job->plan.n_tables;
+    if (follow->slot_ns == 0 || ph_clock_seconds_since(follow->slot_ns) >= SLOT_EVERY_S) {
+        look_at_slot(job);
+        follow->slot_ns = ph_clock_ns();
+    }
+    ph_follow_take_picture(follow);
+    read_progress(follow, &progress);
     ph_buf_init(&json, JSON_LIMIT);
     ph_progress_put_json(&json, &progress);
-    if (ph_buf_ok(&json) && json.len > 0)
-        json.len--; /* the closing brace comes behind the rest */
-    put_follow(job->follow, &json);
     ph_code rc = ph_buf_ok(&json) ? ph_ledger_progress(job->target_control, job->options->name,
                                                        ph_buf_text(&json), err)
                                   : PH_FAIL(err, PH_E_MEMORY, "out of memory");

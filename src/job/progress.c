@@ -49,6 +49,60 @@ put_pair(struct ph_buf *out, const char *key, uint64_t done, uint64_t all)
     ph_buf_printf(out, ",\"%s_done\":%" PRIu64 ",\"%s\":%" PRIu64, key, done, key, all);
 }
 
+static void
+put_lsn(struct ph_buf *out, const char *name, ph_lsn lsn)
+{
+    char text[PH_LSN_TEXT];
+
+    ph_buf_printf(out, "\"%s\":\"%s\",", name, ph_lsn_print(lsn, text));
+}
+
+static void
+put_slot(struct ph_buf *out, const struct ph_follow_progress *follow)
+{
+    if (!follow->has_slot)
+        return;
+    ph_buf_printf(out,
+                  ",\"slot\":{\"wal_status\":\"%s\",\"kept_wal_bytes\":%" PRId64
+                  ",\"xmin_age\":%" PRId64 ",\"catalog_xmin_age\":%" PRId64 "}",
+                  follow->wal_status, follow->kept_wal_bytes, follow->xmin_age,
+                  follow->catalog_xmin_age);
+}
+
+static void
+put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
+{
+    if (!follow->is_on)
+        return;
+    ph_buf_puts(out, ",\"follow\":{");
+    put_lsn(out, "source", follow->source);
+    put_lsn(out, "received", follow->received);
+    put_lsn(out, "safe", follow->safe);
+    put_lsn(out, "acknowledged", follow->acknowledged);
+    put_lsn(out, "applied", follow->applied);
+    put_lsn(out, "applied_durable", follow->applied_durable);
+    put_lsn(out, "consistent_from", follow->consistent_from);
+    ph_buf_printf(out,
+                  "\"consistent\":%s,\"lag_bytes\":%" PRIu64 ",\"lag_s\":%.3f,"
+                  "\"in_bytes_per_second\":%.0f,\"out_bytes_per_second\":%.0f,"
+                  "\"transactions_per_second\":%.1f,\"drain_s\":",
+                  follow->is_consistent ? "true" : "false", follow->lag_bytes, follow->lag_s,
+                  follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
+    if (follow->drain_s >= 0)
+        ph_buf_printf(out, "%.1f", follow->drain_s);
+    else
+        ph_buf_puts(out, "null");
+    ph_buf_printf(out,
+                  ",\"receiver\":\"%s\",\"spool_bytes\":%" PRIu64 ",\"spool_segments\":%" PRIu64
+                  ",\"transactions\":%" PRIu64 ",\"changes\":%" PRIu64 ",\"skipped\":%" PRIu64
+                  ",\"conflicts\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"replays\":%" PRIu64,
+                  follow->receiver, follow->spool_bytes, follow->spool_segments,
+                  follow->transactions, follow->changes, follow->skipped, follow->conflicts,
+                  follow->groups, follow->replays);
+    put_slot(out, follow);
+    ph_buf_putc(out, '}');
+}
+
 void
 ph_progress_put_json(struct ph_buf *out, const struct ph_progress *progress)
 {
@@ -76,5 +130,7 @@ ph_progress_put_json(struct ph_buf *out, const struct ph_progress *progress)
                       lane->chunk, lane->n_chunks, lane->rows, lane->bytes,
                       ph_wait_name(lane->waiting_for));
     }
-    ph_buf_puts(out, "]}");
+    ph_buf_putc(out, ']');
+    put_follow(out, &progress->follow);
+    ph_buf_putc(out, '}');
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "model/lsn.h"
 
 #define PH_PROGRESS_LANES 64
 
@@ -40,6 +41,39 @@ struct ph_lane_progress {
     enum ph_wait waiting_for;
 };
 
+/* Of a job that applies changes. Positions are of the source's WAL. */
+struct ph_follow_progress {
+    bool is_on;         /* the rest is only then something */
+    bool is_consistent; /* the target is a state that the source had */
+    char receiver[16];  /* "streaming", "paused", … */
+    ph_lsn source;      /* its end, as far as it is known */
+    ph_lsn received;
+    ph_lsn safe; /* on disk here */
+    ph_lsn acknowledged;
+    ph_lsn applied;
+    ph_lsn applied_durable;
+    ph_lsn consistent_from;
+    uint64_t lag_bytes;
+    double lag_s;      /* since the source's commit of what was applied last, while more waits */
+    double in_bytes_s; /* of WAL, in the last seconds */
+    double out_bytes_s;
+    double transactions_s;
+    double drain_s; /* until the lag is gone; negative: not known, or it grows */
+    uint64_t spool_bytes;
+    uint64_t spool_segments;
+    uint64_t transactions; /* and all below: by this run */
+    uint64_t changes;
+    uint64_t skipped; /* the copy had them */
+    uint64_t conflicts;
+    uint64_t groups;
+    uint64_t replays;
+    bool has_slot; /* what follows was read from the source, some seconds ago */
+    char wal_status[16];
+    int64_t kept_wal_bytes;
+    int64_t xmin_age; /* transactions; negative: none is held */
+    int64_t catalog_xmin_age;
+};
+
 struct ph_progress {
     char phase[32]; /* "schema", "rows", "indexes", "verify", … */
     uint32_t tables_done;
@@ -62,6 +96,7 @@ struct ph_progress {
     enum ph_wait waiting_for; /* what most lanes wait for */
     struct ph_lane_progress lanes[PH_PROGRESS_LANES];
     uint32_t n_lanes;
+    struct ph_follow_progress follow;
 };
 
 typedef void ph_progress_read(void *job, struct ph_progress *out);

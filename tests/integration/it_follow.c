@@ -159,6 +159,37 @@ until_caught_up(void **state)
     pair_db_end(&db);
 }
 
+/* What somebody else is told while it runs, and the line that it tells itself. */
+static void
+status_tells(void **state)
+{
+    struct pair_db db = new_db("told");
+    struct run *writers = write_for(&db, "8");
+    struct run *run = follow(&db);
+    const char *target = pg_test_conninfo(pair.dst, db.name);
+
+    (void)state;
+    wait_following(&db, run);
+    run_wait_output(run, "follow: at ", WAIT_MS);
+    assert_non_null(strstr(run_err(run), "transactions/s"));
+    struct run *status = run_pghaul("status", "--target", target, "--name", db.name);
+    pair_expect(status, 0, "phase follow");
+    pair_expect(status, 0, "consistent");
+    pair_expect(status, 0, "slot     WAL reserved");
+    status = run_pghaul("status", "--target", target, "--name", db.name, "--json");
+    run_expect(status, 0);
+    assert_string_equal(
+        sql_valuef(db.target,
+                   "SELECT (f ? 'lag_bytes' AND f ? 'lag_s' AND (f->>'transactions')::int > 0 AND"
+                   " (f->>'consistent')::bool AND f->'slot' ? 'kept_wal_bytes' AND f ? 'drain_s')"
+                   " FROM (SELECT $j$%s$j$::jsonb #> '{jobs,0,progress,follow}' AS f) x",
+                   run_out(status)),
+        "t");
+    run_expect(writers, 0);
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
 static void
 stop_at_a_position(void **state)
 {
@@ -405,12 +436,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(until_caught_up),      cmocka_unit_test(stop_at_a_position),
-        cmocka_unit_test(stopped_goes_on),      cmocka_unit_test(killed_goes_on),
-        cmocka_unit_test(killed_at_its_end),    cmocka_unit_test(servers_go_away),
-        cmocka_unit_test(conflict_stops),       cmocka_unit_test(conflict_skipped),
-        cmocka_unit_test(conflict_overwritten), cmocka_unit_test(column_added),
-        cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(until_caught_up),  cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(status_tells),     cmocka_unit_test(stopped_goes_on),
+        cmocka_unit_test(killed_goes_on),   cmocka_unit_test(killed_at_its_end),
+        cmocka_unit_test(servers_go_away),  cmocka_unit_test(conflict_stops),
+        cmocka_unit_test(conflict_skipped), cmocka_unit_test(conflict_overwritten),
+        cmocka_unit_test(column_added),     cmocka_unit_test(clean_removes_all),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -45,6 +45,40 @@ sample(void *job, struct ph_progress *out)
 }
 
 static void
+follow_picture(void **context)
+{
+    struct ph_progress progress = {.follow = {.is_on = true,
+                                              .is_consistent = true,
+                                              .receiver = "streaming",
+                                              .applied = 0x10002,
+                                              .lag_bytes = 20480,
+                                              .lag_s = 0.25,
+                                              .transactions_s = 1200,
+                                              .drain_s = 0.1}};
+    struct ph_rates rates = {0};
+    struct ph_buf out;
+
+    (void)context;
+    ph_buf_init(&out, 65536);
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_string_equal(ph_buf_text(&out),
+                        "follow: at 0/10002, 20.0 kB behind (0.25 s), 1.2k transactions/s");
+    ph_buf_clear(&out);
+    progress.follow.is_consistent = false;
+    progress.follow.drain_s = 90;
+    progress.follow.conflicts = 2;
+    snprintf(progress.follow.receiver, sizeof progress.follow.receiver, "waiting");
+    ph_progress_put_terminal(&out, &progress, &rates, 200, 24);
+    assert_non_null(strstr(ph_buf_text(&out), "caught up in 1:30 min, not consistent yet, receiver "
+                                              "waiting, 2 conflicts"));
+    ph_buf_clear(&out);
+    ph_progress_put_json(&out, &progress);
+    assert_non_null(strstr(ph_buf_text(&out), "\"applied\":\"0/10002\""));
+    assert_null(strstr(ph_buf_text(&out), "slot"));
+    ph_buf_free(&out);
+}
+
+static void
 pictures(void **context)
 {
     struct ph_progress progress = {0};
@@ -226,6 +260,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures),
+        cmocka_unit_test(follow_picture),
         cmocka_unit_test(nothing_known_yet),
         cmocka_unit_test(less_than_all_is_never_all),
         cmocka_unit_test(rates_are_of_the_last_seconds),
