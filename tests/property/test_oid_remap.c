@@ -32,7 +32,7 @@ compiled(const struct fake_types *from, const struct fake_types *to)
     for (size_t i = 0; i < COLUMNS; i++) {
         columns[0][i].type_oid = fake_oid(from, columns_used[i]);
         columns[1][i].type_oid = fake_oid(to, columns_used[i]);
-        plan[i] = (struct ph_plan_column){"a", "b", &columns[0][i], &columns[1][i]};
+        plan[i] = (struct ph_plan_column){"a", "b", &columns[0][i], &columns[1][i], false};
     }
     assert_int_equal(
         ph_oid_remap_compile(plan, COLUMNS, &from->catalog, &to->catalog, &arena, &remap, &err),

@@ -41,7 +41,7 @@ compile_oids(ph_oid source, ph_oid target, const struct ph_oid_remap **out)
 {
     struct ph_column a = {.name = "a", .type_oid = source};
     struct ph_column b = {.name = "b", .type_oid = target};
-    struct ph_plan_column column = {"a", "b", &a, &b};
+    struct ph_plan_column column = {"a", "b", &a, &b, false};
 
     return ph_oid_remap_compile(&column, 1, &here.catalog, &there.catalog, &arena, out, &err);
 }

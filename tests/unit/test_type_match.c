@@ -235,7 +235,7 @@ tables_take_the_format_of_the_worst_column(void **context)
     (void)context;
     for (int i = 0; i < 4; i++)
         columns[i] =
-            (struct ph_plan_column){source[i].name, target[i].name, &source[i], &target[i]};
+            (struct ph_plan_column){source[i].name, target[i].name, &source[i], &target[i], false};
     assert_int_equal(ph_type_match_table(columns, 0, &here.catalog, &there.catalog, &out, &err),
                      PH_OK);
     assert_int_equal(out.format, PH_FORMAT_BINARY);
