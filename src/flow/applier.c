@@ -395,9 +395,23 @@ take_nothing(struct ph_applier *applier, struct ph_error *err)
     return PH_OK;
 }
 
+static void
+set_idle(struct ph_applier *applier, bool is_idle)
+{
+    if (applier->is_idle == is_idle)
+        return;
+    applier->is_idle = is_idle;
+    pthread_mutex_lock(&applier->lock);
+    applier->look.is_idle = is_idle;
+    pthread_mutex_unlock(&applier->lock);
+}
+
 static ph_code
 take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
+    if (event->step == PH_TXN_NOTHING || event->step == PH_TXN_BEGIN)
+        set_idle(applier, event->step == PH_TXN_NOTHING && !applier->in_txn);
+
     switch (event->step) {
     case PH_TXN_NOTHING:
         return take_nothing(applier, err);

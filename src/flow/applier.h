@@ -58,6 +58,7 @@ ph_code ph_applier_stop(struct ph_applier *applier, struct ph_error *err);
 struct ph_applier_look {
     bool has_ended; /* stop would not wait */
     bool at_end;    /* because the end was reached */
+    bool is_idle;   /* all transactions that are in the spool are applied */
     ph_lsn applied; /* committed on the target */
     ph_lsn durable;
     ph_lsn read;           /* the last end that was read from the spool */

@@ -17,6 +17,7 @@ struct ph_applier {
     struct ph_apply_target target;
     struct ph_fold *folds[2]; /* one is filled while the other's statements are under way */
     struct ph_fold *fold;     /* that is filled */
+    bool is_idle;             /* as look has it */
     bool in_txn;              /* a transaction of the source is half read */
     bool is_filtered;         /* it may have changes that the copy has */
     bool must_replay;         /* the target refused a part of the group: the rest is only read */

@@ -31,11 +31,11 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
 
 /* Seconds between the source's commit of what was applied last and now; 0 when nothing waits. */
 static double
-seconds_behind(const struct ph_applier_look *look, const struct ph_spool_positions *spool)
+seconds_behind(const struct ph_applier_look *look)
 {
     struct timespec now;
 
-    if (look->applied_us == 0 || look->applied >= spool->written)
+    if (look->applied_us == 0 || look->is_idle)
         return 0;
     clock_gettime(CLOCK_REALTIME, &now);
     double behind = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)look->applied_us / 1e6;
@@ -107,7 +107,7 @@ ph_follow_take_picture(struct ph_follow *follow)
     out.consistent_from = follow->consistent;
     out.is_consistent = look.applied >= follow->consistent;
     out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
-    out.lag_s = seconds_behind(&look, &spool);
+    out.lag_s = seconds_behind(&look);
     out.spool_bytes = spool.bytes;
     out.spool_segments = spool.segments;
     take_counts(follow, &look, &out);
