@@ -152,7 +152,7 @@ until_caught_up(void **state)
     run_kill(writers);
     sum_is_right(&db);
     nothing_is_left(&db);
-    assert_true(sql_int(db.target, "SELECT count(*) FROM move") >= atoi(then) / 2);
+    assert_true(sql_int(db.target, "SELECT count(*) FROM move") >= strtol(then, NULL, 10) / 2);
     /* the same command again has nothing to do */
     pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, "--until", "caught-up"), 0,
                 "an earlier run finished this job");
