@@ -137,6 +137,9 @@ print_job(const struct ph_job_status *job)
             "  note     %u triggers or constraints are set aside; the next run or `pghaul clean` "
             "restores them\n",
             job->set_aside);
+    if (!job->is_running && strcmp(job->phase, "follow") == 0)
+        printf("  note     its slot makes the source keep WAL until the same command goes on or "
+               "`pghaul clean` removes it\n");
     if (json_object_get(live, "follow") != NULL)
         print_follow(json_object_get(live, "follow"), job->progress_age_s);
     else if (live != NULL)

@@ -70,7 +70,9 @@ ph_follow_explain_change(struct ph_error *err)
     if (err->code != PH_E_TYPES)
         return err->code;
     err->code = PH_E_TABLE_CHANGED;
-    ph_error_hint(err, "%s",
-                  "make the same change on the target, then give the same command again");
+    ph_error_hint(
+        err, "%s",
+        "add what is missing to the target, or undo the change on the source, then give the "
+        "same command again");
     return PH_E_TABLE_CHANGED;
 }

@@ -31,11 +31,13 @@ static size_t n_names;
 
 /*
  * Passed by a repair only, by a copy that starts tables again (it_crash_snapshot kills there), or
- * by the beginning of a stream (it_follow_begin). Those of the spool have tests of their own.
+ * by the beginning of a stream (it_follow_begin) and its end (it_follow). Those of the spool have
+ * tests of their own.
  */
-static const char *const elsewhere[] = {"before_repair_commit", "after_table_emptied",
-                                        "after_follow_noted",   "after_publication",
-                                        "after_slot",           "before_first_epoch_commit"};
+static const char *const elsewhere[] = {
+    "before_repair_commit",  "after_table_emptied", "after_follow_noted",
+    "after_publication",     "after_slot",          "before_first_epoch_commit",
+    "before_follow_removed", "after_follow_removed"};
 
 static void
 read_names(void)

@@ -227,6 +227,8 @@ stopped_goes_on(void **state)
     wait_following(&db, run);
     run_signal(run, SIGTERM);
     pair_expect(run, 5, "the same command goes on");
+    pair_expect(run_pghaul("status", "--target", pg_test_conninfo(pair.dst, db.name)), 0,
+                "makes the source keep WAL");
     assert_string_equal(sql_value(db.source,
                                   "SELECT count(*) FROM pg_replication_slots WHERE slot_name ="
                                   " 'pghaul_stopped' AND NOT active"),
