@@ -92,6 +92,7 @@ test_every_option_with_a_bad_value(void **state)
                             option->kind == PH_OPTION_CONNINFO;
         const char *command = (option->commands & PH_FOR(COPY)) != 0     ? "copy"
                               : (option->commands & PH_FOR(VERIFY)) != 0 ? "verify"
+                              : (option->commands & PH_FOR(STOP)) != 0   ? "stop"
                                                                          : "status";
         if (option->kind == PH_OPTION_INFO)
             continue;
