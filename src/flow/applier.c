@@ -352,6 +352,13 @@ start_over(struct ph_applier *applier, struct ph_error *err)
                               err);
 }
 
+/* Parts of the group are on the target already; the one before it may be open there, too. */
+static bool
+is_spilled(const struct ph_applier *applier)
+{
+    return applier->target.is_open && !applier->sent.is_there;
+}
+
 static ph_code
 take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
@@ -359,7 +366,7 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     applier->group_end = event->end_lsn;
     applier->group_us = event->time_us;
     applier->group_txns++;
-    if (applier->target.is_open || applier->must_replay || ph_fold_is_full(applier->fold) ||
+    if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
         applier->group_txns >= MOST_TRANSACTIONS)
         return end_group(applier, err);
     return PH_OK;
@@ -416,7 +423,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_NOTHING:
         return take_nothing(applier, err);
     case PH_TXN_VOID:
-        return applier->in_txn || applier->target.is_open ? start_over(applier, err) : PH_OK;
+        return applier->in_txn || is_spilled(applier) ? start_over(applier, err) : PH_OK;
     case PH_TXN_BEGIN:
         applier->in_txn = true;
         applier->is_filtered =

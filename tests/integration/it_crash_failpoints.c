@@ -35,9 +35,9 @@ static size_t n_names;
  * tests of their own.
  */
 static const char *const elsewhere[] = {
-    "before_repair_commit",  "after_table_emptied", "after_follow_noted",
-    "after_publication",     "after_slot",          "before_first_epoch_commit",
-    "before_follow_removed", "after_follow_removed"};
+    "before_repair_commit",  "after_table_emptied",  "after_follow_noted",
+    "after_publication",     "after_slot",           "before_first_epoch_commit",
+    "before_follow_removed", "after_follow_removed", "before_apply_commit"};
 
 static void
 read_names(void)
