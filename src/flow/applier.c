@@ -163,6 +163,7 @@ next_group(struct ph_applier *applier, ph_lsn from)
     applier->group_end = 0;
     applier->group_txns = 0;
     applier->group_skipped = 0;
+    applier->group_until = 0;
     applier->must_replay = false;
     ph_fold_clear(applier->fold);
 }
@@ -337,19 +338,31 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
 }
 
 /* What was read of a transaction comes again: begin at what the target has. */
+/*
+ * A connection was lost in the middle of a transaction, which comes again whole. What the group has
+ * of it has to go, and cannot be told from the rest: the group's whole transactions are read once
+ * more, and end it. Without any there is nothing to read again; the reader would come to the same
+ * place for ever.
+ */
 static ph_code
-start_over(struct ph_applier *applier, struct ph_error *err)
+take_void(struct ph_applier *applier, struct ph_error *err)
 {
+    ph_lsn until = applier->group_txns > 0 ? applier->group_end : 0;
+
+    if (!applier->in_txn)
+        return PH_OK;
     PH_TRY(finish_sent(applier, err));
     PH_TRY(ph_apply_settle(&applier->target, err));
     if (applier->target.is_open)
         PH_TRY(ph_apply_rollback(&applier->target, err));
     applier->in_txn = false;
-    next_group(applier, applier->target.applied);
+    next_group(applier, applier->group_from);
+    if (until == 0)
+        return PH_OK;
+    applier->group_until = until;
     ph_txn_reader_close(applier->reader);
     applier->reader = NULL;
-    return ph_txn_reader_open(applier->params.spool, applier->target.applied, &applier->reader,
-                              err);
+    return ph_txn_reader_open(applier->params.spool, applier->group_from, &applier->reader, err);
 }
 
 /* Parts of the group are on the target already; the one before it may be open there, too. */
@@ -366,8 +379,9 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     applier->group_end = event->end_lsn;
     applier->group_us = event->time_us;
     applier->group_txns++;
+    bool is_last = applier->group_until != 0 && event->end_lsn >= applier->group_until;
     if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
-        applier->group_txns >= MOST_TRANSACTIONS)
+        applier->group_txns >= MOST_TRANSACTIONS || is_last)
         return end_group(applier, err);
     return PH_OK;
 }
@@ -423,7 +437,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_NOTHING:
         return take_nothing(applier, err);
     case PH_TXN_VOID:
-        return applier->in_txn || is_spilled(applier) ? start_over(applier, err) : PH_OK;
+        return take_void(applier, err);
     case PH_TXN_BEGIN:
         applier->in_txn = true;
         applier->is_filtered =

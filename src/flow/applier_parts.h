@@ -23,6 +23,7 @@ struct ph_applier {
     bool must_replay;         /* the target refused a part of the group: the rest is only read */
     ph_lsn group_from;        /* position before the group that is filled */
     ph_lsn group_end;         /* end of its last whole transaction; 0: none */
+    ph_lsn group_until;       /* the group ends with this one; 0: when it is full */
     uint32_t group_txns;
     uint64_t group_skipped;
     int64_t group_us; /* commit time of its last transaction */

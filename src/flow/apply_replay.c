@@ -19,10 +19,16 @@ struct replay {
     struct ph_fold *fold;
     uint64_t *left_out; /* statements of the fold at hand */
     size_t n_words;
+    ph_lsn from;
     ph_lsn end;
     bool is_filtered;
     bool is_over;
     uint64_t conflicts;
+    uint32_t begun; /* transactions so far; and those of them that a lost connection cut off */
+    uint32_t *cut;
+    size_t n_cut;
+    bool is_cut; /* the one at hand is */
+    bool in_txn;
 };
 
 /* ---- a refused statement ---- */
@@ -250,22 +256,78 @@ take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_e
                : PH_OK;
 }
 
+static void
+take_begin(struct replay *replay, const struct ph_txn_event *event)
+{
+    replay->is_filtered =
+        ph_epoch_filter_is_open(replay->applier->params.filter, event->txn.commit_lsn);
+    replay->in_txn = true;
+    replay->is_cut = false;
+    for (size_t i = 0; i < replay->n_cut; i++)
+        replay->is_cut |= replay->cut[i] == replay->begun;
+    replay->begun++;
+}
+
+static ph_code
+begin_again(struct replay *replay, struct ph_error *err)
+{
+    struct ph_applier *applier = replay->applier;
+    struct ph_apply_refusal refusal;
+    struct ph_error
+        ignored; /* what it does not like is void; a connection that is gone fails next */
+    bool refused;
+
+    ph_error_reset(&ignored);
+    ph_code rc = ph_apply_check(&applier->target, &refused, &refusal, &ignored);
+    (void)rc;
+    replay->begun = 0;
+    replay->conflicts = 0;
+    ph_fold_clear(replay->fold);
+    ph_txn_reader_close(replay->reader);
+    replay->reader = NULL;
+    PH_TRY(ph_apply_rollback(&applier->target, err));
+    PH_TRY(ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err));
+    return ph_apply_begin(&applier->target, replay->end, err);
+}
+
+/*
+ * A connection was lost in the middle of a transaction, which comes again whole. What was applied
+ * of it has to go: all from the beginning, now knowing which one to leave out.
+ */
+static ph_code
+take_void(struct replay *replay, struct ph_error *err)
+{
+    bool is_known = !replay->in_txn || replay->is_cut;
+
+    replay->in_txn = false;
+    replay->is_cut = false;
+    if (is_known)
+        return PH_OK;
+    uint32_t *cut = realloc(replay->cut, (replay->n_cut + 1) * sizeof *cut);
+    if (cut == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    replay->cut = cut;
+    cut[replay->n_cut++] = replay->begun - 1;
+    return begin_again(replay, err);
+}
+
 static ph_code
 take(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
     switch (event->step) {
     case PH_TXN_BEGIN:
-        replay->is_filtered =
-            ph_epoch_filter_is_open(replay->applier->params.filter, event->txn.commit_lsn);
+        take_begin(replay, event);
         return PH_OK;
     case PH_TXN_CHANGE:
-        return take_change(replay, event, err);
+        return replay->is_cut ? PH_OK : take_change(replay, event, err);
     case PH_TXN_COMMIT:
+        replay->in_txn = false;
         replay->is_over = event->end_lsn >= replay->end;
         return PH_OK;
     case PH_TXN_NOTHING:
         return PH_FAIL(err, PH_E_INTERNAL, "the spool does not have what it gave before");
-    case PH_TXN_VOID: /* of a transaction behind the group's, or one that was void before */
+    case PH_TXN_VOID:
+        return take_void(replay, err);
     case PH_TXN_MESSAGE:
     case PH_TXN_PROGRESS:
         return PH_OK;
@@ -321,7 +383,7 @@ roll_back(struct ph_apply_target *target)
 ph_code
 ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph_error *err)
 {
-    struct replay replay = {.applier = applier, .end = end};
+    struct replay replay = {.applier = applier, .from = from, .end = end};
 
     replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
     ph_code rc = replay.fold != NULL
@@ -339,5 +401,6 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
     ph_txn_reader_close(replay.reader);
     ph_fold_free(replay.fold);
     free(replay.left_out);
+    free(replay.cut);
     return rc;
 }

@@ -536,6 +536,12 @@ workload_make(const struct pg_test_cluster *cluster, const char *dbname)
     sql_file(cluster, dbname, PH_TEST_DIR "/data/workload.sql");
 }
 
+const char *
+workload_schema(void)
+{
+    return scratch_read(PH_TEST_DIR "/data/workload.sql");
+}
+
 uint64_t
 workload_seed(void)
 {

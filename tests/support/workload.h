@@ -39,6 +39,9 @@ struct workload_counts { /* for reading */
 /* The tables, empty but for a few. The database is there. */
 void workload_make(const struct pg_test_cluster *cluster, const char *dbname);
 
+/* What makes them, as a script for psql. */
+const char *workload_schema(void);
+
 /* PH_WORKLOAD_SEED, or one of the clock. Prints it. */
 uint64_t workload_seed(void);
 
