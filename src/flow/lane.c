@@ -5,6 +5,9 @@
 #include "flow/row_key.h"
 #include "pg/conn.h"
 
+#define BATCH_BYTES ((size_t)256 << 10)
+#define SMALLEST_BATCH ((size_t)32 << 10)
+
 static struct ph_batch *
 take_free(struct ph_lane *lane)
 {
@@ -259,6 +262,15 @@ init_parts(struct ph_lane *lane)
             return false;
     }
     return true;
+}
+
+size_t
+ph_lane_batch_bytes(size_t memory_bytes, uint32_t n_lanes)
+{
+    /* the other half is libpq's, the digests' and the program's own */
+    size_t each = memory_bytes / 2 / (n_lanes * (size_t)PH_LANE_BATCHES);
+
+    return each > BATCH_BYTES ? BATCH_BYTES : each < SMALLEST_BATCH ? SMALLEST_BATCH : each;
 }
 
 ph_code

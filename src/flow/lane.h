@@ -74,6 +74,8 @@ struct ph_lane {
     bool started;
 };
 
+/* Bytes of a batch, when half of the memory is for the batches of so many lanes. */
+size_t ph_lane_batch_bytes(size_t memory_bytes, uint32_t n_lanes);
 /* Starts the two threads. */
 ph_code ph_lane_start(struct ph_lane *lane, const struct ph_lane_params *params,
                       struct ph_error *err);

@@ -29,6 +29,7 @@ struct ph_task {
     /* owner, before the run */
     const struct ph_table_plan *table;
     const struct ph_chunk *chunk; /* of the source, or of the target when that is read back */
+    enum ph_side side;            /* which server the rows are read from */
     const struct ph_epoch *epoch;
     const char *read_sql;         /* COPY ... TO STDOUT, owned by the owner */
     struct ph_digest_set *digest; /* rows are added to it by the program thread */

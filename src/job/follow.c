@@ -24,6 +24,7 @@
 #define WRITE_EVERY_S 2.0
 #define SEQUENCES_EVERY_S 60.0
 #define MARK_PREFIX "pghaul.mark"
+#define STOP_GRACE_MS 5000u
 #define SQL_LIMIT ((size_t)16 << 20)
 #define CAUGHT_UP_S 1.0
 
@@ -110,6 +111,7 @@ ph_follow_release(struct ph_job *job)
     }
     if (follow->receiver != NULL)
         ph_receiver_stop(follow->receiver);
+    ph_stop_watch_set_grace(&job->stop_watch, 0);
     ph_receiver_free(follow->receiver);
     ph_spool_close(follow->spool);
     ph_epoch_filter_reset(&follow->filter);
@@ -480,6 +482,8 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(start_applier(job, err));
+    /* a stop lets the group at hand be finished and the source be told */
+    ph_stop_watch_set_grace(&job->stop_watch, STOP_GRACE_MS);
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
     PH_TRY(begin_end(job, &job->options->until, err));
     ph_follow_show_begin(job->follow);

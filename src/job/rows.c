@@ -11,48 +11,8 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "flow/copy_sink.h"
-#include "flow/copy_source.h"
 #include "flow/digest_program.h"
 #include "job/rows_internal.h"
-
-#define BATCH_BYTES ((size_t)256 << 10)
-#define SMALLEST_BATCH ((size_t)32 << 10)
-
-/* ---- a source that reads either server: rows under the snapshot, or what was loaded ---- */
-
-static struct ph_copy_source *
-side_of(struct ph_rows_lane *lane, const struct ph_task *task)
-{
-    return task->epoch->number != 0 ? &lane->from_source : &lane->from_target;
-}
-
-static ph_code
-open_side(void *state, const struct ph_task *task, struct ph_error *err)
-{
-    struct ph_rows_lane *lane = state;
-
-    lane->reading = side_of(lane, task);
-    return ph_copy_source_ops.open(lane->reading, task, err);
-}
-
-static ph_code
-read_side(void *state, uint8_t *into, size_t size, size_t *len, struct ph_error *err)
-{
-    struct ph_rows_lane *lane = state;
-
-    return ph_copy_source_ops.read(lane->reading, into, size, len, err);
-}
-
-static void
-abandon_side(void *state)
-{
-    struct ph_rows_lane *lane = state;
-
-    if (lane->reading != NULL)
-        ph_copy_source_ops.abandon(lane->reading);
-}
-
-static const struct ph_source_ops side_ops = {open_side, read_side, abandon_side};
 
 /* ---- loading ---- */
 
@@ -72,7 +32,7 @@ ph_rows_run_task(struct ph_rows_lane *lane, struct ph_task *task, const struct p
     struct ph_buf sql;
 
     ph_buf_init(&sql, (size_t)4 << 20);
-    if (task->epoch->number != 0)
+    if (task->side == PH_SOURCE)
         ph_plan_copy_out_sql(task->table, task->chunk, &sql);
     else
         ph_plan_read_back_sql(task->table, task->chunk, &sql);
@@ -112,8 +72,12 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
 
     if (!ph_digest_set_init(&digest, table->n_buckets))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    struct ph_task task = {
-        .table = table, .chunk = chunk, .epoch = &job->epoch, .digest = &digest, .is_load = true};
+    struct ph_task task = {.table = table,
+                           .chunk = chunk,
+                           .side = PH_SOURCE,
+                           .epoch = &job->epoch,
+                           .digest = &digest,
+                           .is_load = true};
     ph_code rc = ph_rows_run_task(lane, &task, &ph_copy_sink_ops, PH_LANE_COPY, err);
     if (rc == PH_OK) {
         /* read by the main thread after the lot is committed and this thread was joined */
@@ -209,39 +173,30 @@ run_worker(void *arg)
 
 /* ---- all of them ---- */
 
-static size_t
-batch_bytes(const struct ph_job *job)
-{
-    /* half of the limit for batches; the rest is libpq's, the digests' and the program's own */
-    size_t each = job->options->memory_bytes / 2 / (job->jobs * (size_t)PH_LANE_BATCHES);
-
-    return each > BATCH_BYTES ? BATCH_BYTES : each < SMALLEST_BATCH ? SMALLEST_BATCH : each;
-}
-
 static ph_code
 start_lane(struct ph_rows *rows, uint32_t number, struct ph_error *err)
 {
     struct ph_rows_lane *lane = &rows->lanes[number];
     struct ph_job *job = rows->job;
     char purpose[32];
+    char back_purpose[32];
 
     *lane = (struct ph_rows_lane){.rows = rows};
     pthread_mutex_init(&lane->show_lock, NULL);
     snprintf(purpose, sizeof purpose, "read %u", number + 1);
-    ph_copy_source_init(&lane->from_source, &job->source, purpose);
-    snprintf(purpose, sizeof purpose, "read back %u", number + 1);
-    ph_copy_source_init(&lane->from_target, &job->target, purpose);
+    snprintf(back_purpose, sizeof back_purpose, "read back %u", number + 1);
+    ph_side_source_init(&lane->source, &job->source, purpose, &job->target, back_purpose);
     snprintf(purpose, sizeof purpose, "load %u", number + 1);
     ph_copy_sink_init(&lane->sink, &job->target, purpose, job->options->name,
                       job->target_session_sql);
     ph_digest_program_init(&lane->program, job->options->max_row_bytes);
     struct ph_lane_params params = {
-        .source = &side_ops,
-        .source_state = lane,
+        .source = &ph_side_source_ops,
+        .source_state = &lane->source,
         .program = &ph_digest_program_ops,
         .program_state = &lane->program,
         .budget = &rows->budget,
-        .batch_bytes = batch_bytes(job),
+        .batch_bytes = ph_lane_batch_bytes(job->options->memory_bytes, job->jobs),
         .max_row_bytes = job->options->max_row_bytes,
     };
     PH_TRY(ph_lane_start(&lane->lane, &params, err));
@@ -255,8 +210,7 @@ static void
 free_lane(struct ph_rows_lane *lane)
 {
     ph_lane_stop(&lane->lane);
-    ph_copy_source_free(&lane->from_source);
-    ph_copy_source_free(&lane->from_target);
+    ph_side_source_free(&lane->source);
     ph_copy_sink_free(&lane->sink);
     pthread_mutex_destroy(&lane->show_lock);
 }

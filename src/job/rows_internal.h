@@ -5,17 +5,15 @@
 #include <pthread.h>
 
 #include "flow/copy_sink.h"
-#include "flow/copy_source.h"
 #include "flow/digest_program.h"
+#include "flow/side_source.h"
 #include "job/rows.h"
 #include "job/step_workers.h"
 
 struct ph_rows_lane {
     struct ph_rows *rows;
     struct ph_lane lane;
-    struct ph_copy_source from_source;
-    struct ph_copy_source from_target;
-    struct ph_copy_source *reading; /* the lane's source thread only */
+    struct ph_side_source source;
     struct ph_digest_program program;
     struct ph_copy_sink sink;
     pthread_t thread;

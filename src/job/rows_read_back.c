@@ -83,6 +83,7 @@ read_source_again(struct ph_rows_lane *lane, uint32_t leader, struct ph_digest_s
             continue;
         struct ph_task task = {.table = job->proof_plans[t],
                                .chunk = &whole,
+                               .side = PH_SOURCE,
                                .epoch = &job->epoch,
                                .digest = expected};
         PH_TRY(ph_rows_run_task(lane, &task, &ph_null_sink_ops, PH_LANE_VERIFY, err));
@@ -226,6 +227,7 @@ read_part(struct ph_rows_lane *lane, uint32_t leader, uint32_t part, struct ph_d
     struct ph_task task = {.table = is_read_again(lane, leader) ? rows->job->proof_plans[leader]
                                                                 : &rows->job->plan.tables[leader],
                            .chunk = &chunk,
+                           .side = PH_TARGET,
                            .epoch = &no_epoch,
                            .digest = found};
 

@@ -26,19 +26,32 @@ last_words_are_over(struct ph_stop_watch *watch)
     return limit != 0 && ph_clock_ns() > limit;
 }
 
+/* A stop is wished; true when it is time to act. */
+static bool
+grace_is_over(struct ph_stop_watch *watch, uint64_t wished_ns)
+{
+    unsigned grace_ms = atomic_load(&watch->grace_ms);
+
+    return grace_ms == 0 || ph_clock_ns() - wished_ns > (uint64_t)grace_ms * 1000000;
+}
+
 static void *
 run_watch(void *arg)
 {
     struct ph_stop_watch *watch = arg;
+    uint64_t wished_ns = 0;
     struct pollfd fds[2] = {{.fd = watch->over_fd, .events = POLLIN},
                             {.fd = ph_stop_fd(), .events = POLLIN}};
 
     for (;;) {
         bool acted = atomic_load(&watch->acted);
-        (void)poll(fds, acted ? 1 : 2, acted ? LOOK_EVERY_MS : -1);
+        bool is_wished = wished_ns != 0;
+        (void)poll(fds, is_wished ? 1 : 2, is_wished ? LOOK_EVERY_MS : -1);
         if ((fds[0].revents & POLLIN) != 0)
             return NULL;
-        if (!acted && ph_stop_requested()) {
+        if (!is_wished && ph_stop_requested())
+            wished_ns = ph_clock_ns();
+        if (!acted && wished_ns != 0 && grace_is_over(watch, wished_ns)) {
             shut_down(watch);
             atomic_store(&watch->acted, true);
         } else if (acted && last_words_are_over(watch)) {
@@ -55,6 +68,7 @@ ph_stop_watch_begin(struct ph_stop_watch *watch, const struct ph_endpoint *sourc
     watch->endpoints[0] = source;
     watch->endpoints[1] = target;
     atomic_store(&watch->acted, false);
+    atomic_store(&watch->grace_ms, 0);
     atomic_store(&watch->last_words_ns, 0);
     watch->over_fd = eventfd(0, EFD_CLOEXEC);
     watch->running =
@@ -73,6 +87,12 @@ ph_stop_watch_last_words(struct ph_stop_watch *watch, unsigned limit_ms)
     for (int i = 0; i < 2; i++)
         ph_endpoint_reopen(watch->endpoints[i]);
     atomic_store(&watch->last_words_ns, ph_clock_ns() + (uint64_t)limit_ms * 1000000);
+}
+
+void
+ph_stop_watch_set_grace(struct ph_stop_watch *watch, unsigned grace_ms)
+{
+    atomic_store(&watch->grace_ms, grace_ms);
 }
 
 void

@@ -18,6 +18,7 @@ struct ph_stop_watch {
     bool running;
     int over_fd;
     atomic_bool acted;                  /* the connections were shut down */
+    atomic_uint grace_ms;               /* how long after the wish they are left alone */
     atomic_uint_fast64_t last_words_ns; /* clock; once passed they are again; 0: no limit */
 };
 
@@ -29,6 +30,11 @@ void ph_stop_watch_begin(struct ph_stop_watch *watch, const struct ph_endpoint *
  * the others down, opens the endpoints again, and gives the new ones `limit_ms` when it was one.
  */
 void ph_stop_watch_last_words(struct ph_stop_watch *watch, unsigned limit_ms);
+/*
+ * What runs now ends by itself when a stop is wished: it has so long before connections are shut
+ * down. 0: at once, also in the middle of a grace. Any thread.
+ */
+void ph_stop_watch_set_grace(struct ph_stop_watch *watch, unsigned grace_ms);
 void ph_stop_watch_end(struct ph_stop_watch *watch);
 
 #endif

@@ -14,13 +14,11 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "flow/copy_sink.h"
-#include "flow/copy_source.h"
 #include "flow/digest_program.h"
+#include "flow/side_source.h"
 #include "job/verify_parts.h"
 #include "pg/snapshot.h"
 
-#define BATCH_BYTES ((size_t)256 << 10)
-#define SMALLEST_BATCH ((size_t)32 << 10)
 #define COUNTED_PER_TRANSACTION 200u /* each keeps a lock until the transaction ends */
 #define PART_RETRIES 3u
 #define PART_PAUSE_MS 100u
@@ -31,8 +29,7 @@ struct lanes;
 struct worker {
     struct lanes *lanes;
     struct ph_lane lane;
-    struct ph_copy_source sources[2]; /* by enum ph_side; the lane's source thread only */
-    struct ph_copy_source *reading;
+    struct ph_side_source source;
     struct ph_digest_program program;
     pthread_t thread;
     bool started;
@@ -61,37 +58,6 @@ struct lanes {
     ph_code rc;
     struct ph_error error;
 };
-
-/* ---- a source that reads either server, as the part says ---- */
-
-static ph_code
-open_side(void *state, const struct ph_task *task, struct ph_error *err)
-{
-    struct worker *worker = state;
-
-    /* the owner set the part before it handed the task over, and keeps it until the task is done */
-    worker->reading = &worker->sources[worker->part->side];
-    return ph_copy_source_ops.open(worker->reading, task, err);
-}
-
-static ph_code
-read_side(void *state, uint8_t *into, size_t size, size_t *len, struct ph_error *err)
-{
-    struct worker *worker = state;
-
-    return ph_copy_source_ops.read(worker->reading, into, size, len, err);
-}
-
-static void
-abandon_side(void *state)
-{
-    struct worker *worker = state;
-
-    if (worker->reading != NULL)
-        ph_copy_source_ops.abandon(worker->reading);
-}
-
-static const struct ph_source_ops side_ops = {open_side, read_side, abandon_side};
 
 /* ---- the list of parts ---- */
 
@@ -291,6 +257,7 @@ hash_part(struct worker *worker, const struct ph_verify_part *part, struct ph_di
     struct lanes *lanes = worker->lanes;
     struct ph_task task = {.table = part->view,
                            .chunk = &part->chunk,
+                           .side = part->side,
                            .epoch = &lanes->verify->epochs[part->side],
                            .digest = set};
     struct ph_buf sql;
@@ -316,7 +283,7 @@ hash_part(struct worker *worker, const struct ph_verify_part *part, struct ph_di
 static ph_code
 begin_counting(struct worker *worker, enum ph_side side, struct ph_error *err)
 {
-    struct ph_copy_source *source = &worker->sources[side];
+    struct ph_copy_source *source = &worker->source.sides[side];
     const char *snapshot_id = worker->lanes->verify->epochs[side].snapshot_id;
 
     if (source->conn != NULL && source->tables++ < COUNTED_PER_TRANSACTION)
@@ -334,7 +301,7 @@ static ph_code
 count_part(struct worker *worker, const struct ph_verify_part *part, struct ph_digest_set *set,
            struct ph_error *err)
 {
-    struct ph_copy_source *source = &worker->sources[part->side];
+    struct ph_copy_source *source = &worker->source.sides[part->side];
     struct ph_buf sql;
     char n[32] = "0";
     ph_code rc = PH_OK;
@@ -493,14 +460,6 @@ watch_end(struct lanes *lanes)
 
 /* ---- all of them ---- */
 
-static size_t
-batch_bytes(const struct ph_verify *verify)
-{
-    size_t each = verify->options->memory_bytes / 2 / (verify->jobs * (size_t)PH_LANE_BATCHES);
-
-    return each > BATCH_BYTES ? BATCH_BYTES : each < SMALLEST_BATCH ? SMALLEST_BATCH : each;
-}
-
 static ph_code
 start_worker(struct lanes *lanes, uint32_t number, struct ph_error *err)
 {
@@ -511,16 +470,16 @@ start_worker(struct lanes *lanes, uint32_t number, struct ph_error *err)
     *worker = (struct worker){.lanes = lanes};
     pthread_mutex_init(&worker->show_lock, NULL);
     snprintf(purpose, sizeof purpose, "verify %u", number + 1);
-    ph_copy_source_init(&worker->sources[PH_SOURCE], &verify->endpoints[PH_SOURCE], purpose);
-    ph_copy_source_init(&worker->sources[PH_TARGET], &verify->endpoints[PH_TARGET], purpose);
+    ph_side_source_init(&worker->source, &verify->endpoints[PH_SOURCE], purpose,
+                        &verify->endpoints[PH_TARGET], purpose);
     ph_digest_program_init(&worker->program, verify->options->max_row_bytes);
     struct ph_lane_params params = {
-        .source = &side_ops,
-        .source_state = worker,
+        .source = &ph_side_source_ops,
+        .source_state = &worker->source,
         .program = &ph_digest_program_ops,
         .program_state = &worker->program,
         .budget = &lanes->budget,
-        .batch_bytes = batch_bytes(verify),
+        .batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs),
         .max_row_bytes = verify->options->max_row_bytes,
     };
     PH_TRY(ph_lane_start(&worker->lane, &params, err));
@@ -534,8 +493,7 @@ static void
 free_worker(struct worker *worker)
 {
     ph_lane_stop(&worker->lane);
-    ph_copy_source_free(&worker->sources[PH_SOURCE]);
-    ph_copy_source_free(&worker->sources[PH_TARGET]);
+    ph_side_source_free(&worker->source);
     pthread_mutex_destroy(&worker->show_lock);
 }
 

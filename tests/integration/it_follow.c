@@ -434,16 +434,78 @@ clean_removes_all(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * The owner of the target's database and nothing more: triggers are out of the way while changes
+ * are applied, and back afterwards; foreign keys stay enforced.
+ */
+static void
+without_special_rights(void **state)
+{
+    struct pair_db db = new_db("no_rights");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS"
+             " 'BEGIN NEW.amount := NEW.amount * 2; RETURN NEW; END';"
+             "CREATE TRIGGER twice BEFORE INSERT ON move FOR EACH ROW EXECUTE FUNCTION twice()");
+    sql_once(pair.dst, "postgres", "CREATE ROLE mover LOGIN");
+    sql_execf(db.target, "ALTER DATABASE \"%s\" OWNER TO mover; ALTER SCHEMA public OWNER TO mover",
+              db.name);
+    db.target_user = "mover";
+    struct run *writers = write_for(&db, "6");
+    struct run *run = follow(&db, "--no-owner");
+    wait_following(&db, run);
+    assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
+                                             " tgname = 'twice'"),
+                        "D");
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+    assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
+                                             " tgname = 'twice'"),
+                        "O");
+    run = follow(&db, "--no-owner");
+    run_expect(writers, 0);
+    ends_equal(&db, run);
+    assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
+                                             " tgname = 'twice'"),
+                        "O");
+    pair_db_end(&db);
+}
+
+/* A stop lets the group at hand be finished: what is applied is acknowledged, too. */
+static void
+a_stop_acknowledges(void **state)
+{
+    struct pair_db db = new_db("told_last");
+    struct run *run = follow(&db, "--ack", "applied");
+
+    (void)state;
+    wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO note SELECT g, 'n' FROM generate_series(1, 2000) g");
+    const char *then = sql_value(db.source, "SELECT pg_current_wal_flush_lsn()");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 2000 FROM note", WAIT_MS);
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+    assert_string_equal(
+        sql_value(db.source, scratch_printf("SELECT confirmed_flush_lsn >= '%s' FROM"
+                                            " pg_replication_slots WHERE database = '%s'",
+                                            then, db.name)),
+        "t");
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, NULL);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(until_caught_up),  cmocka_unit_test(stop_at_a_position),
-        cmocka_unit_test(status_tells),     cmocka_unit_test(stopped_goes_on),
-        cmocka_unit_test(killed_goes_on),   cmocka_unit_test(killed_at_its_end),
-        cmocka_unit_test(servers_go_away),  cmocka_unit_test(conflict_stops),
-        cmocka_unit_test(conflict_skipped), cmocka_unit_test(conflict_overwritten),
-        cmocka_unit_test(column_added),     cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(until_caught_up),        cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(status_tells),           cmocka_unit_test(stopped_goes_on),
+        cmocka_unit_test(killed_goes_on),         cmocka_unit_test(killed_at_its_end),
+        cmocka_unit_test(servers_go_away),        cmocka_unit_test(conflict_stops),
+        cmocka_unit_test(conflict_skipped),       cmocka_unit_test(conflict_overwritten),
+        cmocka_unit_test(column_added),           cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(without_special_rights), cmocka_unit_test(a_stop_acknowledges),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
