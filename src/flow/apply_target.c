@@ -185,8 +185,8 @@ finish_stretch(struct ph_apply_target *target, bool *refused, struct ph_apply_re
         return rc;
     note_commit(target);
     if (rc != PH_OK && outcome.failure.tag == TAG_POSITION)
-        return PH_FAIL(err, PH_E_LEDGER,
-                       "the position in the ledger was moved by somebody else; it is read again");
+        return PH_FAIL(err, PH_E_POSITION,
+                       "the position in the ledger was moved by a commit that was under way");
     *refused = rc != PH_OK || outcome.n_misses > 0;
     if (rc != PH_OK)
         *refusal = (struct ph_apply_refusal){.statement = (uint32_t)outcome.failure.tag};

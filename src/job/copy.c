@@ -282,7 +282,7 @@ may_help(const void *arg, const struct ph_error *err)
 {
     const struct ph_job *job = arg;
 
-    return err->code == PH_E_SNAPSHOT_LOST ||
+    return err->code == PH_E_SNAPSHOT_LOST || err->code == PH_E_POSITION ||
            (err->code == PH_E_TABLE_CHANGED && job->epoch_voided) || ph_error_is_retryable(err);
 }
 
