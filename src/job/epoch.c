@@ -149,6 +149,7 @@ ph_job_release_epoch(struct ph_job *job)
 ph_code
 ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err)
 {
+    ph_job_forget_receipts(job);
     ph_catalog_reset(&job->source_catalog);
     PH_TRY(ph_epoch_begin_under(job, err));
     ph_code rc = ph_catalog_read(job->source_control, &job->source_catalog, err);
@@ -160,6 +161,7 @@ ph_job_read_source_catalog(struct ph_job *job, struct ph_error *err)
 ph_code
 ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err)
 {
+    ph_job_forget_receipts(job);
     ph_catalog_reset(&job->target_catalog);
     PH_TRY(ph_conn_exec(job->target_control, "BEGIN", err));
     ph_code rc = ph_catalog_read(job->target_control, &job->target_catalog, err);
@@ -181,6 +183,7 @@ read_now(struct ph_conn *conn, struct ph_catalog *catalog, struct ph_error *err)
 ph_code
 ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err)
 {
+    ph_job_forget_receipts(job);
     PH_TRY(read_now(job->source_control, &job->source_catalog, err));
     /* without --data-only the tables are made as on the source: there is nothing to compare */
     return job->options->data_only ? read_now(job->target_control, &job->target_catalog, err)

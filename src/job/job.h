@@ -125,6 +125,11 @@ ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
 
 /* ---- plan_load.c ---- */
 
+/*
+ * The states of chunks and tables go, and with them what the report would say: when the catalogs
+ * that the plan refers to are read anew, it must not be looked at before it is loaded again.
+ */
+void ph_job_forget_receipts(struct ph_job *job);
 /* The plan as the ledger has it, joined with both catalogs; also the states. */
 ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
 /* Fill proof_plans, after load_plan. */

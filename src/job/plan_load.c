@@ -261,14 +261,19 @@ load_states(struct ph_job *job, struct ph_error *err)
                                 &job->n_steps_done, err);
 }
 
-ph_code
-ph_job_load_plan(struct ph_job *job, struct ph_error *err)
+void
+ph_job_forget_receipts(struct ph_job *job)
 {
-    /* states without the plan they belong to would be taken for it in the report */
     free(job->chunk_states);
     free(job->table_states);
     job->chunk_states = NULL;
     job->table_states = NULL;
+}
+
+ph_code
+ph_job_load_plan(struct ph_job *job, struct ph_error *err)
+{
+    ph_job_forget_receipts(job);
     PH_TRY(load_tables(job, err));
     PH_TRY(load_columns(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
