@@ -1,14 +1,13 @@
 /* What can be said about single rows of a statement: for conflicts, and for people. */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "apply/sql.h"
 #include "apply/statement.h"
 #include "apply/tuple.h"
+#include "wire/value_text.h"
 
 #define ARRAY_HEADER 20u
-#define VALUE_BYTES 64u /* of one column that are shown */
 
 void
 ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find find,
@@ -44,38 +43,6 @@ is_one_of(const char *name, const char *const *list, size_t n)
 }
 
 static void
-put_integer(struct ph_span value, struct ph_buf *out)
-{
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < value.len; i++)
-        bits = bits << 8 | value.data[i];
-    if (value.len < 8 && (value.data[0] & 0x80) != 0)
-        bits |= ~UINT64_C(0) << (8 * value.len);
-    ph_buf_printf(out, "%lld", (long long)(int64_t)bits);
-}
-
-static void
-put_text(struct ph_span value, struct ph_buf *out)
-{
-    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++)
-        ph_buf_putc(out, iscntrl(value.data[i]) ? '?' : (char)value.data[i]);
-    if (value.len > VALUE_BYTES)
-        ph_buf_puts(out, "…");
-}
-
-static void
-put_hex(struct ph_span value, bool is_uuid, struct ph_buf *out)
-{
-    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++) {
-        bool is_part = is_uuid && (i == 4 || i == 6 || i == 8 || i == 10);
-        ph_buf_printf(out, "%s%02x", is_part ? "-" : "", (unsigned)value.data[i]);
-    }
-    if (value.len > VALUE_BYTES)
-        ph_buf_puts(out, "…");
-}
-
-static void
 put_value(const struct ph_apply_column *column, const uint8_t *field, struct ph_buf *out)
 {
     static const char *const integers[] = {"int2", "int4", "int8"};
@@ -87,11 +54,11 @@ put_value(const struct ph_apply_column *column, const uint8_t *field, struct ph_
     if (len >= PH_TUPLE_UNCHANGED)
         ph_buf_puts(out, "NULL");
     else if (column->carry == PH_CARRY_TEXT || is_one_of(column->type_name, texts, 5))
-        put_text(value, out);
+        ph_value_put_text(value, out);
     else if (is_one_of(column->type_name, integers, 3) && len > 0 && len <= 8)
-        put_integer(value, out);
+        ph_value_put_integer(value, out);
     else
-        put_hex(value, strcmp(column->type_name, "uuid") == 0, out);
+        ph_value_put_hex(value, strcmp(column->type_name, "uuid") == 0, out);
 }
 
 static const uint8_t *

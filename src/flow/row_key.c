@@ -1,13 +1,11 @@
 #include "flow/row_key.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "wire/copy_binary.h"
-
-#define VALUE_BYTES 64u /* of one column that are shown */
+#include "wire/value_text.h"
 
 static bool
 is_type(const struct ph_plan_column *column, const char *name)
@@ -24,38 +22,6 @@ is_text_like(const struct ph_plan_column *column)
 }
 
 static void
-put_integer(struct ph_span value, struct ph_buf *out)
-{
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < value.len; i++)
-        bits = bits << 8 | value.data[i];
-    if (value.len < 8 && (value.data[0] & 0x80) != 0)
-        bits |= ~UINT64_C(0) << (8 * value.len);
-    ph_buf_printf(out, "%lld", (long long)(int64_t)bits);
-}
-
-static void
-put_text(struct ph_span value, struct ph_buf *out)
-{
-    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++)
-        ph_buf_putc(out, iscntrl(value.data[i]) ? '?' : (char)value.data[i]);
-    if (value.len > VALUE_BYTES)
-        ph_buf_puts(out, "…");
-}
-
-static void
-put_hex(struct ph_span value, bool is_uuid, struct ph_buf *out)
-{
-    for (size_t i = 0; i < value.len && i < VALUE_BYTES; i++) {
-        bool is_part = is_uuid && (i == 4 || i == 6 || i == 8 || i == 10);
-        ph_buf_printf(out, "%s%02x", is_part ? "-" : "", (unsigned)value.data[i]);
-    }
-    if (value.len > VALUE_BYTES)
-        ph_buf_puts(out, "…");
-}
-
-static void
 put_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
 {
     bool is_integer =
@@ -63,18 +29,18 @@ put_value(const struct ph_plan_column *column, struct ph_span value, struct ph_b
 
     ph_buf_printf(out, "%s=", column->source_name);
     if (is_integer && value.len > 0 && value.len <= 8)
-        put_integer(value, out);
+        ph_value_put_integer(value, out);
     else if (is_text_like(column))
-        put_text(value, out);
+        ph_value_put_text(value, out);
     else
-        put_hex(value, is_type(column, "uuid"), out);
+        ph_value_put_hex(value, is_type(column, "uuid"), out);
 }
 
 static void
 put_line_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
 {
     ph_buf_printf(out, "%s=", column->source_name);
-    put_text(value, out);
+    ph_value_put_text(value, out);
 }
 
 /* The next field of a binary row; false: it is not all there. */
