@@ -22,35 +22,17 @@ compare_places(const void *left, const void *right)
     return a->oid < b->oid ? -1 : a->oid > b->oid;
 }
 
-static bool
-is_in_tree(const struct ph_catalog *catalog, const struct ph_rel *rel, ph_oid top)
-{
-    while (rel != NULL && rel->oid != top)
-        rel = rel->parent_oid != 0 ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
-    return rel != NULL;
-}
-
-/* The stream may call a partitioned table by any of its parts' OIDs, or by its own. `to` NULL: they
- * are only counted. */
+/* `to` NULL: they are only counted. */
 static uint32_t
 put_tree(const struct ph_catalog *catalog, const struct ph_table_plan *table,
          struct ph_apply_place *to)
 {
-    const struct ph_rel *top = table->source;
+    const struct ph_rel *rel;
     uint32_t n = 0;
 
-    if (top->kind != PH_REL_PARTITIONED) {
-        if (to != NULL)
-            *to = (struct ph_apply_place){.oid = top->oid, .plan = table};
-        return 1;
-    }
-    for (uint32_t i = 0; i < catalog->n_rels; i++) {
-        const struct ph_rel *rel = &catalog->rels[i];
-        if (rel->root_oid != top->root_oid || !is_in_tree(catalog, rel, top->oid))
-            continue;
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(catalog, table->source, &at)) != NULL; n++) {
         if (to != NULL)
             to[n] = (struct ph_apply_place){.oid = rel->oid, .plan = table};
-        n++;
     }
     return n;
 }

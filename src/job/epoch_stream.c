@@ -196,28 +196,15 @@ ph_epoch_start_later(struct ph_job *job, uint32_t number, struct ph_error *err)
 
 /* ---- for the stream ---- */
 
-static bool
-is_in_tree(const struct ph_catalog *catalog, const struct ph_rel *rel, ph_oid top)
-{
-    while (rel != NULL && rel->oid != top)
-        rel = rel->parent_oid != 0 ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
-    return rel != NULL;
-}
-
 /* The stream may call a partitioned table by any of its parts' OIDs, or by its own. */
 static ph_code
 add_tree(const struct ph_job *job, const struct ph_rel *top, uint32_t epoch,
          struct ph_epoch_filter *filter, struct ph_error *err)
 {
-    const struct ph_catalog *catalog = &job->source_catalog;
+    const struct ph_rel *rel;
 
-    if (top->kind != PH_REL_PARTITIONED)
-        return ph_epoch_filter_add_table(filter, top->oid, epoch, err);
-    for (uint32_t i = 0; i < catalog->n_rels; i++) {
-        const struct ph_rel *rel = &catalog->rels[i];
-        if (rel->root_oid == top->root_oid && is_in_tree(catalog, rel, top->oid))
-            PH_TRY(ph_epoch_filter_add_table(filter, rel->oid, epoch, err));
-    }
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(&job->source_catalog, top, &at)) != NULL;)
+        PH_TRY(ph_epoch_filter_add_table(filter, rel->oid, epoch, err));
     return PH_OK;
 }
 

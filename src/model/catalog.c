@@ -57,6 +57,27 @@ ph_rel_column_named(const struct ph_rel *rel, const char *name)
     return NULL;
 }
 
+static bool
+is_under(const struct ph_catalog *catalog, const struct ph_rel *rel, ph_oid top)
+{
+    while (rel != NULL && rel->oid != top)
+        rel = rel->parent_oid != 0 ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
+    return rel != NULL;
+}
+
+const struct ph_rel *
+ph_catalog_tree_next(const struct ph_catalog *catalog, const struct ph_rel *top, uint32_t *at)
+{
+    if (top->kind != PH_REL_PARTITIONED)
+        return (*at)++ == 0 ? top : NULL;
+    while (*at < catalog->n_rels) {
+        const struct ph_rel *rel = &catalog->rels[(*at)++];
+        if (rel->root_oid == top->root_oid && is_under(catalog, rel, top->oid))
+            return rel;
+    }
+    return NULL;
+}
+
 void
 ph_catalog_reset(struct ph_catalog *catalog)
 {
