@@ -242,23 +242,3 @@ ph_roles_create(const struct ph_needs_params *params, uint32_t *n, struct ph_err
     }
     return PH_OK;
 }
-
-ph_code
-ph_free_sessions(struct ph_conn *conn, int64_t *n, struct ph_error *err)
-{
-    static const char sql[] =
-        "SELECT least(current_setting('max_connections')::int"
-        " - current_setting('superuser_reserved_connections')::int"
-        " - (SELECT count(*) FROM pg_catalog.pg_stat_activity"
-        "  WHERE backend_type = 'client backend'),"
-        " (SELECT CASE WHEN datconnlimit < 0 THEN 100000 ELSE datconnlimit END"
-        "  FROM pg_catalog.pg_database WHERE datname = current_database()),"
-        " (SELECT CASE WHEN rolconnlimit < 0 THEN 100000 ELSE rolconnlimit END"
-        "  FROM pg_catalog.pg_roles WHERE rolname = current_user))";
-    struct ph_result *r;
-
-    PH_TRY(ph_conn_query(conn, sql, 0, NULL, &r, err));
-    *n = ph_result_i64(r, 0, 0);
-    ph_result_free(r);
-    return PH_OK;
-}

@@ -51,7 +51,4 @@ ph_code ph_needs_tablespaces(const struct ph_needs_params *params, struct ph_nee
 /* Makes the missing roles on the target, one statement each; *n is how many statements ran. */
 ph_code ph_roles_create(const struct ph_needs_params *params, uint32_t *n, struct ph_error *err);
 
-/* Sessions this role may still open on a server, as far as it can tell. */
-ph_code ph_free_sessions(struct ph_conn *conn, int64_t *n, struct ph_error *err);
-
 #endif
