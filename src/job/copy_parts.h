@@ -72,6 +72,10 @@ ph_code ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings
 ph_code ph_copy_post_phase(struct ph_job *job, struct ph_error *err);
 /* Sequences get the values that the source has now. */
 ph_code ph_copy_set_sequences(struct ph_job *job, struct ph_error *err);
+/* Large objects belong to no table, so they go with a whole database only. */
+bool ph_copy_has_large_objects(const struct ph_job *job);
+/* In the transaction that is open on the source's control session. */
+ph_code ph_copy_large_objects(struct ph_job *job, struct ph_error *err);
 /* Tables and verdict of the report, as far as the run came. */
 void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 

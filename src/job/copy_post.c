@@ -40,9 +40,9 @@ ph_copy_set_sequences(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
-/* They belong to no table, so they go with a whole database only. What is there already is kept. */
-static ph_code
-copy_large_objects(struct ph_job *job, struct ph_error *err)
+/* What is there already is kept. */
+ph_code
+ph_copy_large_objects(struct ph_job *job, struct ph_error *err)
 {
     const struct ph_options *o = job->options;
     struct ph_large_objects objects = {
@@ -55,12 +55,24 @@ copy_large_objects(struct ph_job *job, struct ph_error *err)
     uint64_t n;
     uint64_t bytes;
 
-    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+    return ph_large_objects_copy(&objects, &n, &bytes, err);
+}
+
+bool
+ph_copy_has_large_objects(const struct ph_job *job)
+{
+    return job->selection.whole_database && job->source_catalog.large_objects > 0;
+}
+
+static ph_code
+copy_large_objects(struct ph_job *job, struct ph_error *err)
+{
+    if (!ph_copy_has_large_objects(job))
         return PH_OK;
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
     if (rc == PH_OK)
-        rc = ph_large_objects_copy(&objects, &n, &bytes, err);
+        rc = ph_copy_large_objects(job, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     return rc;
 }

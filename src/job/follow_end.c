@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "job/follow_parts.h"
-#include "pg/large_object.h"
 
 #define SQL_LIMIT ((size_t)1 << 20)
 
@@ -60,22 +59,11 @@ refresh_views(struct ph_job *job, struct ph_error *err)
 static ph_code
 carry_large_objects(struct ph_job *job, struct ph_error *err)
 {
-    const struct ph_options *o = job->options;
-    struct ph_large_objects objects = {
-        .source = job->source_control,
-        .target = job->target_control,
-        .no_owner = o->no_owner,
-        .no_acl = o->no_acl,
-        .no_comments = o->no_comments,
-    };
-    uint64_t n;
-    uint64_t bytes;
-
-    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+    if (!ph_copy_has_large_objects(job))
         return PH_OK;
     PH_TRY(
         ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc = ph_large_objects_copy(&objects, &n, &bytes, err);
+    ph_code rc = ph_copy_large_objects(job, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
     ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "large objects", "",
