@@ -51,7 +51,10 @@ struct ph_applier {
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
                          const struct ph_apply_table **out, struct ph_error *err);
-/* A TRUNCATE as one statement; the tables that count, appended to `sql` (empty: none does). */
+/* ---- apply_truncate.c ---- */
+
+/* A TRUNCATE as one statement; the tables that count, appended to `sql` (empty: none does).
+ * PH_E_MEMORY, PH_E_UNSUPPORTED, and as ph_applier_table. */
 ph_code ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *reader,
                                 const struct ph_txn_event *event, bool is_filtered,
                                 struct ph_buf *sql, struct ph_error *err);

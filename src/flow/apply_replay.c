@@ -225,8 +225,6 @@ truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_erro
     ph_buf_init(&sql, SQL_LIMIT);
     ph_code rc = ph_applier_put_truncate(replay->applier, replay->reader, event,
                                          replay->is_filtered, &sql, err);
-    if (rc == PH_OK && !ph_buf_ok(&sql))
-        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK && sql.len > 0) {
         rc = send(replay, err);
         if (rc == PH_OK)
