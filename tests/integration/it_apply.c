@@ -463,6 +463,8 @@ fetch(struct trial *run, void (*take_one)(struct trial *, const struct ph_stream
         "SELECT data FROM pg_logical_slot_get_binary_changes('%s', NULL, NULL, 'proto_version',"
         " '1', 'publication_names', 'p'%s)",
         run->database, run->how.stream == PH_FORMAT_BINARY ? ", 'binary', 'true'" : "");
+    /* What was committed asynchronously is not decoded before it is flushed. */
+    sql_exec(run->source, "SELECT pg_logical_emit_message(true, 'test', 'flush')");
     sql_exec(run->source, "SET search_path = ''");
     PGresult *result = PQexecParams(run->source, sql, 0, NULL, NULL, NULL, NULL, 1);
     struct ph_stream_event event;
