@@ -215,8 +215,8 @@ end_group(struct ph_applier *applier, struct ph_error *err)
 }
 
 /* Nothing waits to be read: what is under way is brought to its end. */
-static ph_code
-settle(struct ph_applier *applier, struct ph_error *err)
+ph_code
+ph_applier_settle(struct ph_applier *applier, struct ph_error *err)
 {
     if (applier->group_txns > 0 && !applier->in_txn)
         PH_TRY(end_group(applier, err));
@@ -306,15 +306,15 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     bool is_last = applier->group_until != 0 && event->end_lsn >= applier->group_until;
     if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
         applier->group_txns >= MOST_TRANSACTIONS || is_last)
-        return end_group(applier, err);
-    return PH_OK;
+        PH_TRY(end_group(applier, err));
+    return ph_applier_fence_commit(applier, &event->txn, err);
 }
 
 /* The position moves over what has no changes, but not for every keepalive. */
 static ph_code
 take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
 {
-    PH_TRY(settle(applier, err));
+    PH_TRY(ph_applier_settle(applier, err));
     if (lsn <= applier->target.applied)
         return PH_OK;
     applier->progress = lsn;
@@ -332,7 +332,7 @@ take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
 static ph_code
 take_nothing(struct ph_applier *applier, struct ph_error *err)
 {
-    PH_TRY(settle(applier, err));
+    PH_TRY(ph_applier_settle(applier, err));
     if (applier->target.durable < applier->target.applied &&
         ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
         PH_TRY(ph_apply_make_durable(&applier->target, err));
@@ -363,6 +363,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_VOID:
         return take_void(applier, err);
     case PH_TXN_BEGIN:
+        PH_TRY(ph_applier_fence_begin(applier, &event->txn, err));
         applier->in_txn = true;
         applier->is_filtered =
             ph_epoch_filter_is_open(applier->params.filter, event->txn.commit_lsn);
@@ -370,6 +371,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_CHANGE:
         return take_change(applier, event, err);
     case PH_TXN_MESSAGE:
+        ph_applier_fence_message(applier, event);
         return PH_OK;
     case PH_TXN_COMMIT:
         return take_commit(applier, event, err);
@@ -419,7 +421,7 @@ work(struct ph_applier *applier, struct ph_error *err)
         if (event.step == PH_TXN_COMMIT)
             tell_sometimes(applier);
         if (wants_end(applier))
-            PH_TRY(settle(applier, err));
+            PH_TRY(ph_applier_settle(applier, err));
         if (is_at_end(applier))
             break;
     }
@@ -431,7 +433,7 @@ static ph_code
 wind_up(struct ph_applier *applier, struct ph_error *err)
 {
     if (!applier->in_txn)
-        PH_TRY(settle(applier, err));
+        PH_TRY(ph_applier_settle(applier, err));
     PH_TRY(finish_sent(applier, err));
     if (applier->target.is_open)
         PH_TRY(ph_apply_rollback(&applier->target, err));
@@ -470,6 +472,7 @@ free_applier(struct ph_applier *applier)
 {
     ph_apply_target_free(&applier->target);
     ph_txn_reader_close(applier->reader);
+    ph_applier_fence_free(&applier->fence);
     ph_apply_tables_free(&applier->tables);
     ph_fold_free(applier->folds[0]);
     ph_fold_free(applier->folds[1]);
@@ -492,6 +495,7 @@ ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out
     applier->look.applied = applier->look.durable = applier->look.read = params->position;
     applier->advanced_ns = applier->told_ns = ph_clock_ns();
     pthread_mutex_init(&applier->lock, NULL);
+    ph_applier_fence_init(&applier->fence);
     rc = ph_apply_tables_init(&applier->tables, &params->tables, err);
     for (int i = 0; i < 2; i++)
         applier->folds[i] = ph_fold_new(PH_FOLD_NET, params->group_bytes);

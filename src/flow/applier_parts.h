@@ -8,6 +8,30 @@
 #include "flow/applier.h"
 #include "flow/apply_target.h"
 #include "flow/txn_reader.h"
+#include "pg/fence.h"
+
+#define PH_RECENT_TXNS 1024u
+
+/*
+ * The fence of a verification (pg/fence.h). What verify's snapshot does not see of the transactions
+ * that are applied by then is looked for among the last ones: a commit that is not visible on the
+ * source after that many others is one that waits for a synchronous standby.
+ */
+struct ph_apply_fence {
+    enum {
+        PH_FENCE_NONE,
+        PH_FENCE_NAMED, /* the transaction at hand has the first message */
+        PH_FENCE_ARMED, /* the snapshot is known, the cut is still to come */
+        PH_FENCE_BEHIND /* the cut is made, the second message is still to come */
+    } step;
+    bool ends; /* the transaction at hand has the second message */
+    char id[PH_FENCE_ID_SIZE];
+    struct ph_arena arena; /* of the snapshot's list */
+    struct ph_xid_snapshot snapshot;
+    uint64_t longest_us;             /* that this fence held apply up at a time */
+    uint32_t recent[PH_RECENT_TXNS]; /* a ring */
+    uint64_t n_recent;               /* ever put */
+};
 
 struct ph_applier {
     struct ph_applier_params params;
@@ -36,6 +60,7 @@ struct ph_applier {
         uint64_t skipped;
         int64_t us;
     } sent;
+    struct ph_apply_fence fence;
     ph_lsn progress; /* nothing to apply before it; 0: the last commit says more */
     uint64_t advanced_ns;
     uint64_t told_ns;
@@ -51,6 +76,22 @@ struct ph_applier {
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
                          const struct ph_apply_table **out, struct ph_error *err);
+/* All whole transactions that were read are committed on the target; none is under way there. */
+ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
+
+/* ---- apply_fence.c ---- */
+
+void ph_applier_fence_init(struct ph_apply_fence *fence);
+void ph_applier_fence_free(struct ph_apply_fence *fence);
+/* A logical message, in a transaction. */
+void ph_applier_fence_message(struct ph_applier *applier, const struct ph_txn_event *event);
+/* Before the first change of a transaction, when the one before is whole. */
+ph_code ph_applier_fence_begin(struct ph_applier *applier, const struct ph_source_txn *txn,
+                               struct ph_error *err);
+/* A transaction is whole, and part of the group. */
+ph_code ph_applier_fence_commit(struct ph_applier *applier, const struct ph_source_txn *txn,
+                                struct ph_error *err);
+
 /* ---- apply_truncate.c ---- */
 
 /* A TRUNCATE as one statement; the tables that count, appended to `sql` (empty: none does).

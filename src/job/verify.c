@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "job/retry.h"
+#include "job/verify_live.h"
 #include "job/verify_parts.h"
 #include "pg/catalog.h"
 #include "pg/snapshot.h"
@@ -66,6 +67,7 @@ init_endpoints(struct ph_verify *verify, struct ph_error *err)
 static void
 close_both(struct ph_verify *verify)
 {
+    ph_verify_live_end(verify);
     for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
         ph_conn_free(verify->conns[side]);
         verify->conns[side] = NULL;
@@ -114,8 +116,8 @@ begin_reading(struct ph_verify *verify, struct ph_error *err)
     return PH_OK;
 }
 
-static void
-end_reading(struct ph_verify *verify)
+void
+ph_verify_end_reading(struct ph_verify *verify)
 {
     for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++) {
         ph_conn_free(verify->readers[side]);
@@ -152,9 +154,9 @@ descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph
     return PH_OK;
 }
 
-static ph_code
-show_differences(struct ph_verify *verify, const struct ph_verify_group *group,
-                 struct ph_error *err)
+ph_code
+ph_verify_show_differences(struct ph_verify *verify, const struct ph_verify_group *group,
+                           struct ph_error *err)
 {
     if (verify->options->verify != PH_VERIFY_COUNT)
         return descend(verify, group, err);
@@ -193,7 +195,7 @@ show_all_differences(struct ph_verify *verify, bool *any, struct ph_error *err)
             continue;
         *any = true;
         PH_TRY(ph_stop_check(err));
-        PH_TRY(show_differences(verify, &verify->groups[i], err));
+        PH_TRY(ph_verify_show_differences(verify, &verify->groups[i], err));
     }
     return PH_OK;
 }
@@ -205,7 +207,7 @@ read_and_descend(struct ph_verify *verify, struct ph_error *err)
 
     PH_TRY(ph_verify_read(verify, verify->groups, verify->n_groups, err));
     ph_code rc = show_all_differences(verify, &any, err);
-    end_reading(verify);
+    ph_verify_end_reading(verify);
     if (rc == PH_OK && any && mends(verify->options))
         rc = ph_verify_repair(verify, err);
     return rc;
@@ -216,7 +218,8 @@ compare_rows(struct ph_verify *verify, struct ph_error *err)
 {
     if (verify->options->verify == PH_VERIFY_NONE || verify->options->schema_only)
         return PH_OK;
-    ph_code rc = read_and_descend(verify, err);
+    ph_code rc =
+        verify->live != NULL ? ph_verify_live_rows(verify, err) : read_and_descend(verify, err);
     for (uint32_t i = 0; i < verify->n_groups; i++) {
         report_group(verify, &verify->groups[i]);
         verify->different += verify->groups[i].differs;
@@ -225,6 +228,16 @@ compare_rows(struct ph_verify *verify, struct ph_error *err)
 }
 
 /* ---- what is not rows ---- */
+
+/* Between fences there is no transaction; what is not rows is short to read. */
+static ph_code
+begin_schema(struct ph_verify *verify, struct ph_error *err)
+{
+    for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++)
+        PH_TRY(ph_conn_exec(verify->conns[side], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                            err));
+    return PH_OK;
+}
 
 static ph_code
 compare_rest(struct ph_verify *verify, struct ph_error *err)
@@ -238,6 +251,7 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
         .target_catalog = &verify->catalogs[PH_TARGET],
         .selection = &verify->selection,
         .report = verify->report,
+        .follows = verify->live != NULL,
     };
 
     PH_TRY(ph_stop_check(err));
@@ -245,6 +259,8 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
     verify->different += n;
     if (rc != PH_OK || verify->options->data_only)
         return rc;
+    if (verify->live != NULL)
+        PH_TRY(begin_schema(verify, err));
     rc = ph_verify_schema(&params, &n, err);
     verify->different += n;
     return rc;
@@ -321,6 +337,7 @@ attempt(void *arg, enum ph_try which, struct ph_error *err)
     PH_TRY(open_side(verify, PH_SOURCE, err));
     PH_TRY(open_side(verify, PH_TARGET, err));
     verify->began = true;
+    PH_TRY(ph_verify_live_begin(verify, err));
     PH_TRY(ph_verify_plan(verify, err));
     add_phase(verify, "catalog", &start);
     PH_TRY(compare_rows(verify, err));
@@ -352,10 +369,11 @@ conclude(struct ph_verify *verify, struct ph_error *err)
                       verify->different);
         return PH_FAIL(err, PH_E_DIFFERENT, "%u tables or objects differ", verify->different);
     }
-    ph_report_end(verify->report,
-                  verify->options->verify == PH_VERIFY_DIGEST ? PH_VERDICT_PROVEN
-                                                              : PH_VERDICT_NOT_PROVEN,
-                  "%s: source and target agree", what);
+    ph_report_end(
+        verify->report,
+        verify->options->verify == PH_VERIFY_DIGEST ? PH_VERDICT_PROVEN : PH_VERDICT_NOT_PROVEN,
+        "%s: source and target agree%s", what,
+        verify->live != NULL ? ", each part at a point of its own while the job follows" : "");
     return PH_OK;
 }
 

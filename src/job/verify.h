@@ -1,6 +1,7 @@
 /*
  * `pghaul verify`: is what is on the target what is on the source (DESIGN D11)? Between any two
- * databases, whoever copied them; no ledger is needed and none is written.
+ * databases, whoever copied them; no ledger is needed. A job that follows is compared while it does
+ * (verify_live.h).
  *
  * Each side is read under one exported snapshot. Rows are hashed by lanes on both sides, buckets
  * that differ are read again down to the row, then come sequences, schema objects and large
@@ -45,6 +46,7 @@ struct ph_verify_rest_params {
     struct ph_catalog *target_catalog;
     const struct ph_selection *selection; /* of the source's catalog */
     struct ph_report *report;
+    bool follows; /* what the stream does not bring is not compared: it is carried now and then */
 };
 /*
  * Sequences, large objects, and constraints of the target that nothing enforced while rows were

@@ -29,6 +29,7 @@ struct ph_verify_group {
     /* by whoever finished the last part, for the main thread */
     bool compared;
     bool differs;
+    bool settled; /* of a piece that is read at a fence: its part of the report is made */
     struct ph_digest totals[2];
     struct ph_bucket_mask mask; /* with `differs`, unless rows are only counted */
     double seconds;
@@ -41,6 +42,8 @@ struct ph_verify_part { /* a piece of one side to read */
     struct ph_chunk chunk;
 };
 
+struct ph_verify_live;
+
 struct ph_verify {
     struct ph_run *run;
     const struct ph_options *options;
@@ -49,6 +52,7 @@ struct ph_verify {
     struct ph_conn *conns[2];        /* hold the snapshots */
     struct ph_conn *readers[2];      /* compare rows; NULL when not in use */
     struct ph_epoch epochs[2];
+    struct ph_verify_live *live; /* the job follows, and is compared while it does; NULL: not so */
     struct ph_catalog catalogs[2];
     struct ph_arena arena;
     struct ph_selection selection;
@@ -71,6 +75,11 @@ struct ph_verify {
 
 /* A new transaction and snapshot of that side, in place of the present ones. */
 ph_code ph_verify_new_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err);
+/* Of a group that differs, under the present snapshots: its rows, or how many there are. */
+ph_code ph_verify_show_differences(struct ph_verify *verify, const struct ph_verify_group *group,
+                                   struct ph_error *err);
+/* Closes the connections that it read the rows over. */
+void ph_verify_end_reading(struct ph_verify *verify);
 
 /* ---- verify_plan.c ---- */
 

@@ -8,6 +8,7 @@
 
 #include "job/plan_generated.h"
 #include "job/planner.h"
+#include "job/verify_live.h"
 #include "job/verify_parts.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
@@ -261,6 +262,8 @@ ph_verify_plan(struct ph_verify *verify, struct ph_error *err)
 {
     PH_TRY(ph_select(&verify->catalogs[PH_SOURCE], verify->options, &verify->arena,
                      &verify->selection, err));
+    if (verify->live != NULL)
+        PH_TRY(ph_verify_live_narrow(verify, err));
     ph_code rc = make_plan(verify, &verify->selection, &verify->plan, err);
     if (rc == PH_E_TYPES) {
         ph_error_reset(err);

@@ -246,8 +246,13 @@ ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n, struct p
     struct rest rest = {.params = params};
     ph_code rc = PH_OK;
 
-    compare_sequences(&rest);
-    if (params->selection->whole_database)
+    if (params->follows)
+        ph_report_add_finding(params->report, PH_FINDING_NOTE, "sequences", "",
+                              "neither sequences nor large objects are compared while the job "
+                              "follows: the stream does not bring them");
+    else
+        compare_sequences(&rest);
+    if (params->selection->whole_database && !params->follows)
         rc = compare_objects(&rest, err);
     if (rc == PH_OK)
         rc = audit_constraints(&rest, err);

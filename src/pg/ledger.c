@@ -38,6 +38,9 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"
     " WITH (fillfactor = 10)",
+    "CREATE TABLE IF NOT EXISTS pghaul.fence ("
+    " job text PRIMARY KEY, id text NOT NULL, state text NOT NULL, snapshot text, cut pg_lsn,"
+    " held_us bigint NOT NULL DEFAULT 0) WITH (fillfactor = 10)",
     "CREATE TABLE IF NOT EXISTS pghaul.tbl ("
     " job text, tbl int, source_oid oid NOT NULL, source_schema text NOT NULL,"
     " source_name text NOT NULL, target_schema text NOT NULL, target_name text NOT NULL,"
@@ -72,9 +75,9 @@ static const char *const create_statements[] = {
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress", "alive", "event", "set_aside",
-                                         "step",     "chunk", "tbl",   "position",
-                                         "follow",   "epoch", "run",   "job"};
+static const char *const job_tables[] = {"progress", "alive", "event", "set_aside", "step",
+                                         "chunk",    "tbl",   "fence", "position",  "follow",
+                                         "epoch",    "run",   "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
                                           "post", "verify", "follow", "done"};

@@ -34,10 +34,17 @@ static size_t n_names;
  * by the beginning of a stream (it_follow_begin) and its end (it_follow). Those of the spool have
  * tests of their own.
  */
-static const char *const elsewhere[] = {
-    "before_repair_commit",  "after_table_emptied",  "after_follow_noted",
-    "after_publication",     "after_slot",           "before_first_epoch_commit",
-    "before_follow_removed", "after_follow_removed", "before_apply_commit"};
+static const char *const elsewhere[] = {"before_repair_commit",
+                                        "after_table_emptied",
+                                        "after_follow_noted",
+                                        "after_publication",
+                                        "after_slot",
+                                        "before_first_epoch_commit",
+                                        "before_follow_removed",
+                                        "after_follow_removed",
+                                        "before_apply_commit",
+                                        "fence_stands",
+                                        "fence_cut"};
 
 static void
 read_names(void)

@@ -1,0 +1,253 @@
+/*
+ * `pghaul verify` of a job that follows, while its source is written to: what is equal is never
+ * called different, what is different is found and named, and neither side holds up the other when
+ * it is killed.
+ */
+/* timeout: 1200 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/same.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+/* Rows move between the ranges of a key, keys change, and one table has none. */
+static const char tables_sql[] =
+    "CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, pad text);"
+    "INSERT INTO account SELECT g, 100, repeat('x', 300) FROM generate_series(1, 20000) g;"
+    "CREATE TABLE move (id bigserial PRIMARY KEY, a int REFERENCES account, b int, amount int);"
+    "CREATE TABLE place (id int PRIMARY KEY, t text);"
+    "INSERT INTO place SELECT g * 2, 'here' FROM generate_series(1, 5000) g;"
+    "CREATE TABLE note (a int, t text); ALTER TABLE note REPLICA IDENTITY FULL;"
+    "INSERT INTO note SELECT g, 'first' FROM generate_series(1, 500) g";
+
+static const char transfer_sql[] =
+    "\\set a random(1, 20000)\n\\set b random(1, 20000)\n\\set n random(1, 50)\n"
+    "\\set p random(1, 5000)\nBEGIN;\n"
+    "UPDATE account SET balance = balance - :n WHERE id = :a;\n"
+    "UPDATE account SET balance = balance + :n WHERE id = :b;\n"
+    "INSERT INTO move (a, b, amount) VALUES (:a, :b, :n);\n"
+    "UPDATE place SET id = 20001 - id WHERE id IN (SELECT id FROM place WHERE id >= :p LIMIT 1)"
+    " AND NOT EXISTS (SELECT FROM place q WHERE q.id = 20001 - place.id);\n"
+    "UPDATE note SET t = 'moved ' || :n WHERE ctid IN (SELECT ctid FROM note WHERE a = :p LIMIT 1);"
+    "\nCOMMIT;\n";
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    scratch_write("transfer.sql", transfer_sql);
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source, tables_sql);
+    return db;
+}
+
+static struct run *
+write_to(const struct pair_db *db)
+{
+    const char *const argv[] = {"pgbench",
+                                "-n",
+                                "-c",
+                                "4",
+                                "-R",
+                                "300",
+                                "-T",
+                                "600",
+                                "-f",
+                                scratch_printf("%s/transfer.sql", scratch_dir()),
+                                pg_test_conninfo(pair.src, db->name),
+                                NULL};
+
+    return run_start_copy(NULL, argv);
+}
+
+/* A copy that follows by now. */
+static struct run *
+follow(struct pair_db *db)
+{
+    struct run *run =
+        pair_start_args(db, "copy", (const char *const[]){"--follow", "--name", db->name, NULL});
+
+    sql_wait_true(
+        pair.dst, db->name,
+        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
+                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
+                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
+                       (int)run->pid),
+        WAIT_MS);
+    return run;
+}
+
+#define verify(db, ...) pair_run(db, "verify", "--name", (db)->name, ##__VA_ARGS__)
+
+static void
+wait_more_applied(const struct pair_db *db)
+{
+    const char *now = sql_once(pair.src, db->name, "SELECT count(*) FROM move");
+
+    sql_wait_true(pair.dst, db->name,
+                  scratch_printf("SELECT count(*) > %ld FROM move", strtol(now, NULL, 10)),
+                  WAIT_MS);
+}
+
+static void
+end(struct pair_db *db, struct run *run, struct run *writers)
+{
+    run_kill(writers);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(db);
+}
+
+/* ---- what is equal ---- */
+
+static void
+nothing_differs(void **state)
+{
+    struct pair_db db = new_db("equal");
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        struct run *check = verify(&db);
+        pair_expect(check, 0, "source and target agree");
+        pair_expect(check, 0, "while the job follows");
+    }
+    pair_expect(verify(&db, "--verify", "count"), 0, "source and target agree");
+    wait_more_applied(&db);
+    assert_true(run_alive(run) && run_alive(writers));
+    end(&db, run, writers);
+}
+
+/* ---- what is not ---- */
+
+static void
+damage_is_named(void **state)
+{
+    struct pair_db db = new_db("damaged");
+    struct run *run = follow(&db);
+    struct run *writers;
+
+    (void)state;
+    sql_exec(db.source,
+             "INSERT INTO account SELECT g, 1, 'y' FROM generate_series(30001, 30010) g");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 20010 FROM account", WAIT_MS);
+    writers = write_to(&db);
+    sql_exec(db.target, "UPDATE account SET pad = 'z' WHERE id = 30005;"
+                        "DELETE FROM account WHERE id = 30007;"
+                        "INSERT INTO account VALUES (40000, 0, '')");
+    wait_more_applied(&db);
+    struct run *check = verify(&db);
+    pair_expect(check, 4, "(id=30005) differs in pad");
+    pair_expect(check, 4, "(id=30007) is missing on the target");
+    pair_expect(check, 4, "(id=40000) is only on the target");
+    pair_expect(check, 4, "1 row missing on the target, 1 row only on the target");
+    end(&db, run, writers);
+}
+
+/* ---- who is killed ---- */
+
+static void
+verify_is_killed(const char *failpoint, const char *name)
+{
+    const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", failpoint), NULL};
+    struct pair_db db = new_db(name);
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    db.env = env;
+    struct run *check = verify(&db);
+    assert_int_equal(check->code, -SIGKILL);
+    db.env = NULL;
+    wait_more_applied(&db);
+    pair_expect(verify(&db), 0, "source and target agree");
+    end(&db, run, writers);
+}
+
+static void
+killed_verify_holds_nobody_up(void **state)
+{
+    (void)state;
+    verify_is_killed("fence_stands", "stands");
+    verify_is_killed("fence_cut", "cut");
+}
+
+/* One that is only stopped keeps its locks: apply waits a second and goes on. */
+static void
+slow_verify_holds_nobody_up(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_cut=sleep:5000", NULL};
+    struct pair_db db = new_db("slow");
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    (void)state;
+    db.env = env;
+    struct run *check =
+        pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
+    sql_wait_true(pair.dst, db.name, "SELECT state IN ('cut', 'void') FROM pghaul.fence", WAIT_MS);
+    wait_more_applied(&db);
+    pair_expect(check, 0, "source and target agree");
+    db.env = NULL;
+    end(&db, run, writers);
+}
+
+static void
+killed_apply_is_told(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_stands=sleep:1000", NULL};
+    struct pair_db db = new_db("no_apply");
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    (void)state;
+    db.env = env;
+    struct run *check =
+        pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
+    sql_wait_true(pair.dst, db.name, "SELECT state = 'stands' FROM pghaul.fence", WAIT_MS);
+    run_kill(run);
+    pair_expect(check, 3, "has ended while it was being verified");
+    db.env = NULL;
+    pair_expect(verify(&db), 3, "no run is under way");
+    run = follow(&db);
+    pair_expect(verify(&db), 0, "source and target agree");
+    end(&db, run, writers);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_differs),
+        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(killed_verify_holds_nobody_up),
+        cmocka_unit_test(slow_verify_holds_nobody_up),
+        cmocka_unit_test(killed_apply_is_told),
+    };
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    return cmocka_run_group_tests(tests, start, NULL);
+}
