@@ -59,6 +59,11 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
         ph_buf_printf(sql, " WHERE tableoid = %u AND ctid = '%s'", params->place->relid, tid);
     } else if (params->table->where != NULL) {
         ph_buf_printf(sql, " %s", params->table->where);
+    } else if (params->range != NULL && (params->range->lo != NULL || params->range->hi != NULL)) {
+        const struct ph_plan_column *column = &params->table->columns[params->table->key_fields[0]];
+        ph_buf_puts(sql, " WHERE ");
+        ph_plan_put_key_range(params->side == PH_SOURCE ? column->source_name : column->target_name,
+                              params->range, sql);
     }
 }
 

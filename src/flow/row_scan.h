@@ -39,6 +39,7 @@ struct ph_row_scan_params {
     const struct ph_table_plan *table;
     enum ph_side side;
     const struct ph_row_place *place; /* NULL: all rows */
+    const struct ph_chunk *range;     /* of keys, NULL: all; with a table without `where` */
     size_t max_row_bytes;
 };
 

@@ -48,5 +48,11 @@ struct ph_planner_params {
  */
 ph_code ph_planner_make(const struct ph_planner_params *params, struct ph_arena *arena,
                         struct ph_plan *out, struct ph_error *err);
+/*
+ * Whether ranges of the column can be read without reading all of the table: it leads a unique
+ * index, and literals of its type compare as the values do in every locale.
+ */
+bool ph_planner_is_range_column(const struct ph_catalog *catalog, const struct ph_rel *rel,
+                                const struct ph_column *column);
 
 #endif

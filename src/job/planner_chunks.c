@@ -55,9 +55,9 @@ has_plain_order(const struct ph_catalog *catalog, const struct ph_column *column
 }
 
 /* Without an index that begins with the column each chunk would read the whole table. */
-static bool
-is_range_column(const struct ph_catalog *catalog, const struct ph_rel *rel,
-                const struct ph_column *column)
+bool
+ph_planner_is_range_column(const struct ph_catalog *catalog, const struct ph_rel *rel,
+                           const struct ph_column *column)
 {
     for (uint32_t i = 0; i < rel->n_indexes; i++) {
         const struct ph_index *index = &rel->indexes[i];
@@ -134,7 +134,8 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
         source->access_method != NULL && strcmp(source->access_method, "heap") == 0)
         return split_by_blocks(planner, table, (uint32_t)n, out);
     if (planner->params->source_conn != NULL && table->n_key_fields > 0 &&
-        is_range_column(planner->source, source, table->columns[table->key_fields[0]].source))
+        ph_planner_is_range_column(planner->source, source,
+                                   table->columns[table->key_fields[0]].source))
         return split_by_key(planner, table, (uint32_t)n, out);
     return PH_OK;
 }

@@ -60,6 +60,7 @@ hash_side(const struct ph_row_diff_params *params, enum ph_side side,
         .conn = side == PH_SOURCE ? params->source : params->target,
         .table = table,
         .side = side,
+        .range = params->range,
         .max_row_bytes = params->max_row_bytes,
     };
 
@@ -169,6 +170,7 @@ read_side(struct pass *pass, enum ph_side side, const struct ph_table_plan *tabl
         .conn = side == PH_SOURCE ? pass->params->source : pass->params->target,
         .table = table,
         .side = side,
+        .range = pass->params->range,
         .max_row_bytes = pass->params->max_row_bytes,
     };
 

@@ -37,6 +37,7 @@ struct ph_row_diff_params {
     struct ph_conn *source; /* both in transactions whose snapshots count */
     struct ph_conn *target;
     const struct ph_bucket_mask *mask;
+    const struct ph_chunk *range; /* of keys that are looked at; NULL: all */
     size_t budget_bytes;
     size_t max_row_bytes;
     uint32_t max_listed;

@@ -144,7 +144,8 @@ descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph
                    .n_tables = group->n_tables,
                    .source = verify->readers[PH_SOURCE],
                    .target = verify->readers[PH_TARGET],
-                   .mask = &group->mask},
+                   .mask = &group->mask,
+                   .range = group->range.kind == PH_CHUNK_KEY ? &group->range : NULL},
         .label = group->label,
         .severity = mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
     };

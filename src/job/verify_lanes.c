@@ -90,8 +90,14 @@ static uint32_t
 put_parts(struct ph_verify *verify, struct ph_verify_group *group, enum ph_side side,
           const struct ph_table_plan *view, struct ph_verify_part *parts)
 {
-    uint32_t n = count_parts(verify, view, side);
+    bool is_range = group->range.kind == PH_CHUNK_KEY;
+    uint32_t n = is_range ? 1 : count_parts(verify, view, side);
 
+    if (parts != NULL && is_range) {
+        *parts = (struct ph_verify_part){
+            .group = group, .side = side, .view = view, .chunk = group->range};
+        return n;
+    }
     for (uint32_t i = 0; parts != NULL && i < n; i++)
         parts[i] = (struct ph_verify_part){
             .group = group,

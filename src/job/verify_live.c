@@ -7,18 +7,27 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "job/verify_fence.h"
+#include "job/verify_range.h"
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
 #include "pg/slot.h"
 
-#define WINDOW_BYTES ((uint64_t)64 << 20) /* of the source, read at one fence at most */
+#define MOST_WINDOW ((uint64_t)64 << 20) /* bytes of the source that are read at one fence */
+#define FIRST_WINDOW ((uint64_t)16 << 20)
+#define LEAST_WINDOW ((uint64_t)1 << 20)
+#define WINDOW_S 0.5 /* that reading them is to take */
 #define WINDOW_PIECES 64u
+#define LEAST_ROWS 100u
 #define AGAIN 3u /* fences at which a difference that moves about is looked at */
 
 struct ph_verify_live {
     struct ph_verify_fence fence;
     bool is_open; /* the fence is */
-    uint32_t next_group;
+    uint64_t window_bytes;
+    uint32_t next_group; /* that is read next, or is being read in ranges */
+    bool began_group;
+    bool has_ranges;
+    const char *lo; /* where its next range begins; NULL: at its first row */
     struct ph_verify_group pieces[WINDOW_PIECES]; /* of the window at hand */
     struct ph_verify_group *parents[WINDOW_PIECES];
     uint32_t n_pieces;
@@ -177,16 +186,73 @@ source_bytes(const struct ph_verify_group *group)
     return bytes;
 }
 
-static void
+static struct ph_verify_group *
 add_piece(struct ph_verify_live *live, struct ph_verify_group *parent)
 {
     live->pieces[live->n_pieces] = *parent;
-    live->parents[live->n_pieces++] = parent;
+    live->parents[live->n_pieces] = parent;
+    return &live->pieces[live->n_pieces++];
+}
+
+static void
+next_group(struct ph_verify_live *live)
+{
+    live->next_group++;
+    live->began_group = false;
+    live->lo = NULL;
+}
+
+/* With many lanes a window is made of several pieces. */
+static uint32_t
+pieces_wanted(const struct ph_verify *verify)
+{
+    return verify->jobs > 2 ? verify->jobs / 2 : 1;
+}
+
+static uint64_t
+piece_bytes(const struct ph_verify *verify)
+{
+    uint64_t bytes = verify->live->window_bytes / pieces_wanted(verify);
+    uint64_t split = verify->options->split_bytes;
+
+    return split != 0 && split < bytes ? split : bytes;
+}
+
+static ph_code
+begin_group(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
+{
+    struct ph_verify_live *live = verify->live;
+
+    live->began_group = true;
+    live->has_ranges = false;
+    live->lo = NULL;
+    if (verify->options->verify == PH_VERIFY_COUNT || source_bytes(group) <= piece_bytes(verify))
+        return PH_OK;
+    return ph_verify_has_ranges(verify, group, live->fence.marker, &live->has_ranges, err);
+}
+
+static ph_code
+add_range(struct ph_verify *verify, struct ph_verify_group *parent, struct ph_error *err)
+{
+    struct ph_verify_live *live = verify->live;
+    double share = (double)piece_bytes(verify) / (double)source_bytes(parent);
+    uint64_t rows = (uint64_t)((double)parent->tables[0]->rows * share);
+    const char *hi;
+
+    PH_TRY(ph_verify_next_bound(verify, parent, live->fence.marker, live->lo,
+                                rows < LEAST_ROWS ? LEAST_ROWS : rows, &hi, err));
+    struct ph_verify_group *piece = add_piece(live, parent);
+    piece->range = (struct ph_chunk){.kind = PH_CHUNK_KEY, .lo = live->lo, .hi = hi};
+    piece->bytes = 2 * piece_bytes(verify);
+    live->lo = hi;
+    if (hi == NULL)
+        next_group(live);
+    return PH_OK;
 }
 
 /* Nothing left: n_pieces is 0. */
-static void
-fill_window(struct ph_verify *verify)
+static ph_code
+fill_window(struct ph_verify *verify, struct ph_error *err)
 {
     struct ph_verify_live *live = verify->live;
     uint64_t bytes = 0;
@@ -194,12 +260,32 @@ fill_window(struct ph_verify *verify)
     live->n_pieces = 0;
     while (live->next_group < verify->n_groups && live->n_pieces < WINDOW_PIECES) {
         struct ph_verify_group *parent = &verify->groups[live->next_group];
-        bytes += source_bytes(parent);
-        if (live->n_pieces > 0 && bytes > WINDOW_BYTES)
-            return;
+        if (!live->began_group)
+            PH_TRY(begin_group(verify, parent, err));
+        bytes += live->has_ranges ? piece_bytes(verify) : source_bytes(parent);
+        if (live->n_pieces > 0 && bytes > piece_bytes(verify) * pieces_wanted(verify))
+            return PH_OK;
+        if (live->has_ranges) {
+            PH_TRY(add_range(verify, parent, err));
+            continue;
+        }
         add_piece(live, parent);
-        live->next_group++;
+        next_group(live);
     }
+    return PH_OK;
+}
+
+/* So many bytes that the next window takes about as long as one is to take. */
+static void
+resize_window(struct ph_verify_live *live, double seconds)
+{
+    double bytes = (double)live->window_bytes * WINDOW_S / (seconds > 0.01 ? seconds : 0.01);
+
+    if (bytes > 2 * (double)live->window_bytes)
+        bytes = 2 * (double)live->window_bytes;
+    live->window_bytes = bytes > (double)MOST_WINDOW    ? MOST_WINDOW
+                         : bytes < (double)LEAST_WINDOW ? LEAST_WINDOW
+                                                        : (uint64_t)bytes;
 }
 
 static void
@@ -344,8 +430,10 @@ read_window(struct ph_verify *verify, struct ph_error *err)
 
     PH_TRY(ph_stop_check(err));
     PH_TRY(ph_verify_fence_take(&live->fence, NULL, NULL, err));
+    uint64_t start = ph_clock_ns();
     PH_TRY(ph_verify_read(verify, live->pieces, live->n_pieces, err));
     PH_TRY(ph_verify_fence_leave(&live->fence, err));
+    resize_window(live, ph_clock_seconds_since(start));
     keep_differing(live);
     return confirm(verify, err);
 }
@@ -370,8 +458,13 @@ ph_verify_live_rows(struct ph_verify *verify, struct ph_error *err)
     ph_code rc = PH_OK;
 
     live->next_group = 0;
-    for (fill_window(verify); rc == PH_OK && live->n_pieces > 0; fill_window(verify))
-        rc = read_window(verify, err);
+    live->began_group = false;
+    live->window_bytes = FIRST_WINDOW;
+    do {
+        rc = fill_window(verify, err);
+        if (rc == PH_OK && live->n_pieces > 0)
+            rc = read_window(verify, err);
+    } while (rc == PH_OK && live->next_group < verify->n_groups);
     free_pieces(live);
     ph_code left = ph_verify_fence_leave(&live->fence, rc == PH_OK ? err : NULL);
     PH_TRY(rc == PH_OK ? left : rc);

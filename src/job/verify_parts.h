@@ -19,9 +19,10 @@ struct ph_verify_group {
     uint32_t n_tables;
     struct ph_table_plan target_view;
     const char *label;
-    uint64_t bytes;      /* estimate, both sides */
-    uint32_t parts;      /* of both sides; fixed before the lanes start */
-    uint32_t parts_left; /* this and what follows: under the lanes' lock */
+    struct ph_chunk range; /* of keys, on both sides; or whole */
+    uint64_t bytes;        /* estimate, both sides */
+    uint32_t parts;        /* of both sides; fixed before the lanes start */
+    uint32_t parts_left;   /* this and what follows: under the lanes' lock */
     bool has_sets;
     struct ph_digest_set sets[2]; /* by enum ph_side */
     uint64_t started_ns;

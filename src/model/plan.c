@@ -64,24 +64,43 @@ reads_generated(const struct ph_table_plan *table, enum side side)
 }
 
 static void
-put_range(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_buf *out)
+put_blocks(const struct ph_chunk *chunk, struct ph_buf *out)
+{
+    if (chunk->lo != NULL)
+        ph_buf_printf(out, "ctid >= '(%s,0)'::tid", chunk->lo);
+    if (chunk->lo != NULL && chunk->hi != NULL)
+        ph_buf_puts(out, " AND ");
+    if (chunk->hi != NULL)
+        ph_buf_printf(out, "ctid < '(%s,0)'::tid", chunk->hi);
+}
+
+void
+ph_plan_put_key_range(const char *column, const struct ph_chunk *chunk, struct ph_buf *out)
 {
     const char *const bounds[] = {chunk->lo, chunk->hi};
-    const char *word = " WHERE ";
+    const char *word = "";
 
     for (int i = 0; i < 2; i++) {
         if (bounds[i] == NULL)
             continue;
         ph_buf_puts(out, word);
-        if (chunk->kind == PH_CHUNK_CTID) {
-            ph_buf_printf(out, "ctid %s '(%s,0)'::tid", i == 0 ? ">=" : "<", bounds[i]);
-        } else {
-            ph_buf_put_ident(out, table->columns[table->key_fields[0]].source_name);
-            ph_buf_puts(out, i == 0 ? " >= " : " < ");
-            ph_buf_put_literal(out, bounds[i]);
-        }
+        ph_buf_put_ident(out, column);
+        ph_buf_puts(out, i == 0 ? " >= " : " < ");
+        ph_buf_put_literal(out, bounds[i]);
         word = " AND ";
     }
+}
+
+static void
+put_range(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_buf *out)
+{
+    if (chunk->kind == PH_CHUNK_WHOLE || (chunk->lo == NULL && chunk->hi == NULL))
+        return;
+    ph_buf_puts(out, " WHERE ");
+    if (chunk->kind == PH_CHUNK_CTID)
+        put_blocks(chunk, out);
+    else
+        ph_plan_put_key_range(table->columns[table->key_fields[0]].source_name, chunk, out);
 }
 
 void

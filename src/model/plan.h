@@ -97,6 +97,8 @@ void ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chun
  */
 void ph_plan_read_back_sql(const struct ph_table_plan *table, const struct ph_chunk *chunk,
                            struct ph_buf *out);
+/* The condition of a range of keys of that column, without WHERE: `"id" >= '5' AND "id" < '9'`. */
+void ph_plan_put_key_range(const char *column, const struct ph_chunk *chunk, struct ph_buf *out);
 /* How many rows the target has. */
 void ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out);
 /* "schema.name" of the source table, for messages; in `out`, always terminated. */

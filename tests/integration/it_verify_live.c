@@ -29,19 +29,20 @@ static const char tables_sql[] =
     "INSERT INTO account SELECT g, 100, repeat('x', 300) FROM generate_series(1, 20000) g;"
     "CREATE TABLE move (id bigserial PRIMARY KEY, a int REFERENCES account, b int, amount int);"
     "CREATE TABLE place (id int PRIMARY KEY, t text);"
-    "INSERT INTO place SELECT g * 2, 'here' FROM generate_series(1, 5000) g;"
+    "INSERT INTO place SELECT g * 2, 'here' FROM generate_series(1, 40000) g;"
     "CREATE TABLE note (a int, t text); ALTER TABLE note REPLICA IDENTITY FULL;"
     "INSERT INTO note SELECT g, 'first' FROM generate_series(1, 500) g";
 
 static const char transfer_sql[] =
     "\\set a random(1, 20000)\n\\set b random(1, 20000)\n\\set n random(1, 50)\n"
-    "\\set p random(1, 5000)\nBEGIN;\n"
+    "\\set p random(1, 120000)\nBEGIN;\n"
     "UPDATE account SET balance = balance - :n WHERE id = :a;\n"
     "UPDATE account SET balance = balance + :n WHERE id = :b;\n"
     "INSERT INTO move (a, b, amount) VALUES (:a, :b, :n);\n"
-    "UPDATE place SET id = 20001 - id WHERE id IN (SELECT id FROM place WHERE id >= :p LIMIT 1)"
-    " AND NOT EXISTS (SELECT FROM place q WHERE q.id = 20001 - place.id);\n"
-    "UPDATE note SET t = 'moved ' || :n WHERE ctid IN (SELECT ctid FROM note WHERE a = :p LIMIT 1);"
+    "UPDATE place SET id = 120001 - id WHERE id IN (SELECT id FROM place WHERE id >= :p LIMIT 1)"
+    " AND NOT EXISTS (SELECT FROM place q WHERE q.id = 120001 - place.id);\n"
+    "UPDATE note SET t = 'moved ' || :n WHERE ctid IN (SELECT ctid FROM note WHERE a = :p / 240 "
+    "LIMIT 1);"
     "\nCOMMIT;\n";
 
 static int
@@ -142,6 +143,27 @@ nothing_differs(void **state)
     end(&db, run, writers);
 }
 
+/* A table at a time in ranges of its key, each at a fence of its own. */
+static void
+nothing_differs_in_ranges(void **state)
+{
+    struct pair_db db = new_db("ranges");
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct run *check = verify(&db, "--split", "1MB");
+        pair_expect(check, 0, "source and target agree");
+        const char *at = strstr(run_err(check), "were read at ");
+        if (at == NULL)
+            at = strstr(run_out(check), "were read at ");
+        assert_non_null(at);
+        assert_true(strtol(at + strlen("were read at "), NULL, 10) >= 3);
+    }
+    end(&db, run, writers);
+}
+
 /* ---- what is not ---- */
 
 static void
@@ -165,6 +187,10 @@ damage_is_named(void **state)
     pair_expect(check, 4, "(id=30007) is missing on the target");
     pair_expect(check, 4, "(id=40000) is only on the target");
     pair_expect(check, 4, "1 row missing on the target, 1 row only on the target");
+    check = verify(&db, "--split", "1MB");
+    pair_expect(check, 4, "(id=30005) differs in pad");
+    pair_expect(check, 4, "(id=30007) is missing on the target");
+    pair_expect(check, 4, "(id=40000) is only on the target");
     end(&db, run, writers);
 }
 
@@ -242,6 +268,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_differs),
+        cmocka_unit_test(nothing_differs_in_ranges),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
