@@ -360,6 +360,7 @@ run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     if (run->options->create)
         PH_TRY(ph_create_database(run, err));
     PH_TRY(ph_job_reconnect(job, err));
+    PH_TRY(ph_follow_take_until(job, err));
     PH_TRY(ph_job_lock(job, err));
     if (run->options->restart)
         PH_TRY(ph_copy_forget(job, err));

@@ -17,16 +17,13 @@
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
 #include "pg/ledger_status.h"
-#include "pg/slot.h"
 
 #define LOOK_EVERY_MS 50u
 #define WIND_UP_MS 10
 #define WRITE_EVERY_S 2.0
 #define SEQUENCES_EVERY_S 60.0
-#define MARK_PREFIX "pghaul.mark"
 #define STOP_GRACE_MS 5000u
 #define SQL_LIMIT ((size_t)16 << 20)
-#define CAUGHT_UP_S 1.0
 
 /* ---- receiving ---- */
 
@@ -195,54 +192,6 @@ start_applier(struct ph_job *job, struct ph_error *err)
     return ph_applier_start(&params, &follow->applier, err);
 }
 
-/* ---- where it ends ---- */
-
-/* A message of our own: behind it lies nothing that was committed before. */
-static ph_code
-set_mark(struct ph_job *job, struct ph_error *err)
-{
-    static const uint8_t content[] = "end";
-    struct ph_follow *follow = job->follow;
-
-    PH_TRY(ph_message_emit(job->source_control, PH_MESSAGE_AT_COMMIT, MARK_PREFIX,
-                           (struct ph_span){content, sizeof content - 1}, &follow->mark, err));
-    follow->mark_ns = ph_clock_ns();
-    ph_applier_set_end(follow->applier, follow->mark);
-    return PH_OK;
-}
-
-static ph_code
-begin_end(struct ph_job *job, const struct ph_until *until, struct ph_error *err)
-{
-    struct ph_follow *follow = job->follow;
-
-    follow->until = *until;
-    follow->mark = 0;
-    switch (until->kind) {
-    case PH_UNTIL_STOPPED:
-        return PH_OK;
-    case PH_UNTIL_LSN:
-        follow->mark = until->lsn;
-        ph_applier_set_end(follow->applier, until->lsn);
-        return PH_OK;
-    case PH_UNTIL_NOW:
-    case PH_UNTIL_CAUGHT_UP:
-        return set_mark(job, err);
-    }
-    return PH_OK;
-}
-
-/*
- * The applier has ended at the mark. Caught up is who applied it within a second of its being
- * written; otherwise more may have come meanwhile, and there is another round.
- */
-static bool
-is_over(const struct ph_follow *follow)
-{
-    return follow->until.kind != PH_UNTIL_CAUGHT_UP ||
-           ph_clock_seconds_since(follow->mark_ns) < CAUGHT_UP_S;
-}
-
 /* ---- watching ---- */
 
 static ph_code
@@ -267,13 +216,12 @@ look_at_ledger(struct ph_job *job, struct ph_error *err)
                                 err));
     if (asked)
         ph_stop_request();
-    PH_TRY(
-        ph_ledger_end_asked(job->target_control, job->options->name, job->ledger.run, &until, err));
+    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &until, err));
     bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
     if (is_at_it &&
         (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
         job->follow->asked = until;
-        PH_TRY(begin_end(job, &until, err));
+        PH_TRY(ph_follow_begin_end(job, &until, err));
     }
     return ph_follow_write_progress(job, err);
 }
@@ -391,10 +339,10 @@ apply_to_the_end(struct ph_job *job, struct ph_error *err)
             continue;
         }
         PH_TRY(rc);
-        if (at_end && is_over(job->follow))
+        if (at_end && ph_follow_is_over(job->follow))
             return PH_OK;
         PH_TRY(apply_again(job, err));
-        PH_TRY(set_mark(job, err));
+        PH_TRY(ph_follow_begin_end(job, &job->follow->until, err));
     }
 }
 
@@ -407,8 +355,7 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
     PH_TRY(start_applier(job, err));
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
-    job->follow->until = (struct ph_until){.kind = PH_UNTIL_NOW};
-    PH_TRY(set_mark(job, err));
+    PH_TRY(ph_follow_begin_end(job, &(struct ph_until){.kind = PH_UNTIL_NOW}, err));
     PH_TRY(apply_once(job, &at_end, err));
     renew_filter(job->follow);
     return PH_OK;
@@ -485,7 +432,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     /* a stop lets the group at hand be finished and the source be told */
     ph_stop_watch_set_grace(&job->stop_watch, STOP_GRACE_MS);
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
-    PH_TRY(begin_end(job, &job->options->until, err));
+    PH_TRY(ph_follow_begin_end(job, &job->until, err));
     ph_follow_show_begin(job->follow);
     ph_code rc = apply_to_the_end(job, err);
     ph_follow_show_end(job->follow);

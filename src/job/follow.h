@@ -7,6 +7,14 @@
 
 #include "job/job.h"
 
+/* When the command is given, connected: job->until, in which "now" is a position. */
+ph_code ph_follow_take_until(struct ph_job *job, struct ph_error *err);
+/*
+ * What `stop --at` has asked for, by the ledger; "now" becomes a position there, for good. On the
+ * connections' thread.
+ */
+ph_code ph_follow_read_end(const struct ph_job *job, struct ph_conn *target, struct ph_conn *source,
+                           struct ph_until *until, struct ph_error *err);
 /*
  * Open the spool and start to receive, unless that is done already. After ph_follow_begin, with the
  * plan loaded and the target's catalog read.

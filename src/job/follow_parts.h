@@ -40,6 +40,14 @@ struct ph_follow {
     struct ph_applier_look past; /* of appliers that have ended */
 };
 
+/* ---- follow_until.c ---- */
+
+/* From here on the applier ends there, or, with PH_UNTIL_STOPPED, nowhere. PH_UNTIL_NOW: at what is
+ * committed by this call. */
+ph_code ph_follow_begin_end(struct ph_job *job, const struct ph_until *until, struct ph_error *err);
+/* After an applier that came to its end: whether that was all that was asked for. */
+bool ph_follow_is_over(const struct ph_follow *follow);
+
 /* ---- follow_status.c ---- */
 
 /* Counts of an applier that has ended. */

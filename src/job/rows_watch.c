@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "job/follow.h"
 #include "job/rows_internal.h"
 #include "pg/ledger_status.h"
 
@@ -141,6 +142,16 @@ look_for_stop(struct ph_rows *rows, struct ph_conn *conn)
         ph_stop_request();
 }
 
+/* `stop --at now` means the moment at which it was given. */
+static void
+look_for_end(const struct ph_rows *rows, struct ph_conn *target, struct ph_conn *source)
+{
+    struct ph_until until;
+
+    if (rows->job->follows && target != NULL && source != NULL)
+        (void)ph_follow_read_end(rows->job, target, source, &until, NULL);
+}
+
 /* An index that is being built when a lane fails may take hours more: nobody is to wonder. */
 static bool
 tell_failure(struct ph_rows *rows)
@@ -195,6 +206,7 @@ run_watcher(void *arg)
             write_progress(rows, &conn);
             ph_rows_look_at_waits(rows, conn, &source);
             look_for_stop(rows, conn);
+            look_for_end(rows, conn, source);
             told = told || tell_failure(rows);
         }
     }

@@ -23,7 +23,7 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
     " job text, run int, host text NOT NULL, pid int NOT NULL, app text NOT NULL,"
     " started timestamptz NOT NULL DEFAULT now(), ended timestamptz, outcome text,"
-    " stop_asked timestamptz, end_at text, PRIMARY KEY (job, run))",
+    " stop_asked timestamptz, PRIMARY KEY (job, run))",
     "CREATE TABLE IF NOT EXISTS pghaul.epoch ("
     " job text, epoch int, snapshot_id text NOT NULL, pg_snapshot text NOT NULL,"
     " holder_backend int NOT NULL, holder_start bigint NOT NULL, holder_pid int NOT NULL,"
@@ -33,7 +33,8 @@ static const char *const create_statements[] = {
     " job text PRIMARY KEY, slot text NOT NULL, publication text NOT NULL,"
     " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
     " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
-    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz, conflicts bigint NOT NULL DEFAULT 0)",
+    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz, conflicts bigint NOT NULL DEFAULT 0,"
+    " end_at text)",
     /* written with every group: its versions stay within the page, and no index changes */
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"

@@ -239,8 +239,9 @@ ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *
     struct ph_result *r;
 
     PH_TRY(ph_conn_query(conn,
-                         "UPDATE pghaul.run r SET end_at = $2 FROM pghaul.job j WHERE j.job = $1"
-                         " AND r.job = j.job AND r.run = j.run AND r.ended IS NULL"
+                         "UPDATE pghaul.follow f SET end_at = $2 FROM pghaul.job j"
+                         " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run"
+                         " WHERE j.job = $1 AND f.job = j.job AND r.ended IS NULL"
                          " AND " PH_LEDGER_IS_RUNNING,
                          2, params, &r, err));
     *told = ph_result_affected(r) == 1;
@@ -249,25 +250,35 @@ ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *
 }
 
 ph_code
-ph_ledger_end_asked(struct ph_conn *conn, const char *job, uint32_t run, struct ph_until *until,
+ph_ledger_end_asked(struct ph_conn *conn, const char *job, struct ph_until *until,
                     struct ph_error *err)
 {
-    char number[16];
+    const char *params[] = {job};
     struct ph_result *r;
     ph_code rc = PH_OK;
 
-    snprintf(number, sizeof number, "%u", run);
-    const char *params[] = {job, number};
     PH_TRY(ph_conn_query(conn,
-                         "SELECT end_at FROM pghaul.run WHERE job = $1 AND run = $2::int"
-                         " AND end_at IS NOT NULL",
-                         2, params, &r, err));
+                         "SELECT end_at FROM pghaul.follow WHERE job = $1 AND end_at IS NOT NULL",
+                         1, params, &r, err));
     *until = (struct ph_until){PH_UNTIL_STOPPED, 0};
     if (ph_result_rows(r) == 1 && !ph_until_parse(ph_result_text(r, 0, 0), until))
         rc = PH_FAIL(err, PH_E_LEDGER, "the ledger holds an end that is none: %.40s",
                      ph_result_text(r, 0, 0));
     ph_result_free(r);
     return rc;
+}
+
+/* Asked for something else meanwhile, it stays that. */
+ph_code
+ph_ledger_now_is(struct ph_conn *conn, const char *job, ph_lsn lsn, struct ph_error *err)
+{
+    static const struct ph_until now = {.kind = PH_UNTIL_NOW};
+    char text[PH_LSN_TEXT];
+    char word[PH_UNTIL_TEXT];
+    const char *params[] = {job, ph_lsn_print(lsn, text), ph_until_print(&now, word)};
+
+    return run_query(conn, "UPDATE pghaul.follow SET end_at = $2 WHERE job = $1 AND end_at = $3", 3,
+                     params, err);
 }
 
 ph_code

@@ -90,12 +90,17 @@ ph_code ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_er
 
 /* ---- what people ask, and what was last done ---- */
 
-/* `stop --at`: where the run that is under way is to end; *told false: none is. */
+/*
+ * `stop --at`: where the run that is under way is to end; *told false: none is. It holds for the
+ * runs after it as well, until one has come to that end.
+ */
 ph_code ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *until,
                           bool *told, struct ph_error *err);
-/* PH_UNTIL_STOPPED: nothing was asked of this run. For the run itself, every two seconds or so. */
-ph_code ph_ledger_end_asked(struct ph_conn *conn, const char *job, uint32_t run,
-                            struct ph_until *until, struct ph_error *err);
+/* PH_UNTIL_STOPPED: nothing was asked. For the run itself, every two seconds or so. */
+ph_code ph_ledger_end_asked(struct ph_conn *conn, const char *job, struct ph_until *until,
+                            struct ph_error *err);
+/* Who was asked to end now has seen where that is. */
+ph_code ph_ledger_now_is(struct ph_conn *conn, const char *job, ph_lsn lsn, struct ph_error *err);
 
 /* Sequences have the source's values of now. */
 ph_code ph_ledger_sequences_carried(struct ph_conn *conn, const char *job, struct ph_error *err);

@@ -155,6 +155,20 @@ ph_slot_drop(struct ph_conn *conn, const char *name, int wait_ms, struct ph_erro
 }
 
 ph_code
+ph_slot_source_end(struct ph_conn *conn, ph_lsn *lsn, struct ph_error *err)
+{
+    char text[PH_LSN_TEXT];
+
+    PH_TRY(ph_conn_value(conn,
+                         "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery()"
+                         " THEN pg_catalog.pg_current_wal_insert_lsn() END",
+                         text, sizeof text, err));
+    if (!ph_lsn_parse(text, lsn))
+        *lsn = 0;
+    return PH_OK;
+}
+
+ph_code
 ph_message_emit(struct ph_conn *conn, enum ph_message_when when, const char *prefix,
                 struct ph_span content, ph_lsn *lsn, struct ph_error *err)
 {

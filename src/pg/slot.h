@@ -40,6 +40,9 @@ ph_code ph_slot_read(struct ph_conn *conn, const char *name, struct ph_slot *out
  */
 ph_code ph_slot_drop(struct ph_conn *conn, const char *name, int wait_ms, struct ph_error *err);
 
+/* Where the server writes next: what is committed by now ends before it. 0: it is a standby. */
+ph_code ph_slot_source_end(struct ph_conn *conn, ph_lsn *lsn, struct ph_error *err);
+
 enum ph_message_when {
     PH_MESSAGE_AT_COMMIT, /* as part of the statement's own transaction */
     PH_MESSAGE_AT_ONCE    /* before 17 it reaches the stream only with the server's next flush */

@@ -17,7 +17,7 @@
 BEGIN;
 INSERT INTO platform.messages (id, domain_id, sender_id, direction, subject, body, cost, sent_at)
 VALUES (gen_random_uuid(), :domain, md5('u' || :user)::uuid, 'outbound', 'Re: offer ' || :some,
-        repeat('Hello ' || :message || E',\n', 1 + :domain % 60), :some / 100.0::numeric::money, now());
+        repeat('Hello ' || :message || E',\n', 1 + :domain % 60), (:some / 100.0)::numeric::money, now());
 UPDATE platform.campaigns SET spent = spent + :some / 100.0 WHERE id = md5('c' || :campaign)::uuid;
 COMMIT;
 \elif :what <= 50

@@ -79,31 +79,6 @@ write_for(const struct pair_db *db, const char *seconds)
     return run_start_copy(NULL, argv);
 }
 
-#define follow(db, ...)                                                                            \
-    pair_start_args(db, "copy",                                                                    \
-                    (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
-
-static void
-wait_following(const struct pair_db *db, const struct run *run)
-{
-    sql_wait_true(
-        pair.dst, db->name,
-        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
-                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
-                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
-                       (int)run->pid),
-        WAIT_MS);
-}
-
-static struct run *
-stop(const struct pair_db *db, const char *at)
-{
-    const char *target = pg_test_conninfo(pair.dst, db->name);
-
-    return at == NULL ? run_pghaul("stop", "--target", target, "--name", db->name)
-                      : run_pghaul("stop", "--target", target, "--name", db->name, "--at", at);
-}
-
 static void
 nothing_is_left(struct pair_db *db)
 {
@@ -126,8 +101,8 @@ sum_is_right(struct pair_db *db)
 static void
 ends_equal(struct pair_db *db, struct run *run)
 {
-    wait_following(db, run);
-    pair_expect(stop(db, "now"), 0, "told to end at: now");
+    pair_wait_following(db, run);
+    pair_expect(pair_stop(db, "now"), 0, "told to end at: now");
     pair_expect(run, 0, "followed to");
     sql_exec(db->source, "REFRESH MATERIALIZED VIEW total"); /* the target's is as of the end */
     same_rows(pair.src, db->name, pair.dst, db->name);
@@ -145,7 +120,7 @@ until_caught_up(void **state)
 
     (void)state;
     sql_wait_true(pair.src, db.name, "SELECT count(*) > 100 FROM move", WAIT_MS);
-    struct run *run = follow(&db, "--until", "caught-up");
+    struct run *run = pair_follow(&db, "--until", "caught-up");
     sql_wait_true(pair.dst, db.name, "SELECT phase IN ('follow', 'done') FROM pghaul.job", WAIT_MS);
     const char *then = sql_value(db.source, "SELECT count(*) FROM move");
     pair_expect(run, 0, "proven: every row of 3 tables was compared and is equal; then followed");
@@ -165,11 +140,11 @@ status_tells(void **state)
 {
     struct pair_db db = new_db("told");
     struct run *writers = write_for(&db, "8");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
     const char *target = pg_test_conninfo(pair.dst, db.name);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     run_wait_output(run, "follow: at ", WAIT_MS);
     assert_non_null(strstr(run_err(run), "transactions/s"));
     struct run *status = run_pghaul("status", "--target", target, "--name", db.name);
@@ -195,15 +170,15 @@ stop_at_a_position(void **state)
 {
     struct pair_db db = new_db("stop_at");
     struct run *writers = write_for(&db, "4");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     run_expect(writers, 0);
     sql_exec(db.source, "INSERT INTO note VALUES (-1, 'before')");
     const char *at = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
     sql_exec(db.source, "INSERT INTO note VALUES (-2, 'pushes the position')");
-    pair_expect(stop(&db, at), 0, at);
+    pair_expect(pair_stop(&db, at), 0, at);
     pair_expect(run, 0, "proven");
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM note WHERE a = -1"), "1");
     sum_is_right(&db);
@@ -212,7 +187,7 @@ stop_at_a_position(void **state)
     sql_exec(db.source, "REFRESH MATERIALIZED VIEW total");
     pair_same(&db, "SELECT amount FROM total"); /* refreshed at the end */
     nothing_is_left(&db);
-    pair_expect(stop(&db, "now"), 3, "does not follow");
+    pair_expect(pair_stop(&db, "now"), 3, "does not follow");
     pair_db_end(&db);
 }
 
@@ -221,10 +196,10 @@ stopped_goes_on(void **state)
 {
     struct pair_db db = new_db("stopped");
     struct run *writers = write_for(&db, "12");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     run_signal(run, SIGTERM);
     pair_expect(run, 5, "the same command goes on");
     pair_expect(run_pghaul("status", "--target", pg_test_conninfo(pair.dst, db.name)), 0,
@@ -234,12 +209,12 @@ stopped_goes_on(void **state)
                                   " 'pghaul_stopped' AND NOT active"),
                         "1");
     sum_is_right(&db);
-    run = follow(&db);
-    wait_following(&db, run);
-    pair_expect(stop(&db, NULL), 0, "told to stop");
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    pair_expect(pair_stop(&db, NULL), 0, "told to stop");
     pair_expect(run, 5, NULL);
     sum_is_right(&db);
-    run = follow(&db);
+    run = pair_follow(&db);
     run_expect(writers, 0);
     ends_equal(&db, run);
     pair_db_end(&db);
@@ -255,13 +230,13 @@ killed_goes_on(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        struct run *run = follow(&db);
-        wait_following(&db, run);
+        struct run *run = pair_follow(&db);
+        pair_wait_following(&db, run);
         sql_exec(db.source, "SELECT pg_sleep(0.7)");
         run_kill(run);
         sum_is_right(&db);
     }
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
     run_expect(writers, 0);
     ends_equal(&db, run);
     pair_db_end(&db);
@@ -278,7 +253,7 @@ killed_at_its_end(void **state)
         struct pair_db db = new_db(scratch_printf("at_end_%zu", i));
         const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", failpoints[i]), NULL};
         db.env = env;
-        struct run *run = follow(&db, "--until", "now");
+        struct run *run = pair_follow(&db, "--until", "now");
         run_wait(run, RUN_DEADLINE_MS);
         assert_int_equal(run->code, -SIGKILL);
         db.env = NULL;
@@ -295,10 +270,10 @@ static void
 servers_go_away(void **state)
 {
     struct pair_db db = new_db("servers");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     struct run *writers = write_for(&db, "3");
     sql_wait_true(pair.dst, db.name, "SELECT count(*) > 50 FROM move", WAIT_MS);
     PQfinish(db.target);
@@ -307,7 +282,7 @@ servers_go_away(void **state)
     pg_test_cluster_start(pair.dst);
     db.target = sql_connect(pair.dst, db.name);
     sum_is_right(&db);
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     PQfinish(db.source);
     pg_test_cluster_kill(pair.src);
     pg_test_cluster_start(pair.src);
@@ -327,9 +302,9 @@ servers_go_away(void **state)
 static struct run *
 damage(struct pair_db *db, const char *policy)
 {
-    struct run *run = follow(db, "--on-conflict", policy);
+    struct run *run = pair_follow(db, "--on-conflict", policy);
 
-    wait_following(db, run);
+    pair_wait_following(db, run);
     sql_exec(db->target, "DELETE FROM account WHERE id = 17");
     sql_exec(db->target, "INSERT INTO account VALUES (6000, 1, 'not the source''s')");
     sql_exec(db->source, "UPDATE account SET balance = 17 WHERE id = 17");
@@ -349,7 +324,7 @@ conflict_stops(void **state)
     /* mended, it goes on */
     sql_exec(db.target, "INSERT INTO account VALUES (17, 0, repeat('x', 200));"
                         "DELETE FROM account WHERE id = 6000");
-    ends_equal(&db, follow(&db));
+    ends_equal(&db, pair_follow(&db));
     pair_db_end(&db);
 }
 
@@ -366,7 +341,7 @@ conflict_skipped(void **state)
     /* another run ends it: what was left out is not forgotten */
     run_signal(run, SIGTERM);
     run_expect(run, 5);
-    run = follow(&db, "--on-conflict", "skip", "--until", "now");
+    run = pair_follow(&db, "--on-conflict", "skip", "--until", "now");
     pair_expect(run, 4, "2 changes of the stream did not fit");
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM account WHERE id = 17"), "0");
     assert_string_equal(sql_value(db.target, "SELECT balance FROM account WHERE id = 6000"), "1");
@@ -383,7 +358,7 @@ conflict_overwritten(void **state)
     (void)state;
     sql_exec(db.source, "INSERT INTO account VALUES (6000, 6000, 'right')");
     sql_wait_true(pair.dst, db.name, "SELECT balance = 6000 FROM account WHERE id = 6000", WAIT_MS);
-    pair_expect(stop(&db, "now"), 0, NULL);
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
     pair_expect(run, 4, "did not fit");
     pair_same(&db, "SELECT * FROM account ORDER BY id");
     nothing_is_left(&db);
@@ -396,10 +371,10 @@ static void
 column_added(void **state)
 {
     struct pair_db db = new_db("columns");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     /* there first: goes on */
     sql_exec(db.target, "ALTER TABLE note ADD COLUMN more int");
     sql_exec(db.source,
@@ -411,7 +386,7 @@ column_added(void **state)
              " id = 3");
     pair_expect(run, 1, "extra");
     sql_exec(db.target, "ALTER TABLE account ADD COLUMN extra text");
-    ends_equal(&db, follow(&db));
+    ends_equal(&db, pair_follow(&db));
     pair_db_end(&db);
 }
 
@@ -421,12 +396,12 @@ static void
 clean_removes_all(void **state)
 {
     struct pair_db db = new_db("cleaned");
-    struct run *run = follow(&db);
+    struct run *run = pair_follow(&db);
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 3, "PH-JOB-RUNNING");
-    pair_expect(stop(&db, NULL), 0, NULL);
+    pair_expect(pair_stop(&db, NULL), 0, NULL);
     run_expect(run, 5);
     pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, "replication slot");
     nothing_is_left(&db);
@@ -453,8 +428,8 @@ without_special_rights(void **state)
               db.name);
     db.target_user = "mover";
     struct run *writers = write_for(&db, "6");
-    struct run *run = follow(&db, "--no-owner");
-    wait_following(&db, run);
+    struct run *run = pair_follow(&db, "--no-owner");
+    pair_wait_following(&db, run);
     assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
                                              " tgname = 'twice'"),
                         "D");
@@ -463,7 +438,7 @@ without_special_rights(void **state)
     assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
                                              " tgname = 'twice'"),
                         "O");
-    run = follow(&db, "--no-owner");
+    run = pair_follow(&db, "--no-owner");
     run_expect(writers, 0);
     ends_equal(&db, run);
     assert_string_equal(sql_value(db.target, "SELECT tgenabled FROM pg_trigger WHERE"
@@ -477,10 +452,10 @@ static void
 a_stop_acknowledges(void **state)
 {
     struct pair_db db = new_db("told_last");
-    struct run *run = follow(&db, "--ack", "applied");
+    struct run *run = pair_follow(&db, "--ack", "applied");
 
     (void)state;
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     sql_exec(db.source, "INSERT INTO note SELECT g, 'n' FROM generate_series(1, 2000) g");
     const char *then = sql_value(db.source, "SELECT pg_current_wal_flush_lsn()");
     sql_wait_true(pair.dst, db.name, "SELECT count(*) = 2000 FROM note", WAIT_MS);

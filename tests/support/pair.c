@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MAX_ARGS 40
+#define WAIT_MS 60000
 
 static PGconn *
 make_database(struct pg_test_cluster *cluster, const char *name)
@@ -83,6 +84,27 @@ pair_run_args(struct pair_db *db, const char *command, const char *const *args)
 
     run_wait(run, RUN_DEADLINE_MS);
     return run;
+}
+
+void
+pair_wait_following(const struct pair_db *db, const struct run *run)
+{
+    sql_wait_true(
+        db->pair->dst, db->name,
+        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
+                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
+                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
+                       (int)run->pid),
+        WAIT_MS);
+}
+
+struct run *
+pair_stop(const struct pair_db *db, const char *at)
+{
+    const char *target = pg_test_conninfo(db->pair->dst, db->name);
+
+    return at == NULL ? run_pghaul("stop", "--target", target, "--name", db->name)
+                      : run_pghaul("stop", "--target", target, "--name", db->name, "--at", at);
 }
 
 void

@@ -42,6 +42,15 @@ void pair_both(struct pair_db *db, const char *sql);
 struct run *pair_run_args(struct pair_db *db, const char *command, const char *const *args);
 struct run *pair_start_args(struct pair_db *db, const char *command, const char *const *args);
 
+/* copy --follow of the job that is called as the database is; goes on by itself. */
+#define pair_follow(db, ...)                                                                       \
+    pair_start_args(db, "copy",                                                                    \
+                    (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
+/* Until that run applies changes. */
+void pair_wait_following(const struct pair_db *db, const struct run *run);
+/* `pghaul stop`, with --at unless it is NULL. */
+struct run *pair_stop(const struct pair_db *db, const char *at);
+
 /* Fails, showing both, unless the query gives the same rows on both sides, and some. */
 void pair_same(struct pair_db *db, const char *sql);
 /* All rows of a table, by text. */

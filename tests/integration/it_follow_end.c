@@ -1,0 +1,174 @@
+/*
+ * Where a follow ends: "now" is the moment at which it was said, and what `stop --at` said is kept
+ * for the runs that come after the one that heard it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source,
+             "CREATE TABLE item (id int PRIMARY KEY, pad text);"
+             "INSERT INTO item SELECT -g, repeat('x', 200) FROM generate_series(1, 5000) g");
+    return db;
+}
+
+/* A transaction each; an end is passed by one of them at most. */
+static void
+insert(struct pair_db *db, int from, int to)
+{
+    for (int id = from; id <= to; id++)
+        sql_execf(db->source, "INSERT INTO item VALUES (%d)", id);
+}
+
+static int
+has(struct pair_db *db, int id)
+{
+    return (int)sql_int(db->target, scratch_printf("SELECT count(*) FROM item WHERE id = %d", id));
+}
+
+static void
+now_is_when_the_command_was_given(void **state)
+{
+    struct pair_db db = new_db("given");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    insert(&db, 1, 3);
+    /* it is held up right behind its beginning */
+    sql_exec(db.target, "BEGIN; SELECT FROM pghaul.position FOR UPDATE");
+    run = pair_follow(&db, "--until", "now");
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
+                  " query LIKE '%pghaul.position%' AND application_name LIKE 'pghaul%'",
+                  WAIT_MS);
+    insert(&db, 4, 9);
+    sql_exec(db.target, "COMMIT");
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, 3), 1);
+    assert_int_equal(has(&db, 5), 0);
+    pair_db_end(&db);
+}
+
+/* The first run: what was there when it began is in the copy. */
+static void
+now_of_a_copy(void **state)
+{
+    struct pair_db db = new_db("copy");
+    struct run *run = pair_follow(&db, "--until", "now", "--max-rate", "300kB/s");
+
+    (void)state;
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT to_regclass('pghaul.job') IS NOT NULL AND EXISTS"
+                  " (SELECT FROM pg_class WHERE relname = 'item')",
+                  WAIT_MS);
+    insert(&db, 1, 9);
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, -5000), 1);
+    assert_int_equal(has(&db, 2), 0);
+    pair_db_end(&db);
+}
+
+static void
+now_is_when_a_copy_was_told(void **state)
+{
+    struct pair_db db = new_db("told");
+    struct run *run = pair_follow(&db, "--max-rate", "100kB/s");
+
+    (void)state;
+    sql_wait_true(pair.dst, db.name, "SELECT phase = 'rows' FROM pghaul.job", WAIT_MS);
+    insert(&db, 1, 3);
+    pair_expect(pair_stop(&db, "now"), 0, "told to end at: now");
+    sql_wait_true(pair.dst, db.name, "SELECT end_at LIKE '%/%' FROM pghaul.follow", WAIT_MS);
+    assert_string_equal(sql_value(db.target, "SELECT phase FROM pghaul.job"), "rows");
+    insert(&db, 4, 9);
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, 3), 1);
+    assert_int_equal(has(&db, 5), 0);
+    pair_db_end(&db);
+}
+
+/* The source stands still, and its end is where to end. */
+static void
+an_end_that_nothing_follows(void **state)
+{
+    struct pair_db db = new_db("quiet");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "CHECKPOINT; SET synchronous_commit = off; INSERT INTO item VALUES (1)");
+    const char *at = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
+    pair_expect(pair_stop(&db, at), 0, at);
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, 1), 1);
+    pair_db_end(&db);
+}
+
+static void
+the_next_run_is_told_too(void **state)
+{
+    struct pair_db db = new_db("kept");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    pair_expect(
+        pair_stop(&db, sql_value(db.source, "SELECT pg_current_wal_insert_lsn() + 1000000")), 0,
+        "told to end at: ");
+    run_kill(run);
+    insert(&db, 1, 1);
+    run = pair_follow(&db);
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM item WHERE id = 1", WAIT_MS);
+    assert_true(run_alive(run));
+    sql_exec(db.source, "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 2000000))");
+    insert(&db, 2, 9);
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, 4), 0);
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(now_is_when_the_command_was_given),
+        cmocka_unit_test(now_of_a_copy),
+        cmocka_unit_test(now_is_when_a_copy_was_told),
+        cmocka_unit_test(an_end_that_nothing_follows),
+        cmocka_unit_test(the_next_run_is_told_too),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
