@@ -74,7 +74,6 @@ fail(struct ph_receiver *receiver, const struct ph_error *err)
     }
     pthread_mutex_unlock(&receiver->lock);
     atomic_store(&receiver->failed, true);
-    ph_spool_wake(receiver->params.spool);
     wake(receiver);
 }
 

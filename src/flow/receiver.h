@@ -6,7 +6,7 @@
  * spool's writer) and one that syncs the spool. They begin with ph_receiver_start and end with
  * ph_receiver_stop. A connection that is lost is made anew for as long as it takes, from where the
  * spool ends; what cannot heal (the slot is gone or went past us, another system, a right) ends the
- * receiver, wakes the spool's readers (ph_spool_wake) and stays to be seen in ph_receiver_look.
+ * receiver and stays to be seen in ph_receiver_look.
  *
  * When the spool has reached its limit, or the disk is full, it reads no further and tells the
  * server so often enough that this one does not hang up; it goes on when there is room.

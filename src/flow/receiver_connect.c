@@ -19,7 +19,11 @@
 /* A walsender whose client is gone ends after its wal_sender_timeout, 60 s unless changed. */
 #define TAKEN_PATIENCE_NS (90000 * MS)
 
+/* A database takes its slots with it; but who answers may be the wrong server for a moment. */
+#define MISSING_PATIENCE_NS (10000 * MS)
+
 static const char in_use_state[] = "55006";
+static const char no_database_state[] = "3D000";
 
 static ph_code
 check_system(const struct ph_receiver *receiver, const struct ph_replication_system *system,
@@ -240,6 +244,7 @@ ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err)
 
     receiver->frame = (struct ph_spool_session){0};
     PH_TRY(ph_replication_open(receiver->params.source, &session, &receiver->session, err));
+    receiver->missing_since_ns = 0;
     PH_TRY(ph_replication_identify(receiver->session, &system, err));
     PH_TRY(check_system(receiver, &system, err));
     receiver->frame.system_id = strtoull(system.system_id, NULL, 10);
@@ -263,9 +268,26 @@ is_gap(const struct ph_error *err)
            (strcmp(err->sqlstate, "58P01") == 0 || strcmp(err->sqlstate, "55000") == 0);
 }
 
-bool
-ph_receiver_can_heal(const struct ph_receiver *receiver, struct ph_error *err)
+static bool
+is_gone_for_good(struct ph_receiver *receiver, struct ph_error *err)
 {
+    if (receiver->missing_since_ns == 0)
+        receiver->missing_since_ns = ph_clock_ns();
+    if (ph_clock_ns() - receiver->missing_since_ns < MISSING_PATIENCE_NS)
+        return false;
+    err->code = PH_E_GAP;
+    ph_error_hint(err, "a database that was dropped took its slot with it: what was committed "
+                       "there and is not on the target is lost; if another server answers, give "
+                       "--source as it was when the job began");
+    return true;
+}
+
+bool
+ph_receiver_can_heal(struct ph_receiver *receiver, struct ph_error *err)
+{
+    if (strcmp(err->sqlstate, no_database_state) == 0)
+        return !is_gone_for_good(receiver, err);
+    receiver->missing_since_ns = 0;
     if (strcmp(err->sqlstate, in_use_state) == 0)
         return receiver->taken_since_ns == 0 ||
                ph_clock_ns() - receiver->taken_since_ns < TAKEN_PATIENCE_NS;

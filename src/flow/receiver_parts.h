@@ -44,9 +44,10 @@ struct ph_receiver {
     struct ph_receiver_look now;  /* counters; copied to `seen` */
     uint64_t transactions_before; /* of the sessions before; likewise the next */
     uint64_t repeated_before;
-    uint64_t silence_ns;     /* how much of it is borne; more after each time it ended a session */
-    int backend_pid;         /* of the last session; 0: none yet */
-    uint64_t taken_since_ns; /* since when the slot is read by somebody else; 0: it is not */
+    uint64_t silence_ns; /* how much of it is borne; more after each time it ended a session */
+    int backend_pid;     /* of the last session; 0: none yet */
+    uint64_t missing_since_ns; /* since when there is no such database; 0: there is */
+    uint64_t taken_since_ns;   /* since when the slot is read by somebody else; 0: it is not */
 };
 
 /* The end is wished, or has come. */
@@ -67,7 +68,7 @@ void ph_receiver_wait(struct ph_receiver *receiver, int fd, uint64_t wait_ns);
 /* A session that streams from where spool and target end; fills session, frame, intake. */
 ph_code ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err);
 /* Whether a session may do better later; if not, the reason is made as clear as it can be. */
-bool ph_receiver_can_heal(const struct ph_receiver *receiver, struct ph_error *err);
+bool ph_receiver_can_heal(struct ph_receiver *receiver, struct ph_error *err);
 
 /* ---- receiver_stream.c ---- */
 

@@ -48,7 +48,7 @@ ph_code ph_txn_reader_open(struct ph_spool *spool, ph_lsn from, struct ph_txn_re
 void ph_txn_reader_close(struct ph_txn_reader *reader); /* NULL is fine */
 
 /*
- * The next event; waits for one at most wait_ms (until ph_spool_wake). Errors of the spool's reader
+ * The next event; waits for one at most wait_ms. Errors of the spool's reader
  * and of the decoder; then the reader can only be closed.
  */
 ph_code ph_txn_reader_next(struct ph_txn_reader *reader, uint32_t wait_ms, struct ph_txn_event *out,

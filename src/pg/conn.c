@@ -149,6 +149,9 @@ login_failure(PGconn *pg, const struct ph_endpoint *endpoint, struct ph_error *e
 
     PH_FAIL(err, code, "%s", text);
     ph_error_object(err, "%s", endpoint->label);
+    /* libpq has no SQLSTATE of a login */
+    if (strstr(text, "database \"") != NULL && strstr(text, "does not exist") != NULL)
+        snprintf(err->sqlstate, sizeof err->sqlstate, "3D000");
     return code;
 }
 

@@ -47,7 +47,7 @@ struct ph_spool {
     pthread_mutex_t sync_lock;
     pthread_mutex_t prune_lock;
     pthread_mutex_t lock;
-    pthread_cond_t changed;      /* something was written, or nothing is to wait any more */
+    pthread_cond_t changed;      /* something was written */
     struct ph_segment *segments; /* in order, without holes; the last one is written to */
     size_t n_segments;
     size_t cap_segments;
@@ -59,7 +59,6 @@ struct ph_spool {
     struct ph_spool_session session; /* the last one; number 0: none */
     bool txn_open;                   /* what is written ends inside a transaction */
     bool poisoned;
-    bool awake;
 
     /* The writer's own. */
     struct ph_spool_packer packer;

@@ -44,7 +44,7 @@ ph_code ph_spool_reader_open(struct ph_spool *spool, ph_lsn from, struct ph_spoo
 void ph_spool_reader_close(struct ph_spool_reader *reader);
 
 /*
- * The next step; when there is none yet, waits for one at most wait_ms, until ph_spool_wake.
+ * The next step; when there is none yet, waits for one at most wait_ms.
  * Messages of the step before that were not taken are passed over, unread.
  * PH_E_SPOOL_DAMAGED; PH_E_DISK, also when the spool is poisoned; PH_E_MEMORY.
  */

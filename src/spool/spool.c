@@ -123,8 +123,6 @@ ph_spool_wait(struct ph_spool *spool, uint64_t deadline_ns)
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
                              .tv_nsec = (long)(deadline_ns % 1000000000u)};
 
-    if (spool->awake)
-        return false;
     return pthread_cond_timedwait(&spool->changed, &spool->lock, &until) != ETIMEDOUT;
 }
 
@@ -339,14 +337,5 @@ ph_spool_get_positions(struct ph_spool *spool, struct ph_spool_positions *out)
 {
     pthread_mutex_lock(&spool->lock);
     ph_spool_fill_positions(spool, out);
-    pthread_mutex_unlock(&spool->lock);
-}
-
-void
-ph_spool_wake(struct ph_spool *spool)
-{
-    pthread_mutex_lock(&spool->lock);
-    spool->awake = true;
-    pthread_cond_broadcast(&spool->changed);
     pthread_mutex_unlock(&spool->lock);
 }

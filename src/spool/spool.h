@@ -4,7 +4,7 @@
  *
  * Threads: one writer (the receiver: append, flush, sessions, progress), one syncer
  * (ph_spool_sync), any number of readers (spool/reader.h), each with its own struct; positions,
- * wake and prune from anywhere. What they share is in struct ph_spool under its mutex.
+ * and prune from anywhere. What they share is in struct ph_spool under its mutex.
  *
  * Positions are WAL positions of the source: ends of commits, positions of keepalives.
  *   begin    B: what ends after it is here
@@ -131,16 +131,14 @@ ph_code ph_spool_flush(struct ph_spool *spool, struct ph_error *err) PH_MUST_CHE
 /* ---- syncer ---- */
 
 /*
- * Make durable what is written, after waiting for something to be so, at most wait_ms (until
- * ph_spool_wake). PH_E_DISK: poisoned.
+ * Make durable what is written, after waiting for something to be so, at most wait_ms. PH_E_DISK:
+ * poisoned.
  */
 ph_code ph_spool_sync(struct ph_spool *spool, uint32_t wait_ms, struct ph_error *err) PH_MUST_CHECK;
 
 /* ---- any thread ---- */
 
 void ph_spool_get_positions(struct ph_spool *spool, struct ph_spool_positions *out);
-/* From now on nothing waits: waiting calls come back at once. Not for signal handlers. */
-void ph_spool_wake(struct ph_spool *spool);
 /*
  * The target has durably applied all up to `applied`: segments without use go away. One that holds
  * a streamed transaction which is open, or committed after `applied`, stays. No reader may be

@@ -292,6 +292,28 @@ right_that_was_taken_away(void **state)
     ph_endpoint_reset(&weak);
 }
 
+/* Dropped, or another server: a moment's patience, then it is the end. */
+static void
+database_that_is_gone(void **state)
+{
+    struct ph_endpoint gone;
+    struct ph_error err = {0};
+
+    (void)state;
+    struct receiving f = receiving_new("nodb");
+    receiving_must(
+        ph_endpoint_init(&gone, PH_SOURCE, pg_test_conninfo(receiving_source, "gone"), "t", &err),
+        &err);
+    receiving_open_spool(&f);
+    f.params.source = &gone;
+    uint64_t begun = ph_clock_ns();
+    receiving_start(&f);
+    receiving_expect_failure(&f, PH_E_GAP, "database \"gone\" does not exist");
+    assert_true(ph_clock_seconds_since(begun) > 9);
+    receiving_end(&f);
+    ph_endpoint_reset(&gone);
+}
+
 /* A publication that is not there is told when it is first needed; it does not heal by itself. */
 static void
 publication_that_is_gone(void **state)
@@ -472,6 +494,7 @@ main(void)
         cmocka_unit_test_setup(trap_24_standby_that_was_behind, receiving_with_usual),
         cmocka_unit_test_setup(slot_that_goes_away, receiving_with_usual),
         cmocka_unit_test_setup(trap_23_invalidated_slot, receiving_with_usual),
+        cmocka_unit_test_setup(database_that_is_gone, receiving_with_usual),
         cmocka_unit_test_setup(right_that_was_taken_away, receiving_with_usual),
         cmocka_unit_test_setup(publication_that_is_gone, receiving_with_usual),
         cmocka_unit_test_setup(slot_in_use_is_waited_for, receiving_with_usual),

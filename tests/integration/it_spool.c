@@ -544,7 +544,6 @@ test_threads(void **state)
         usleep(1000);
     assert_int_equal(atomic_load(&threads.read), total);
     atomic_store(&threads.done, true);
-    ph_spool_wake(threads.spool);
     pthread_join(reader, NULL);
     pthread_join(syncer, NULL);
     MUST(ph_spool_sync(threads.spool, 0, must));

@@ -87,7 +87,7 @@ ph_lsn receiving_lsn(const char *text);
 ph_lsn receiving_confirmed(struct receiving *f);
 void receiving_wait_confirmed(struct receiving *f, ph_lsn at_least, int deadline_ms);
 void receiving_wait_state(struct receiving *f, enum ph_receiver_state state, int deadline_ms);
-/* The receiver gives up with that, has begun no stream, and the spool's readers are woken. */
+/* The receiver gives up with that, and has begun no stream. */
 void receiving_expect_failure(struct receiving *f, ph_code code, const char *part);
 
 #endif
