@@ -73,16 +73,18 @@ print_live(const json_t *live, double age_s)
 static void
 print_follow(const json_t *follow, double age_s)
 {
-    const json_t *slot = json_object_get(follow, "slot");
     const json_t *drain = json_object_get(follow, "drain_s");
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
+    char c[PH_HUMAN_SIZE];
 
-    printf("  follow   at %s of %s, %s behind (%s), %s (%.0f s ago)\n",
+    printf("  follow   at %s of %s, %s behind (%s, %s transactions%s), %s (%.0f s ago)\n",
            json_string_value(json_object_get(follow, "applied")),
            json_string_value(json_object_get(follow, "source")),
            ph_human_bytes((uint64_t)live_number(follow, "lag_bytes"), a),
            ph_human_seconds(live_number(follow, "lag_s"), b),
+           ph_human_count((uint64_t)live_number(follow, "lag_transactions"), c),
+           json_is_true(json_object_get(follow, "has_older")) ? " or more" : "",
            json_is_true(json_object_get(follow, "consistent")) ? "consistent"
                                                                : "not consistent yet",
            age_s);
@@ -93,17 +95,71 @@ print_follow(const json_t *follow, double age_s)
            ph_human_bytes((uint64_t)live_number(follow, "out_bytes_per_second"), a));
     if (json_is_number(drain) && json_number_value(drain) > 1)
         printf(", caught up in %s", ph_human_seconds(json_number_value(drain), a));
-    printf("\n  stream   %s, spool %s, %s transactions by this run",
+    putchar('\n');
+}
+
+static void
+print_slot(const json_t *slot)
+{
+    double safe = live_number(slot, "safe_wal_bytes");
+    char a[PH_HUMAN_SIZE];
+
+    printf("  slot     WAL %s, keeps %s", json_string_value(json_object_get(slot, "wal_status")),
+           ph_human_bytes((uint64_t)live_number(slot, "kept_wal_bytes"), a));
+    if (safe >= 0)
+        printf(", given up after %s more", ph_human_bytes((uint64_t)safe, a));
+    printf(", catalog xmin %" JSON_INTEGER_FORMAT " transactions old\n",
+           json_integer_value(json_object_get(slot, "catalog_xmin_age")));
+}
+
+/* Also while rows are still copied. */
+static void
+print_stream(const json_t *follow, uint64_t conflicts)
+{
+    const json_t *slot = json_object_get(follow, "slot");
+    const json_t *warning;
+    char a[PH_HUMAN_SIZE];
+    char b[PH_HUMAN_SIZE];
+    char c[PH_HUMAN_SIZE];
+    size_t i;
+
+    printf("  stream   %s, spool %s, %s transactions by this run, %s conflicts by all\n",
            json_string_value(json_object_get(follow, "receiver")),
            ph_human_bytes((uint64_t)live_number(follow, "spool_bytes"), a),
-           ph_human_short(live_number(follow, "transactions"), b));
-    printf(", %s conflicts\n", ph_human_count((uint64_t)live_number(follow, "conflicts"), a));
+           ph_human_count((uint64_t)live_number(follow, "transactions"), b),
+           ph_human_count(conflicts, c));
     if (slot != NULL)
-        printf("  slot     WAL %s, keeps %s, catalog xmin %" JSON_INTEGER_FORMAT
-               " transactions old\n",
-               json_string_value(json_object_get(slot, "wal_status")),
-               ph_human_bytes((uint64_t)live_number(slot, "kept_wal_bytes"), a),
-               json_integer_value(json_object_get(slot, "catalog_xmin_age")));
+        print_slot(slot);
+    json_array_foreach(json_object_get(follow, "warnings"), i, warning)
+        printf("  warning  %s: %s\n", json_string_value(json_object_get(warning, "guard")),
+               json_string_value(json_object_get(warning, "message")));
+}
+
+static void
+print_live_parts(const struct ph_job_status *job)
+{
+    json_t *live = live_progress(job);
+    const json_t *follow = json_object_get(live, "follow");
+
+    if (follow != NULL && !json_is_true(json_object_get(follow, "waiting")))
+        print_follow(follow, job->progress_age_s);
+    else if (live != NULL)
+        print_live(live, job->progress_age_s);
+    if (follow != NULL)
+        print_stream(follow, job->conflicts);
+    json_decref(live);
+}
+
+static void
+print_stopped_follow(const struct ph_job_status *job)
+{
+    char a[PH_HUMAN_SIZE];
+
+    if (job->position[0] != '\0')
+        printf("  follow   at %s, %s conflicts by all runs\n", job->position,
+               ph_human_count(job->conflicts, a));
+    printf("  note     its slot makes the source keep WAL until the same command goes on or "
+           "`pghaul clean` removes it\n");
 }
 
 static void
@@ -113,7 +169,6 @@ print_job(const struct ph_job_status *job)
     char b[PH_HUMAN_SIZE];
     char c[PH_HUMAN_SIZE];
     char d[PH_HUMAN_SIZE];
-    json_t *live = live_progress(job);
 
     printf("job %s: %s, phase %s%s%s\n", job->name, ph_status_state(job), job->phase,
            job->verdict[0] != '\0' ? ", verdict: " : "", job->verdict);
@@ -137,14 +192,11 @@ print_job(const struct ph_job_status *job)
             "  note     %u triggers or constraints are set aside; the next run or `pghaul clean` "
             "restores them\n",
             job->set_aside);
-    if (!job->is_running && strcmp(job->phase, "follow") == 0)
-        printf("  note     its slot makes the source keep WAL until the same command goes on or "
-               "`pghaul clean` removes it\n");
-    if (json_object_get(live, "follow") != NULL)
-        print_follow(json_object_get(live, "follow"), job->progress_age_s);
-    else if (live != NULL)
-        print_live(live, job->progress_age_s);
-    json_decref(live);
+    if (job->end_at[0] != '\0')
+        printf("  end      told to end at %s\n", job->end_at);
+    if (job->follows && !job->is_running)
+        print_stopped_follow(job);
+    print_live_parts(job);
 }
 
 static void
@@ -206,6 +258,10 @@ job_value(const struct ph_job_status *job)
     if (value != NULL && figures != NULL)
         json_object_update(value, figures);
     json_decref(figures);
+    if (value != NULL && job->follows)
+        json_object_set_new(value, "follow",
+                            json_pack("{s:s, s:I, s:s}", "position", job->position, "conflicts",
+                                      (json_int_t)job->conflicts, "end_at", job->end_at));
     if (value != NULL && live != NULL) {
         struct pace pace = pace_of(live);
         json_object_set_new(value, "rows_per_second", json_real(pace.rows));

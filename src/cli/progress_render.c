@@ -109,10 +109,12 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
     char c[PH_HUMAN_SIZE];
+    char d[PH_HUMAN_SIZE];
 
-    ph_buf_printf(out, "at %s, %s behind (%s), %s transactions/s",
+    ph_buf_printf(out, "at %s, %s behind (%s, %s transactions%s), %s transactions/s",
                   ph_lsn_print(follow->applied, lsn), ph_human_bytes(follow->lag_bytes, a),
-                  ph_human_seconds(follow->lag_s, b), ph_human_short(follow->transactions_s, c));
+                  ph_human_seconds(follow->lag_s, b), ph_human_count(follow->lag_transactions, d),
+                  follow->has_older ? " or more" : "", ph_human_short(follow->transactions_s, c));
     if (follow->drain_s > 1)
         ph_buf_printf(out, ", caught up in %s", ph_human_seconds(follow->drain_s, a));
     if (!follow->is_consistent)
@@ -123,6 +125,13 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
         ph_buf_printf(out, ", %s conflicts", ph_human_count(follow->conflicts, a));
 }
 
+/* Changes are applied; before that they are only received, and rows say more. */
+static bool
+is_applying(const struct ph_progress *progress)
+{
+    return progress->follow.is_on && !progress->follow.is_waiting;
+}
+
 void
 ph_progress_put_line(struct ph_buf *out, const struct ph_progress *progress,
                      const struct ph_rates *rates)
@@ -130,7 +139,7 @@ ph_progress_put_line(struct ph_buf *out, const struct ph_progress *progress,
     char rows[PH_HUMAN_SIZE];
     char bytes[PH_HUMAN_SIZE];
 
-    if (progress->follow.is_on) {
+    if (is_applying(progress)) {
         ph_buf_puts(out, "follow: ");
         put_follow(out, &progress->follow);
         return;
@@ -181,7 +190,7 @@ put_overall(struct ph_buf *out, const struct ph_progress *progress, const struct
     unsigned percent = percent_of(progress);
 
     ph_buf_init(&line, 4096);
-    if (progress->follow.is_on) {
+    if (is_applying(progress)) {
         ph_buf_puts(&line, "follow   ");
         put_follow(&line, &progress->follow);
         put_cut(out, ph_buf_text(&line), columns);

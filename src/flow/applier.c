@@ -58,6 +58,7 @@ count(struct ph_applier *applier, const struct sent *group, bool is_replay)
 {
     pthread_mutex_lock(&applier->lock);
     applier->look.transactions += group->txns;
+    applier->look.counted += group->counted;
     applier->look.changes += group->changes;
     applier->look.skipped += group->skipped;
     applier->look.groups++;
@@ -76,6 +77,7 @@ describe_group(const struct ph_applier *applier)
         .from = applier->group_from,
         .end = applier->group_end,
         .txns = applier->group_txns,
+        .counted = applier->group_counted,
         .changes = ph_fold_changes(applier->fold),
         .skipped = applier->group_skipped,
         .us = applier->group_us,
@@ -88,6 +90,7 @@ next_group(struct ph_applier *applier, ph_lsn from)
     applier->group_from = from;
     applier->group_end = 0;
     applier->group_txns = 0;
+    applier->group_counted = 0;
     applier->group_skipped = 0;
     applier->group_until = 0;
     applier->must_replay = false;
@@ -303,6 +306,7 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     applier->group_end = event->end_lsn;
     applier->group_us = event->time_us;
     applier->group_txns++;
+    applier->group_counted += event->end_lsn > applier->params.count_from;
     bool is_last = applier->group_until != 0 && event->end_lsn >= applier->group_until;
     if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
         applier->group_txns >= MOST_TRANSACTIONS || is_last)
@@ -494,6 +498,7 @@ ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out
     applier->group_from = params->position;
     applier->look.applied = applier->look.durable = applier->look.read = params->position;
     applier->advanced_ns = applier->told_ns = ph_clock_ns();
+    atomic_store(&applier->end_lsn, params->end);
     pthread_mutex_init(&applier->lock, NULL);
     ph_applier_fence_init(&applier->fence);
     rc = ph_apply_tables_init(&applier->tables, &params->tables, err);

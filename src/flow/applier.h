@@ -29,6 +29,8 @@ struct ph_applier_params {
     struct ph_epoch_filter *filter; /* the applier's until it has stopped */
     struct ph_apply_tables_params tables;
     ph_lsn position;    /* the ledger's */
+    ph_lsn end;         /* as ph_applier_set_end; 0: none yet */
+    ph_lsn count_from;  /* look.counted has what ends behind it */
     size_t group_bytes; /* of changes in memory; two groups are */
     enum ph_on_conflict on_conflict;
     /*
@@ -65,6 +67,7 @@ struct ph_applier_look {
     int64_t applied_us;    /* commit time on the source of the last applied transaction, since 1970;
                               0: none yet */
     uint64_t transactions; /* applied by this run, empty ones too */
+    uint64_t counted;      /* of them: that end behind count_from */
     uint64_t changes;      /* of them, before folding; skipped ones not */
     uint64_t skipped;      /* the copy had them */
     uint64_t conflicts;    /* left out or overwritten, as the policy says */

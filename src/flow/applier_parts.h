@@ -49,6 +49,7 @@ struct ph_applier {
     ph_lsn group_end;         /* end of its last whole transaction; 0: none */
     ph_lsn group_until;       /* the group ends with this one; 0: when it is full */
     uint32_t group_txns;
+    uint32_t group_counted; /* of them: behind params.count_from */
     uint64_t group_skipped;
     int64_t group_us; /* commit time of its last transaction */
     struct sent {     /* the group whose statements are under way */
@@ -56,6 +57,7 @@ struct ph_applier {
         ph_lsn from;
         ph_lsn end;
         uint32_t txns;
+        uint32_t counted;
         uint64_t changes;
         uint64_t skipped;
         int64_t us;

@@ -80,6 +80,8 @@ start_receiver(struct ph_job *job, struct ph_error *err)
 ph_code
 ph_follow_receive(struct ph_job *job, struct ph_error *err)
 {
+    struct ph_spool_positions positions;
+
     if (job->follow != NULL)
         return PH_OK;
     job->follow = calloc(1, sizeof *job->follow);
@@ -91,6 +93,8 @@ ph_follow_receive(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_read_position(job->target_control, job->options->name, 0,
                                    &job->follow->position, err));
     PH_TRY(open_spool(job, err));
+    ph_spool_get_positions(job->follow->spool, &positions);
+    job->follow->received_from = positions.written;
     return start_receiver(job, err);
 }
 
@@ -176,6 +180,7 @@ start_applier(struct ph_job *job, struct ph_error *err)
                    .target = &job->target_catalog,
                    .stream = follow->format,
                    .enforces_keys = !job->target_catalog.can_set_replica_role},
+        .count_from = follow->received_from,
         .group_bytes = job->options->memory_bytes / 8,
         .on_conflict = job->options->on_conflict,
         .moved = has_moved,
@@ -189,17 +194,19 @@ start_applier(struct ph_job *job, struct ph_error *err)
     follow->consistent = ph_epoch_filter_consistent_point(&follow->filter);
     follow->position = follow->pruned = params.position;
     (void)ph_epoch_filter_retire(&follow->filter, params.position);
+    PH_TRY(ph_follow_begin_end(job, &follow->until, err));
+    params.end = follow->mark;
     return ph_applier_start(&params, &follow->applier, err);
 }
 
 /* ---- watching ---- */
 
-static ph_code
-look_at_receiver(struct ph_follow *follow, struct ph_error *err)
+ph_code
+ph_follow_check(const struct ph_job *job, struct ph_error *err)
 {
     struct ph_receiver_look look;
 
-    ph_receiver_look(follow->receiver, &look);
+    ph_receiver_look(job->follow->receiver, &look);
     if (look.state != PH_RECEIVER_FAILED)
         return PH_OK;
     *err = look.trouble;
@@ -247,7 +254,7 @@ watch(struct ph_job *job, struct ph_error *err)
         if (look.has_ended || ph_stop_wait_ms(LOOK_EVERY_MS))
             return PH_OK;
         ph_follow_take_picture(follow);
-        PH_TRY(look_at_receiver(follow, err));
+        PH_TRY(ph_follow_check(job, err));
         if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
             PH_TRY(look_at_ledger(job, err));
             wrote_ns = ph_clock_ns();
@@ -335,14 +342,12 @@ apply_to_the_end(struct ph_job *job, struct ph_error *err)
         if (rc == PH_E_TYPES) {
             PH_TRY(look_at_tables_again(job, err));
             PH_TRY(apply_again(job, err));
-            ph_applier_set_end(job->follow->applier, job->follow->mark);
             continue;
         }
         PH_TRY(rc);
         if (at_end && ph_follow_is_over(job->follow))
             return PH_OK;
         PH_TRY(apply_again(job, err));
-        PH_TRY(ph_follow_begin_end(job, &job->follow->until, err));
     }
 }
 
@@ -352,10 +357,10 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
     bool at_end;
 
     PH_TRY(load_tables(job, err)); /* with the receipts of all tables */
+    job->follow->until = (struct ph_until){.kind = PH_UNTIL_NOW};
     PH_TRY(start_applier(job, err));
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
-    PH_TRY(ph_follow_begin_end(job, &(struct ph_until){.kind = PH_UNTIL_NOW}, err));
     PH_TRY(apply_once(job, &at_end, err));
     renew_filter(job->follow);
     return PH_OK;
@@ -421,6 +426,17 @@ finish(struct ph_job *job, struct ph_error *err)
     return ph_follow_remove_stream(job, err);
 }
 
+/* What `stop --at` asked for, maybe of a run before this one, or else the command. */
+static ph_code
+set_until(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+
+    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &follow->asked, err));
+    follow->until = follow->asked.kind != PH_UNTIL_STOPPED ? follow->asked : job->until;
+    return PH_OK;
+}
+
 ph_code
 ph_follow_phase(struct ph_job *job, struct ph_error *err)
 {
@@ -428,11 +444,11 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(load_tables(job, err));
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
+    PH_TRY(set_until(job, err));
     PH_TRY(start_applier(job, err));
     /* a stop lets the group at hand be finished and the source be told */
     ph_stop_watch_set_grace(&job->stop_watch, STOP_GRACE_MS);
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);
-    PH_TRY(ph_follow_begin_end(job, &job->until, err));
     ph_follow_show_begin(job->follow);
     ph_code rc = apply_to_the_end(job, err);
     ph_follow_show_end(job->follow);

@@ -6,6 +6,7 @@
 #define PH_JOB_FOLLOW_H
 
 #include "job/job.h"
+#include "job/progress.h"
 
 /* When the command is given, connected: job->until, in which "now" is a position. */
 ph_code ph_follow_take_until(struct ph_job *job, struct ph_error *err);
@@ -20,6 +21,15 @@ ph_code ph_follow_read_end(const struct ph_job *job, struct ph_conn *target, str
  * plan loaded and the target's catalog read.
  */
 ph_code ph_follow_receive(struct ph_job *job, struct ph_error *err);
+/* Whether the receiver has given up, and why. Any thread, while there is one. */
+ph_code ph_follow_check(const struct ph_job *job, struct ph_error *err);
+/*
+ * While rows are copied, every two seconds, by one thread that no other takes turns with: what is
+ * received meanwhile is shown, and the guards look. `source` may be NULL.
+ */
+void ph_follow_watch(struct ph_job *job, struct ph_conn *source);
+/* What was seen last. Any thread. */
+void ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out);
 /*
  * After ph_follow_receive, with all rows in and their indexes built: apply until all tables are of
  * one moment of the source, then stop applying.

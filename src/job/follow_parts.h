@@ -7,6 +7,7 @@
 #include "flow/applier.h"
 #include "flow/receiver.h"
 #include "job/follow.h"
+#include "job/guard.h"
 #include "spool/spool.h"
 
 #define PH_FOLLOW_SAMPLES 6u
@@ -21,11 +22,13 @@ struct ph_follow {
     struct ph_applier *applier;
     struct ph_epoch_filter filter; /* the applier's while there is one */
     ph_lsn position;               /* the ledger's, when the applier was started */
+    ph_lsn received_from;          /* what the spool had when the receiver was started */
     ph_lsn pruned;                 /* the applier's thread only, while there is one */
     ph_lsn consistent;             /* the target is a state of the source from here on */
-    struct ph_until until;         /* the last that was asked for, by the command or `stop --at` */
-    struct ph_until asked;         /* by `stop --at` */
-    ph_lsn mark;                   /* where the applier is to end; 0: nowhere */
+    struct ph_until
+        until; /* where it ends: the last that was asked for, by the command or `stop --at` */
+    struct ph_until asked; /* by `stop --at` */
+    ph_lsn mark;           /* where the applier is to end; 0: nowhere */
     uint64_t mark_ns;
     struct ph_follow_sample {
         uint64_t at_ns;
@@ -35,15 +38,18 @@ struct ph_follow {
     } samples[PH_FOLLOW_SAMPLES]; /* a ring */
     uint32_t n_samples;           /* ever taken */
     uint64_t slot_ns;             /* when the slot was looked at */
-    pthread_mutex_t lock;         /* guards what is below; written by the job's thread only */
+    struct ph_guard_figures figures;
+    /* guards what is below; written by the job's thread, or by the watcher's while rows are copied
+     */
+    pthread_mutex_t lock;
     struct ph_follow_progress shown;
     struct ph_applier_look past; /* of appliers that have ended */
 };
 
 /* ---- follow_until.c ---- */
 
-/* From here on the applier ends there, or, with PH_UNTIL_STOPPED, nowhere. PH_UNTIL_NOW: at what is
- * committed by this call. */
+/* From here on the applier, now or when it is started, ends there, or, with PH_UNTIL_STOPPED,
+ * nowhere. PH_UNTIL_NOW: at what is committed by this call. */
 ph_code ph_follow_begin_end(struct ph_job *job, const struct ph_until *until, struct ph_error *err);
 /* After an applier that came to its end: whether that was all that was asked for. */
 bool ph_follow_is_over(const struct ph_follow *follow);
@@ -59,6 +65,12 @@ void ph_follow_show_begin(struct ph_follow *follow);
 void ph_follow_show_end(struct ph_follow *follow);
 /* Into the ledger, for `pghaul status`. */
 ph_code ph_follow_write_progress(struct ph_job *job, struct ph_error *err);
+
+/* ---- follow_guard.c ---- */
+
+/* Look at slot and disk (not each time), warn. `source` NULL, or away: what is known of the slot is
+ * not shown on. */
+void ph_follow_guard(struct ph_follow *follow, struct ph_conn *source);
 
 /* ---- follow_columns.c ---- */
 

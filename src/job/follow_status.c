@@ -4,10 +4,8 @@
 
 #include "base/clock.h"
 #include "job/follow_parts.h"
-#include "pg/slot.h"
 
 #define JSON_LIMIT ((size_t)1 << 20)
-#define SLOT_EVERY_S 10.0
 
 static const char *const receiver_states[] = {
     [PH_RECEIVER_CONNECTING] = "connecting", [PH_RECEIVER_STREAMING] = "streaming",
@@ -20,6 +18,7 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
 {
     pthread_mutex_lock(&follow->lock);
     follow->past.transactions += look->transactions;
+    follow->past.counted += look->counted;
     follow->past.changes += look->changes;
     follow->past.skipped += look->skipped;
     follow->past.conflicts += look->conflicts;
@@ -70,6 +69,19 @@ take_rates(struct ph_follow *follow, struct ph_follow_progress *out)
 
 /* ---- the picture ---- */
 
+/*
+ * Transactions that wait. Of those that an earlier run has received nobody knows how many there
+ * are until they are read.
+ */
+static void
+take_waiting(const struct ph_follow *follow, uint64_t applied, uint64_t received,
+             struct ph_follow_progress *out)
+{
+    applied += follow->past.counted;
+    out->lag_transactions = received > applied ? received - applied : 0;
+    out->has_older = out->applied < follow->received_from;
+}
+
 static void
 take_counts(const struct ph_follow *follow, const struct ph_applier_look *look,
             struct ph_follow_progress *out)
@@ -92,11 +104,13 @@ ph_follow_take_picture(struct ph_follow *follow)
     struct ph_receiver_look receiver;
     struct ph_spool_positions spool;
 
-    ph_spool_get_positions(follow->spool, &spool);
-    ph_receiver_look(follow->receiver, &receiver);
+    look.applied = look.durable = follow->position;
     if (follow->applier != NULL)
         ph_applier_get(follow->applier, &look);
+    ph_spool_get_positions(follow->spool, &spool);
+    ph_receiver_look(follow->receiver, &receiver);
     out.is_on = true;
+    out.is_waiting = follow->applier == NULL;
     snprintf(out.receiver, sizeof out.receiver, "%s", receiver_states[receiver.state]);
     out.source = receiver.source_end > spool.written ? receiver.source_end : spool.written;
     out.received = spool.written;
@@ -105,8 +119,9 @@ ph_follow_take_picture(struct ph_follow *follow)
     out.applied = look.applied;
     out.applied_durable = look.durable;
     out.consistent_from = follow->consistent;
-    out.is_consistent = look.applied >= follow->consistent;
+    out.is_consistent = !out.is_waiting && look.applied >= follow->consistent;
     out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
+    take_waiting(follow, look.counted, receiver.transactions, &out);
     out.lag_s = seconds_behind(&look);
     out.spool_bytes = spool.bytes;
     out.spool_segments = spool.segments;
@@ -118,25 +133,21 @@ ph_follow_take_picture(struct ph_follow *follow)
     pthread_mutex_unlock(&follow->lock);
 }
 
-/* A source that is away is no reason to stop here: the receiver says so. */
-static void
-look_at_slot(struct ph_job *job)
+void
+ph_follow_watch(struct ph_job *job, struct ph_conn *source)
 {
-    struct ph_follow_progress *shown = &job->follow->shown;
-    struct ph_slot slot;
-    bool found;
+    ph_follow_guard(job->follow, source);
+    ph_follow_take_picture(job->follow);
+}
 
-    if (ph_slot_read(job->source_control, job->stream.slot, &slot, &found, NULL) != PH_OK)
-        found = false;
-    pthread_mutex_lock(&job->follow->lock);
-    shown->has_slot = found;
-    if (found) {
-        snprintf(shown->wal_status, sizeof shown->wal_status, "%s", slot.wal_status);
-        shown->kept_wal_bytes = slot.kept_wal_bytes;
-        shown->xmin_age = slot.xmin_age;
-        shown->catalog_xmin_age = slot.catalog_xmin_age;
-    }
-    pthread_mutex_unlock(&job->follow->lock);
+void
+ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out)
+{
+    struct ph_follow *follow = job->follow;
+
+    pthread_mutex_lock(&follow->lock);
+    *out = follow->shown;
+    pthread_mutex_unlock(&follow->lock);
 }
 
 /* On the display's thread. */
@@ -148,9 +159,7 @@ read_progress(void *arg, struct ph_progress *out)
     snprintf(out->phase, sizeof out->phase, "follow");
     out->elapsed_s = ph_clock_seconds_since(follow->job->started_ns);
     out->tables = out->tables_done = follow->job->plan.n_tables;
-    pthread_mutex_lock(&follow->lock);
-    out->follow = follow->shown;
-    pthread_mutex_unlock(&follow->lock);
+    ph_follow_read_progress(follow->job, &out->follow);
 }
 
 void
@@ -179,10 +188,7 @@ ph_follow_write_progress(struct ph_job *job, struct ph_error *err)
     struct ph_progress progress = {0};
     struct ph_buf json;
 
-    if (follow->slot_ns == 0 || ph_clock_seconds_since(follow->slot_ns) >= SLOT_EVERY_S) {
-        look_at_slot(job);
-        follow->slot_ns = ph_clock_ns();
-    }
+    ph_follow_guard(follow, job->source_control);
     ph_follow_take_picture(follow);
     read_progress(follow, &progress);
     ph_buf_init(&json, JSON_LIMIT);

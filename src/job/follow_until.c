@@ -68,7 +68,8 @@ ph_follow_begin_end(struct ph_job *job, const struct ph_until *until, struct ph_
         ph_log(PH_LOG_INFO, "follow.until", "job %s: ends at %s", job->options->name,
                ph_lsn_print(follow->mark, text));
     }
-    ph_applier_set_end(follow->applier, follow->mark);
+    if (follow->applier != NULL)
+        ph_applier_set_end(follow->applier, follow->mark);
     return PH_OK;
 }
 

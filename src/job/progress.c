@@ -64,9 +64,28 @@ put_slot(struct ph_buf *out, const struct ph_follow_progress *follow)
         return;
     ph_buf_printf(out,
                   ",\"slot\":{\"wal_status\":\"%s\",\"kept_wal_bytes\":%" PRId64
-                  ",\"xmin_age\":%" PRId64 ",\"catalog_xmin_age\":%" PRId64 "}",
-                  follow->wal_status, follow->kept_wal_bytes, follow->xmin_age,
-                  follow->catalog_xmin_age);
+                  ",\"safe_wal_bytes\":%" PRId64 ",\"xmin_age\":%" PRId64
+                  ",\"catalog_xmin_age\":%" PRId64 "}",
+                  follow->wal_status, follow->kept_wal_bytes, follow->safe_wal_bytes,
+                  follow->xmin_age, follow->catalog_xmin_age);
+}
+
+static void
+put_warnings(struct ph_buf *out, const struct ph_follow_progress *follow)
+{
+    const char *comma = "";
+
+    ph_buf_puts(out, ",\"warnings\":[");
+    for (unsigned i = 0; i < PH_GUARDS; i++) {
+        const char *text = follow->warnings[i];
+        if (text[0] == '\0')
+            continue;
+        ph_buf_printf(out, "%s{\"guard\":\"%s\",\"message\":", comma, ph_guard_name(i));
+        ph_json_put_string(out, text, strlen(text));
+        ph_buf_putc(out, '}');
+        comma = ",";
+    }
+    ph_buf_putc(out, ']');
 }
 
 static void
@@ -83,11 +102,13 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     put_lsn(out, "applied_durable", follow->applied_durable);
     put_lsn(out, "consistent_from", follow->consistent_from);
     ph_buf_printf(out,
-                  "\"consistent\":%s,\"lag_bytes\":%" PRIu64 ",\"lag_s\":%.3f,"
+                  "\"waiting\":%s,\"consistent\":%s,\"lag_bytes\":%" PRIu64
+                  ",\"lag_transactions\":%" PRIu64 ",\"has_older\":%s,\"lag_s\":%.3f,"
                   "\"in_bytes_per_second\":%.0f,\"out_bytes_per_second\":%.0f,"
                   "\"transactions_per_second\":%.1f,\"drain_s\":",
-                  follow->is_consistent ? "true" : "false", follow->lag_bytes, follow->lag_s,
-                  follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
+                  follow->is_waiting ? "true" : "false", follow->is_consistent ? "true" : "false",
+                  follow->lag_bytes, follow->lag_transactions, follow->has_older ? "true" : "false",
+                  follow->lag_s, follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
     if (follow->drain_s >= 0)
         ph_buf_printf(out, "%.1f", follow->drain_s);
     else
@@ -100,6 +121,7 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
                   follow->transactions, follow->changes, follow->skipped, follow->conflicts,
                   follow->groups, follow->replays);
     put_slot(out, follow);
+    put_warnings(out, follow);
     ph_buf_putc(out, '}');
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "job/guard.h"
 #include "model/lsn.h"
 
 #define PH_PROGRESS_LANES 64
@@ -44,6 +45,7 @@ struct ph_lane_progress {
 /* Of a job that applies changes. Positions are of the source's WAL. */
 struct ph_follow_progress {
     bool is_on;         /* the rest is only then something */
+    bool is_waiting;    /* rows are copied: changes are received, and not applied yet */
     bool is_consistent; /* the target is a state that the source had */
     char receiver[16];  /* "streaming", "paused", … */
     ph_lsn source;      /* its end, as far as it is known */
@@ -54,6 +56,8 @@ struct ph_follow_progress {
     ph_lsn applied_durable;
     ph_lsn consistent_from;
     uint64_t lag_bytes;
+    uint64_t lag_transactions; /* received by this run, not applied yet */
+    bool has_older;            /* more of them wait that an earlier run had received */
     double lag_s;      /* since the source's commit of what was applied last, while more waits */
     double in_bytes_s; /* of WAL, in the last seconds */
     double out_bytes_s;
@@ -70,8 +74,11 @@ struct ph_follow_progress {
     bool has_slot; /* what follows was read from the source, some seconds ago */
     char wal_status[16];
     int64_t kept_wal_bytes;
-    int64_t xmin_age; /* transactions; negative: none is held */
+    int64_t
+        safe_wal_bytes; /* may still be written until the slot is given up; negative: no limit */
+    int64_t xmin_age;   /* transactions; negative: none is held */
     int64_t catalog_xmin_age;
+    char warnings[PH_GUARDS][PH_GUARD_TEXT]; /* "": none */
 };
 
 struct ph_progress {

@@ -104,6 +104,8 @@ read_progress(void *arg, struct ph_progress *out)
     if (rows->steps != NULL)
         ph_step_workers_progress(rows->steps, out);
     out->waiting_for = most_common_wait(out);
+    if (rows->job->follows)
+        ph_follow_read_progress(rows->job, &out->follow);
 }
 
 /* ---- the ledger's progress row ---- */
@@ -140,6 +142,20 @@ look_for_stop(struct ph_rows *rows, struct ph_conn *conn)
             PH_OK &&
         asked)
         ph_stop_request();
+}
+
+/* Changes that can never come make it useless to copy on. */
+static void
+look_at_follow(struct ph_rows *rows, struct ph_conn *source)
+{
+    struct ph_error err;
+
+    if (!rows->job->follows)
+        return;
+    ph_error_reset(&err);
+    ph_follow_watch(rows->job, source);
+    if (ph_follow_check(rows->job, &err) != PH_OK)
+        ph_schedule_fail(&rows->schedule, err.code, &err);
 }
 
 /* `stop --at now` means the moment at which it was given. */
@@ -205,6 +221,7 @@ run_watcher(void *arg)
         } else if (n == 0 && fds[1].fd >= 0) {
             write_progress(rows, &conn);
             ph_rows_look_at_waits(rows, conn, &source);
+            look_at_follow(rows, source);
             look_for_stop(rows, conn);
             look_for_end(rows, conn, source);
             told = told || tell_failure(rows);

@@ -34,6 +34,9 @@ static const char jobs_sql[] =
                                                       "pghaul.epoch e WHERE e.job = j.job AND NOT "
                                                       "e.lost"
                                                       "  ORDER BY e.epoch DESC LIMIT 1), 0),"
+                                                      " f.job IS NOT NULL, coalesce(f.conflicts, "
+                                                      "0), coalesce(f.end_at, ''),"
+                                                      " coalesce(w.lsn::text, ''),"
                                                       " p.state::text, extract(epoch FROM "
                                                       "pg_catalog.clock_timestamp() - p.at)::float8"
                                                       " FROM pghaul.job j"
@@ -41,6 +44,9 @@ static const char jobs_sql[] =
                                                       "AND r.run = j.run"
                                                       " LEFT JOIN pghaul.progress p ON p.job = "
                                                       "j.job"
+                                                      " LEFT JOIN pghaul.follow f ON f.job = j.job"
+                                                      " LEFT JOIN pghaul.position w ON w.job = "
+                                                      "j.job AND w.worker = 0"
                                                       " LEFT JOIN (SELECT job, count(*) AS tables, "
                                                       "count(*) FILTER (WHERE verified) AS "
                                                       "verified,"
@@ -117,8 +123,12 @@ read_job(struct ph_arena *arena, const struct ph_result *r, int row, struct ph_j
         .bytes_done = (uint64_t)ph_result_i64(r, row, 24),
         .bytes = (uint64_t)ph_result_i64(r, row, 25),
         .holder_pid = (int)ph_result_i64(r, row, 26),
-        .progress = ph_result_is_null(r, row, 27) ? NULL : keep(arena, r, row, 27),
-        .progress_age_s = number(r, row, 28),
+        .follows = ph_result_bool(r, row, 27),
+        .conflicts = (uint64_t)ph_result_i64(r, row, 28),
+        .end_at = keep(arena, r, row, 29),
+        .position = keep(arena, r, row, 30),
+        .progress = ph_result_is_null(r, row, 31) ? NULL : keep(arena, r, row, 31),
+        .progress_age_s = number(r, row, 32),
     };
 }
 

@@ -89,6 +89,27 @@ ph_slot_read(struct ph_conn *conn, const char *name, struct ph_slot *out, bool *
     return PH_OK;
 }
 
+#define SETTING_BYTES(name) "pg_catalog.pg_size_bytes(pg_catalog.current_setting('" name "'))"
+
+ph_code
+ph_slot_read_limits(struct ph_conn *conn, struct ph_slot_limits *out, struct ph_error *err)
+{
+    struct ph_result *r = NULL;
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT " SETTING_BYTES("max_slot_wal_keep_size") ", " SETTING_BYTES(
+                             "max_wal_size") ", pg_catalog.current_setting("
+                                             "'autovacuum_freeze_max_age')::bigint",
+                         0, NULL, &r, err));
+    *out = (struct ph_slot_limits){
+        .keep_bytes = ph_result_i64(r, 0, 0),
+        .max_wal_bytes = ph_result_i64(r, 0, 1),
+        .freeze_max_age = ph_result_i64(r, 0, 2),
+    };
+    ph_result_free(r);
+    return PH_OK;
+}
+
 static ph_code
 try_to_drop(struct ph_conn *conn, const char *name, struct ph_error *err)
 {

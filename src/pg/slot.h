@@ -34,6 +34,14 @@ struct ph_slot {
 ph_code ph_slot_read(struct ph_conn *conn, const char *name, struct ph_slot *out, bool *found,
                      struct ph_error *err);
 
+/* What of the server's settings bounds a slot. */
+struct ph_slot_limits {
+    int64_t keep_bytes;     /* max_slot_wal_keep_size; -1: none */
+    int64_t max_wal_bytes;  /* max_wal_size */
+    int64_t freeze_max_age; /* autovacuum_freeze_max_age */
+};
+ph_code ph_slot_read_limits(struct ph_conn *conn, struct ph_slot_limits *out, struct ph_error *err);
+
 /*
  * Drop the slot, which is the job's own; none of that name is fine. Whoever reads from it is ended
  * first, if the role may do that, and waited for at most `wait_ms`: PH_E_NOT_READY naming the pid.

@@ -52,6 +52,7 @@ follow_picture(void **context)
                                               .receiver = "streaming",
                                               .applied = 0x10002,
                                               .lag_bytes = 20480,
+                                              .lag_transactions = 1500,
                                               .lag_s = 0.25,
                                               .transactions_s = 1200,
                                               .drain_s = 0.1}};
@@ -62,19 +63,30 @@ follow_picture(void **context)
     ph_buf_init(&out, 65536);
     ph_progress_put_line(&out, &progress, &rates);
     assert_string_equal(ph_buf_text(&out),
-                        "follow: at 0/10002, 20.0 kB behind (0.25 s), 1.2k transactions/s");
+                        "follow: at 0/10002, 20.0 kB behind (0.25 s, 1,500 transactions), 1.2k "
+                        "transactions/s");
     ph_buf_clear(&out);
     progress.follow.is_consistent = false;
     progress.follow.drain_s = 90;
     progress.follow.conflicts = 2;
+    progress.follow.has_older = true;
+    snprintf(progress.follow.warnings[PH_GUARD_DISK], PH_GUARD_TEXT, "little \"left\"");
     snprintf(progress.follow.receiver, sizeof progress.follow.receiver, "waiting");
     ph_progress_put_terminal(&out, &progress, &rates, 200, 24);
     assert_non_null(strstr(ph_buf_text(&out), "caught up in 1:30 min, not consistent yet, receiver "
                                               "waiting, 2 conflicts"));
+    assert_non_null(strstr(ph_buf_text(&out), "1,500 transactions or more"));
     ph_buf_clear(&out);
     ph_progress_put_json(&out, &progress);
+    assert_non_null(
+        strstr(ph_buf_text(&out),
+               "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\"}]"));
     assert_non_null(strstr(ph_buf_text(&out), "\"applied\":\"0/10002\""));
     assert_null(strstr(ph_buf_text(&out), "slot"));
+    ph_buf_clear(&out);
+    progress.follow.is_waiting = true; /* rows are copied: they are what is looked at */
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_null(strstr(ph_buf_text(&out), "follow"));
     ph_buf_free(&out);
 }
 
