@@ -117,11 +117,10 @@ static void
 print_stream(const json_t *follow, uint64_t conflicts)
 {
     const json_t *slot = json_object_get(follow, "slot");
-    const json_t *warning;
+    const json_t *warnings = json_object_get(follow, "warnings");
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
     char c[PH_HUMAN_SIZE];
-    size_t i;
 
     printf("  stream   %s, spool %s, %s transactions by this run, %s conflicts by all\n",
            json_string_value(json_object_get(follow, "receiver")),
@@ -130,9 +129,11 @@ print_stream(const json_t *follow, uint64_t conflicts)
            ph_human_count(conflicts, c));
     if (slot != NULL)
         print_slot(slot);
-    json_array_foreach(json_object_get(follow, "warnings"), i, warning)
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        const json_t *warning = json_array_get(warnings, i);
         printf("  warning  %s: %s\n", json_string_value(json_object_get(warning, "guard")),
                json_string_value(json_object_get(warning, "message")));
+    }
 }
 
 static void
