@@ -70,13 +70,24 @@ tell(struct ph_applier *applier, enum ph_fence_state state, bool *told, struct p
                          applier->target.applied, fence->longest_us, told, err);
 }
 
+/*
+ * What was read behind the cut need not be on the target before verify is told: it may have locked
+ * a table until it is.
+ */
+static bool
+is_quiet(const struct ph_applier *applier)
+{
+    return !applier->sent.is_there && applier->target.committing == 0 && !applier->target.is_open;
+}
+
 static ph_code
 end_fence(struct ph_applier *applier, enum ph_fence_state state, struct ph_error *err)
 {
     struct ph_apply_fence *fence = &applier->fence;
     bool told;
 
-    PH_TRY(ph_applier_settle(applier, err));
+    if (!is_quiet(applier))
+        PH_TRY(ph_applier_settle(applier, err));
     fence->step = PH_FENCE_NONE;
     fence->ends = false;
     ph_log(PH_LOG_DEBUG, "fence", "fence %s is %s; apply was held up for at most %.1f ms",

@@ -21,16 +21,18 @@ ph_repair_open(const struct ph_endpoint *target, const struct ph_catalog *catalo
 }
 
 /* The lock comes before the transaction's snapshot, so the snapshot sees what the lock protects. */
-static ph_code
-begin(struct ph_repair *repair, struct ph_error *err)
+ph_code
+ph_repair_begin(const struct ph_repair_params *params, unsigned wait_ms, struct ph_error *err)
 {
     struct ph_buf sql;
 
     ph_buf_init(&sql, 4096);
-    ph_buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ");
-    ph_row_scan_put_from(repair->params->tables[0], PH_TARGET, &sql);
-    ph_buf_puts(&sql, " IN SHARE ROW EXCLUSIVE MODE");
-    ph_code rc = ph_conn_exec(repair->params->target, ph_buf_text(&sql), err);
+    ph_buf_printf(&sql,
+                  "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = %u; LOCK TABLE ",
+                  wait_ms);
+    ph_row_scan_put_from(params->tables[0], PH_TARGET, &sql);
+    ph_buf_puts(&sql, " IN SHARE ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = 0");
+    ph_code rc = ph_conn_exec(params->target, ph_buf_text(&sql), err);
     ph_buf_free(&sql);
     return rc;
 }
@@ -94,7 +96,7 @@ ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
     };
 
     *out = (struct ph_repaired){0};
-    ph_code rc = begin(&repair, err);
+    ph_code rc = params->has_begun ? PH_OK : ph_repair_begin(params, 0, err);
     if (rc == PH_OK)
         rc = ph_repair_set_aside(&repair, &triggers, err);
     if (rc == PH_OK)

@@ -125,8 +125,8 @@ ph_verify_end_reading(struct ph_verify *verify)
     }
 }
 
-static bool
-mends(const struct ph_options *options)
+bool
+ph_verify_mends(const struct ph_options *options)
 {
     return options->repair && !options->dry_run && options->verify == PH_VERIFY_DIGEST;
 }
@@ -147,7 +147,7 @@ descend(struct ph_verify *verify, const struct ph_verify_group *group, struct ph
                    .mask = &group->mask,
                    .range = group->range.kind == PH_CHUNK_KEY ? &group->range : NULL},
         .label = group->label,
-        .severity = mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
+        .severity = ph_verify_mends(verify->options) ? PH_FINDING_NOTE : PH_FINDING_ERROR,
     };
     PH_TRY(ph_verify_descend(&descent, &n, err));
     if (n == 0)
@@ -209,7 +209,7 @@ read_and_descend(struct ph_verify *verify, struct ph_error *err)
     PH_TRY(ph_verify_read(verify, verify->groups, verify->n_groups, err));
     ph_code rc = show_all_differences(verify, &any, err);
     ph_verify_end_reading(verify);
-    if (rc == PH_OK && any && mends(verify->options))
+    if (rc == PH_OK && any && ph_verify_mends(verify->options))
         rc = ph_verify_repair(verify, err);
     return rc;
 }
@@ -324,7 +324,7 @@ start_over(struct ph_verify *verify)
     verify->plan = (struct ph_plan){0};
     verify->groups = NULL;
     verify->different = 0;
-    ph_report_start_over(verify->report, mends(verify->options) ? "repair" : NULL);
+    ph_report_start_over(verify->report, ph_verify_mends(verify->options) ? "repair" : NULL);
 }
 
 static ph_code

@@ -19,6 +19,7 @@
 #define GONE_AFTER_S 3.0   /* without a run: one that starts again takes its time */
 #define PASSED_AFTER_S 3.0 /* apply is behind the message and did not stand */
 #define RUN_EVERY_S 0.5
+#define LOCKED_S 0.3 /* that a lock of ours may keep apply from the end of the fence */
 #define TELL_AFTER_S 5.0
 
 static const char not_available_state[] = "55P03";
@@ -62,7 +63,6 @@ ph_verify_fence_close(struct ph_verify_fence *fence)
 /* ---- waiting for the applier ---- */
 
 struct wait {
-    enum ph_fence_state wanted;
     ph_lsn passed; /* behind it apply has nothing to come to any more; 0: not to be told */
     uint64_t start_ns;
     uint64_t asked_ns; /* whether a run is under way */
@@ -123,16 +123,18 @@ has_passed(struct wait *wait, const struct ph_fence_look *look)
     return ph_clock_seconds_since(wait->passed_ns) >= PASSED_AFTER_S;
 }
 
-/* look->state: the one that was waited for, or VOID. */
+/* look->state: the one that was waited for, or VOID. `limit_s` 0: as long as there is a run. */
 static ph_code
-wait_for(struct ph_verify_fence *fence, enum ph_fence_state wanted, ph_lsn passed,
+wait_for(struct ph_verify_fence *fence, enum ph_fence_state wanted, ph_lsn passed, double limit_s,
          struct ph_fence_look *look, struct ph_error *err)
 {
-    struct wait wait = {.wanted = wanted, .passed = passed, .start_ns = ph_clock_ns()};
+    struct wait wait = {.passed = passed, .start_ns = ph_clock_ns()};
 
     for (unsigned n = 0;; n++) {
         PH_TRY(ph_fence_look(fence->target, job_of(fence), fence->id, look, err));
-        if (look->is_replaced || has_passed(&wait, look))
+        if (look->is_replaced || has_passed(&wait, look) ||
+            (limit_s > 0 && look->state < wanted &&
+             ph_clock_seconds_since(wait.start_ns) > limit_s))
             look->state = PH_FENCE_VOID;
         if (look->state >= wanted)
             return PH_OK;
@@ -201,24 +203,44 @@ open_target(void *arg, struct ph_conn **conn, struct ph_error *err)
     return ph_snapshot_export(*conn, verify->epochs[PH_TARGET].snapshot_id, err);
 }
 
-/* A lock that others have is no reason to give up. */
+/* A lock that others have is no reason to give up. *position 0: there is no such snapshot. */
 static ph_code
 take_target(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void *arg,
-            ph_lsn *position, struct ph_error *err)
+            struct ph_conn **conn, ph_lsn *position, struct ph_error *err)
 {
-    struct ph_conn *conn = NULL;
     struct ph_error why;
 
     *position = 0;
     ph_error_reset(&why);
-    ph_code rc = open != NULL ? open(arg, &conn, &why) : open_target(fence->verify, &conn, &why);
-    if (rc != PH_OK && strcmp(why.sqlstate, not_available_state) == 0)
-        return ph_conn_leave_transaction(conn, err);
+    ph_code rc = open != NULL ? open(arg, conn, &why) : open_target(fence->verify, conn, &why);
     if (rc == PH_OK)
-        rc = ph_fence_position(conn, job_of(fence), position, &why);
+        rc = ph_fence_position(*conn, job_of(fence), position, &why);
+    else if (strcmp(why.sqlstate, not_available_state) == 0)
+        return PH_OK;
     if (rc != PH_OK && err != NULL)
         *err = why;
     return rc;
+}
+
+/*
+ * The applier stands at the cut. Who locks something there keeps it from what it has read since:
+ * it says whether the cut is good before it applies that, as a rule, and is not waited for longer.
+ */
+static ph_code
+take_cut(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void *arg, ph_lsn cut,
+         bool *good, struct ph_error *err)
+{
+    struct ph_fence_look look = {.state = PH_FENCE_VOID};
+    struct ph_conn *conn = NULL;
+    ph_lsn position;
+
+    PH_TRY(take_target(fence, open, arg, &conn, &position, err));
+    PH_TRY(unlock(fence, PH_FENCE_SECOND, err));
+    if (position == cut)
+        PH_TRY(wait_for(fence, PH_FENCE_GOOD, 0, open != NULL ? LOCKED_S : 0, &look, err));
+    fence->longest_us = look.held_us > fence->longest_us ? look.held_us : fence->longest_us;
+    *good = look.state == PH_FENCE_GOOD;
+    return *good ? PH_OK : ph_conn_leave_transaction(conn, err);
 }
 
 static ph_code
@@ -226,14 +248,13 @@ try_once(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void 
          struct ph_error *err)
 {
     struct ph_fence_look look;
-    ph_lsn position;
     ph_lsn asked;
     ph_lsn ended;
     bool taken;
 
     *good = false;
     PH_TRY(ask(fence, &asked, err));
-    PH_TRY(wait_for(fence, PH_FENCE_STANDS, asked, &look, err));
+    PH_TRY(wait_for(fence, PH_FENCE_STANDS, asked, 0, &look, err));
     PH_FAILPOINT(fence_stands);
     if (look.state == PH_FENCE_VOID)
         return PH_OK;
@@ -242,17 +263,9 @@ try_once(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void 
     if (!taken)
         return PH_OK;
     PH_TRY(send_mark(fence, "end", &ended, err));
-    PH_TRY(wait_for(fence, PH_FENCE_CUT, 0, &look, err));
+    PH_TRY(wait_for(fence, PH_FENCE_CUT, 0, 0, &look, err));
     PH_FAILPOINT(fence_cut);
-    if (look.state == PH_FENCE_VOID)
-        return PH_OK;
-    PH_TRY(take_target(fence, open, arg, &position, err));
-    PH_TRY(unlock(fence, PH_FENCE_SECOND, err));
-    ph_lsn cut = look.cut;
-    PH_TRY(wait_for(fence, PH_FENCE_GOOD, 0, &look, err));
-    fence->longest_us = look.held_us > fence->longest_us ? look.held_us : fence->longest_us;
-    *good = look.state == PH_FENCE_GOOD && position == cut;
-    return PH_OK;
+    return look.state == PH_FENCE_VOID ? PH_OK : take_cut(fence, open, arg, look.cut, good, err);
 }
 
 ph_code

@@ -32,8 +32,8 @@ void ph_verify_fence_close(struct ph_verify_fence *fence);
 
 /*
  * What is done on the target while apply waits: a transaction is begun on `*conn`, whose snapshot
- * is then asked for the position. PH_E_SQL of SQLSTATE 55P03 (a lock was not to be had) is tried
- * again.
+ * is then asked for the position. It is rolled back when the fence turns out to be void. A failure
+ * of SQLSTATE 55P03 (a lock was not to be had) is tried again.
  */
 typedef ph_code ph_verify_fence_open_target(void *arg, struct ph_conn **conn, struct ph_error *err);
 

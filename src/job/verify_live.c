@@ -119,10 +119,12 @@ ph_verify_live_begin(struct ph_verify *verify, struct ph_error *err)
         return PH_FAIL(err, PH_E_UNSUPPORTED,
                        "a source before PostgreSQL 14 puts no messages into its stream: end the "
                        "job (`pghaul stop --at now`), then verify");
-    if (verify->options->repair && !verify->options->dry_run)
-        return PH_FAIL(err, PH_E_UNSUPPORTED,
-                       "rows of a job that follows are not mended: end the job first (`pghaul stop "
-                       "--at now`), then verify --repair");
+    if (ph_verify_mends(verify->options) && !verify->catalogs[PH_TARGET].can_set_replica_role)
+        return PH_FAIL(
+            err, PH_E_UNSUPPORTED,
+            "without the right to set session_replication_role foreign keys act on "
+            "what is mended, and may reach rows that apply changes: end the job (`pghaul "
+            "stop --at now`), then verify --repair");
     verify->live = calloc(1, sizeof *verify->live);
     if (verify->live == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -260,6 +262,10 @@ fill_window(struct ph_verify *verify, struct ph_error *err)
     live->n_pieces = 0;
     while (live->next_group < verify->n_groups && live->n_pieces < WINDOW_PIECES) {
         struct ph_verify_group *parent = &verify->groups[live->next_group];
+        if (parent->compared && !live->began_group) {
+            live->next_group++;
+            continue;
+        }
         if (!live->began_group)
             PH_TRY(begin_group(verify, parent, err));
         bytes += live->has_ranges ? piece_bytes(verify) : source_bytes(parent);
@@ -451,8 +457,9 @@ report_fences(const struct ph_verify *verify)
         fence->number - fence->good == 1 ? "was" : "were", (double)fence->longest_us / 1e3);
 }
 
-ph_code
-ph_verify_live_rows(struct ph_verify *verify, struct ph_error *err)
+/* All groups that are not compared yet. */
+static ph_code
+read_groups(struct ph_verify *verify, struct ph_error *err)
 {
     struct ph_verify_live *live = verify->live;
     ph_code rc = PH_OK;
@@ -467,7 +474,34 @@ ph_verify_live_rows(struct ph_verify *verify, struct ph_error *err)
     } while (rc == PH_OK && live->next_group < verify->n_groups);
     free_pieces(live);
     ph_code left = ph_verify_fence_leave(&live->fence, rc == PH_OK ? err : NULL);
-    PH_TRY(rc == PH_OK ? left : rc);
+    return rc == PH_OK ? left : rc;
+}
+
+static ph_code
+mend(struct ph_verify *verify, struct ph_error *err)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < verify->n_groups; i++)
+        any |= verify->groups[i].differs;
+    if (!any)
+        return PH_OK;
+    PH_TRY(ph_verify_repair_live(verify, &verify->live->fence, err));
+    PH_TRY(read_groups(verify, err));
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        if (verify->groups[i].differs)
+            ph_report_add_finding(verify->report, PH_FINDING_ERROR, "rows", verify->groups[i].label,
+                                  "still differs after the repair");
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_verify_live_rows(struct ph_verify *verify, struct ph_error *err)
+{
+    PH_TRY(read_groups(verify, err));
+    if (ph_verify_mends(verify->options))
+        PH_TRY(mend(verify, err));
     report_fences(verify);
     return PH_OK;
 }

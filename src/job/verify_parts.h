@@ -76,6 +76,8 @@ struct ph_verify {
 
 /* A new transaction and snapshot of that side, in place of the present ones. */
 ph_code ph_verify_new_snapshot(struct ph_verify *verify, enum ph_side side, struct ph_error *err);
+/* Whether rows are mended, not only shown. */
+bool ph_verify_mends(const struct ph_options *options);
 /* Of a group that differs, under the present snapshots: its rows, or how many there are. */
 ph_code ph_verify_show_differences(struct ph_verify *verify, const struct ph_verify_group *group,
                                    struct ph_error *err);
@@ -116,6 +118,15 @@ ph_code ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n,
  * what is left.
  */
 ph_code ph_verify_repair(struct ph_verify *verify, struct ph_error *err);
+
+struct ph_verify_fence;
+/*
+ * The same while the job follows: each table that differs at a fence of its own, its lock taken
+ * while apply stands there; apply waits until the table is mended. These groups are to be compared
+ * again (`compared` is false). The target must let us set session_replication_role.
+ */
+ph_code ph_verify_repair_live(struct ph_verify *verify, struct ph_verify_fence *fence,
+                              struct ph_error *err);
 
 /* Half of the limit is for comparing rows; the lanes are over by then. */
 size_t ph_verify_budget(const struct ph_options *options);

@@ -2,8 +2,11 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/repair.h"
+#include "job/verify_fence.h"
 #include "job/verify_parts.h"
 #include "pg/snapshot.h"
+
+#define LOCK_WAIT_MS 400u /* for a table, while apply waits */
 
 static void
 report_repaired(struct ph_verify *verify, const struct ph_verify_group *group,
@@ -161,4 +164,73 @@ ph_verify_repair(struct ph_verify *verify, struct ph_error *err)
         pending[i] = verify->groups[i].differs ? "" : NULL;
     PH_TRY(repair_all(verify, pending, err));
     return read_again(verify, err);
+}
+
+/* ---- while the job follows ---- */
+
+struct at_fence {
+    struct ph_repair_params params;
+    struct ph_conn *target;
+};
+
+/*
+ * While apply stands at the cut: with the lock, the table stays what it is there until the repair
+ * is committed, and what apply brings comes on top of it.
+ */
+static ph_code
+lock_at_fence(void *arg, struct ph_conn **conn, struct ph_error *err)
+{
+    struct at_fence *at = arg;
+
+    *conn = at->target;
+    return ph_repair_begin(&at->params, LOCK_WAIT_MS, err);
+}
+
+static ph_code
+repair_at_fence(struct ph_verify *verify, struct ph_verify_fence *fence,
+                const struct ph_verify_group *group, struct ph_error *err)
+{
+    struct at_fence at = {
+        .params = {.options = verify->options,
+                   .tables = group->tables,
+                   .n_tables = group->n_tables,
+                   .source = verify->conns[PH_SOURCE],
+                   .has_begun = true},
+    };
+    struct ph_repaired repaired;
+    ph_code rc = ph_repair_open(&verify->endpoints[PH_TARGET], &verify->catalogs[PH_TARGET],
+                                &at.target, &at.params.mode, err);
+
+    at.params.target = at.target;
+    if (rc == PH_OK)
+        rc = ph_verify_fence_take(fence, lock_at_fence, &at, err);
+    if (rc == PH_OK) {
+        verify->run->wrote = PH_HAS_WRITTEN;
+        rc = ph_repair_table(&at.params, &repaired, err);
+    }
+    if (rc == PH_OK)
+        report_repaired(verify, group, &repaired);
+    ph_conn_free(at.target);
+    return rc;
+}
+
+ph_code
+ph_verify_repair_live(struct ph_verify *verify, struct ph_verify_fence *fence, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        struct ph_verify_group *group = &verify->groups[i];
+        if (!group->differs)
+            continue;
+        PH_TRY(ph_stop_check(err));
+        ph_code rc = repair_at_fence(verify, fence, group, err);
+        if (rc != PH_OK && rc != PH_E_CONSTRAINT && rc != PH_E_DIFFERENT && rc != PH_E_RIGHTS)
+            return rc;
+        if (rc != PH_OK)
+            ph_report_add_finding(verify->report, PH_FINDING_ERROR, "repair", group->label,
+                                  "not mended: %s", err->message);
+        ph_error_reset(err);
+        group->compared = group->differs = false; /* looked at once more */
+        group->totals[PH_SOURCE] = group->totals[PH_TARGET] = (struct ph_digest){0};
+    }
+    return PH_OK;
 }

@@ -194,6 +194,38 @@ damage_is_named(void **state)
     end(&db, run, writers);
 }
 
+/* Rows that the stream changes all the time are damaged, and mended without losing what it brings.
+ */
+static void
+damage_is_mended(void **state)
+{
+    struct pair_db db = new_db("mended");
+    struct run *run = follow(&db);
+    struct run *writers;
+
+    (void)state;
+    sql_exec(db.source,
+             "INSERT INTO account SELECT g, 1, 'y' FROM generate_series(30001, 30050) g");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 20050 FROM account", WAIT_MS);
+    writers = write_to(&db);
+    sql_exec(db.target, "SET session_replication_role = replica;"
+                        "UPDATE account SET pad = 'z' WHERE id % 100 = 0;"
+                        "DELETE FROM account WHERE id > 30000;"
+                        "INSERT INTO account VALUES (40000, 0, '')");
+    pair_expect(verify(&db, "--repair", "--yes"), 0, "while the job follows");
+    pair_expect(verify(&db), 0, "source and target agree");
+    wait_more_applied(&db);
+    run_kill(writers);
+    pair_expect(verify(&db), 0, "source and target agree");
+    const char *lsn = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
+    sql_wait_true(pair.dst, db.name, scratch_printf("SELECT lsn >= '%s' FROM pghaul.position", lsn),
+                  WAIT_MS);
+    same_tables(pair.src, db.name, pair.dst, db.name, "^public$");
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 /* ---- who is killed ---- */
 
 static void
@@ -270,6 +302,7 @@ main(void)
         cmocka_unit_test(nothing_differs),
         cmocka_unit_test(nothing_differs_in_ranges),
         cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
         cmocka_unit_test(killed_apply_is_told),
