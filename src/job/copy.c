@@ -11,6 +11,7 @@
 #include "job/create.h"
 #include "job/follow.h"
 #include "job/follow_begin.h"
+#include "job/join.h"
 #include "job/retry.h"
 #include "job/rows.h"
 
@@ -23,8 +24,9 @@ save_plan(struct ph_job *job, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
 
+    ph_join_number_plan(job);
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = ph_ledger_save_plan(conn, job->options->name, &job->plan, err);
+    ph_code rc = ph_ledger_save_plan(conn, &job->ledger, &job->plan, err);
     PH_FAILPOINT(before_plan_commit);
     if (rc == PH_OK)
         rc = ph_ledger_set_phase(conn, &job->ledger, PH_PHASE_ROWS, err);
@@ -37,7 +39,7 @@ save_plan(struct ph_job *job, struct ph_error *err)
 static ph_code
 plan_phase(struct ph_job *job, struct ph_error *err)
 {
-    PH_TRY(ph_copy_make_plan(job, err));
+    PH_TRY(ph_join_make_plan(job, err));
     if (job->options->data_only)
         PH_TRY(ph_copy_prepare_target(job, err));
     return save_plan(job, err);
@@ -141,6 +143,7 @@ rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
         return PH_OK;
     PH_TRY(ph_follow_to_consistency(job, err));
     PH_TRY(ph_job_load_plan(job, err));
+    ph_join_settle_states(job);
     return run_rows(job, false, err);
 }
 
@@ -148,6 +151,7 @@ static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_job_load_plan(job, err));
+    ph_join_settle_states(job);
     if (job->follows)
         PH_TRY(ph_follow_receive(job, err));
     if (job->options->data_only)
@@ -176,7 +180,8 @@ read_source(struct ph_job *job, struct ph_error *err)
     job->n_steps_done = 0;
     job->sequences_set = false;
     PH_TRY(ph_job_read_source_catalog(job, err));
-    return ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err);
+    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
+    return ph_join_load(job, err);
 }
 
 static ph_code
@@ -251,8 +256,10 @@ attempt(struct ph_job *job, struct ph_error *err)
         ph_job_release_epoch(job); /* its run may have been killed before it did so */
         return job->follows ? ph_follow_remove_stream(job, err) : PH_OK;
     }
-    if (job->follows)
+    if (job->follows) {
         PH_TRY(ph_follow_begin(job, err));
+        PH_TRY(ph_join_begin(job, err));
+    }
     ph_code rc;
     do {
         rc = run_phases(job, err);

@@ -14,7 +14,10 @@
  * both endpoints.
  */
 ph_code ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *err);
-/* The same for the copy: the first blocker is the error, all of them go to the report. */
+/* All findings go to the report; the first blocker is the error. */
+ph_code ph_copy_refuse(struct ph_job *job, const struct ph_findings *findings,
+                       struct ph_error *err);
+/* Both for the copy. */
 ph_code ph_copy_preflight(struct ph_job *job, struct ph_error *err);
 
 /* ---- copy_schema.c ---- */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/copy_parts.h"
+#include "job/join.h"
 #include "job/rows.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
@@ -102,6 +103,13 @@ name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 
 /* ---- the rest ---- */
 
+/* What the job had was the same once; the source's indexes may have changed since. */
+static bool
+has_proven_schema(const struct ph_job *job)
+{
+    return job->join.is_under_way && strcmp(job->ledger.verdict, "different") != 0;
+}
+
 /*
  * The source may be written to: large objects and definitions are compared as the job's snapshot
  * has them, and sequences, which no snapshot holds, with the values that they were set to.
@@ -109,6 +117,7 @@ name_all_rows(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 static ph_code
 compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
+    struct ph_selection fresh;
     struct ph_verify_rest_params params = {
         .options = job->options,
         .source = job->source_control,
@@ -131,6 +140,10 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         rc = ph_verify_rest(&params, &n, err);
     *n_different += n;
     n = 0;
+    if (rc == PH_OK && has_proven_schema(job)) {
+        rc = ph_join_select_new(job, &fresh, err);
+        params.selection = &fresh;
+    }
     if (rc == PH_OK && !job->options->data_only)
         rc = ph_verify_schema(&params, &n, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
@@ -173,6 +186,23 @@ check_unlogged(struct ph_job *job, struct ph_error *err)
                    "the target has crashed: what it keeps without a log is loaded again");
 }
 
+static ph_code
+write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = ph_ledger_set_verdict(conn, &job->ledger, verdict,
+                                       job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err);
+    if (rc == PH_OK && job->join.is_under_way)
+        rc = ph_join_end(job, err);
+    PH_FAILPOINT(before_verdict_commit);
+    if (rc == PH_OK)
+        return ph_conn_exec(conn, "COMMIT", err);
+    (void)ph_conn_leave_transaction(conn, NULL);
+    return rc;
+}
+
 /* An earlier run did not want its tables read back, and this one wants a proof. */
 static ph_code
 read_back_the_rest(struct ph_job *job, struct ph_error *err)
@@ -202,8 +232,7 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(read_back_the_rest(job, err));
     PH_TRY(find_verdict(job, &verdict, err));
     PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
-    PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict,
-                                 job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err));
+    PH_TRY(write_verdict(job, verdict, err));
     PH_FAILPOINT(after_verdict);
     ph_job_release_epoch(job);
     return PH_OK;

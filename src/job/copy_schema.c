@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "job/copy_parts.h"
 #include "job/follow_begin.h"
+#include "job/join.h"
 #include "pg/archive.h"
 #include "pg/archive_select.h"
 #include "pg/database.h"
@@ -69,8 +70,8 @@ archive_params(struct ph_job *job)
     uint32_t n_hidden;
     const struct ph_rel *const *hidden = hidden_rels(job, &n_hidden);
 
-    snprintf(job->archive_path, sizeof job->archive_path, "%s/schema-%s.dump", o->dir,
-             job->ledger.token);
+    snprintf(job->archive_path, sizeof job->archive_path, "%s/schema-%s-%u.dump", o->dir,
+             job->ledger.token, job->ledger.joins);
     return (struct ph_archive_params){
         .source = &job->source,
         .source_version = ph_conn_version(job->source_control),
@@ -105,6 +106,24 @@ is_schema_selected(void *arg, const char *schema)
     return ph_selection_has_schema(&job->selection, &job->source_catalog, schema);
 }
 
+/* What the job had before tables were added to it. */
+static bool
+was_selected(void *arg, ph_oid oid)
+{
+    const struct ph_job *job = arg;
+    const struct ph_rel *rel = ph_catalog_rel(&job->source_catalog, oid);
+
+    return is_selected(arg, oid) && !ph_join_is_new(job, rel);
+}
+
+static bool
+was_schema_selected(void *arg, const char *schema)
+{
+    const struct ph_job *job = arg;
+
+    return ph_selection_has_schema(&job->join.before, &job->source_catalog, schema);
+}
+
 static void
 note_left_out(void *arg, const struct ph_archive_entry *entry,
               const struct ph_archive_entry *because)
@@ -123,7 +142,7 @@ note_left_out(void *arg, const struct ph_archive_entry *entry,
 }
 
 static ph_code
-select_entries(struct ph_job *job, struct ph_error *err)
+select_wanted(struct ph_job *job, struct ph_error *err)
 {
     struct ph_archive_selection selection = {
         .arg = job,
@@ -138,6 +157,40 @@ select_entries(struct ph_job *job, struct ph_error *err)
 
     return job->selection.whole_database ? PH_OK
                                          : ph_archive_select(&job->archive, &selection, err);
+}
+
+/*
+ * Of what is wanted that which would not have been selected without the new tables: so come their
+ * types and functions that are not there yet, and a foreign key of an old table to a new one.
+ */
+static ph_code
+leave_out_what_was_there(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_archive_selection selection = {
+        .arg = job,
+        .has_rel = was_selected,
+        .has_schema = was_schema_selected,
+        .globals = job->join.before.whole_database,
+    };
+    uint32_t n = job->archive.n_entries;
+    bool *wanted = PH_ARENA_ARRAY(&job->arena, bool, (size_t)n + 1);
+
+    if (wanted == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < n; i++)
+        wanted[i] = job->archive.entries[i].selected;
+    selection.hidden = hidden_rels(job, &selection.n_hidden);
+    PH_TRY(ph_archive_select(&job->archive, &selection, err));
+    for (uint32_t i = 0; i < n; i++)
+        job->archive.entries[i].selected = wanted[i] && !job->archive.entries[i].selected;
+    return PH_OK;
+}
+
+static ph_code
+select_entries(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(select_wanted(job, err));
+    return job->join.is_under_way ? leave_out_what_was_there(job, err) : PH_OK;
 }
 
 /* pg_dump says little: was it the source, or the snapshot, that went away under it? */

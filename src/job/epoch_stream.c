@@ -1,6 +1,7 @@
 /*
  * Epochs of a job that applies a stream (DESIGN D5): each has L and must fit S0, the snapshot that
- * the slot exported. The rule they are for is in model/epoch_filter.h.
+ * the slot exported, and whatever ran before the publication had all tables must be over in them.
+ * The rule they are for is in model/epoch_filter.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -79,80 +80,118 @@ ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_ls
 
 /* ---- later ones ---- */
 
-/* Who holds up the snapshot: its commit is written but not over for the others. */
+/* A transaction that keeps snapshots from being epochs. */
+struct obstacle {
+    uint64_t xid; /* 0: there is none */
+    bool is_late; /* it ran before the publication had all tables, and still does */
+};
+
+/* Whoever it is: a process, of any database, or a prepared transaction. */
 static void
-tell_who(struct ph_job *job, uint64_t xid)
+name_transaction(struct ph_job *job, uint64_t xid, char *out, size_t size)
 {
     struct ph_result *r;
     char text[24];
 
     snprintf(text, sizeof text, "%u", (unsigned)(xid & UINT32_MAX));
+    snprintf(out, size, "transaction %s", text);
     const char *params[] = {text};
     if (ph_conn_query(job->source_control,
-                      "SELECT pid, coalesce(wait_event, 'nothing') FROM"
-                      " pg_catalog.pg_stat_activity WHERE backend_xid = $1::pg_catalog.xid",
+                      "SELECT format('process %s, waits for %s', pid, coalesce(wait_event,"
+                      " 'nothing')) FROM pg_catalog.pg_stat_activity WHERE"
+                      " backend_xid = $1::pg_catalog.xid UNION ALL SELECT format('prepared as %s,"
+                      " in database %s', gid, database) FROM pg_catalog.pg_prepared_xacts WHERE"
+                      " transaction = $1::pg_catalog.xid",
                       1, params, &r, NULL) != PH_OK)
         return;
-    ph_log(PH_LOG_WARN, "epoch.waits",
-           "%s: transaction %s (process %s, waits for %s) is committed in the WAL but not visible "
-           "yet; a new snapshot must wait for it",
-           job->source.label, text, ph_result_rows(r) > 0 ? ph_result_text(r, 0, 0) : "unknown",
-           ph_result_rows(r) > 0 ? ph_result_text(r, 0, 1) : "nothing known");
+    if (ph_result_rows(r) > 0)
+        snprintf(out, size, "transaction %s (%s)", text, ph_result_text(r, 0, 0));
     ph_result_free(r);
 }
 
-static ph_code
-gave_up(const struct ph_job *job, uint64_t xid, struct ph_error *err)
+static void
+tell_who(struct ph_job *job, const struct obstacle *obstacle)
 {
-    PH_FAIL(err, PH_E_EPOCH,
-            "transaction %llu was committed before the slot began and is not visible yet",
-            (unsigned long long)(xid & UINT32_MAX));
+    char who[300];
+
+    name_transaction(job, obstacle->xid, who, sizeof who);
+    ph_log(PH_LOG_WARN, "epoch.waits", "%s: %s %s", job->source.label, who,
+           obstacle->is_late
+               ? "began before the tables were published: their copy waits for its end"
+               : "is committed in the WAL but not visible yet; a new snapshot must wait for it");
+}
+
+static ph_code
+gave_up(struct ph_job *job, const struct obstacle *obstacle, struct ph_error *err)
+{
+    char who[300];
+
+    name_transaction(job, obstacle->xid, who, sizeof who);
+    PH_FAIL(err, PH_E_EPOCH, "%s %s", who,
+            obstacle->is_late ? "began before the tables were published and has not ended"
+                              : "was committed before the slot began and is not visible yet");
     ph_error_object(err, "%s", job->source.label);
+    if (obstacle->is_late)
+        ph_error_hint(err, "end it, then give the same command again: what it wrote is in no "
+                           "stream and, until it ends, in no snapshot");
     return PH_E_EPOCH;
 }
 
-/* *xid is a transaction that keeps the text's snapshot from being an epoch; 0: none does. */
+/* Whether the text's snapshot can be an epoch. */
 static ph_code
-look_at_snapshot(struct ph_arena *arena, const char *text, const struct ph_xid_snapshot *first,
-                 uint64_t *xid, struct ph_error *err)
+look_at_snapshot(const struct ph_job *job, struct ph_arena *arena, const char *text,
+                 const struct ph_xid_snapshot *first, struct obstacle *obstacle,
+                 struct ph_error *err)
 {
     struct ph_xid_snapshot now;
 
-    *xid = 0;
+    *obstacle = (struct obstacle){0};
     PH_TRY(ph_xid_snapshot_parse(arena, text, &now, err));
-    (void)ph_xid_snapshot_is_admissible(&now, first, xid);
+    if (ph_xid_snapshot_is_admissible(&now, first, &obstacle->xid) &&
+        !ph_xid_snapshot_is_after(&now, job->stream.published))
+        *obstacle = (struct obstacle){.xid = now.xmin, .is_late = true};
     return PH_OK;
 }
 
-/* Once a snapshot fits all later ones do: what the slot's sees had all begun before it. */
+static ph_code
+look_now(struct ph_job *job, const struct ph_xid_snapshot *first, struct obstacle *obstacle,
+         struct ph_error *err)
+{
+    struct ph_arena arena;
+    const char *text;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    ph_code rc = read_snapshot(job->source_control, &arena, &text, err);
+    if (rc == PH_OK)
+        rc = look_at_snapshot(job, &arena, text, first, obstacle, err);
+    ph_arena_reset(&arena);
+    return rc;
+}
+
+/*
+ * Once a snapshot fits all later ones do: what the slot's sees had all begun before it, and what is
+ * over stays so.
+ */
 static ph_code
 wait_until_fit(struct ph_job *job, const struct ph_xid_snapshot *first, struct ph_error *err)
 {
     uint64_t start = ph_clock_ns();
-    struct ph_arena arena;
-    bool told = false;
+    uint64_t told = 0;
 
-    ph_arena_init(&arena, SNAPSHOT_LIMIT);
     for (;;) {
-        const char *text;
-        uint64_t xid = 0;
-        ph_arena_reset(&arena);
-        ph_code rc = read_snapshot(job->source_control, &arena, &text, err);
-        if (rc == PH_OK)
-            rc = look_at_snapshot(&arena, text, first, &xid, err);
+        struct obstacle obstacle;
+        PH_TRY(look_now(job, first, &obstacle, err));
+        if (obstacle.xid == 0)
+            return PH_OK;
         double waited = ph_clock_seconds_since(start);
-        if (rc == PH_OK && xid != 0 && waited > GIVE_UP_AFTER_S)
-            rc = gave_up(job, xid, err);
-        if (rc == PH_OK && xid != 0 && ph_stop_wait_ms(LOOK_EVERY_MS))
-            rc = ph_stop_check(err);
-        if (rc != PH_OK || xid == 0) {
-            ph_arena_reset(&arena);
-            return rc;
+        if (waited > GIVE_UP_AFTER_S)
+            return gave_up(job, &obstacle, err);
+        if (waited > TELL_AFTER_S && obstacle.xid != told) {
+            tell_who(job, &obstacle);
+            told = obstacle.xid;
         }
-        if (!told && waited > TELL_AFTER_S) {
-            tell_who(job, xid);
-            told = true;
-        }
+        if (ph_stop_wait_ms(LOOK_EVERY_MS))
+            return ph_stop_check(err);
     }
 }
 
@@ -171,15 +210,15 @@ start_later(struct ph_job *job, uint32_t number, struct ph_arena *arena, struct 
 {
     struct ph_xid_snapshot first;
     struct ph_ledger_epoch epoch;
-    uint64_t xid;
+    struct obstacle obstacle;
 
     PH_TRY(load_first(job, arena, &first, err));
     PH_TRY(wait_until_fit(job, &first, err));
     PH_TRY(ph_epoch_hold(job, number, NULL, &epoch, err));
     PH_TRY(read_whole_snapshot(job, arena, &epoch.snapshot, err));
-    PH_TRY(look_at_snapshot(arena, epoch.snapshot, &first, &xid, err));
-    if (xid != 0)
-        return gave_up(job, xid, err);
+    PH_TRY(look_at_snapshot(job, arena, epoch.snapshot, &first, &obstacle, err));
+    if (obstacle.xid != 0)
+        return gave_up(job, &obstacle, err);
     return ph_ledger_add_epoch(job->target_control, job->options->name, &epoch, err);
 }
 

@@ -16,6 +16,7 @@
 #include "job/copy_parts.h"
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
+#include "job/join.h"
 #include "pg/ledger_status.h"
 
 #define LOOK_EVERY_MS 50u
@@ -442,6 +443,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
 {
     ph_job_release_epoch(job);
     PH_TRY(load_tables(job, err));
+    ph_join_name_others(job);
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(set_until(job, err));

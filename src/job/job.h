@@ -11,6 +11,7 @@
 #include "flow/task.h"
 #include "job/run.h"
 #include "job/select.h"
+#include "job/selection_text.h"
 #include "job/stop_watch.h"
 #include "model/catalog.h"
 #include "model/epoch_filter.h"
@@ -19,6 +20,7 @@
 #include "pg/conn.h"
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
+#include "pg/ledger_join.h"
 
 struct ph_job {
     struct ph_run *run;               /* what the command gave; its report is filled here */
@@ -31,6 +33,7 @@ struct ph_job {
     int lock_fd;      /* of DIR/mover.lock; -1: not held */
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
+    char selection_id[PH_SELECTION_ID]; /* of the options' patterns */
     struct ph_ledger_follow stream; /* with follows, from ph_follow_begin on */
     struct ph_follow *follow;       /* job/follow.c's; NULL: nothing is received */
     struct ph_until until;          /* the command's; "now" is a position since it was given */
@@ -50,6 +53,11 @@ struct ph_job {
     struct ph_catalog source_catalog;
     struct ph_catalog target_catalog;
     struct ph_selection selection; /* of source_catalog, in arena */
+    struct {
+        bool is_under_way; /* tables are being added to a job that follows */
+        struct ph_ledger_tables had;
+        struct ph_selection before; /* of the narrower patterns, as `selection` */
+    } join;                         /* job/join.c's, with the selection */
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */

@@ -369,28 +369,36 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
 }
 
 ph_code
-ph_copy_preflight(struct ph_job *job, struct ph_error *err)
+ph_copy_refuse(struct ph_job *job, const struct ph_findings *findings, struct ph_error *err)
 {
-    struct ph_findings findings;
     const struct ph_finding *first = NULL;
 
-    ph_findings_init(&findings);
-    ph_code rc = ph_preflight(job, &findings, err);
-    for (uint32_t i = 0; i < findings.n; i++) {
-        const struct ph_finding *finding = &findings.items[i];
+    for (uint32_t i = 0; i < findings->n; i++) {
+        const struct ph_finding *finding = &findings->items[i];
         if (first == NULL && finding->severity == PH_FINDING_ERROR)
             first = finding;
         ph_report_add_finding(&job->run->report, finding->severity, finding->kind, finding->object,
                               "%s", finding->cause);
     }
-    if (rc == PH_OK && first != NULL) {
-        rc = PH_FAIL(err, first->code, "%s", first->cause);
-        ph_error_object(err, "%s", first->object);
-        ph_error_hint(err, "%s", first->cure);
-        if (findings.n_errors > 1)
-            ph_error_note(err, "and %u more blockers: pghaul check lists all",
-                          findings.n_errors - 1);
-    }
+    if (first == NULL)
+        return PH_OK;
+    PH_FAIL(err, first->code, "%s", first->cause);
+    ph_error_object(err, "%s", first->object);
+    ph_error_hint(err, "%s", first->cure);
+    if (findings->n_errors > 1)
+        ph_error_note(err, "and %u more blockers: pghaul check lists all", findings->n_errors - 1);
+    return first->code;
+}
+
+ph_code
+ph_copy_preflight(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_findings findings;
+
+    ph_findings_init(&findings);
+    ph_code rc = ph_preflight(job, &findings, err);
+    ph_code refused = ph_copy_refuse(job, &findings, rc == PH_OK ? err : NULL);
+    rc = rc != PH_OK ? rc : refused;
     ph_findings_reset(&findings);
     return rc;
 }

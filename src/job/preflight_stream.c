@@ -110,13 +110,22 @@ find_deferrable(const struct ph_job *job, const struct ph_table_plan *table,
 
 /* ---- the publication ---- */
 
+/* One that somebody else made; NULL: the job's own, which a job that follows already has. */
+static const char *
+given_publication(const struct ph_job *job)
+{
+    if (job->stream.made)
+        return job->stream.own_publication ? NULL : job->stream.publication;
+    return job->options->publication;
+}
+
 static void
 find_ownership(const struct ph_job *job, const struct ph_publish_list *list,
                struct ph_findings *findings)
 {
     char label[LABEL_BYTES];
 
-    if (job->options->publication != NULL || job->source_catalog.is_superuser)
+    if (given_publication(job) != NULL || job->source_catalog.is_superuser)
         return;
     for (uint32_t i = 0; i < list->n; i++) {
         if (list->rels[i]->is_owned)
@@ -165,7 +174,7 @@ static void
 check_publication(const struct ph_job *job, const struct ph_publication *publication,
                   struct ph_findings *findings)
 {
-    const char *name = job->options->publication;
+    const char *name = given_publication(job);
     bool by_root = publication->partitions == PH_PUBLISH_AS_ROOT;
     bool told = false;
 
@@ -193,7 +202,7 @@ check_publication(const struct ph_job *job, const struct ph_publication *publica
 static ph_code
 read_publication(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
 {
-    const char *name = job->options->publication;
+    const char *name = given_publication(job);
     struct ph_publication publication;
     struct ph_arena arena;
     bool found;
@@ -247,8 +256,9 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
     ph_buf_free(&sql);
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);
-    return job->options->publication != NULL ? read_publication(job, findings, err)
-                                             : find_own_publication(job, findings, err);
+    if (given_publication(job) != NULL)
+        return read_publication(job, findings, err);
+    return job->stream.made ? PH_OK : find_own_publication(job, findings, err);
 }
 
 /* ---- --set-replica-identity ---- */

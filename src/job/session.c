@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/job.h"
+#include "job/selection_text.h"
 #include "pg/holder.h"
 
 #define OLD_SESSIONS_WAIT_MS 10000u
@@ -345,15 +346,7 @@ ph_job_lock(struct ph_job *job, struct ph_error *err)
 
 /* ---- registration ---- */
 
-static void
-put_list(struct ph_buf *text, const char *name, const struct ph_string_list *list)
-{
-    ph_buf_printf(text, "%s:", name);
-    for (uint32_t i = 0; i < list->n; i++)
-        ph_buf_printf(text, "%s\n", list->items[i]);
-}
-
-/* What makes two commands the same job: where from, what, and how the target is made. */
+/* What makes two commands the same job but for the selection: where from, and how it is made. */
 static ph_code
 make_signature(struct ph_job *job, char *out, size_t size, struct ph_error *err)
 {
@@ -368,10 +361,6 @@ make_signature(struct ph_job *job, char *out, size_t size, struct ph_error *err)
                          identity, sizeof identity, err));
     ph_buf_init(&text, (size_t)16 << 20);
     ph_buf_printf(&text, "%s\n", identity);
-    put_list(&text, "schemas", &o->schemas);
-    put_list(&text, "exclude_schemas", &o->exclude_schemas);
-    put_list(&text, "tables", &o->tables);
-    put_list(&text, "excludes", &o->excludes);
     ph_buf_printf(&text, "%d%d%d%d%d%d%d%d", o->schema_only, o->data_only, o->no_owner, o->no_acl,
                   o->no_comments, o->no_tablespaces, o->publications, o->subscriptions);
     if (o->follow) /* its epochs are of the slot's stream; a copy alone has none */
@@ -383,13 +372,34 @@ make_signature(struct ph_job *job, char *out, size_t size, struct ph_error *err)
     return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
 
+/* A job that follows takes tables on: ph_join_begin looks whether that is what was asked for. */
+static ph_code
+check_selection(struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_ledger_job *ledger = &job->ledger;
+    bool is_joining = ledger->joining[0] != '\0';
+
+    if (strcmp(is_joining ? ledger->joining : ledger->selection, job->selection_id) == 0 ||
+        (!is_joining && job->follows && ledger->phase == PH_PHASE_FOLLOW))
+        return PH_OK;
+    PH_FAIL(err, PH_E_JOB_OTHER, "the ledger has this job with another selection");
+    ph_error_object(err, "job %s", job->options->name);
+    if (is_joining)
+        ph_error_hint(err, "tables are being added to it: give the command that adds them until it "
+                           "follows, then widen the selection again");
+    else if (job->follows && ledger->phase != PH_PHASE_DONE)
+        ph_error_hint(err, "a selection can be widened once the job follows: give the former "
+                           "command until then");
+    return PH_E_JOB_OTHER;
+}
+
 static ph_code
 check_same_job(struct ph_job *job, const char *signature, struct ph_error *err)
 {
     if (strcmp(job->ledger.signature, signature) == 0)
-        return PH_OK;
+        return check_selection(job, err);
     PH_FAIL(err, PH_E_JOB_OTHER,
-            "the ledger has a job of this name from %s with another source, selection or mode",
+            "the ledger has a job of this name from %s with another source or mode",
             job->ledger.source_label);
     ph_error_object(err, "job %s", job->options->name);
     return PH_E_JOB_OTHER;
@@ -410,8 +420,23 @@ name_sessions(struct ph_job *job, struct ph_error *err)
     return name_session(job, &job->target, job->target_control, err);
 }
 
-ph_code
-ph_job_register(struct ph_job *job, struct ph_error *err)
+static ph_code
+make_job(struct ph_job *job, const char *signature, const char *patterns, struct ph_error *err)
+{
+    struct ph_ledger_job *ledger = &job->ledger;
+
+    PH_TRY(ph_ledger_create(job->target_control, err));
+    snprintf(ledger->name, sizeof ledger->name, "%s", job->options->name);
+    snprintf(ledger->signature, sizeof ledger->signature, "%s", signature);
+    snprintf(ledger->selection, sizeof ledger->selection, "%s", job->selection_id);
+    snprintf(ledger->source_label, sizeof ledger->source_label, "%s", job->source.label);
+    PH_TRY(ph_ledger_new_job(job->target_control, ledger, patterns, err));
+    job->is_new = true;
+    return PH_OK;
+}
+
+static ph_code
+find_or_make_job(struct ph_job *job, const char *patterns, struct ph_error *err)
 {
     char signature[sizeof job->ledger.signature];
     bool exists;
@@ -424,19 +449,22 @@ ph_job_register(struct ph_job *job, struct ph_error *err)
         PH_TRY(
             ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
     }
-    if (found) {
-        job->run->wrote = PH_HAS_WRITTEN;
-        PH_TRY(check_same_job(job, signature, err));
-    } else {
-        job->run->wrote = PH_HAS_WRITTEN;
-        PH_TRY(ph_ledger_create(job->target_control, err));
-        snprintf(job->ledger.name, sizeof job->ledger.name, "%s", job->options->name);
-        snprintf(job->ledger.signature, sizeof job->ledger.signature, "%s", signature);
-        snprintf(job->ledger.source_label, sizeof job->ledger.source_label, "%s",
-                 job->source.label);
-        PH_TRY(ph_ledger_new_job(job->target_control, &job->ledger, err));
-        job->is_new = true;
-    }
+    job->run->wrote = PH_HAS_WRITTEN;
+    return found ? check_same_job(job, signature, err) : make_job(job, signature, patterns, err);
+}
+
+ph_code
+ph_job_register(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf patterns;
+
+    ph_buf_init(&patterns, (size_t)16 << 20);
+    ph_selection_write(job->options, &patterns);
+    ph_selection_id(&patterns, job->selection_id);
+    ph_code rc = ph_buf_ok(&patterns) ? find_or_make_job(job, ph_buf_text(&patterns), err)
+                                      : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&patterns);
+    PH_TRY(rc);
     PH_TRY(name_sessions(job, err));
     return ph_ledger_begin_run(job->target_control, &job->ledger, job->target.app_prefix, err);
 }

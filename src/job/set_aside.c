@@ -13,6 +13,7 @@
 
 #include "base/failpoint.h"
 #include "job/copy_parts.h"
+#include "job/join.h"
 
 /* ---- which ---- */
 
@@ -55,6 +56,7 @@ struct family {
     uint32_t n_tables;
     uint32_t n_chunks;
     uint32_t group;
+    bool is_new; /* being added to a job that follows */
 };
 
 static struct family
@@ -70,6 +72,7 @@ family_of(const struct ph_job *job, ph_oid oid)
         family.n_tables++;
         family.n_chunks += table->n_chunks;
         family.group = table->group;
+        family.is_new |= ph_join_is_new(job, table->source);
     }
     return family;
 }
@@ -96,7 +99,11 @@ stands_in_the_way(const struct ph_job *job, const struct ph_foreign_key *key)
     struct family from = family_of(job, key->rel_oid);
     struct family to = family_of(job, key->ref_oid);
 
-    if (!key->enforced || from.n_tables == 0 || to.n_tables == 0 || from.group != to.group)
+    if (!key->enforced || from.n_tables == 0 || to.n_tables == 0)
+        return false;
+    if (from.is_new != to.is_new) /* of different moments, until the stream has brought both on */
+        return true;
+    if (from.group != to.group)
         return false;
     /* a statement that brings the whole table is checked at its end */
     if (key->rel_oid == key->ref_oid && from.n_chunks == 1)

@@ -141,8 +141,7 @@ ph_xid_snapshot_is_admissible(const struct ph_xid_snapshot *later,
 }
 
 bool
-ph_xid_snapshot_is_after_all(const struct ph_xid_snapshot *later,
-                             const struct ph_xid_snapshot *before)
+ph_xid_snapshot_is_after(const struct ph_xid_snapshot *snapshot, uint64_t xid)
 {
-    return later->xmin >= before->xmax;
+    return snapshot->xmin >= xid;
 }

@@ -45,10 +45,10 @@ bool ph_xid_snapshot_is_admissible(const struct ph_xid_snapshot *later,
                                    const struct ph_xid_snapshot *first, uint64_t *xid);
 
 /*
- * Whether all transactions that ran at `before` are over in `later`: a table that joined the
- * publication before `before` was taken may get `later` as its epoch.
+ * Whether all transactions with lower ids are over: a table that had joined the publication when
+ * this id was given out may get the snapshot as its epoch. Not to be asked with another snapshot's
+ * xmax, which is the lowest id above those that have ended: one that runs may have a higher one.
  */
-bool ph_xid_snapshot_is_after_all(const struct ph_xid_snapshot *later,
-                                  const struct ph_xid_snapshot *before);
+bool ph_xid_snapshot_is_after(const struct ph_xid_snapshot *snapshot, uint64_t xid);
 
 #endif

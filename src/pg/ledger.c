@@ -18,6 +18,8 @@ static const char *const create_statements[] = {
     " job text PRIMARY KEY, token text NOT NULL, signature text NOT NULL, source text NOT NULL,"
     " phase text NOT NULL DEFAULT 'new', schema_done int NOT NULL DEFAULT 0,"
     " schema_mark text NOT NULL DEFAULT '',"
+    " selection text NOT NULL, patterns text NOT NULL, joining text NOT NULL DEFAULT '',"
+    " joins int NOT NULL DEFAULT 0,"
     " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
     " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
@@ -33,8 +35,8 @@ static const char *const create_statements[] = {
     " job text PRIMARY KEY, slot text NOT NULL, publication text NOT NULL,"
     " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
     " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
-    " slot_lsn pg_lsn, s0 text, sequences_at timestamptz, conflicts bigint NOT NULL DEFAULT 0,"
-    " end_at text)",
+    " slot_lsn pg_lsn, s0 text, published xid8, sequences_at timestamptz,"
+    " conflicts bigint NOT NULL DEFAULT 0, end_at text)",
     /* written with every group: its versions stay within the page, and no index changes */
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"
@@ -51,6 +53,7 @@ static const char *const create_statements[] = {
     " condition text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
     " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
     " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"
+    " joined int NOT NULL,"
     " PRIMARY KEY (job, tbl))",
     "CREATE TABLE IF NOT EXISTS pghaul.chunk ("
     " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"
@@ -180,7 +183,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
 
     PH_TRY(ph_conn_query(conn,
                          "SELECT job, token, signature, source, phase, schema_done, run, verdict,"
-                         " schema_mark"
+                         " schema_mark, selection, joining, joins"
                          " FROM pghaul.job WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
@@ -192,6 +195,9 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
         copy_text(out->source_label, sizeof out->source_label, r, 3);
         out->schema_done = ph_result_u32(r, 0, 5);
         copy_text(out->schema_mark, sizeof out->schema_mark, r, 8);
+        copy_text(out->selection, sizeof out->selection, r, 9);
+        copy_text(out->joining, sizeof out->joining, r, 10);
+        out->joins = ph_result_u32(r, 0, 11);
         out->run = ph_result_u32(r, 0, 6);
         copy_text(out->verdict, sizeof out->verdict, r, 7);
         if (!phase_from_name(ph_result_text(r, 0, 4), &out->phase))
@@ -203,15 +209,16 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
 }
 
 ph_code
-ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, struct ph_error *err)
+ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, const char *patterns,
+                  struct ph_error *err)
 {
-    const char *params[] = {job->name, job->signature, job->source_label};
+    const char *params[] = {job->name, job->signature, job->source_label, job->selection, patterns};
     bool found;
 
     PH_TRY(ph_conn_expect(conn,
-                          "INSERT INTO pghaul.job (job, token, signature, source)"
-                          " VALUES ($1, gen_random_uuid()::text, $2, $3)",
-                          3, params, 1, err));
+                          "INSERT INTO pghaul.job (job, token, signature, source, selection,"
+                          " patterns) VALUES ($1, gen_random_uuid()::text, $2, $3, $4, $5)",
+                          5, params, 1, err));
     return ph_ledger_load_job(conn, job->name, job, &found, err);
 }
 

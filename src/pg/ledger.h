@@ -37,7 +37,10 @@ const char *ph_phase_name(enum ph_phase phase);
 struct ph_ledger_job {
     char name[64];
     char token[40];     /* random, made with the job */
-    char signature[40]; /* of what the job is: source system, databases, selection, mode */
+    char signature[40]; /* of what the job is: source system, databases, mode */
+    char selection[40]; /* of the patterns that say which tables */
+    char joining[40];   /* of wider ones whose tables are being added; "": none are */
+    uint32_t joins;     /* how often tables were added, those that are being added included */
     char source_label[256];
     enum ph_phase phase;
     uint32_t schema_done; /* archive entries of pre-data that are in */
@@ -82,8 +85,12 @@ ph_code ph_ledger_lock(struct ph_conn *conn, const char *job, bool *taken, struc
 /* *found false: no such job, *out untouched. */
 ph_code ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job *out,
                            bool *found, struct ph_error *err);
-/* Writes a new job (name, signature, source_label are given; token is made). */
-ph_code ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, struct ph_error *err);
+/*
+ * Writes a new job (name, signature, selection, source_label are given; token is made). `patterns`
+ * is what `selection` is of, see ph_ledger_load_patterns.
+ */
+ph_code ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, const char *patterns,
+                          struct ph_error *err);
 /* Forget everything about a job; schema pghaul goes too when no job is left. */
 ph_code ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err);
 
@@ -108,9 +115,12 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
 
 /* ---- tables and chunks ---- */
 
-/* Writes all tables and chunks of the plan; the caller has begun a transaction. */
-ph_code ph_ledger_save_plan(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
-                            struct ph_error *err);
+/*
+ * Writes all tables and chunks of the plan; the caller has begun a transaction. `joins` is the
+ * job's, as it is now.
+ */
+ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
+                            const struct ph_plan *plan, struct ph_error *err);
 
 /* What became of a chunk or a table, by position in the plan. */
 struct ph_chunk_state {
@@ -124,6 +134,7 @@ struct ph_chunk_state {
 struct ph_table_state {
     bool verified;                  /* the target was read back and was equal */
     bool read_back;                 /* by this run: the digests below are known */
+    bool is_past;                   /* changes were applied since: it is not read back any more */
     struct ph_digest source_digest; /* of all that went into the target */
     struct ph_digest target_digest;
     double verify_seconds;

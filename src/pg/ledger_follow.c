@@ -94,7 +94,8 @@ ph_ledger_load_follow(struct ph_conn *conn, const char *job, struct ph_ledger_fo
 
     PH_TRY(ph_conn_query(conn,
                          "SELECT slot, publication, own_publication, via_root, system_id, timeline,"
-                         " plugin_options, spool_id, s0 IS NOT NULL, slot_lsn FROM pghaul.follow"
+                         " plugin_options, spool_id, s0 IS NOT NULL, slot_lsn, coalesce(published::text, '0')"
+                         " FROM pghaul.follow"
                          " WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
@@ -104,6 +105,7 @@ ph_ledger_load_follow(struct ph_conn *conn, const char *job, struct ph_ledger_fo
             .via_root = ph_result_bool(r, 0, 3),
             .timeline = ph_result_u32(r, 0, 5),
             .made = ph_result_bool(r, 0, 8),
+            .published = strtoull(ph_result_text(r, 0, 10), NULL, 10),
         };
         copy_text(out->slot, sizeof out->slot, r, 0);
         copy_text(out->publication, sizeof out->publication, r, 1);

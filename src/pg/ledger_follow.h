@@ -31,6 +31,9 @@ struct ph_ledger_follow {
     char spool_id[40];        /* random, made by begin_follow; the spool's files have it too */
     bool made;
     ph_lsn slot_lsn; /* the slot's consistent point; 0 until made */
+    /* Transactions with lower ids may have begun before the publication had all tables: an epoch
+     * is good only when all of them are over. 0: it had them before the slot was made. */
+    uint64_t published;
 };
 
 /* Writes it down (spool_id is filled in); one that was not made is replaced. */

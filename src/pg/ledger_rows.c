@@ -57,10 +57,11 @@ put_columns(struct ph_buf *sql, const struct ph_table_plan *table, enum column_s
 }
 
 static void
-put_table_row(struct ph_buf *sql, const char *job, const struct ph_table_plan *table)
+put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
+              const struct ph_table_plan *table)
 {
     ph_buf_putc(sql, '(');
-    ph_buf_put_literal(sql, job);
+    ph_buf_put_literal(sql, job->name);
     ph_buf_printf(sql, ",%u,%u,", table->index, table->source->oid);
     ph_buf_put_literal(sql, table->source->schema);
     ph_buf_putc(sql, ',');
@@ -80,8 +81,8 @@ put_table_row(struct ph_buf *sql, const char *job, const struct ph_table_plan *t
     ph_buf_printf(sql, "}',%u,%s,%s,%u,%u,", table->n_buckets, table->freeze ? "true" : "false",
                   table->ordered_by_fk ? "true" : "false", table->level, table->group);
     put_literal_or_null(sql, table->where);
-    ph_buf_printf(sql, ",%llu,%llu)", (unsigned long long)table->rows,
-                  (unsigned long long)table->bytes);
+    ph_buf_printf(sql, ",%llu,%llu,%u)", (unsigned long long)table->rows,
+                  (unsigned long long)table->bytes, job->joins);
 }
 
 static void
@@ -107,15 +108,16 @@ run_insert(struct ph_conn *conn, struct ph_buf *sql, struct ph_error *err)
 }
 
 static ph_code
-save_tables(struct ph_conn *conn, const char *job, const struct ph_plan *plan, struct ph_buf *sql,
-            struct ph_error *err)
+save_tables(struct ph_conn *conn, const struct ph_ledger_job *job, const struct ph_plan *plan,
+            struct ph_buf *sql, struct ph_error *err)
 {
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         ph_buf_puts(sql, i % ROWS_PER_INSERT == 0
                              ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
                                " source_name, target_schema, target_name, source_columns,"
                                " target_columns, format, format_reason, key_fields, buckets,"
-                               " frozen, ordered, level, grp, condition, est_rows, est_bytes)"
+                               " frozen, ordered, level, grp, condition, est_rows, est_bytes,"
+                               " joined)"
                                " VALUES "
                              : ",");
         put_table_row(sql, job, &plan->tables[i]);
@@ -142,15 +144,15 @@ save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
 }
 
 ph_code
-ph_ledger_save_plan(struct ph_conn *conn, const char *job, const struct ph_plan *plan,
-                    struct ph_error *err)
+ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
+                    const struct ph_plan *plan, struct ph_error *err)
 {
     struct ph_buf sql;
 
     ph_buf_init(&sql, SQL_LIMIT);
     ph_code rc = save_tables(conn, job, plan, &sql, err);
     if (rc == PH_OK)
-        rc = save_chunks(conn, job, plan, &sql, err);
+        rc = save_chunks(conn, job->name, plan, &sql, err);
     ph_buf_free(&sql);
     return rc;
 }

@@ -242,7 +242,7 @@ test_life_of_a_job(void **state)
     ph_error_reset(&err);
     if (ph_ledger_create(conn, &err) != PH_OK)
         fail_msg("%s", err.message);
-    assert_int_equal(ph_ledger_new_job(conn, &job, &err), PH_OK);
+    assert_int_equal(ph_ledger_new_job(conn, &job, "", &err), PH_OK);
     assert_int_equal(ph_ledger_lock(conn, "j1", &taken, &err), PH_OK);
     assert_true(taken);
     assert_int_equal(ph_ledger_begin_run(conn, &job, "pghaul j1", &err), PH_OK);

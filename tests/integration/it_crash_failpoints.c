@@ -31,7 +31,8 @@ static size_t n_names;
 
 /*
  * Passed by a repair only, by a copy that starts tables again (it_crash_snapshot kills there), or
- * by the beginning of a stream (it_follow_begin) and its end (it_follow). Those of the spool have
+ * by the beginning of a stream (it_follow_begin), its end (it_follow) and tables that are added to
+ * it (it_follow_join). Those of the spool have
  * tests of their own.
  */
 static const char *const elsewhere[] = {"before_repair_commit",
@@ -44,7 +45,10 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_follow_removed",
                                         "before_apply_commit",
                                         "fence_stands",
-                                        "fence_cut"};
+                                        "fence_cut",
+                                        "after_join_noted",
+                                        "after_join_published",
+                                        "after_join_xid"};
 
 static void
 read_names(void)

@@ -82,7 +82,7 @@ begin(void **state)
     OK(ph_mover_lock(options.dir, &job.lock_fd, &err));
     OK(ph_ledger_create(job.target_control, &err));
     job.ledger = (struct ph_ledger_job){.name = "j", .signature = "s", .source_label = "l"};
-    OK(ph_ledger_new_job(job.target_control, &job.ledger, &err));
+    OK(ph_ledger_new_job(job.target_control, &job.ledger, "", &err));
     OK(ph_ledger_begin_follow(job.target_control, "j", &follow, &err));
     job.follows = true;
     app = sql_connect(cluster, "src");

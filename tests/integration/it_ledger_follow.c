@@ -57,7 +57,7 @@ begin(void **state)
     OK(ph_conn_open(&endpoint, "test", &conn, &err));
     OK(ph_ledger_create(conn, &err));
     job = (struct ph_ledger_job){.name = "j", .signature = "s", .source_label = "l"};
-    OK(ph_ledger_new_job(conn, &job, &err));
+    OK(ph_ledger_new_job(conn, &job, "", &err));
     return 0;
 }
 

@@ -1,0 +1,423 @@
+/*
+ * Tables are added to a job that follows, by the same command with a wider selection, while
+ * sessions write to the old and to the new ones. What is compared is plain SQL.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/same.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+/*
+ * Old: parent and note. New: item, to which and from which foreign keys of old tables lead, with
+ * a type and a sequence of its own; event, in partitions.
+ */
+static const char tables_sql[] =
+    "CREATE TABLE parent (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);"
+    "CREATE TABLE note (id bigserial PRIMARY KEY, item int, t text);"
+    "CREATE TYPE colour AS ENUM ('red', 'green');"
+    "CREATE TABLE item (id serial PRIMARY KEY, parent int NOT NULL REFERENCES parent,"
+    " c colour NOT NULL DEFAULT 'red', pad text);"
+    "CREATE INDEX item_parent ON item (parent);"
+    "ALTER TABLE note ADD CONSTRAINT note_item FOREIGN KEY (item) REFERENCES item;"
+    "CREATE TABLE event (id int, at int, t text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
+    "CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (50);"
+    "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (50) TO (1000)";
+
+static const char rows_sql[] =
+    "INSERT INTO parent SELECT g FROM generate_series(1, 500) g;"
+    "INSERT INTO item (parent, pad) SELECT g % 500 + 1, repeat('x', 100)"
+    " FROM generate_series(1, 3000) g;"
+    "INSERT INTO event SELECT g, g % 100, 'e' || g FROM generate_series(1, 2000) g";
+
+/* Every transaction touches old and new tables; parents come and go with their items. */
+static const char write_sql[] =
+    "\\set p random(1, 500)\n\\set q random(1000, 1000000000)\n\\set a random(0, 99)\n"
+    "\\set e random(1, 2000)\n\\set i random(1, 3000)\nBEGIN;\n"
+    "INSERT INTO parent VALUES (:q);\n"
+    "INSERT INTO item (parent, c, pad) VALUES (:q, 'green', repeat('y', 300));\n"
+    "UPDATE parent SET n = n + 1 WHERE id = :p;\n"
+    "UPDATE item SET pad = pad || 'z' WHERE id = :i;\n"
+    "INSERT INTO note (item, t) VALUES (:i, 'n');\n"
+    "INSERT INTO event VALUES (:q, :a, 'new');\n"
+    "UPDATE event SET at = :a, t = 'moved' WHERE id = :e;\n"
+    "SAVEPOINT s;\nDELETE FROM item WHERE parent = :q;\nDELETE FROM parent WHERE id = :q;\n"
+    "ROLLBACK TO s;\nCOMMIT;\n"
+    "DELETE FROM item WHERE parent = :q AND :q % 2 = 0;\n"
+    "DELETE FROM parent WHERE id = :q AND :q % 2 = 0;\n";
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {
+        .conf = "autovacuum = off\nmax_prepared_transactions = 5\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    scratch_write("write.sql", write_sql);
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source, tables_sql);
+    sql_exec(db.source, rows_sql);
+    return db;
+}
+
+static struct run *
+write_for(const struct pair_db *db, const char *seconds)
+{
+    const char *const argv[] = {"pgbench", "-n", "-c", "3", "-R", "120", "-T", seconds, "-f",
+                                scratch_printf("%s/write.sql", scratch_dir()),
+                                pg_test_conninfo(pair.src, db->name), NULL};
+
+    return run_start_copy(NULL, argv);
+}
+
+#define start_follow(db, ...)                                                                      \
+    pair_start_args(db, "copy",                                                                    \
+                    (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
+
+#define NARROW "--table", "parent", "--table", "note"
+#define WIDE NARROW, "--table", "item", "--table", "event"
+
+static void
+wait_following(const struct pair_db *db, struct run *run)
+{
+    run_wait_output(run, "applying changes", WAIT_MS);
+    sql_wait_true(
+        pair.dst, db->name,
+        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
+                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
+                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
+                       (int)run->pid),
+        WAIT_MS);
+}
+
+static void
+stop(struct run *run)
+{
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+}
+
+/* The job follows the old tables, and stands still. */
+static void
+follow_old(struct pair_db *db, struct run *run)
+{
+    wait_following(db, run);
+    stop(run);
+}
+
+static void
+end(struct pair_db *db, struct run *run)
+{
+    wait_following(db, run);
+    pair_expect(run_pghaul("stop", "--target", pg_test_conninfo(pair.dst, db->name), "--name",
+                           db->name, "--at", "now"),
+                0, "told to end");
+    pair_expect(run, 0, "followed to");
+    same_rows(pair.src, db->name, pair.dst, db->name);
+    assert_string_equal(sql_valuef(db->source,
+                                   "SELECT (SELECT count(*) FROM pg_replication_slots WHERE"
+                                   " database = '%s') || ' ' || (SELECT count(*) FROM"
+                                   " pg_publication WHERE pubname = 'pghaul_%s')",
+                                   db->name, db->name),
+                        "0 0");
+    pair_db_end(db);
+}
+
+/* ---- what comes along ---- */
+
+static void
+tables_are_made(void **state)
+{
+    struct pair_db db = new_db("made");
+    struct run *writers = write_for(&db, "12");
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    assert_string_equal(sql_value(db.target, "SELECT to_regclass('item') IS NULL AND"
+                                             " to_regtype('colour') IS NULL"),
+                        "t");
+    /* on an old table: not the join's business */
+    sql_exec(db.source, "CREATE INDEX later ON parent (n)");
+    struct run *run = start_follow(&db, WIDE);
+    wait_following(&db, run);
+    assert_non_null(strstr(run_err(run), "3 tables are added"));
+    sql_exec(db.source, "DROP INDEX later");
+    run_expect(writers, 0);
+    same_schema(pair.src, db.name, pair.dst, db.name); /* keys between old and new among it */
+    end(&db, run);
+}
+
+static void
+data_only(void **state)
+{
+    struct pair_db db = new_db("data_only");
+    struct run *writers = write_for(&db, "12");
+
+    (void)state;
+    sql_exec(db.target, tables_sql);
+    follow_old(&db, start_follow(&db, NARROW, "--data-only"));
+    struct run *run = start_follow(&db, WIDE, "--data-only");
+    wait_following(&db, run);
+    run_expect(writers, 0);
+    same_schema(pair.src, db.name, pair.dst, db.name);
+    end(&db, run);
+}
+
+/* The target's keys are enforced while rows go in: those between old and new stand aside. */
+static void
+keys_are_enforced(void **state)
+{
+    struct pair_db db = new_db("enforced");
+    struct run *writers = write_for(&db, "12");
+
+    (void)state;
+    sql_exec(db.target, "CREATE ROLE enforced LOGIN; GRANT CREATE ON DATABASE enforced TO enforced;"
+                        "GRANT CREATE ON SCHEMA public TO enforced; SET ROLE enforced");
+    sql_exec(db.target, tables_sql);
+    sql_exec(db.target, "RESET ROLE");
+    db.target_user = "enforced";
+    follow_old(&db, start_follow(&db, "--table", "parent", "--data-only"));
+    struct run *run = start_follow(&db, WIDE, "--data-only");
+    wait_following(&db, run);
+    run_expect(writers, 0);
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM pg_constraint WHERE"
+                                             " contype = 'f' AND convalidated"),
+                        "2");
+    end(&db, run);
+}
+
+/* Once more, and then a partition that was made meanwhile and a table, by a pattern. */
+static void
+again_and_again(void **state)
+{
+    struct pair_db db = new_db("again");
+    struct run *writers = write_for(&db, "25");
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, start_follow(&db, NARROW, "--table", "item"));
+    follow_old(&db, start_follow(&db, WIDE));
+    sql_exec(db.source, "CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM (1000) TO (2000);"
+                        "INSERT INTO event SELECT g, 1000 + g % 9 FROM generate_series(3001, 3099) g;"
+                        "CREATE TABLE extra (id serial PRIMARY KEY, t text);"
+                        "INSERT INTO extra (t) SELECT 't' FROM generate_series(1, 99)");
+    struct run *run = start_follow(&db, WIDE);
+    run_wait_output(run, "public.event_3 was made after the job had begun", WAIT_MS);
+    follow_old(&db, run);
+    run = start_follow(&db, "--schema", "public");
+    run_wait_output(run, "2 tables are added", WAIT_MS);
+    wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO event VALUES (5000, 1999); UPDATE extra SET t = 'u'");
+    run_expect(writers, 0);
+    same_schema(pair.src, db.name, pair.dst, db.name);
+    end(&db, run);
+}
+
+/* ---- the traps ---- */
+
+static PGconn *
+open_writer(struct pair_db *db)
+{
+    PGconn *conn = sql_connect(pair.src, db->name);
+
+    sql_exec(conn, "BEGIN; INSERT INTO item (parent, pad) VALUES (1, 'before')");
+    return conn;
+}
+
+/* What it wrote is in no stream, and the copy must not begin before it can be seen. */
+static void
+trap_79_an_open_writer(void **state)
+{
+    struct pair_db db = new_db("trap_79");
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    PGconn *writer = open_writer(&db);
+    int pid = (int)sql_int(writer, "SELECT pg_backend_pid()");
+    struct run *run = start_follow(&db, WIDE);
+    run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
+    assert_non_null(strstr(run_err(run), "their copy waits for its end"));
+    stop(run); /* while it waits; the same command goes on */
+    run = start_follow(&db, WIDE);
+    run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
+    sql_exec(writer, "INSERT INTO item (parent, pad) VALUES (1, 'after'); COMMIT");
+    PQfinish(writer);
+    end(&db, run);
+}
+
+static void
+trap_79_a_prepared_writer(void **state)
+{
+    struct pair_db db = new_db("prepared");
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    PGconn *writer = open_writer(&db);
+    sql_exec(writer, "PREPARE TRANSACTION 'slow'");
+    struct run *run = start_follow(&db, WIDE);
+    run_wait_output(run, "(prepared as slow, in database prepared)", WAIT_MS);
+    sql_exec(writer, "COMMIT PREPARED 'slow'");
+    PQfinish(writer);
+    end(&db, run);
+}
+
+/*
+ * One that begins while ALTER PUBLICATION is under way has a higher id than that, and writes before
+ * it is committed: above the xmax of a snapshot taken after it.
+ */
+static void
+trap_79_a_writer_during_alter(void **state)
+{
+    struct pair_db db = new_db("during");
+    PGconn *gate = sql_connect(pair.src, db.name);
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    sql_exec(db.source,
+             "CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS"
+             " $$ BEGIN PERFORM pg_advisory_xact_lock(79); END $$;"
+             "CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER PUBLICATION')"
+             " EXECUTE FUNCTION hold()");
+    sql_exec(gate, "SELECT pg_advisory_lock(79)");
+    struct run *run = start_follow(&db, WIDE);
+    sql_wait_true(pair.src, db.name,
+                  "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 79"
+                  " AND NOT granted)",
+                  WAIT_MS);
+    PGconn *writer = open_writer(&db);
+    sql_exec(gate, "SELECT pg_advisory_unlock(79)");
+    run_wait_output(run, "their copy waits for its end", WAIT_MS);
+    sql_exec(writer, "INSERT INTO item (parent, pad) VALUES (1, 'after'); COMMIT");
+    PQfinish(writer);
+    PQfinish(gate);
+    wait_following(&db, run);
+    sql_exec(db.source, "DROP EVENT TRIGGER hold; DROP FUNCTION hold()");
+    end(&db, run);
+}
+
+/* ---- kills ---- */
+
+static void
+is_not_called_consistent(struct pair_db *db)
+{
+    struct run *status = run_pghaul("status", "--target", pg_test_conninfo(pair.dst, db->name),
+                                    "--name", db->name, "--json");
+
+    run_expect(status, 0);
+    assert_string_equal(sql_valuef(db->target,
+                                   "SELECT coalesce($j$%s$j$::jsonb #>>"
+                                   " '{jobs,0,progress,follow,consistent}', 'false')",
+                                   run_out(status)),
+                        "false");
+}
+
+static void
+killed_in_between(void **state)
+{
+    static const char *const failpoints[] = {
+        "after_join_noted",  "after_join_published", "after_join_xid", "after_holder_start",
+        "after_schema_dump", "before_schema_note",   "before_plan_commit",
+        "before_receipt",    "step_after_commit",    "before_verdict_commit"};
+    struct pair_db db = new_db("killed");
+    struct run *writers = write_for(&db, "45");
+
+    (void)state;
+    follow_old(&db, start_follow(&db, NARROW));
+    for (size_t i = 0; i < sizeof failpoints / sizeof *failpoints; i++) {
+        const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", failpoints[i]), NULL};
+        db.env = env;
+        struct run *run = start_follow(&db, WIDE);
+        run_wait(run, RUN_DEADLINE_MS);
+        if (run->code != -SIGKILL)
+            fail_msg("at %s: exit code %d\n%s", failpoints[i], run->code, run_err(run));
+        is_not_called_consistent(&db);
+        db.env = NULL;
+        /* the tables that the job had are not gone on with alone */
+        run = start_follow(&db, NARROW);
+        run_wait(run, RUN_DEADLINE_MS);
+        pair_expect(run, 3, "tables are being added to it");
+    }
+    struct run *run = start_follow(&db, WIDE);
+    wait_following(&db, run);
+    run_expect(writers, 0);
+    same_schema(pair.src, db.name, pair.dst, db.name);
+    end(&db, run);
+}
+
+/* ---- what is refused ---- */
+
+static void
+refuse(struct pair_db *db, struct run *run, int code, const char *words)
+{
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, code, words);
+    assert_string_equal(sql_value(db->target, "SELECT phase || joining FROM pghaul.job"), "follow");
+}
+
+static void
+refusals(void **state)
+{
+    struct pair_db db = new_db("refused");
+
+    (void)state;
+    struct run *run = start_follow(&db, NARROW);
+    wait_following(&db, run);
+    pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, WIDE), 3, "PH-JOB-RUNNING");
+    stop(run);
+    refuse(&db, start_follow(&db, "--table", "parent", "--table", "item"), 3,
+           "public.note: the job follows the table, and the selection leaves it out");
+    sql_exec(db.target, "CREATE TABLE item (id int)");
+    refuse(&db, start_follow(&db, WIDE), 3, "PH-TARGET-NOT-EMPTY");
+    sql_exec(db.target, "DROP TABLE item");
+    sql_exec(db.source, "CREATE TABLE keyless (a int)");
+    refuse(&db, start_follow(&db, WIDE, "--table", "keyless"), 3, "PH-IDENTITY");
+    sql_exec(db.source, "CREATE TABLE odd (id int PRIMARY KEY, c regclass)");
+    refuse(&db, start_follow(&db, WIDE, "--table", "odd"), 3, "need a stream in text");
+    sql_exec(db.source, "DROP TABLE odd");
+    /* the same tables by other words are the same job */
+    run = start_follow(&db, NARROW, "--table", "parent");
+    run_wait_output(run, "selects the same tables", WAIT_MS);
+    follow_old(&db, run);
+    end(&db, start_follow(&db, WIDE, "--table", "keyless", "--set-replica-identity"));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_are_made),
+        cmocka_unit_test(data_only),
+        cmocka_unit_test(keys_are_enforced),
+        cmocka_unit_test(again_and_again),
+        cmocka_unit_test(trap_79_an_open_writer),
+        cmocka_unit_test(trap_79_a_prepared_writer),
+        cmocka_unit_test(trap_79_a_writer_during_alter),
+        cmocka_unit_test(killed_in_between),
+        cmocka_unit_test(refusals),
+    };
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
