@@ -159,6 +159,44 @@ select_wanted(struct ph_job *job, struct ph_error *err)
                                          : ph_archive_select(&job->archive, &selection, err);
 }
 
+/* Whether it attaches an index to one that is on the target already; deselects what it attaches. */
+static bool
+is_attached_to_old(struct ph_archive *archive, struct ph_archive_entry *attach)
+{
+    struct ph_archive_entry *indexes[2] = {NULL, NULL};
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < attach->n_deps && n < 2; k++) {
+        const struct ph_archive_entry *dep = ph_archive_find(archive, attach->deps[k]);
+        if (dep != NULL &&
+            (strcmp(dep->desc, "INDEX") == 0 || strcmp(dep->desc, "CONSTRAINT") == 0))
+            indexes[n++] = &archive->entries[dep - archive->entries];
+    }
+    if (n < 2 || (indexes[0]->selected && indexes[1]->selected))
+        return false;
+    indexes[0]->selected = indexes[1]->selected = attach->selected = false;
+    return true;
+}
+
+/*
+ * A new partition of an old table gets the indexes that the table has when it is attached, before
+ * its rows; so do partitions under it.
+ */
+static void
+leave_out_indexes_of_parents(struct ph_archive *archive)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (uint32_t i = 0; i < archive->n_entries; i++) {
+            struct ph_archive_entry *entry = &archive->entries[i];
+            if (entry->selected && strcmp(entry->desc, "INDEX ATTACH") == 0)
+                more |= is_attached_to_old(archive, entry);
+        }
+    }
+}
+
 /*
  * Of what is wanted that which would not have been selected without the new tables: so come their
  * types and functions that are not there yet, and a foreign key of an old table to a new one.
@@ -183,6 +221,7 @@ leave_out_what_was_there(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_archive_select(&job->archive, &selection, err));
     for (uint32_t i = 0; i < n; i++)
         job->archive.entries[i].selected = wanted[i] && !job->archive.entries[i].selected;
+    leave_out_indexes_of_parents(&job->archive);
     return PH_OK;
 }
 

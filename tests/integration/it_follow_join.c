@@ -35,7 +35,8 @@ static const char tables_sql[] =
     "ALTER TABLE note ADD CONSTRAINT note_item FOREIGN KEY (item) REFERENCES item;"
     "CREATE TABLE event (id int, at int, t text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
     "CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (50);"
-    "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (50) TO (1000)";
+    "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (50) TO (1000);"
+    "CREATE INDEX event_t ON event (t)";
 
 static const char rows_sql[] =
     "INSERT INTO parent SELECT g FROM generate_series(1, 500) g;"
