@@ -29,7 +29,8 @@ ph_code ph_join_select_new(struct ph_job *job, struct ph_selection *out, struct 
 
 /* The plan; while tables are added, of these only. */
 ph_code ph_join_make_plan(struct ph_job *job, struct ph_error *err);
-/* Before it is written down: numbers go on behind those that the ledger has. Then it is only saved. */
+/* Before it is written down: numbers go on behind those that the ledger has. Then it is only saved.
+ */
 void ph_join_number_plan(struct ph_job *job);
 /* After a plan is loaded: changes were applied to the tables that the job had; nothing reads them
  * back any more. */

@@ -92,12 +92,13 @@ ph_ledger_load_follow(struct ph_conn *conn, const char *job, struct ph_ledger_fo
     struct ph_result *r;
     ph_code rc = PH_OK;
 
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT slot, publication, own_publication, via_root, system_id, timeline,"
-                         " plugin_options, spool_id, s0 IS NOT NULL, slot_lsn, coalesce(published::text, '0')"
-                         " FROM pghaul.follow"
-                         " WHERE job = $1",
-                         1, params, &r, err));
+    PH_TRY(ph_conn_query(
+        conn,
+        "SELECT slot, publication, own_publication, via_root, system_id, timeline,"
+        " plugin_options, spool_id, s0 IS NOT NULL, slot_lsn, coalesce(published::text, '0')"
+        " FROM pghaul.follow"
+        " WHERE job = $1",
+        1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     if (*found) {
         *out = (struct ph_ledger_follow){

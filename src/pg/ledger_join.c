@@ -11,8 +11,8 @@ ph_ledger_load_patterns(struct ph_conn *conn, const char *job, struct ph_arena *
     const char *params[] = {job};
     struct ph_result *r;
 
-    PH_TRY(ph_conn_query(conn, "SELECT patterns FROM pghaul.job WHERE job = $1", 1, params, &r,
-                         err));
+    PH_TRY(
+        ph_conn_query(conn, "SELECT patterns FROM pghaul.job WHERE job = $1", 1, params, &r, err));
     *patterns = ph_result_rows(r) == 1 ? ph_arena_strdup(arena, ph_result_text(r, 0, 0)) : NULL;
     ph_result_free(r);
     return *patterns != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -113,8 +113,7 @@ ph_ledger_published(struct ph_conn *conn, const char *job, uint64_t xid, struct 
 
     snprintf(text, sizeof text, "%" PRIu64, xid);
     const char *params[] = {job, text};
-    return ph_conn_expect(conn,
-                          "UPDATE pghaul.follow SET published = $2::xid8 WHERE job = $1", 2,
+    return ph_conn_expect(conn, "UPDATE pghaul.follow SET published = $2::xid8 WHERE job = $1", 2,
                           params, 1, err);
 }
 

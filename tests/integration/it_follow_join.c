@@ -85,9 +85,18 @@ new_db(const char *name)
 static struct run *
 write_for(const struct pair_db *db, const char *seconds)
 {
-    const char *const argv[] = {"pgbench", "-n", "-c", "3", "-R", "120", "-T", seconds, "-f",
+    const char *const argv[] = {"pgbench",
+                                "-n",
+                                "-c",
+                                "3",
+                                "-R",
+                                "120",
+                                "-T",
+                                seconds,
+                                "-f",
                                 scratch_printf("%s/write.sql", scratch_dir()),
-                                pg_test_conninfo(pair.src, db->name), NULL};
+                                pg_test_conninfo(pair.src, db->name),
+                                NULL};
 
     return run_start_copy(NULL, argv);
 }
@@ -219,10 +228,11 @@ again_and_again(void **state)
     follow_old(&db, start_follow(&db, NARROW));
     follow_old(&db, start_follow(&db, NARROW, "--table", "item"));
     follow_old(&db, start_follow(&db, WIDE));
-    sql_exec(db.source, "CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM (1000) TO (2000);"
-                        "INSERT INTO event SELECT g, 1000 + g % 9 FROM generate_series(3001, 3099) g;"
-                        "CREATE TABLE extra (id serial PRIMARY KEY, t text);"
-                        "INSERT INTO extra (t) SELECT 't' FROM generate_series(1, 99)");
+    sql_exec(db.source,
+             "CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM (1000) TO (2000);"
+             "INSERT INTO event SELECT g, 1000 + g % 9 FROM generate_series(3001, 3099) g;"
+             "CREATE TABLE extra (id serial PRIMARY KEY, t text);"
+             "INSERT INTO extra (t) SELECT 't' FROM generate_series(1, 99)");
     struct run *run = start_follow(&db, WIDE);
     run_wait_output(run, "public.event_3 was made after the job had begun", WAIT_MS);
     follow_old(&db, run);
@@ -337,9 +347,9 @@ static void
 killed_in_between(void **state)
 {
     static const char *const failpoints[] = {
-        "after_join_noted",  "after_join_published", "after_join_xid", "after_holder_start",
-        "after_schema_dump", "before_schema_note",   "before_plan_commit",
-        "before_receipt",    "step_after_commit",    "before_verdict_commit"};
+        "after_join_noted",  "after_join_published", "after_join_xid",     "after_holder_start",
+        "after_schema_dump", "before_schema_note",   "before_plan_commit", "before_receipt",
+        "step_after_commit", "before_verdict_commit"};
     struct pair_db db = new_db("killed");
     struct run *writers = write_for(&db, "45");
 
