@@ -34,9 +34,9 @@ struct ph_job {
     int lock_backend; /* the session that took the job's lock; 0: none did */
     struct ph_ledger_job ledger;
     char selection_id[PH_SELECTION_ID]; /* of the options' patterns */
-    struct ph_ledger_follow stream; /* with follows, from ph_follow_begin on */
-    struct ph_follow *follow;       /* job/follow.c's; NULL: nothing is received */
-    struct ph_until until;          /* the command's; "now" is a position since it was given */
+    struct ph_ledger_follow stream;     /* with follows, from ph_follow_begin on */
+    struct ph_follow *follow;           /* job/follow.c's; NULL: nothing is received */
+    struct ph_until until;              /* the command's; "now" is a position since it was given */
     struct {
         uint64_t transactions; /* by this run */
         uint64_t conflicts;    /* left out or overwritten, by all runs */
