@@ -324,6 +324,7 @@ start_over(struct ph_verify *verify)
     verify->plan = (struct ph_plan){0};
     verify->groups = NULL;
     verify->different = 0;
+    verify->past = (struct ph_verify_past){0};
     ph_report_start_over(verify->report, ph_verify_mends(verify->options) ? "repair" : NULL);
 }
 

@@ -417,6 +417,21 @@ read_worker(struct worker *worker, struct ph_lane_progress *out)
     pthread_mutex_unlock(&worker->show_lock);
 }
 
+void
+ph_verify_lanes_progress(void *arg, struct ph_progress *out)
+{
+    struct lanes *lanes = arg;
+
+    out->rows_done += atomic_load(&lanes->rows_done);
+    out->bytes_done += atomic_load(&lanes->bytes_done);
+    for (uint32_t i = 0; i < lanes->n_workers && i < PH_PROGRESS_LANES; i++) {
+        struct ph_lane_progress *lane = &out->lanes[out->n_lanes++];
+        read_worker(&lanes->workers[i], lane);
+        out->rows_done += lane->rows;
+        out->bytes_done += lane->bytes;
+    }
+}
+
 static void
 read_progress(void *arg, struct ph_progress *out)
 {
@@ -429,24 +444,27 @@ read_progress(void *arg, struct ph_progress *out)
     out->chunks_done = (uint32_t)atomic_load(&lanes->parts_done);
     out->rows = lanes->rows;
     out->bytes = lanes->bytes;
-    out->rows_done = atomic_load(&lanes->rows_done);
-    out->bytes_done = atomic_load(&lanes->bytes_done);
     out->elapsed_s = ph_clock_seconds_since(lanes->verify->started_ns);
-    for (uint32_t i = 0; i < lanes->n_workers && i < PH_PROGRESS_LANES; i++) {
-        struct ph_lane_progress *lane = &out->lanes[out->n_lanes++];
-        read_worker(&lanes->workers[i], lane);
-        out->rows_done += lane->rows;
-        out->bytes_done += lane->bytes;
-    }
+    ph_verify_lanes_progress(lanes, out);
+}
+
+/* A live verification shows all of its windows as one. */
+static const struct ph_observer *
+observer_of(const struct lanes *lanes)
+{
+    static const struct ph_observer none = {0};
+
+    return lanes->verify->live != NULL ? &none : &lanes->verify->run->observer;
 }
 
 static void
 watch_begin(struct lanes *lanes)
 {
-    const struct ph_observer *observer = &lanes->verify->run->observer;
+    const struct ph_observer *observer = observer_of(lanes);
 
     pthread_mutex_lock(&lanes->verify->watch_lock);
     lanes->verify->budget = &lanes->budget;
+    lanes->verify->lanes = lanes;
     pthread_mutex_unlock(&lanes->verify->watch_lock);
     if (observer->started != NULL)
         observer->started(observer->context, read_progress, lanes);
@@ -455,12 +473,15 @@ watch_begin(struct lanes *lanes)
 static void
 watch_end(struct lanes *lanes)
 {
-    const struct ph_observer *observer = &lanes->verify->run->observer;
+    const struct ph_observer *observer = observer_of(lanes);
 
     if (observer->ended != NULL)
         observer->ended(observer->context);
     pthread_mutex_lock(&lanes->verify->watch_lock);
     lanes->verify->budget = NULL;
+    lanes->verify->lanes = NULL;
+    lanes->verify->past.rows += atomic_load(&lanes->rows_done);
+    lanes->verify->past.bytes += atomic_load(&lanes->bytes_done);
     pthread_mutex_unlock(&lanes->verify->watch_lock);
 }
 

@@ -197,9 +197,13 @@ add_piece(struct ph_verify_live *live, struct ph_verify_group *parent)
 }
 
 static void
-next_group(struct ph_verify_live *live)
+next_group(struct ph_verify *verify)
 {
-    live->next_group++;
+    struct ph_verify_live *live = verify->live;
+
+    pthread_mutex_lock(&verify->watch_lock);
+    verify->past.groups = ++live->next_group;
+    pthread_mutex_unlock(&verify->watch_lock);
     live->began_group = false;
     live->lo = NULL;
 }
@@ -248,7 +252,7 @@ add_range(struct ph_verify *verify, struct ph_verify_group *parent, struct ph_er
     piece->bytes = 2 * piece_bytes(verify);
     live->lo = hi;
     if (hi == NULL)
-        next_group(live);
+        next_group(verify);
     return PH_OK;
 }
 
@@ -276,7 +280,7 @@ fill_window(struct ph_verify *verify, struct ph_error *err)
             continue;
         }
         add_piece(live, parent);
-        next_group(live);
+        next_group(verify);
     }
     return PH_OK;
 }
@@ -477,6 +481,30 @@ read_groups(struct ph_verify *verify, struct ph_error *err)
     return rc == PH_OK ? left : rc;
 }
 
+/* On the display's thread. */
+static void
+read_progress(void *arg, struct ph_progress *out)
+{
+    struct ph_verify *verify = arg;
+
+    snprintf(out->phase, sizeof out->phase, "verify");
+    out->tables = out->verify_tables = verify->n_groups;
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        const struct ph_verify_group *group = &verify->groups[i];
+        out->bytes += group->bytes;
+        for (uint32_t t = 0; t < group->n_tables; t++)
+            out->rows += 2 * group->tables[t]->rows;
+    }
+    out->elapsed_s = ph_clock_seconds_since(verify->started_ns);
+    pthread_mutex_lock(&verify->watch_lock);
+    out->tables_done = out->verify_tables_done = verify->past.groups;
+    out->rows_done = verify->past.rows;
+    out->bytes_done = verify->past.bytes;
+    if (verify->lanes != NULL)
+        ph_verify_lanes_progress(verify->lanes, out);
+    pthread_mutex_unlock(&verify->watch_lock);
+}
+
 static ph_code
 mend(struct ph_verify *verify, struct ph_error *err)
 {
@@ -499,7 +527,14 @@ mend(struct ph_verify *verify, struct ph_error *err)
 ph_code
 ph_verify_live_rows(struct ph_verify *verify, struct ph_error *err)
 {
-    PH_TRY(read_groups(verify, err));
+    const struct ph_observer *observer = &verify->run->observer;
+
+    if (observer->started != NULL)
+        observer->started(observer->context, read_progress, verify);
+    ph_code rc = read_groups(verify, err);
+    if (observer->ended != NULL)
+        observer->ended(observer->context);
+    PH_TRY(rc);
     if (ph_verify_mends(verify->options))
         PH_TRY(mend(verify, err));
     report_fences(verify);

@@ -70,6 +70,12 @@ struct ph_verify {
     int over_fd;
     pthread_mutex_t watch_lock; /* guards what follows */
     struct ph_budget *budget;   /* of the lanes while they run: nobody waits in it any more */
+    void *lanes;                /* live: what reads a window at present, or NULL */
+    struct ph_verify_past {     /* live: what was read by the windows before it */
+        uint32_t groups;
+        uint64_t rows;
+        uint64_t bytes;
+    } past;
 };
 
 /* ---- verify.c ---- */
@@ -97,6 +103,9 @@ ph_code ph_verify_plan(struct ph_verify *verify, struct ph_error *err);
 /* Reads the groups on both sides; all of them are compared afterwards. Blocks. */
 ph_code ph_verify_read(struct ph_verify *verify, struct ph_verify_group *groups, uint32_t n_groups,
                        struct ph_error *err);
+
+/* What these lanes have read, added to `out`: verify->lanes, under the lock. */
+void ph_verify_lanes_progress(void *lanes, struct ph_progress *out);
 
 /* ---- verify_rows.c ---- */
 

@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include "support/bank.h"
 #include "support/pair.h"
 #include "support/same.h"
 #include "support/scratch.h"
+#include "support/workload.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -48,7 +50,7 @@ static const char transfer_sql[] =
 static int
 start(void **state)
 {
-    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+    static const struct pg_test_params params = {.conf = WORKLOAD_CONF};
 
     (void)state;
     pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
@@ -162,6 +164,25 @@ nothing_differs_in_ranges(void **state)
         assert_true(strtol(at + strlen("were read at "), NULL, 10) >= 3);
     }
     end(&db, run, writers);
+}
+
+/* Prepared transactions, savepoints and transactions that are streamed while they run. */
+static void
+nothing_differs_of_money(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "money");
+
+    (void)state;
+    bank_make(pair.src, "money");
+    struct bank *bank = bank_begin(pair.src, "money", 11);
+    struct run *run = follow(&db);
+    for (int round = 0; round < 5; round++)
+        pair_expect(verify(&db), 0, "source and target agree");
+    bank_end(bank);
+    assert_true(bank_transfers(bank) > 0);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
 }
 
 /* ---- what is not ---- */
@@ -301,6 +322,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_differs),
         cmocka_unit_test(nothing_differs_in_ranges),
+        cmocka_unit_test(nothing_differs_of_money),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(killed_verify_holds_nobody_up),
