@@ -174,10 +174,7 @@ static ph_code
 read_now(struct ph_conn *conn, struct ph_catalog *catalog, struct ph_error *err)
 {
     ph_catalog_reset(catalog);
-    PH_TRY(ph_conn_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ", err));
-    ph_code rc = ph_catalog_read(conn, catalog, err);
-    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
-    return rc;
+    return ph_catalog_read_now(conn, catalog, err);
 }
 
 ph_code

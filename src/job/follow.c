@@ -417,6 +417,7 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     PH_TRY(carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
+    PH_TRY(ph_follow_tell_drift(job, err));
     PH_TRY(tell_conflicts(job, err));
     job->followed.transactions = job->follow->past.transactions;
     job->followed.applied = job->follow->past.applied;

@@ -80,6 +80,11 @@ ph_code ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_er
 /* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
 ph_code ph_follow_explain_change(struct ph_error *err);
 
+/* ---- follow_drift.c ---- */
+
+/* To the report: tables that do not follow, and those that were made, dropped or altered since. */
+ph_code ph_follow_tell_drift(struct ph_job *job, struct ph_error *err);
+
 /* ---- follow_end.c ---- */
 
 /* What the stream does not bring, at the end: large objects, materialized views. */

@@ -230,6 +230,16 @@ ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *e
     return PH_OK;
 }
 
+ph_code
+ph_catalog_read_now(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *err)
+{
+    *out = (struct ph_catalog){0};
+    PH_TRY(ph_conn_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ", err));
+    ph_code rc = ph_catalog_read(conn, out, err);
+    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    return rc;
+}
+
 /* One SELECT for up to SEQUENCE_BATCH sequences from *next on; the row says which one it is. */
 static uint32_t
 put_batch(const struct ph_catalog *catalog, uint32_t *next, struct ph_buf *sql)

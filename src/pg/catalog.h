@@ -18,6 +18,9 @@
  */
 ph_code ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *err);
 
+/* The same in a transaction of its own. */
+ph_code ph_catalog_read_now(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *err);
+
 /*
  * Fill last_value and is_called of catalog->sequences, exactly, from the sequences themselves.
  * Those without can_read are left at 0. PH_E_SQL when one was dropped since.

@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define WAIT_MS 60000
 
@@ -158,6 +159,29 @@ the_next_run_is_told_too(void **state)
     pair_db_end(&db);
 }
 
+/* What a stream does not bring is in the report; tables that nobody touched are not. */
+static void
+what_did_not_come(void **state)
+{
+    struct pair_db db = new_db("drift");
+
+    (void)state;
+    sql_exec(db.source, "CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY);"
+                        "CREATE TABLE gone (id int PRIMARY KEY);"
+                        "CREATE TABLE wider (id int PRIMARY KEY)");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO fleeting VALUES (1); DROP TABLE gone;"
+                        "ALTER TABLE wider ADD COLUMN more int; CREATE TABLE late (id int)");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 0, "public.fleeting: its rows are those of the copy");
+    pair_expect(run, 0, "public.gone: was dropped on the source since");
+    pair_expect(run, 0, "public.wider: its columns on the source are not");
+    pair_expect(run, 0, "public.late: was made on the source since");
+    assert_null(strstr(run_out(run), "table public.item"));
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -167,6 +191,7 @@ main(void)
         cmocka_unit_test(now_is_when_a_copy_was_told),
         cmocka_unit_test(an_end_that_nothing_follows),
         cmocka_unit_test(the_next_run_is_told_too),
+        cmocka_unit_test(what_did_not_come),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -1,0 +1,113 @@
+/*
+ * The end of a follow: what of the source the stream did not bring, for the report. Schema changes
+ * are not followed; what has become of the tables is seen by comparing the source of now with the
+ * plan and the target.
+ */
+#include <stdio.h>
+
+#include "job/copy_parts.h"
+#include "job/follow_parts.h"
+#include "job/publish.h"
+#include "pg/catalog.h"
+
+#define ARENA_LIMIT ((size_t)64 << 20)
+#define LABEL_BYTES 160
+
+static void
+tell(struct ph_job *job, const char *kind, const char *label, const char *text)
+{
+    ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, kind, label, "%s", text);
+}
+
+/* ---- tables that a stream cannot bring ---- */
+
+static void
+tell_unstreamed(struct ph_job *job)
+{
+    char label[LABEL_BYTES];
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (ph_publish_can(table))
+            continue;
+        ph_plan_table_label(table, label, sizeof label);
+        tell(job, "not in the stream", label,
+             "its rows are those of the copy: changes of such a table do not follow");
+    }
+}
+
+/* ---- tables that were made, dropped or altered ---- */
+
+static bool
+is_planned(const struct ph_plan *plan, ph_oid oid)
+{
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (plan->tables[i].source->oid == oid)
+            return true;
+    }
+    return false;
+}
+
+static void
+tell_made(struct ph_job *job, const struct ph_catalog *now, const struct ph_selection *selection)
+{
+    char label[LABEL_BYTES];
+
+    for (uint32_t i = 0; i < now->n_rels; i++) {
+        const struct ph_rel *rel = &now->rels[i];
+        if (rel->kind != PH_REL_TABLE || rel->extension != NULL || !selection->rels[i] ||
+            is_planned(&job->plan, rel->oid))
+            continue;
+        snprintf(label, sizeof label, "%s.%s", rel->schema, rel->name);
+        tell(job, "table", label, "was made on the source since: neither copied nor followed");
+    }
+}
+
+static bool
+has_all_columns(const struct ph_rel *rel, const struct ph_rel *of)
+{
+    for (uint32_t i = 0; i < of->n_columns; i++) {
+        if (ph_rel_column_named(rel, of->columns[i].name) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void
+tell_altered(struct ph_job *job, const struct ph_catalog *now)
+{
+    char label[LABEL_BYTES];
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        const struct ph_rel *rel = ph_catalog_rel(now, table->source->oid);
+        ph_plan_table_label(table, label, sizeof label);
+        if (rel == NULL)
+            tell(job, "table", label, "was dropped on the source since: it is still on the target");
+        else if (!has_all_columns(table->target, rel) ||
+                 (!job->options->data_only && !has_all_columns(rel, table->target)))
+            tell(job, "table", label,
+                 "its columns on the source are not those of the target any more");
+    }
+}
+
+ph_code
+ph_follow_tell_drift(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_selection selection;
+    struct ph_catalog now;
+    struct ph_arena arena;
+
+    tell_unstreamed(job);
+    ph_arena_init(&arena, ARENA_LIMIT);
+    ph_code rc = ph_catalog_read_now(job->source_control, &now, err);
+    if (rc == PH_OK) {
+        tell_altered(job, &now);
+        /* a pattern that matches nothing any more was told by what was dropped */
+        if (ph_select(&now, job->options, &arena, &selection, NULL) == PH_OK)
+            tell_made(job, &now, &selection);
+    }
+    ph_catalog_reset(&now);
+    ph_arena_reset(&arena);
+    return rc;
+}
