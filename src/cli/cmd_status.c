@@ -76,14 +76,15 @@ print_follow(const json_t *follow, double age_s)
     const json_t *drain = json_object_get(follow, "drain_s");
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
-    char c[PH_HUMAN_SIZE];
 
-    printf("  follow   at %s of %s, %s behind (%s, %s transactions%s), %s (%.0f s ago)\n",
+    printf("  follow   at %s of %s, %s behind (",
            json_string_value(json_object_get(follow, "applied")),
            json_string_value(json_object_get(follow, "source")),
-           ph_human_bytes((uint64_t)live_number(follow, "lag_bytes"), a),
-           ph_human_seconds(live_number(follow, "lag_s"), b),
-           ph_human_count((uint64_t)live_number(follow, "lag_transactions"), c),
+           ph_human_bytes((uint64_t)live_number(follow, "lag_bytes"), a));
+    if (json_is_number(json_object_get(follow, "lag_s")))
+        printf("%s, ", ph_human_seconds(live_number(follow, "lag_s"), a));
+    printf("%s transactions%s), %s (%.0f s ago)\n",
+           ph_human_count((uint64_t)live_number(follow, "lag_transactions"), a),
            json_is_true(json_object_get(follow, "has_older")) ? " or more" : "",
            json_is_true(json_object_get(follow, "consistent")) ? "consistent"
                                                                : "not consistent yet",

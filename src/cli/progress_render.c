@@ -109,12 +109,14 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     char a[PH_HUMAN_SIZE];
     char b[PH_HUMAN_SIZE];
     char c[PH_HUMAN_SIZE];
-    char d[PH_HUMAN_SIZE];
 
-    ph_buf_printf(out, "at %s, %s behind (%s, %s transactions%s), %s transactions/s",
-                  ph_lsn_print(follow->applied, lsn), ph_human_bytes(follow->lag_bytes, a),
-                  ph_human_seconds(follow->lag_s, b), ph_human_count(follow->lag_transactions, d),
-                  follow->has_older ? " or more" : "", ph_human_short(follow->transactions_s, c));
+    ph_buf_printf(out, "at %s, %s behind (", ph_lsn_print(follow->applied, lsn),
+                  ph_human_bytes(follow->lag_bytes, a));
+    if (follow->lag_s >= 0)
+        ph_buf_printf(out, "%s, ", ph_human_seconds(follow->lag_s, b));
+    ph_buf_printf(out, "%s transactions%s), %s transactions/s",
+                  ph_human_count(follow->lag_transactions, b), follow->has_older ? " or more" : "",
+                  ph_human_short(follow->transactions_s, c));
     if (follow->drain_s > 1)
         ph_buf_printf(out, ", caught up in %s", ph_human_seconds(follow->drain_s, a));
     if (!follow->is_consistent)

@@ -28,14 +28,19 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
     pthread_mutex_unlock(&follow->lock);
 }
 
-/* Seconds between the source's commit of what was applied last and now; 0 when nothing waits. */
+/*
+ * Seconds between the source's commit of what was applied last and now; 0 when nothing waits,
+ * negative when something does and nothing was applied yet.
+ */
 static double
 seconds_behind(const struct ph_applier_look *look)
 {
     struct timespec now;
 
-    if (look->applied_us == 0 || look->is_idle)
+    if (look->is_idle)
         return 0;
+    if (look->applied_us == 0)
+        return -1;
     clock_gettime(CLOCK_REALTIME, &now);
     double behind = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)look->applied_us / 1e6;
     return behind > 0 ? behind : 0;

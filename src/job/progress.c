@@ -57,6 +57,16 @@ put_lsn(struct ph_buf *out, const char *name, ph_lsn lsn)
     ph_buf_printf(out, "\"%s\":\"%s\",", name, ph_lsn_print(lsn, text));
 }
 
+/* Negative: not known. */
+static void
+put_seconds(struct ph_buf *out, const char *name, double seconds)
+{
+    if (seconds >= 0)
+        ph_buf_printf(out, ",\"%s\":%.3f", name, seconds);
+    else
+        ph_buf_printf(out, ",\"%s\":null", name);
+}
+
 static void
 put_slot(struct ph_buf *out, const struct ph_follow_progress *follow)
 {
@@ -103,16 +113,14 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     put_lsn(out, "consistent_from", follow->consistent_from);
     ph_buf_printf(out,
                   "\"waiting\":%s,\"consistent\":%s,\"lag_bytes\":%" PRIu64
-                  ",\"lag_transactions\":%" PRIu64 ",\"has_older\":%s,\"lag_s\":%.3f,"
+                  ",\"lag_transactions\":%" PRIu64 ",\"has_older\":%s,"
                   "\"in_bytes_per_second\":%.0f,\"out_bytes_per_second\":%.0f,"
-                  "\"transactions_per_second\":%.1f,\"drain_s\":",
+                  "\"transactions_per_second\":%.1f",
                   follow->is_waiting ? "true" : "false", follow->is_consistent ? "true" : "false",
                   follow->lag_bytes, follow->lag_transactions, follow->has_older ? "true" : "false",
-                  follow->lag_s, follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
-    if (follow->drain_s >= 0)
-        ph_buf_printf(out, "%.1f", follow->drain_s);
-    else
-        ph_buf_puts(out, "null");
+                  follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
+    put_seconds(out, "lag_s", follow->lag_s);
+    put_seconds(out, "drain_s", follow->drain_s);
     ph_buf_printf(out,
                   ",\"receiver\":\"%s\",\"spool_bytes\":%" PRIu64 ",\"spool_segments\":%" PRIu64
                   ",\"transactions\":%" PRIu64 ",\"changes\":%" PRIu64 ",\"skipped\":%" PRIu64

@@ -58,7 +58,8 @@ struct ph_follow_progress {
     uint64_t lag_bytes;
     uint64_t lag_transactions; /* received by this run, not applied yet */
     bool has_older;            /* more of them wait that an earlier run had received */
-    double lag_s;      /* since the source's commit of what was applied last, while more waits */
+    double lag_s;      /* since the source's commit of what was applied last, while more waits;
+                          negative: not known */
     double in_bytes_s; /* of WAL, in the last seconds */
     double out_bytes_s;
     double transactions_s;

@@ -77,11 +77,16 @@ follow_picture(void **context)
                                               "waiting, 2 conflicts"));
     assert_non_null(strstr(ph_buf_text(&out), "1,500 transactions or more"));
     ph_buf_clear(&out);
+    progress.follow.lag_s = -1; /* nothing was applied yet */
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_non_null(strstr(ph_buf_text(&out), "20.0 kB behind (1,500 transactions or more)"));
+    ph_buf_clear(&out);
     ph_progress_put_json(&out, &progress);
     assert_non_null(
         strstr(ph_buf_text(&out),
                "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\"}]"));
     assert_non_null(strstr(ph_buf_text(&out), "\"applied\":\"0/10002\""));
+    assert_non_null(strstr(ph_buf_text(&out), "\"lag_s\":null"));
     assert_null(strstr(ph_buf_text(&out), "slot"));
     ph_buf_clear(&out);
     progress.follow.is_waiting = true; /* rows are copied: they are what is looked at */
