@@ -37,6 +37,7 @@ const struct ph_command ph_command_table[] = {
         .summary = "compare source and target, down to the row; --repair mends",
         .description = "Compare two databases, also ones that pghaul did not copy: rows, "
                        "sequences, large objects. Differing rows are named by their keys. "
+                       "A job that follows is compared while it does, given its --name. "
                        "--repair --yes mends rows on the target, --repair --dry-run shows how. "
                        "Exit code 4 when something differs.",
         .run = ph_cmd_verify,

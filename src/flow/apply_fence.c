@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "flow/applier_parts.h"
 
 #define LONGEST_HOLD_MS 1000u
@@ -90,8 +89,6 @@ end_fence(struct ph_applier *applier, enum ph_fence_state state, struct ph_error
         PH_TRY(ph_applier_settle(applier, err));
     fence->step = PH_FENCE_NONE;
     fence->ends = false;
-    ph_log(PH_LOG_DEBUG, "fence", "fence %s is %s; apply was held up for at most %.1f ms",
-           fence->id, state == PH_FENCE_GOOD ? "good" : "void", (double)fence->longest_us / 1e3);
     return tell(applier, state, &told, err);
 }
 

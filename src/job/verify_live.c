@@ -225,12 +225,13 @@ piece_bytes(const struct ph_verify *verify)
 }
 
 static ph_code
-begin_group(struct ph_verify *verify, const struct ph_verify_group *group, struct ph_error *err)
+begin_group(struct ph_verify *verify, struct ph_verify_group *group, struct ph_error *err)
 {
     struct ph_verify_live *live = verify->live;
 
     live->began_group = true;
     live->has_ranges = false;
+    group->started_ns = ph_clock_ns();
     live->lo = NULL;
     if (verify->options->verify == PH_VERIFY_COUNT || source_bytes(group) <= piece_bytes(verify))
         return PH_OK;
@@ -316,7 +317,7 @@ settle_piece(struct ph_verify_live *live, uint32_t i)
 
     for (enum ph_side side = PH_SOURCE; side <= PH_TARGET; side++)
         add_total(&parent->totals[side], &piece->totals[side]);
-    parent->seconds += piece->seconds;
+    parent->seconds = ph_clock_seconds_since(parent->started_ns);
     parent->compared = true;
     parent->differs |= piece->differs;
     ph_bucket_mask_free(&piece->mask);

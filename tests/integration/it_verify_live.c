@@ -127,7 +127,7 @@ end(struct pair_db *db, struct run *run, struct run *writers)
 /* ---- what is equal ---- */
 
 static void
-nothing_differs(void **state)
+trap_59_nothing_differs(void **state)
 {
     struct pair_db db = new_db("equal");
     struct run *writers = write_to(&db);
@@ -320,7 +320,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_differs),
+        cmocka_unit_test(trap_59_nothing_differs),
         cmocka_unit_test(nothing_differs_in_ranges),
         cmocka_unit_test(nothing_differs_of_money),
         cmocka_unit_test(damage_is_named),
