@@ -236,6 +236,25 @@ is_parted(const struct ph_apply_statements *st, uint32_t table)
     return st->fold->tables[table].n_singles > 0;
 }
 
+/*
+ * Changes that stand by themselves come after all that is folded, whatever was before them. That
+ * shows where the target acts upon other rows for them (ON DELETE CASCADE and the like): then all
+ * of the group has to go in the source's order.
+ */
+static ph_code
+check_actions(const struct ph_apply_statements *st, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < st->fold->n_touched; i++) {
+        const struct ph_apply_table *table = st->fold->tables[st->order[i]].table;
+        if (table->has_actions && is_parted(st, st->order[i]))
+            return PH_FAIL(err, PH_E_CONSTRAINT,
+                           "changes of %s cannot be folded: foreign keys act upon its rows or for "
+                           "them",
+                           table->label);
+    }
+    return PH_OK;
+}
+
 static ph_code
 push_net(struct ph_apply_statements *st, const struct count *counts, const size_t *ends,
          struct ph_error *err)
@@ -264,6 +283,8 @@ make_net(struct ph_apply_statements *st, struct ph_error *err)
     size_t *ends = NULL;
     ph_code rc = order_states(st, &counts, &ends, err);
 
+    if (rc == PH_OK)
+        rc = check_actions(st, err);
     for (uint32_t i = 0; rc == PH_OK && i < st->fold->n_touched; i++) {
         struct ph_fold_table *state = &st->fold->tables[st->order[i]];
         if (state->n_singles == 0)

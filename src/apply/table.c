@@ -346,6 +346,57 @@ is_within(const struct ph_catalog *catalog, ph_oid rel, ph_oid of)
            (found != NULL && found->is_partition && is_within(catalog, found->parent_oid, of));
 }
 
+static bool
+acts(char action)
+{
+    return action == 'c' || action == 'n' || action == 'd';
+}
+
+static bool
+is_key_column(const struct builder *b, const struct ph_rel *rel, int16_t attnum)
+{
+    const char *name = NULL;
+
+    for (uint32_t i = 0; i < rel->n_columns; i++)
+        if (rel->columns[i].attnum == attnum)
+            name = rel->columns[i].name;
+    for (uint32_t i = 0; name != NULL && i < b->table->n_keys; i++)
+        if (strcmp(b->columns[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether what a foreign key refers to changes only when the rows' own key does. */
+static bool
+refers_to_key(const struct builder *b, const struct ph_foreign_key *key)
+{
+    const struct ph_rel *rel = ph_catalog_rel(b->params->target, key->ref_oid);
+
+    for (uint32_t i = 0; rel != NULL && i < rel->n_indexes; i++) {
+        const struct ph_index *index = &rel->indexes[i];
+        if (index->oid != key->ref_index)
+            continue;
+        for (uint32_t j = 0; j < index->n_keys; j++)
+            if (!is_key_column(b, rel, index->key_attnums[j]))
+                return false;
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Changes that are folded per key are not in the source's order from table to table. Where a change
+ * of this table acts upon rows of others on the target as it did on the source, that order is kept.
+ */
+static void
+look_at_actions(struct builder *b, const struct ph_foreign_key *key, bool is_parent)
+{
+    b->table->has_actions |= acts(key->on_delete) || acts(key->on_update);
+    if (is_parent && acts(key->on_update) && !refers_to_key(b, key) &&
+        b->table->way == PH_APPLY_BY_KEY)
+        b->table->way = PH_APPLY_IN_ORDER;
+}
+
 static void
 look_at_foreign_keys(struct builder *b)
 {
@@ -359,9 +410,13 @@ look_at_foreign_keys(struct builder *b)
         const struct ph_foreign_key *key = &catalog->foreign_keys[i];
         if (!key->enforced)
             continue;
-        if (is_within(catalog, oid, key->ref_oid))
+        bool is_parent = is_within(catalog, oid, key->ref_oid);
+        bool is_child = is_within(catalog, oid, key->rel_oid);
+        if (is_parent)
             b->table->may_split_moves = false;
-        if (!is_within(catalog, oid, key->rel_oid))
+        if (is_parent || is_child)
+            look_at_actions(b, key, is_parent);
+        if (!is_child)
             continue;
         b->table->may_miss |= key->on_delete == 'c';
         b->table->may_miss_moves |= key->on_update == 'c';

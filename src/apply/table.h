@@ -83,6 +83,8 @@ struct ph_apply_table {
     bool may_split_moves;     /* a change of the key may go as DELETE and INSERT */
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
     bool may_miss_moves;      /* so may a change of the key: it was done by such a cascade */
+    bool has_actions;         /* an enforced key acts upon its rows, or for its rows upon others:
+                                 changes of it go in the source's order unless they fold whole */
     bool can_copy;            /* COPY may take its rows */
     bool copies_text;         /* that COPY is in text format */
     bool is_part;             /* one partition of the source whose rows are among others in the

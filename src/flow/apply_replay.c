@@ -270,19 +270,11 @@ static ph_code
 begin_again(struct replay *replay, struct ph_error *err)
 {
     struct ph_applier *applier = replay->applier;
-    struct ph_apply_refusal refusal;
-    struct ph_error
-        ignored; /* what it does not like is void; a connection that is gone fails next */
-    bool refused;
 
-    ph_error_reset(&ignored);
-    ph_code rc = ph_apply_check(&applier->target, &refused, &refusal, &ignored);
-    (void)rc;
     replay->begun = 0;
     replay->conflicts = 0;
     ph_fold_clear(replay->fold);
-    ph_txn_reader_close(replay->reader);
-    replay->reader = NULL;
+    ph_applier_close_reader(applier, &replay->reader);
     PH_TRY(ph_apply_rollback(&applier->target, err));
     PH_TRY(ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err));
     return ph_apply_begin(&applier->target, replay->end, err);
@@ -396,7 +388,7 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
         applier->look.conflicts += replay.conflicts;
         pthread_mutex_unlock(&applier->lock);
     }
-    ph_txn_reader_close(replay.reader);
+    ph_applier_close_reader(applier, &replay.reader);
     ph_fold_free(replay.fold);
     free(replay.left_out);
     free(replay.cut);

@@ -295,9 +295,17 @@ ph_apply_settle(struct ph_apply_target *target, struct ph_error *err)
     return finish_stretch(target, &refused, &refusal, err);
 }
 
+/* What is queued or under way is waited for, whatever comes of it: a pipeline has to end. */
 ph_code
 ph_apply_rollback(struct ph_apply_target *target, struct ph_error *err)
 {
+    struct ph_apply_refusal refusal;
+    struct ph_error ignored;
+    bool refused;
+
+    ph_error_reset(&ignored);
+    if (target->has_unchecked)
+        (void)finish_stretch(target, &refused, &refusal, &ignored);
     PH_TRY(ph_apply_settle(target, err));
     target->is_open = false;
     target->has_unchecked = false;

@@ -116,6 +116,7 @@ struct ph_foreign_key { /* those that partitions have from their parent are left
     const char *name;
     ph_oid rel_oid; /* the referencing table */
     ph_oid ref_oid; /* the referenced one */
+    ph_oid ref_index; /* its index that the key refers to */
     bool deferrable;
     bool validated;
     bool enforced;

@@ -352,16 +352,20 @@ name_missing(struct trial *run, struct ph_fold *fold, uint64_t which)
     ph_buf_free(&sql);
 }
 
-static void
+/* false: the group cannot go folded. */
+static bool
 queue_all(struct trial *run, struct ph_fold *fold)
 {
     struct ph_apply_statement statement;
+    ph_code rc = ph_apply_statements_begin(run->statements, fold, &run->err);
 
-    ok(run, ph_apply_statements_begin(run->statements, fold, &run->err));
+    if (rc == PH_E_CONSTRAINT && fold == run->net)
+        return false;
+    ok(run, rc);
     for (uint64_t n = 0;; n++) {
         ok(run, ph_apply_statements_next(run->statements, &statement, &run->err));
         if (statement.kind == PH_APPLY_NONE)
-            return;
+            return true;
         if (statement.kind == PH_APPLY_COPY)
             copy_rows(run, &statement);
         else
@@ -379,7 +383,10 @@ send(struct trial *run, struct ph_fold *fold)
     struct ph_pipeline_outcome outcome;
 
     ok(run, ph_conn_exec(run->conn, "SAVEPOINT s", &run->err));
-    queue_all(run, fold);
+    if (!queue_all(run, fold)) {
+        ok(run, ph_conn_exec(run->conn, "ROLLBACK TO SAVEPOINT s", &run->err));
+        return false;
+    }
     ok(run, ph_pipeline_sync(run->pipeline, &run->err));
     ph_code rc = ph_pipeline_wait(run->pipeline, &outcome, &run->err);
     if (rc != PH_E_CONSTRAINT)
