@@ -2,6 +2,7 @@
  * The snapshot of the copy (DESIGN D5); what a stream asks of it besides is in epoch_stream.c.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,6 +12,8 @@
 #include "pg/catalog.h"
 #include "pg/holder.h"
 #include "pg/snapshot.h"
+
+#define SQL_LIMIT ((size_t)64 << 20)
 
 ph_code
 ph_epoch_begin_under(struct ph_job *job, struct ph_error *err)
@@ -254,38 +257,63 @@ put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct
     const struct ph_rel *target = table->target;
     bool is_tree = target->kind == PH_REL_PARTITIONED;
 
-    if (job->target_catalog.can_set_replica_role)
-        ph_buf_puts(sql, "SET LOCAL session_replication_role = replica; ");
     bool is_delete = table->where != NULL || is_referenced(&job->target_catalog, target);
     ph_buf_puts(sql, is_delete ? "DELETE FROM " : "TRUNCATE ");
     ph_buf_puts(sql, is_tree ? "" : "ONLY ");
     ph_buf_put_qualified(sql, target->schema, target->name);
     if (table->where != NULL) /* what an extension ships stays */
         ph_buf_printf(sql, " %s", table->where);
+    ph_buf_puts(sql, "; ");
+}
+
+/* Once for all tables of the source that share it. */
+static bool
+is_first_of_target(const struct ph_plan *plan, uint32_t at)
+{
+    for (uint32_t i = 0; i < at; i++) {
+        if (plan->tables[i].target == plan->tables[at].target)
+            return false;
+    }
+    return true;
+}
+
+/* Children before their parents, where keys are enforced: those have the higher levels. */
+static void
+put_emptying_all(const struct ph_job *job, const bool *again, struct ph_buf *sql)
+{
+    if (job->target_catalog.can_set_replica_role)
+        ph_buf_puts(sql, "SET LOCAL session_replication_role = replica; ");
+    else
+        ph_buf_puts(sql, "SET CONSTRAINTS ALL DEFERRED; ");
+    for (uint32_t i = job->plan.n_tables; i-- > 0;) {
+        if (again[i] && is_first_of_target(&job->plan, i))
+            put_emptying(job, &job->plan.tables[i], sql);
+    }
 }
 
 /*
- * Empty a table of the target and take back the receipts of all that went into it, in one
- * transaction: several source tables may share it (other partitioning), and a receipt must not
+ * Empty tables of the target and take back the receipts of all that went into them, in one
+ * transaction: several source tables may share one (other partitioning), and a receipt must not
  * outlive its rows. The receipts go first: that waits for a session which is in the middle of
  * bringing rows, so that those are seen, and deleted.
  */
 static ph_code
-restart_target(struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
+restart_targets(struct ph_job *job, const bool *again, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
     struct ph_buf sql;
     ph_code rc = PH_OK;
 
-    ph_buf_init(&sql, 4096);
-    put_emptying(job, table, &sql);
+    ph_buf_init(&sql, SQL_LIMIT);
+    put_emptying_all(job, again, &sql);
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target == table->target)
+        if (again[i])
             rc = ph_ledger_reset_table(conn, job->options->name, i, err);
     }
     if (rc == PH_OK)
-        rc = ph_conn_exec(conn, ph_buf_text(&sql), err);
+        rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), err)
+                             : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
     PH_FAILPOINT(after_table_emptied);
     if (rc == PH_OK)
@@ -304,29 +332,132 @@ forget_states(struct ph_job *job, struct ph_table_plan *table)
         job->chunk_states[table->first_chunk + i] = (struct ph_chunk_state){0};
 }
 
-static ph_code
-restart_table(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
-{
-    const struct ph_rel *target = table->target;
+/* ---- which of them start again ---- */
 
-    PH_TRY(restart_target(job, table, err));
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target == target)
-            forget_states(job, &job->plan.tables[i]);
+struct restart {
+    const struct ph_job *job;
+    bool *again; /* by table of the plan */
+    bool has_spread;
+};
+
+enum chunks { ANY_DONE, ANY_OF_NOW, ANY_OF_BEFORE };
+
+static bool
+has_chunks(const struct restart *restart, uint32_t at, enum chunks which)
+{
+    const struct ph_job *job = restart->job;
+    const struct ph_table_plan *table = &job->plan.tables[at];
+
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
+        bool is_of_now = !state->done || state->epoch == job->epoch.number;
+        if (which == ANY_DONE ? state->done : is_of_now == (which == ANY_OF_NOW))
+            return true;
     }
-    return PH_OK;
+    return false;
+}
+
+/* Of two tables that must be of one snapshot. */
+static void
+bind(struct restart *restart, uint32_t from, uint32_t to)
+{
+    bool *again = restart->again;
+
+    if (again[to])
+        return;
+    if (again[from] ? has_chunks(restart, to, ANY_DONE)
+                    : has_chunks(restart, from, ANY_OF_NOW) && has_chunks(restart, to, ANY_OF_BEFORE))
+        again[to] = restart->has_spread = true;
+}
+
+static bool
+is_of(const struct ph_catalog *catalog, const struct ph_table_plan *table, ph_oid oid)
+{
+    const struct ph_rel *rel = ph_catalog_rel(catalog, oid);
+
+    return rel != NULL && rel->root_oid == table->target->root_oid;
+}
+
+static void
+bind_by_key(struct restart *restart, const struct ph_foreign_key *key)
+{
+    const struct ph_catalog *target = &restart->job->target_catalog;
+    const struct ph_plan *plan = &restart->job->plan;
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (!is_of(target, &plan->tables[i], key->rel_oid))
+            continue;
+        for (uint32_t j = 0; j < plan->n_tables; j++) {
+            if (!is_of(target, &plan->tables[j], key->ref_oid))
+                continue;
+            bind(restart, i, j);
+            bind(restart, j, i);
+        }
+    }
+}
+
+static void
+spread_once(struct restart *restart)
+{
+    const struct ph_job *job = restart->job;
+    const struct ph_plan *plan = &job->plan;
+    bool by_keys = plan->n_tables > 0 && plan->tables[0].ordered_by_fk;
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        for (uint32_t j = 0; j < plan->n_tables; j++) {
+            if (plan->tables[i].target == plan->tables[j].target && restart->again[i] &&
+                !restart->again[j])
+                restart->again[j] = restart->has_spread = true;
+            /* keys of a ring may be set aside just now */
+            if (by_keys && i != j && plan->tables[i].group == plan->tables[j].group)
+                bind(restart, i, j);
+        }
+    }
+    for (uint32_t i = 0; by_keys && i < job->target_catalog.n_foreign_keys; i++) {
+        if (job->target_catalog.foreign_keys[i].enforced)
+            bind_by_key(restart, &job->target_catalog.foreign_keys[i]);
+    }
+}
+
+/*
+ * What shares a target starts again together. So does what enforced foreign keys bind: a row may
+ * refer to one that its table's older snapshot does not have; and while a stream brings the older
+ * table up to the younger one, ON DELETE CASCADE would act upon rows that are as of later.
+ */
+static void
+spread(struct restart *restart)
+{
+    do {
+        restart->has_spread = false;
+        spread_once(restart);
+    } while (restart->has_spread);
 }
 
 ph_code
 ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err)
 {
+    struct restart restart = {.job = job,
+                              .again = calloc(job->plan.n_tables + 1u, sizeof *restart.again)};
+    bool any = false;
     bool alive;
 
-    PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        struct ph_table_plan *table = &job->plan.tables[i];
-        if (must_restart(job, table) || (!alive && is_emptied(job, table)))
-            PH_TRY(restart_table(job, table, err));
+    if (restart.again == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_code rc = ph_ledger_is_alive(job->target_control, job->options->name, &alive, err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        restart.again[i] = must_restart(job, table) || (!alive && is_emptied(job, table));
     }
+    spread(&restart);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        any |= restart.again[i];
+    if (rc == PH_OK && any)
+        rc = restart_targets(job, restart.again, err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        if (restart.again[i])
+            forget_states(job, &job->plan.tables[i]);
+    }
+    free(restart.again);
+    PH_TRY(rc);
     return ph_ledger_set_alive(job->target_control, job->options->name, err);
 }

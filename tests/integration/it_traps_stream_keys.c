@@ -1,0 +1,244 @@
+/*
+ * Foreign keys that the target enforces while changes are applied (traps 41, 42, 66, 92): what
+ * their actions do there must be what they did on the source, in the order in which they did it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    sql_once(pair.dst, "postgres", "CREATE ROLE mover LOGIN");
+    return 0;
+}
+
+/* Tables on both sides, the target's owned by a role that may not set the replica role. */
+static struct pair_db
+new_db(const char *name, const char *tables_sql)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source, tables_sql);
+    sql_execf(db.target, "ALTER DATABASE \"%s\" OWNER TO mover; ALTER SCHEMA public OWNER TO mover;"
+                         "SET SESSION AUTHORIZATION mover; %s; RESET SESSION AUTHORIZATION",
+              name, tables_sql);
+    db.target_user = "mover";
+    return db;
+}
+
+#define follow(db, ...)                                                                            \
+    pair_start_args(db, "copy",                                                                    \
+                    (const char *const[]){"--follow", "--data-only", "--name", (db)->name,         \
+                                          ##__VA_ARGS__, NULL})
+
+/* One transaction of the source, so that it is one group on the target, whatever the timing. */
+static void
+follow_one(const char *name, const char *tables_sql, const char *rows_sql, const char *changes_sql,
+           const char *const *tables)
+{
+    struct pair_db db = new_db(name, tables_sql);
+
+    sql_exec(db.source, rows_sql);
+    struct run *run = follow(&db);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    sql_execf(db.source, "BEGIN; %s; COMMIT", changes_sql);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    run_expect(follow(&db, "--until", "now"), 0);
+    for (; *tables != NULL; tables++)
+        pair_same_table(&db, *tables);
+    pair_db_end(&db);
+}
+
+static const char *const family[] = {"parent", "child", NULL};
+
+#define FAMILY(actions)                                                                            \
+    "CREATE TABLE parent (id int PRIMARY KEY, v text);"                                            \
+    "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent " actions ", v text)"
+#define FAMILY_ROWS                                                                                \
+    "INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 9) i;"                               \
+    "INSERT INTO child SELECT i, i, 'c' FROM generate_series(1, 9) i"
+
+/*
+ * A row goes and comes again, with its children; between them a key changes, which parts the
+ * parents' changes into what goes before and what goes after.
+ */
+static void
+trap_92_cascade_of_a_row_that_comes_again(void **state)
+{
+    (void)state;
+    follow_one("cascade", FAMILY("ON DELETE CASCADE"), FAMILY_ROWS,
+               "DELETE FROM child WHERE id = 4; DELETE FROM parent WHERE id = 1;"
+               "UPDATE parent SET id = 40 WHERE id = 4; INSERT INTO parent VALUES (1, 'again');"
+               "INSERT INTO child VALUES (1, 1, 'again')",
+               family);
+}
+
+static void
+trap_92_set_null_of_a_row_that_comes_again(void **state)
+{
+    (void)state;
+    follow_one("set_null", FAMILY("ON DELETE SET NULL"), FAMILY_ROWS,
+               "DELETE FROM child WHERE id = 4; DELETE FROM parent WHERE id = 1;"
+               "UPDATE parent SET id = 40 WHERE id = 4; INSERT INTO parent VALUES (1, 'again');"
+               "UPDATE child SET parent = 1 WHERE id = 1",
+               family);
+}
+
+/* A key moves away, taking a child along, and another one takes its place. */
+static void
+trap_92_key_that_another_takes(void **state)
+{
+    (void)state;
+    follow_one("moves", FAMILY("ON UPDATE CASCADE"), FAMILY_ROWS,
+               "UPDATE parent SET id = 40 WHERE id = 4; UPDATE parent SET id = 4 WHERE id = 6;"
+               "UPDATE child SET parent = 4 WHERE id = 4",
+               family);
+}
+
+static const char *const staff[] = {"staff", NULL};
+
+/* The same within one table, by a unique column that is not the key. */
+static void
+trap_92_cascade_within_a_table(void **state)
+{
+    (void)state;
+    follow_one("within",
+               "CREATE TABLE staff (id int PRIMARY KEY, name text UNIQUE, boss text REFERENCES"
+               " staff (name) ON UPDATE CASCADE)",
+               "INSERT INTO staff VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'c', 'a')",
+               "UPDATE staff SET name = 'x' WHERE id = 1; UPDATE staff SET name = 'a' WHERE id = 2;"
+               "UPDATE staff SET boss = 'a' WHERE id = 3",
+               staff);
+}
+
+static const char *const ring[] = {"one", "two", NULL};
+
+/* And between two tables that refer to each other. */
+static void
+trap_42_cascade_within_a_ring(void **state)
+{
+    (void)state;
+    follow_one("ring",
+               "CREATE TABLE one (id int PRIMARY KEY, name text UNIQUE, two text);"
+               "CREATE TABLE two (id int PRIMARY KEY, name text UNIQUE, one text REFERENCES"
+               " one (name) ON UPDATE CASCADE DEFERRABLE);"
+               "ALTER TABLE one ADD CONSTRAINT one_two FOREIGN KEY (two) REFERENCES two (name)"
+               " ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED",
+               "INSERT INTO one VALUES (1, 'a', NULL), (2, 'b', NULL);"
+               "INSERT INTO two VALUES (1, 'a', 'a'), (2, 'b', 'b');"
+               "UPDATE one SET two = 'a' WHERE id = 1",
+               "UPDATE two SET name = 'x' WHERE id = 1; UPDATE two SET name = 'a' WHERE id = 2;"
+               "UPDATE one SET two = 'a' WHERE id = 1; UPDATE one SET name = 'x' WHERE id = 1;"
+               "UPDATE one SET name = 'a' WHERE id = 2; UPDATE two SET one = 'a' WHERE id = 1",
+               ring);
+}
+
+/* ---- tables of different epochs ---- */
+
+/* The copy is killed, with its snapshot, when the parents are in and the children are not. */
+static void
+kill_between(struct pair_db *db, const char *slow)
+{
+    const char *const env[] = {"PGHAUL_FAILPOINT=before_commit=kill@2", NULL};
+
+    db->env = env;
+    struct run *run = follow(db, "--jobs", "1", "--hold", "0s", slow, "10MB/s");
+    run_wait(run, RUN_DEADLINE_MS);
+    if (run->code != -SIGKILL)
+        run_expect(run, -SIGKILL);
+    db->env = NULL;
+    assert_string_equal(sql_value(db->target, "SELECT count(*) FROM parent"), "9");
+    assert_string_equal(sql_value(db->target, "SELECT count(*) FROM child"), "0");
+    sql_wait_true(pair.src, db->name,
+                  "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND"
+                  " application_name LIKE '% holder'",
+                  RUN_DEADLINE_MS);
+}
+
+/*
+ * The children's snapshot sees what the parents' does not: applied to the parents alone, it would
+ * act upon children that are as of later.
+ */
+static void
+two_epochs(const char *name, const char *actions, const char *const *changes)
+{
+    struct pair_db db = new_db(name, scratch_printf("CREATE TABLE parent (id int PRIMARY KEY, v"
+                                                    " text); CREATE TABLE child (id int PRIMARY"
+                                                    " KEY, parent int REFERENCES parent %s, v"
+                                                    " text)",
+                                                    actions));
+
+    sql_exec(db.source, FAMILY_ROWS);
+    kill_between(&db, "--max-rate");
+    for (; *changes != NULL; changes++)
+        sql_exec(db.source, *changes);
+    run_expect(follow(&db, "--until", "now"), 0);
+    pair_same_table(&db, "parent");
+    pair_same_table(&db, "child");
+    pair_db_end(&db);
+}
+
+static void
+trap_9_truncate_of_a_family_of_two_epochs(void **state)
+{
+    static const char *const changes[] = {"TRUNCATE parent, child",
+                                          "INSERT INTO parent VALUES (1, 'new'), (12, 'new')",
+                                          "INSERT INTO child VALUES (1, 1, 'new'), (2, 12, 'new')",
+                                          NULL};
+
+    (void)state;
+    two_epochs("truncate_plain", "", changes);
+    two_epochs("truncate_cascade", "ON DELETE CASCADE", changes);
+    two_epochs("truncate_null", "ON DELETE SET NULL", changes);
+}
+
+static void
+trap_41_parents_of_an_older_epoch(void **state)
+{
+    static const char *const changes[] = {"DELETE FROM child WHERE id = 1",
+                                          "DELETE FROM parent WHERE id = 1",
+                                          "UPDATE parent SET v = 'u' WHERE id = 2",
+                                          "TRUNCATE child",
+                                          "INSERT INTO parent VALUES (1, 'again')",
+                                          "INSERT INTO child VALUES (1, 1, 'again'), (2, 2, 'x')",
+                                          NULL};
+
+    (void)state;
+    two_epochs("older_plain", "", changes);
+    two_epochs("older_cascade", "ON DELETE CASCADE", changes);
+    two_epochs("older_null", "ON DELETE SET NULL", changes);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trap_92_cascade_of_a_row_that_comes_again),
+        cmocka_unit_test(trap_92_set_null_of_a_row_that_comes_again),
+        cmocka_unit_test(trap_92_key_that_another_takes),
+        cmocka_unit_test(trap_92_cascade_within_a_table),
+        cmocka_unit_test(trap_42_cascade_within_a_ring),
+        cmocka_unit_test(trap_9_truncate_of_a_family_of_two_epochs),
+        cmocka_unit_test(trap_41_parents_of_an_older_epoch),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
