@@ -202,6 +202,7 @@ ph_receiver_start(const struct ph_receiver_params *params, struct ph_receiver **
     receiver->silence_ns = params->silence_ms > 0 ? params->silence_ms * MS : SILENCE_NS;
     atomic_store(&receiver->applied, params->applied);
     atomic_store(&receiver->applied_durable, params->applied);
+    atomic_store(&receiver->copy_seen, params->seen);
     pthread_mutex_init(&receiver->lock, NULL);
     receiver->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ph_code rc = receiver->wake_fd < 0
@@ -222,6 +223,13 @@ ph_receiver_set_applied(struct ph_receiver *receiver, ph_lsn applied, ph_lsn dur
         atomic_store(&receiver->applied, applied);
     if (durable > atomic_load(&receiver->applied_durable))
         atomic_store(&receiver->applied_durable, durable);
+}
+
+void
+ph_receiver_set_seen(struct ph_receiver *receiver, ph_lsn seen)
+{
+    if (seen > atomic_load(&receiver->copy_seen))
+        atomic_store(&receiver->copy_seen, seen);
 }
 
 void

@@ -42,6 +42,7 @@ struct ph_receiver_params {
     uint32_t timeline;
     enum ph_ack ack;
     ph_lsn applied;        /* the ledger's position at the start, durable there */
+    ph_lsn seen;           /* the copy may have what was committed before it; 0: nothing */
     int sender_timeout_ms; /* as ph_replication_params */
     uint32_t silence_ms;   /* a connection that brings nothing is made anew; 0: 10 minutes */
 };
@@ -54,6 +55,8 @@ ph_code ph_receiver_start(const struct ph_receiver_params *params, struct ph_rec
  * going back. Any one thread.
  */
 void ph_receiver_set_applied(struct ph_receiver *receiver, ph_lsn applied, ph_lsn durable);
+/* The copy has more than at the start: likewise. */
+void ph_receiver_set_seen(struct ph_receiver *receiver, ph_lsn seen);
 /*
  * End: what has come is flushed and synced, the source is told, the stream closed. Waits a few
  * seconds at most for a server that answers; connecting to one that does not takes until

@@ -49,7 +49,8 @@ other_timeline(const struct ph_receiver *receiver, uint32_t known, const char *w
 
 /*
  * Another timeline is that of a standby that was promoted: it is the same stream when the server
- * had kept the slot there in step, and all that we have happened before the ways parted.
+ * had kept the slot there in step, and all that we have happened before the ways parted. That goes
+ * for the copy, too: its snapshots see what was not sent to any standby yet.
  */
 static ph_code
 check_timeline(struct ph_receiver *receiver, const struct ph_slot *slot, struct ph_error *err)
@@ -70,6 +71,8 @@ check_timeline(struct ph_receiver *receiver, const struct ph_slot *slot, struct 
         return other_timeline(receiver, known, "which it does not come from", err);
     if (receiver->frame.start > end)
         return other_timeline(receiver, known, "of which we have more than it has", err);
+    if (atomic_load(&receiver->copy_seen) > end)
+        return other_timeline(receiver, known, "of which the copy has seen more than it has", err);
     receiver->frame.timeline_switch = end;
     return PH_OK;
 }

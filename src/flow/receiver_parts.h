@@ -22,6 +22,7 @@ struct ph_receiver {
     atomic_bool received; /* the receive thread has ended */
     atomic_uint_fast64_t applied;
     atomic_uint_fast64_t applied_durable;
+    atomic_uint_fast64_t copy_seen;
     pthread_mutex_t lock;
     struct ph_receiver_look seen;
 

@@ -227,6 +227,43 @@ trap_24_standby_that_was_behind(void **state)
     pg_test_cluster_stop(standby);
 }
 
+/*
+ * The stream ends before the ways part, but the copy's snapshot saw a commit that the promoted
+ * standby never got: its row is on the target, and its xid will be another transaction's.
+ */
+static void
+trap_24_copy_that_saw_more(void **state)
+{
+    struct pg_test_cluster *standby;
+
+    (void)state;
+    if (!pg_test_major_present(17)) {
+        print_message("SKIPPED 17: not installed\n");
+        return;
+    }
+    struct receiving f = follow_with_standby("over", &standby);
+    receiving_assert_same(&f);
+    receiving_stop(&f);
+    sql_wait_true(standby, "postgres",
+                  scratch_printf("SELECT pg_last_wal_replay_lsn() >= '%s'",
+                                 sql_value(f.sql, "SELECT pg_current_wal_flush_lsn()")),
+                  20000);
+    sql_exec(f.sql, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication"
+                    " WHERE application_name = 'walreceiver'");
+    pg_test_cluster_stop(standby);
+    sql_exec(f.sql, "INSERT INTO app.log VALUES (nextval('app.ids'), 'only the copy saw it')");
+    f.params.seen = receiving_lsn(sql_value(f.sql, "SELECT pg_current_wal_insert_lsn()"));
+    pg_test_cluster_kill(receiving_source);
+    pg_test_cluster_start(standby);
+    promote(&f, standby);
+    sql_exec(f.sql, "INSERT INTO app.unpublished SELECT repeat('u', 1000) FROM"
+                    " generate_series(1, 2000)");
+    receiving_start(&f);
+    receiving_expect_failure(&f, PH_E_GAP, "of which the copy has seen more than it has");
+    receiving_end(&f);
+    pg_test_cluster_stop(standby);
+}
+
 /* A slot that disappears, or is invalidated, while its stream was interrupted. */
 static void
 slot_that_goes_away(void **state)
@@ -492,6 +529,7 @@ main(void)
         cmocka_unit_test_setup(what_cannot_be_is_refused, receiving_with_usual),
         cmocka_unit_test_setup(trap_24_promoted_standby, receiving_with_usual),
         cmocka_unit_test_setup(trap_24_standby_that_was_behind, receiving_with_usual),
+        cmocka_unit_test_setup(trap_24_copy_that_saw_more, receiving_with_usual),
         cmocka_unit_test_setup(slot_that_goes_away, receiving_with_usual),
         cmocka_unit_test_setup(trap_23_invalidated_slot, receiving_with_usual),
         cmocka_unit_test_setup(database_that_is_gone, receiving_with_usual),
