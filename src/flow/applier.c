@@ -34,6 +34,14 @@ ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
     return ph_apply_tables_find(&applier->tables, rel, out, err);
 }
 
+void
+ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader)
+{
+    ph_txn_reader_close(*reader);
+    *reader = NULL;
+    ph_apply_tables_forget_rels(&applier->tables);
+}
+
 /* ---- what others see ---- */
 
 static void
@@ -264,7 +272,6 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
     return ph_fold_add(applier->fold, table, &event->event->change, err);
 }
 
-/* What was read of a transaction comes again: begin at what the target has. */
 /*
  * A connection was lost in the middle of a transaction, which comes again whole. What the group has
  * of it has to go, and cannot be told from the rest: the group's whole transactions are read once
@@ -287,8 +294,7 @@ take_void(struct ph_applier *applier, struct ph_error *err)
     if (until == 0)
         return PH_OK;
     applier->group_until = until;
-    ph_txn_reader_close(applier->reader);
-    applier->reader = NULL;
+    ph_applier_close_reader(applier, &applier->reader);
     return ph_txn_reader_open(applier->params.spool, applier->group_from, &applier->reader, err);
 }
 

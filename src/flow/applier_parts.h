@@ -78,6 +78,8 @@ struct ph_applier {
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
                          const struct ph_apply_table **out, struct ph_error *err);
+/* Every reader that tables were found for ends so. */
+void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* All whole transactions that were read are committed on the target; none is under way there. */
 ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
 

@@ -1,16 +1,24 @@
 #include "flow/apply_tables.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
 
+struct version {
+    struct ph_stream_rel rel; /* a copy */
+    const struct ph_apply_table *table;
+    struct version *older;
+};
+
 struct ph_apply_place {
     ph_oid oid;
     const struct ph_table_plan *plan;
-    const struct ph_stream_rel *rel; /* that `made` was made of; NULL: none yet */
-    const struct ph_apply_table *made;
+    struct version *versions;
+    const struct ph_stream_rel *rel;   /* that was asked for last; NULL: none yet */
+    const struct ph_apply_table *made; /* for it */
 };
 
 static int
@@ -76,11 +84,86 @@ warn_of_scans(const struct ph_apply_table *table)
                table->label);
 }
 
+void
+ph_apply_tables_forget_rels(struct ph_apply_tables *tables)
+{
+    for (uint32_t i = 0; i < tables->n_places; i++)
+        tables->places[i].rel = NULL;
+}
+
+static bool
+is_same_column(const struct ph_stream_column *a, const struct ph_stream_column *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->type_oid == b->type_oid && a->typmod == b->typmod &&
+           a->in_key == b->in_key;
+}
+
+static bool
+is_same_rel(const struct ph_stream_rel *a, const struct ph_stream_rel *b)
+{
+    if (a->replica_identity != b->replica_identity || a->n_columns != b->n_columns ||
+        strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->n_columns; i++) {
+        if (!is_same_column(&a->columns[i], &b->columns[i]))
+            return false;
+    }
+    return true;
+}
+
+static ph_code
+copy_rel(struct ph_arena *arena, const struct ph_stream_rel *rel, struct ph_stream_rel *out,
+         struct ph_error *err)
+{
+    struct ph_stream_column *columns =
+        PH_ARENA_ARRAY(arena, struct ph_stream_column, (size_t)rel->n_columns + 1);
+    bool ok = columns != NULL;
+
+    *out = *rel;
+    out->schema = ph_arena_strdup(arena, rel->schema);
+    out->name = ph_arena_strdup(arena, rel->name);
+    out->columns = columns;
+    for (uint32_t i = 0; ok && i < rel->n_columns; i++) {
+        columns[i] = rel->columns[i];
+        columns[i].name = ph_arena_strdup(arena, rel->columns[i].name);
+        ok = columns[i].name != NULL;
+    }
+    return ok && out->schema != NULL && out->name != NULL ? PH_OK
+                                                          : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+static ph_code
+make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
+             const struct ph_stream_rel *rel, struct version **out, struct ph_error *err)
+{
+    const struct ph_apply_tables_params *params = &tables->params;
+    struct version *version = PH_ARENA_ARRAY(&tables->arena, struct version, 1);
+    struct ph_apply_table_params made = {
+        .index = (uint32_t)(place - tables->places),
+        .plan = place->plan,
+        .rel = rel,
+        .source = params->source,
+        .target = params->target,
+        .stream = params->stream,
+        .enforces_keys = params->enforces_keys,
+    };
+
+    if (version == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    PH_TRY(copy_rel(&tables->arena, rel, &version->rel, err));
+    PH_TRY(ph_apply_table_build(&made, &tables->arena, &version->table, err));
+    if (place->versions == NULL)
+        warn_of_scans(version->table);
+    version->older = place->versions;
+    place->versions = version;
+    *out = version;
+    return PH_OK;
+}
+
 ph_code
 ph_apply_tables_find(struct ph_apply_tables *tables, const struct ph_stream_rel *rel,
                      const struct ph_apply_table **out, struct ph_error *err)
 {
-    const struct ph_apply_tables_params *params = &tables->params;
     struct ph_apply_place key = {.oid = rel->oid};
     struct ph_apply_place *place =
         bsearch(&key, tables->places, tables->n_places, sizeof *tables->places, compare_places);
@@ -89,18 +172,13 @@ ph_apply_tables_find(struct ph_apply_tables *tables, const struct ph_stream_rel 
     if (place == NULL)
         return PH_OK;
     if (place->rel != rel) {
-        struct ph_apply_table_params made = {
-            .index = (uint32_t)(place - tables->places),
-            .plan = place->plan,
-            .rel = rel,
-            .source = params->source,
-            .target = params->target,
-            .stream = params->stream,
-            .enforces_keys = params->enforces_keys,
-        };
-        PH_TRY(ph_apply_table_build(&made, &tables->arena, &place->made, err));
+        struct version *version = place->versions;
+        while (version != NULL && !is_same_rel(&version->rel, rel))
+            version = version->older;
+        if (version == NULL)
+            PH_TRY(make_version(tables, place, rel, &version, err));
         place->rel = rel;
-        warn_of_scans(place->made);
+        place->made = version->table;
     }
     *out = place->made;
     return PH_OK;
