@@ -110,23 +110,33 @@ check_target_state(struct preflight *p, struct ph_error *err)
     return PH_OK;
 }
 
-/* A clone or a promoted standby has the same identifier and OIDs, but was started by itself. */
+/*
+ * What a session of the source locks is to be seen on the target only when they are one database:
+ * clones and promoted standbys have the same identifier and OIDs, and may have been started at the
+ * same moment.
+ */
 static ph_code
 check_identity(struct preflight *p, struct ph_error *err)
 {
-    static const char sql[] = "SELECT system_identifier || '/' || (SELECT oid FROM"
-                              " pg_catalog.pg_database WHERE datname = current_database()) || '/'"
-                              " || pg_catalog.pg_postmaster_start_time()"
-                              " FROM pg_catalog.pg_control_system()";
-    char source[120];
-    char target[120];
+    static const char lock_sql[] =
+        "SELECT k FROM (SELECT pg_catalog.floor(pg_catalog.random() * 2000000000)::int AS k"
+        " OFFSET 0) r WHERE pg_catalog.pg_try_advisory_lock(5799, k)";
+    char key[24];
+    char found[24] = "";
+    char sql[300];
 
-    PH_TRY(ph_conn_value(p->job->source_control, sql, source, sizeof source, err));
-    PH_TRY(ph_conn_value(p->job->target_control, sql, target, sizeof target, err));
-    if (strcmp(source, target) == 0)
+    PH_TRY(ph_conn_value(p->job->source_control, lock_sql, key, sizeof key, err));
+    snprintf(sql, sizeof sql,
+             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 5799"
+             " AND objid = %s AND objsubid = 2 AND database = (SELECT oid FROM"
+             " pg_catalog.pg_database WHERE datname = current_database())",
+             key[0] != '\0' ? key : "0");
+    ph_code rc = ph_conn_value(p->job->target_control, sql, found, sizeof found, err);
+    (void)ph_conn_exec(p->job->source_control, "SELECT pg_catalog.pg_advisory_unlock_all()", NULL);
+    if (rc == PH_OK && found[0] != '\0')
         blocker(p, PH_E_NOT_READY, "server", p->job->target.label,
                 "name another database with --target", "source and target are the same database");
-    return PH_OK;
+    return rc;
 }
 
 /* Rows travel in the databases' own encoding: nothing is converted, every byte arrives. */
