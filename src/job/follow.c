@@ -23,6 +23,7 @@
 #define WIND_UP_MS 10
 #define WRITE_EVERY_S 2.0
 #define SEQUENCES_EVERY_S 60.0
+#define PARTS_EVERY_S 10.0
 #define STOP_GRACE_MS 5000u
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -49,7 +50,7 @@ open_spool(struct ph_job *job, struct ph_error *err)
 }
 
 static ph_code
-start_receiver(struct ph_job *job, struct ph_error *err)
+start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
 {
     struct ph_follow *follow = job->follow;
     struct ph_error why;
@@ -74,17 +75,40 @@ start_receiver(struct ph_job *job, struct ph_error *err)
         .timeline = job->stream.timeline,
         .ack = job->options->ack,
         .applied = follow->position,
+        .seen = seen,
     };
     return ph_receiver_start(&params, &follow->receiver, err);
+}
+
+/* Up to where snapshots of the copy have seen commits. */
+static ph_code
+find_seen(struct ph_job *job, ph_lsn *seen, struct ph_error *err)
+{
+    struct ph_ledger_mark *marks;
+    struct ph_arena arena;
+    uint32_t n = 0;
+
+    *seen = 0;
+    ph_arena_init(&arena, SQL_LIMIT);
+    ph_code rc =
+        ph_ledger_load_marks(job->target_control, job->options->name, &arena, &marks, &n, err);
+    for (uint32_t i = 0; rc == PH_OK && i < n; i++)
+        *seen = marks[i].lsn > *seen ? marks[i].lsn : *seen;
+    ph_arena_reset(&arena);
+    return rc;
 }
 
 ph_code
 ph_follow_receive(struct ph_job *job, struct ph_error *err)
 {
     struct ph_spool_positions positions;
+    ph_lsn seen;
 
-    if (job->follow != NULL)
+    PH_TRY(find_seen(job, &seen, err));
+    if (job->follow != NULL) {
+        ph_receiver_set_seen(job->follow->receiver, seen);
         return PH_OK;
+    }
     job->follow = calloc(1, sizeof *job->follow);
     if (job->follow == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -96,7 +120,7 @@ ph_follow_receive(struct ph_job *job, struct ph_error *err)
     PH_TRY(open_spool(job, err));
     ph_spool_get_positions(job->follow->spool, &positions);
     job->follow->received_from = positions.written;
-    return start_receiver(job, err);
+    return start_receiver(job, seen, err);
 }
 
 void
@@ -118,6 +142,7 @@ ph_follow_release(struct ph_job *job)
     ph_spool_close(follow->spool);
     ph_epoch_filter_reset(&follow->filter);
     pthread_mutex_destroy(&follow->lock);
+    free(follow->beside);
     free(follow);
 }
 
@@ -248,6 +273,7 @@ watch(struct ph_job *job, struct ph_error *err)
     struct ph_follow *follow = job->follow;
     uint64_t wrote_ns = 0;
     uint64_t carried_ns = ph_clock_ns();
+    uint64_t parts_ns = 0;
 
     for (;;) {
         struct ph_applier_look look;
@@ -259,6 +285,10 @@ watch(struct ph_job *job, struct ph_error *err)
         if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
             PH_TRY(look_at_ledger(job, err));
             wrote_ns = ph_clock_ns();
+        }
+        if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
+            PH_TRY(ph_follow_check_parts(job, err));
+            parts_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {
             PH_TRY(carry_sequences(job, err));
@@ -414,6 +444,8 @@ finish(struct ph_job *job, struct ph_error *err)
     char verdict[sizeof job->ledger.verdict];
     uint32_t restored;
 
+    PH_TRY(ph_follow_check_parts(job, err));
+    PH_TRY(ph_follow_check_publication(job, err));
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     PH_TRY(carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
@@ -445,6 +477,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     ph_job_release_epoch(job);
     PH_TRY(load_tables(job, err));
     ph_join_name_others(job);
+    PH_TRY(ph_follow_check_publication(job, err));
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(set_until(job, err));

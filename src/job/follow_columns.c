@@ -72,7 +72,8 @@ ph_follow_explain_change(struct ph_error *err)
     err->code = PH_E_TABLE_CHANGED;
     ph_error_hint(
         err, "%s",
-        "add what is missing to the target, or undo the change on the source, then give the "
-        "same command again");
+        "add what is missing to the target, then give the same command again; where a column went "
+        "or has another name or type, changes made since cannot be applied: empty the target and "
+        "start over with --restart --yes");
     return PH_E_TABLE_CHANGED;
 }

@@ -37,6 +37,7 @@ struct ph_follow {
         ph_lsn received;
     } samples[PH_FOLLOW_SAMPLES]; /* a ring */
     uint32_t n_samples;           /* ever taken */
+    char *beside;                 /* partitions that are not the job's, as last looked at */
     uint64_t slot_ns;             /* when the slot was looked at */
     struct ph_guard_figures figures;
     /* guards what is below; written by the job's thread, or by the watcher's while rows are copied
@@ -84,6 +85,16 @@ ph_code ph_follow_explain_change(struct ph_error *err);
 
 /* To the report: tables that do not follow, and those that were made, dropped or altered since. */
 ph_code ph_follow_tell_drift(struct ph_job *job, struct ph_error *err);
+
+/* ---- follow_tables.c ---- */
+
+/*
+ * PH_E_TABLE_CHANGED when a table of the plan has got a partition that the job does not have. As
+ * often as one likes: the catalog is read only when there is something new.
+ */
+ph_code ph_follow_check_parts(struct ph_job *job, struct ph_error *err);
+/* PH_E_GAP when the publication does not bring all that it is to bring. */
+ph_code ph_follow_check_publication(struct ph_job *job, struct ph_error *err);
 
 /* ---- follow_end.c ---- */
 

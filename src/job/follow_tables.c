@@ -1,0 +1,213 @@
+/*
+ * What the stream does not say by itself: tables that came into being on the source since the job
+ * was planned (a new partition's rows belong to a table of ours, and it may be attached together
+ * with its rows), and a publication that leaves something out.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/copy_parts.h"
+#include "job/follow_parts.h"
+#include "job/publish.h"
+#include "pg/catalog.h"
+#include "pg/publication.h"
+
+#define ARENA_LIMIT ((size_t)256 << 20)
+#define LABEL_BYTES 160
+
+/* $1: tables of the plan. What lies beside them under the same roots, in a fixed order. */
+static const char beside_sql[] =
+    "SELECT coalesce(string_agg(t.relid::pg_catalog.oid::text, ',' ORDER BY t.relid), '') FROM"
+    " (SELECT DISTINCT pg_catalog.pg_partition_root(o) AS root FROM"
+    "  pg_catalog.unnest($1::pg_catalog.oid[]) o) r,"
+    " pg_catalog.pg_partition_tree(r.root) t JOIN pg_catalog.pg_class c ON c.oid = t.relid"
+    " WHERE r.root IS NOT NULL AND c.relkind = 'r'"
+    " AND t.relid <> ALL ($1::pg_catalog.oid[])";
+
+static bool
+is_planned(const struct ph_job *job, ph_oid oid)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].source->oid == oid)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_beside_ours(const struct ph_job *job, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; rel->is_partition && i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].source->root_oid == rel->root_oid)
+            return true;
+    }
+    return false;
+}
+
+/* The source as it is now, and what the job's patterns say about it. */
+struct present {
+    struct ph_catalog catalog;
+    struct ph_arena arena;
+    struct ph_selection selection; /* rels NULL: a pattern has lost its table, all may be in */
+};
+
+static ph_code
+read_present(struct ph_job *job, struct present *present, struct ph_error *err)
+{
+    PH_TRY(ph_catalog_read_now(job->source_control, &present->catalog, err));
+    ph_code rc =
+        ph_select(&present->catalog, job->options, &present->arena, &present->selection, err);
+    if (rc != PH_E_SELECTION)
+        return rc;
+    ph_error_reset(err);
+    present->selection.rels = NULL;
+    return PH_OK;
+}
+
+static ph_code
+refuse_part(const struct ph_rel *rel, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_TABLE_CHANGED,
+            "a partition that the source has now was not there, or not a partition, when the job "
+            "was planned: its rows are not on the target");
+    ph_error_object(err, "%s.%s", rel->schema, rel->name);
+    ph_error_hint(err, "detach it on the source and copy it by a job of its own, or start over "
+                       "with --restart --yes");
+    return PH_E_TABLE_CHANGED;
+}
+
+/* One that the job would copy if it were planned now. */
+static ph_code
+find_part(struct ph_job *job, struct ph_error *err)
+{
+    struct present present = {0};
+
+    ph_arena_init(&present.arena, ARENA_LIMIT);
+    ph_code rc = read_present(job, &present, err);
+    for (uint32_t i = 0; rc == PH_OK && i < present.catalog.n_rels; i++) {
+        const struct ph_rel *rel = &present.catalog.rels[i];
+        if (rel->kind == PH_REL_TABLE && is_beside_ours(job, rel) && !is_planned(job, rel->oid) &&
+            (present.selection.rels == NULL || present.selection.rels[i]))
+            rc = refuse_part(rel, err);
+    }
+    ph_arena_reset(&present.arena);
+    ph_catalog_reset(&present.catalog);
+    return rc;
+}
+
+ph_code
+ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_result *r;
+    struct ph_buf list;
+
+    ph_buf_init(&list, (size_t)16 << 20);
+    ph_buf_putc(&list, '{');
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        ph_buf_printf(&list, "%s%u", i > 0 ? "," : "", job->plan.tables[i].source->oid);
+    ph_buf_putc(&list, '}');
+    const char *params[] = {ph_buf_text(&list)};
+    ph_code rc = ph_buf_ok(&list)
+                     ? ph_conn_query(job->source_control, beside_sql, 1, params, &r, err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&list);
+    PH_TRY(rc);
+    const char *beside = ph_result_text(r, 0, 0);
+    bool is_known = follow->beside != NULL ? strcmp(beside, follow->beside) == 0 : beside[0] == '\0';
+    if (!is_known)
+        rc = find_part(job, err);
+    if (rc == PH_OK && !is_known) {
+        free(follow->beside);
+        follow->beside = strdup(beside);
+    }
+    ph_result_free(r);
+    return rc;
+}
+
+/* ---- the publication ---- */
+
+static int
+compare_published(const void *left, const void *right)
+{
+    const struct ph_published_rel *a = left;
+    const struct ph_published_rel *b = right;
+
+    return a->oid < b->oid ? -1 : a->oid > b->oid;
+}
+
+static bool
+is_published_whole(const struct ph_publication *publication, ph_oid oid)
+{
+    const struct ph_published_rel key = {.oid = oid};
+    const struct ph_published_rel *found = bsearch(
+        &key, publication->rels, publication->n_rels, sizeof *publication->rels, compare_published);
+
+    return found != NULL && !found->has_row_filter && !found->has_column_list;
+}
+
+/* A table that was dropped is in no publication, and misses nothing. */
+static ph_code
+is_there(struct ph_job *job, ph_oid oid, bool *out, struct ph_error *err)
+{
+    char sql[100];
+    char value[8];
+
+    snprintf(sql, sizeof sql, "SELECT 1 FROM pg_catalog.pg_class WHERE oid = %u", oid);
+    PH_TRY(ph_conn_value(job->source_control, sql, value, sizeof value, err));
+    *out = value[0] != '\0';
+    return PH_OK;
+}
+
+static ph_code
+misses(const struct ph_job *job, const char *what, const char *object, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_GAP, "publication %s was altered: %s", job->stream.publication, what);
+    ph_error_object(err, "%s", object);
+    ph_error_hint(err, "changes may be missing from the stream since then, and cannot be had any "
+                       "more: start over with --restart --yes");
+    return PH_E_GAP;
+}
+
+static ph_code
+check_published(struct ph_job *job, const struct ph_publication *publication, struct ph_error *err)
+{
+    bool as_root = publication->partitions == PH_PUBLISH_AS_ROOT;
+    char label[LABEL_BYTES];
+    bool there;
+
+    if (!publication->inserts || !publication->updates || !publication->deletes ||
+        !publication->truncates)
+        return misses(job, "it does not publish all kinds of changes", job->source.label, err);
+    if (as_root != job->stream.via_root)
+        return misses(job, "publish_via_partition_root is not what it was", job->source.label, err);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (!ph_publish_can(table) || is_published_whole(publication, table->source->oid))
+            continue;
+        PH_TRY(is_there(job, table->source->oid, &there, err));
+        ph_plan_table_label(table, label, sizeof label);
+        if (there)
+            return misses(job, "it does not publish a table of the job whole", label, err);
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_follow_check_publication(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_publication publication;
+    struct ph_arena arena;
+    bool found;
+
+    ph_arena_init(&arena, ARENA_LIMIT);
+    ph_code rc = ph_publication_read(job->source_control, job->stream.publication, &arena,
+                                     &publication, &found, err);
+    if (rc == PH_OK && !found)
+        rc = misses(job, "it is not there", job->source.label, err);
+    else if (rc == PH_OK)
+        rc = check_published(job, &publication, err);
+    ph_arena_reset(&arena);
+    return rc;
+}
