@@ -64,8 +64,8 @@ void ph_apply_statements_free(struct ph_apply_statements *statements); /* NULL i
 
 /*
  * From the beginning. The group must stay as it is until the last statement was taken; it may be
- * gone through again, which gives the same. PH_E_MEMORY; PH_E_CONSTRAINT: of a group of PH_FOLD_NET whose order
- * matters (`has_actions`), so that it must go by PH_FOLD_REPLAY.
+ * gone through again, which gives the same. PH_E_MEMORY; PH_E_CONSTRAINT: of a group of PH_FOLD_NET
+ * whose order matters (`has_actions`), so that it must go by PH_FOLD_REPLAY.
  */
 ph_code ph_apply_statements_begin(struct ph_apply_statements *statements, struct ph_fold *fold,
                                   struct ph_error *err) PH_MUST_CHECK;

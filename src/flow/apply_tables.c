@@ -128,8 +128,9 @@ copy_rel(struct ph_arena *arena, const struct ph_stream_rel *rel, struct ph_stre
         columns[i].name = ph_arena_strdup(arena, rel->columns[i].name);
         ok = columns[i].name != NULL;
     }
-    return ok && out->schema != NULL && out->name != NULL ? PH_OK
-                                                          : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    return ok && out->schema != NULL && out->name != NULL
+               ? PH_OK
+               : PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
 
 static ph_code

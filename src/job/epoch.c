@@ -365,8 +365,9 @@ bind(struct restart *restart, uint32_t from, uint32_t to)
 
     if (again[to])
         return;
-    if (again[from] ? has_chunks(restart, to, ANY_DONE)
-                    : has_chunks(restart, from, ANY_OF_NOW) && has_chunks(restart, to, ANY_OF_BEFORE))
+    if (again[from]
+            ? has_chunks(restart, to, ANY_DONE)
+            : has_chunks(restart, from, ANY_OF_NOW) && has_chunks(restart, to, ANY_OF_BEFORE))
         again[to] = restart->has_spread = true;
 }
 
@@ -405,11 +406,11 @@ spread_once(struct restart *restart)
 
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         for (uint32_t j = 0; j < plan->n_tables; j++) {
-            if (plan->tables[i].target == plan->tables[j].target && restart->again[i] &&
-                !restart->again[j])
+            bool is_shared = plan->tables[i].target == plan->tables[j].target;
+            if (is_shared && restart->again[i] && !restart->again[j])
                 restart->again[j] = restart->has_spread = true;
             /* keys of a ring may be set aside just now */
-            if (by_keys && i != j && plan->tables[i].group == plan->tables[j].group)
+            if (is_shared || (by_keys && plan->tables[i].group == plan->tables[j].group))
                 bind(restart, i, j);
         }
     }
@@ -420,9 +421,10 @@ spread_once(struct restart *restart)
 }
 
 /*
- * What shares a target starts again together. So does what enforced foreign keys bind: a row may
- * refer to one that its table's older snapshot does not have; and while a stream brings the older
- * table up to the younger one, ON DELETE CASCADE would act upon rows that are as of later.
+ * What shares a target starts again together: a row may have moved from one to the other between
+ * two snapshots, and be there twice, or not at all. So does what enforced foreign keys bind: a row
+ * may refer to one that its table's older snapshot does not have; and while a stream brings the
+ * older table up to the younger one, ON DELETE CASCADE would act upon rows that are as of later.
  */
 static void
 spread(struct restart *restart)

@@ -115,7 +115,8 @@ ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
     ph_buf_free(&list);
     PH_TRY(rc);
     const char *beside = ph_result_text(r, 0, 0);
-    bool is_known = follow->beside != NULL ? strcmp(beside, follow->beside) == 0 : beside[0] == '\0';
+    bool is_known =
+        follow->beside != NULL ? strcmp(beside, follow->beside) == 0 : beside[0] == '\0';
     if (!is_known)
         rc = find_part(job, err);
     if (rc == PH_OK && !is_known) {
@@ -141,8 +142,8 @@ static bool
 is_published_whole(const struct ph_publication *publication, ph_oid oid)
 {
     const struct ph_published_rel key = {.oid = oid};
-    const struct ph_published_rel *found = bsearch(
-        &key, publication->rels, publication->n_rels, sizeof *publication->rels, compare_published);
+    const struct ph_published_rel *found = bsearch(&key, publication->rels, publication->n_rels,
+                                                   sizeof *publication->rels, compare_published);
 
     return found != NULL && !found->has_row_filter && !found->has_column_list;
 }

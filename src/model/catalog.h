@@ -114,8 +114,8 @@ struct ph_rel {
 struct ph_foreign_key { /* those that partitions have from their parent are left out */
     ph_oid oid;
     const char *name;
-    ph_oid rel_oid; /* the referencing table */
-    ph_oid ref_oid; /* the referenced one */
+    ph_oid rel_oid;   /* the referencing table */
+    ph_oid ref_oid;   /* the referenced one */
     ph_oid ref_index; /* its index that the key refers to */
     bool deferrable;
     bool validated;

@@ -35,22 +35,22 @@ make_server(int major)
 static struct run *
 start_copy(const struct pg_test_cluster *src, const struct pg_test_cluster *dst, const char *until)
 {
-    const char *const argv[] = {"pghaul",
-                                "copy",
-                                "--follow",
-                                "--data-only",
-                                "--source",
-                                pg_test_conninfo(src, "w"),
-                                "--target",
-                                pg_test_conninfo(dst, "w"),
-                                "--dir",
-                                scratch_printf("%s/job-%d-%d", scratch_dir(), src->params.major,
-                                               dst->params.major),
-                                "--exclude-schema",
-                                "aside",
-                                until == NULL ? NULL : "--until",
-                                until,
-                                NULL};
+    const char *const argv[] = {
+        "pghaul",
+        "copy",
+        "--follow",
+        "--data-only",
+        "--source",
+        pg_test_conninfo(src, "w"),
+        "--target",
+        pg_test_conninfo(dst, "w"),
+        "--dir",
+        scratch_printf("%s/job-%d-%d", scratch_dir(), src->params.major, dst->params.major),
+        "--exclude-schema",
+        "aside",
+        until == NULL ? NULL : "--until",
+        until,
+        NULL};
 
     return run_start_copy(NULL, argv);
 }

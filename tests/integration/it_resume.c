@@ -182,7 +182,10 @@ test_table_of_two_snapshots(void **state)
     pair_db_end(&db);
 }
 
-/* Each table is of one snapshot, but they do not fit together: the way out says so. */
+/*
+ * Each table is of one snapshot, but they do not fit together: the way out says so. Where keys are
+ * enforced while rows go in, tables that they bind start again together.
+ */
 static void
 test_snapshots_do_not_fit(void **state)
 {
@@ -220,9 +223,9 @@ test_snapshots_do_not_fit(void **state)
     lose_snapshot(&db);
     sql_exec(db.source, "INSERT INTO p VALUES (101); INSERT INTO c VALUES (401, 101)");
     db.env = NULL;
-    run = pair_copy(&db, "--data-only", "--jobs", "1");
-    pair_expect(run, 1, "PH-CONSTRAINT");
-    pair_expect(run, 1, "--restart --yes");
+    pair_expect(pair_copy(&db, "--data-only", "--jobs", "1"), 0, "proven");
+    pair_same_table(&db, "p");
+    pair_same_table(&db, "c");
     pair_db_end(&db);
 }
 

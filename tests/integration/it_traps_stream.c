@@ -117,6 +117,41 @@ trap_10_partition_that_is_left_out(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Partitions that share a table of the target are of one snapshot, or a row that moved between them
+ * would be there twice, and go when it left the first one.
+ */
+static void
+trap_10_shared_target_of_one_snapshot(void **state)
+{
+    const char *const env[] = {"PGHAUL_FAILPOINT=after_commit=kill@1", NULL};
+    struct pair_db db = pair_db_new(&pair, "shared");
+
+    (void)state;
+    sql_exec(db.source, parts_sql);
+    /* large enough to go by itself, and first */
+    sql_exec(db.source, "CREATE TABLE m_4 PARTITION OF m FOR VALUES FROM (1000) TO (99999);"
+                        "INSERT INTO m SELECT i, repeat('v', 200) FROM generate_series(1000, 40000)"
+                        " i; ANALYZE");
+    sql_exec(db.target, "CREATE TABLE m (id int, v text)");
+    db.env = env;
+    struct run *run = follow(&db, "--data-only", "--jobs", "1", "--hold", "0s");
+    run_wait(run, RUN_DEADLINE_MS);
+    assert_int_equal(run->code, -SIGKILL);
+    db.env = NULL;
+    assert_string_equal(sql_value(db.target, "SELECT min(id) FROM m"), "1000");
+    sql_wait_true(pair.src, "shared",
+                  "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND"
+                  " application_name LIKE '% holder'",
+                  RUN_DEADLINE_MS);
+    sql_exec(db.source,
+             "DELETE FROM m WHERE id < 3; UPDATE m SET id = id - 1000 WHERE id IN (1000, 1001)");
+    sql_exec(db.source, "UPDATE m SET id = id + 50000 WHERE id IN (5, 105)");
+    run_expect(follow(&db, "--data-only", "--until", "now"), 0);
+    pair_same(&db, "SELECT * FROM m ORDER BY id");
+    pair_db_end(&db);
+}
+
 /* ---- 13: the publication says something else than it said ---- */
 
 static const char two_sql[] = "CREATE TABLE a (id int PRIMARY KEY, v text);"
@@ -279,12 +314,12 @@ trap_21_killed_at_its_commits(void **state)
             sql_exec(db.source, "SELECT pg_sleep(0.005)");
         }
         assert_int_equal(run_wait(run, RUN_DEADLINE_MS), -SIGKILL);
-        assert_string_equal(
-            sql_value(db.target, "SELECT sum(balance) = 1000 AND bool_and(balance = 100 +"
-                                 " 7 * (SELECT count(*) FROM move WHERE b = account.id) -"
-                                 " 7 * (SELECT count(*) FROM move WHERE a = account.id))"
-                                 " FROM account"),
-            "t");
+        assert_string_equal(sql_value(db.target,
+                                      "SELECT sum(balance) = 1000 AND bool_and(balance = 100 +"
+                                      " 7 * (SELECT count(*) FROM move WHERE b = account.id) -"
+                                      " 7 * (SELECT count(*) FROM move WHERE a = account.id))"
+                                      " FROM account"),
+                            "t");
     }
     ends_equal(&db);
     pair_db_end(&db);
@@ -421,6 +456,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trap_10_new_partition),
         cmocka_unit_test(trap_10_partition_that_is_left_out),
+        cmocka_unit_test(trap_10_shared_target_of_one_snapshot),
         cmocka_unit_test(trap_13_publication_that_was_altered),
         cmocka_unit_test(trap_14_shapes_that_do_not_fit),
         cmocka_unit_test(trap_14_shapes_that_fit),

@@ -35,8 +35,9 @@ new_db(const char *name, const char *tables_sql)
     struct pair_db db = pair_db_new(&pair, name);
 
     sql_exec(db.source, tables_sql);
-    sql_execf(db.target, "ALTER DATABASE \"%s\" OWNER TO mover; ALTER SCHEMA public OWNER TO mover;"
-                         "SET SESSION AUTHORIZATION mover; %s; RESET SESSION AUTHORIZATION",
+    sql_execf(db.target,
+              "ALTER DATABASE \"%s\" OWNER TO mover; ALTER SCHEMA public OWNER TO mover;"
+              "SET SESSION AUTHORIZATION mover; %s; RESET SESSION AUTHORIZATION",
               name, tables_sql);
     db.target_user = "mover";
     return db;
@@ -198,10 +199,9 @@ two_epochs(const char *name, const char *actions, const char *const *changes)
 static void
 trap_9_truncate_of_a_family_of_two_epochs(void **state)
 {
-    static const char *const changes[] = {"TRUNCATE parent, child",
-                                          "INSERT INTO parent VALUES (1, 'new'), (12, 'new')",
-                                          "INSERT INTO child VALUES (1, 1, 'new'), (2, 12, 'new')",
-                                          NULL};
+    static const char *const changes[] = {
+        "TRUNCATE parent, child", "INSERT INTO parent VALUES (1, 'new'), (12, 'new')",
+        "INSERT INTO child VALUES (1, 1, 'new'), (2, 12, 'new')", NULL};
 
     (void)state;
     two_epochs("truncate_plain", "", changes);
