@@ -329,7 +329,7 @@ ph_catalog_read_indexes(struct ph_catalog_reader *reader)
 #define FOREIGN_KEYS_SQL(enforced)                                                                 \
     "SELECT k.oid, k.conname, k.conrelid, k.confrelid, k.condeferrable, k.convalidated,"           \
     " " enforced ", k.confdeltype, k.confupdtype, k.conindid FROM pg_constraint k JOIN pg_class "  \
-                 "c ON c.oid = k.conrelid"                                                         \
+    "c ON c.oid = k.conrelid"                                                                      \
     " JOIN pg_namespace n ON n.oid = c.relnamespace"                                               \
     " WHERE k.contype = 'f' AND k.conparentid = 0 AND" PH_CATALOG_USER_SCHEMA(                     \
         "n") "ORDER BY k.oid"
