@@ -63,9 +63,11 @@ ph_selection_read(const char *text, struct ph_arena *arena, struct ph_options *o
     size_t room = strlen(text) + 1;
 
     *out = (struct ph_options){0};
-    for (const char *letters = "sStT"; *letters != '\0'; letters++) {
-        list_of(out, *letters)->items = PH_ARENA_ARRAY(arena, char *, room);
-        if (list_of(out, *letters)->items == NULL)
+    struct ph_string_list *lists[] = {&out->schemas, &out->exclude_schemas, &out->tables,
+                                      &out->excludes};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        lists[i]->items = PH_ARENA_ARRAY(arena, char *, room);
+        if (lists[i]->items == NULL)
             return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     }
     while (*text != '\0') {
