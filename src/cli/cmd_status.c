@@ -115,7 +115,7 @@ print_slot(const json_t *slot)
 
 /* Also while rows are still copied. */
 static void
-print_stream(const json_t *follow, uint64_t conflicts)
+print_stream(const json_t *follow, const struct ph_job_status *job)
 {
     const json_t *slot = json_object_get(follow, "slot");
     const json_t *warnings = json_object_get(follow, "warnings");
@@ -127,7 +127,9 @@ print_stream(const json_t *follow, uint64_t conflicts)
            json_string_value(json_object_get(follow, "receiver")),
            ph_human_bytes((uint64_t)live_number(follow, "spool_bytes"), a),
            ph_human_count((uint64_t)live_number(follow, "transactions"), b),
-           ph_human_count(conflicts, c));
+           ph_human_count(job->conflicts, c));
+    if (job->sequences_s >= 0)
+        printf("  also     sequences were carried over %.0f s ago\n", job->sequences_s);
     if (slot != NULL)
         print_slot(slot);
     for (size_t i = 0; i < json_array_size(warnings); i++) {
@@ -148,7 +150,7 @@ print_live_parts(const struct ph_job_status *job)
     else if (live != NULL)
         print_live(live, job->progress_age_s);
     if (follow != NULL)
-        print_stream(follow, job->conflicts);
+        print_stream(follow, job);
     json_decref(live);
 }
 
@@ -262,8 +264,9 @@ job_value(const struct ph_job_status *job)
     json_decref(figures);
     if (value != NULL && job->follows)
         json_object_set_new(value, "follow",
-                            json_pack("{s:s, s:I, s:s}", "position", job->position, "conflicts",
-                                      (json_int_t)job->conflicts, "end_at", job->end_at));
+                            json_pack("{s:s, s:I, s:s, s:f}", "position", job->position,
+                                      "conflicts", (json_int_t)job->conflicts, "end_at",
+                                      job->end_at, "sequences_s", job->sequences_s));
     if (value != NULL && live != NULL) {
         struct pace pace = pace_of(live);
         json_object_set_new(value, "rows_per_second", json_real(pace.rows));

@@ -292,20 +292,3 @@ ph_ledger_sequences_carried(struct ph_conn *conn, const char *job, struct ph_err
     return ph_conn_expect(conn, "UPDATE pghaul.follow SET sequences_at = now() WHERE job = $1", 1,
                           params, 1, err);
 }
-
-ph_code
-ph_ledger_sequences_age(struct ph_conn *conn, const char *job, double *seconds,
-                        struct ph_error *err)
-{
-    const char *params[] = {job};
-    struct ph_result *r;
-
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT extract(epoch FROM pg_catalog.clock_timestamp() -"
-                         " sequences_at)::float8 FROM pghaul.follow WHERE job = $1",
-                         1, params, &r, err));
-    bool known = ph_result_rows(r) == 1 && !ph_result_is_null(r, 0, 0);
-    *seconds = known ? strtod(ph_result_text(r, 0, 0), NULL) : -1;
-    ph_result_free(r);
-    return PH_OK;
-}

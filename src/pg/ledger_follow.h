@@ -107,8 +107,5 @@ ph_code ph_ledger_now_is(struct ph_conn *conn, const char *job, ph_lsn lsn, stru
 
 /* Sequences have the source's values of now. */
 ph_code ph_ledger_sequences_carried(struct ph_conn *conn, const char *job, struct ph_error *err);
-/* Seconds since then; negative: never. */
-ph_code ph_ledger_sequences_age(struct ph_conn *conn, const char *job, double *seconds,
-                                struct ph_error *err);
 
 #endif

@@ -36,7 +36,10 @@ static const char jobs_sql[] =
                                                       "  ORDER BY e.epoch DESC LIMIT 1), 0),"
                                                       " f.job IS NOT NULL, coalesce(f.conflicts, "
                                                       "0), coalesce(f.end_at, ''),"
-                                                      " coalesce(w.lsn::text, ''),"
+                                                      " coalesce(w.lsn::text, ''), "
+                                                      "coalesce(extract(epoch"
+                                                      " FROM pg_catalog.clock_timestamp() - "
+                                                      "f.sequences_at), -1)::float8,"
                                                       " p.state::text, extract(epoch FROM "
                                                       "pg_catalog.clock_timestamp() - p.at)::float8"
                                                       " FROM pghaul.job j"
@@ -127,8 +130,9 @@ read_job(struct ph_arena *arena, const struct ph_result *r, int row, struct ph_j
         .conflicts = (uint64_t)ph_result_i64(r, row, 28),
         .end_at = keep(arena, r, row, 29),
         .position = keep(arena, r, row, 30),
-        .progress = ph_result_is_null(r, row, 31) ? NULL : keep(arena, r, row, 31),
-        .progress_age_s = number(r, row, 32),
+        .sequences_s = number(r, row, 31),
+        .progress = ph_result_is_null(r, row, 32) ? NULL : keep(arena, r, row, 32),
+        .progress_age_s = number(r, row, 33),
     };
 }
 
