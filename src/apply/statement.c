@@ -64,6 +64,12 @@ ph_apply_statements_free(struct ph_apply_statements *st)
     free(st);
 }
 
+void
+ph_apply_statements_copy_from(struct ph_apply_statements *st, uint32_t rows)
+{
+    st->limits.copy_rows = rows;
+}
+
 static void
 enter_stage(struct ph_apply_statements *st, size_t stage)
 {

@@ -61,6 +61,8 @@ struct ph_apply_statements;
 /* NULL without memory. The caller's (ph_apply_statements_free). One thread. */
 struct ph_apply_statements *ph_apply_statements_new(const struct ph_apply_limits *limits);
 void ph_apply_statements_free(struct ph_apply_statements *statements); /* NULL is fine */
+/* From the next begin on, as ph_apply_limits.copy_rows. */
+void ph_apply_statements_copy_from(struct ph_apply_statements *statements, uint32_t rows);
 
 /*
  * From the beginning. The group must stay as it is until the last statement was taken; it may be

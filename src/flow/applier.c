@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "flow/applier_parts.h"
+#include "flow/apply_early.h"
 
 #define WAIT_MS 200u
 #define TELL_EVERY_S 0.2
@@ -109,6 +110,7 @@ next_group(struct ph_applier *applier, ph_lsn from)
 static ph_code
 replay(struct ph_applier *applier, const struct sent *group, struct ph_error *err)
 {
+    ph_early_give_way(applier->early);
     PH_TRY(ph_applier_replay(applier, group->from, group->end, err));
     count(applier, group, true);
     return PH_OK;
@@ -135,13 +137,6 @@ finish_sent(struct ph_applier *applier, struct ph_error *err)
     return PH_OK;
 }
 
-/* Whether a failure is the rows' fault, so that going change by change may show or mend it. */
-static bool
-is_refusal(ph_code rc)
-{
-    return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
-}
-
 /*
  * A part of a transaction that is too large for a group: it goes to the target at once, in the
  * group's transaction, whose end nobody knows yet.
@@ -164,7 +159,7 @@ spill(struct ph_applier *applier, struct ph_error *err)
     if (rc == PH_OK)
         rc = ph_apply_check(&applier->target, &refused, &refusal, err);
     ph_fold_clear(applier->fold);
-    if (rc != PH_OK && !is_refusal(rc))
+    if (rc != PH_OK && !ph_applier_is_refusal(rc))
         return rc;
     if (rc != PH_OK || refused) {
         applier->must_replay = true;
@@ -215,7 +210,7 @@ end_group(struct ph_applier *applier, struct ph_error *err)
         PH_TRY(ph_apply_go(&applier->target, err));
         applier->sent = group;
     } else {
-        if (!is_refusal(rc))
+        if (!ph_applier_is_refusal(rc))
             return rc;
         PH_TRY(ph_apply_rollback(&applier->target, err));
         PH_TRY(replay(applier, &group, err));
@@ -225,7 +220,6 @@ end_group(struct ph_applier *applier, struct ph_error *err)
     return PH_OK;
 }
 
-/* Nothing waits to be read: what is under way is brought to its end. */
 ph_code
 ph_applier_settle(struct ph_applier *applier, struct ph_error *err)
 {
@@ -283,6 +277,7 @@ take_void(struct ph_applier *applier, struct ph_error *err)
 {
     ph_lsn until = applier->group_txns > 0 ? applier->group_end : 0;
 
+    ph_early_void(applier->early);
     if (!applier->in_txn)
         return PH_OK;
     PH_TRY(finish_sent(applier, err));
@@ -339,10 +334,31 @@ take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
     return PH_OK;
 }
 
+/* A streamed transaction that was applied as it arrived has only its commit left. */
+static ph_code
+take_block_commit(struct ph_applier *applier, const struct ph_txn_event *event,
+                  struct ph_error *err)
+{
+    struct sent group;
+    bool done;
+
+    PH_TRY(ph_applier_fence_begin(applier, &event->txn, err));
+    PH_TRY(ph_early_commit(applier->early, event, &done, &group, err));
+    if (!done)
+        return PH_OK;
+    ph_txn_reader_leave_out(applier->reader);
+    count(applier, &group, false);
+    applier->group_end = event->end_lsn;
+    tell(applier);
+    next_group(applier, event->end_lsn);
+    return ph_applier_fence_commit(applier, &event->txn, err);
+}
+
 static ph_code
 take_nothing(struct ph_applier *applier, struct ph_error *err)
 {
     PH_TRY(ph_applier_settle(applier, err));
+    PH_TRY(ph_early_idle(applier->early, err));
     if (applier->target.durable < applier->target.applied &&
         ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
         PH_TRY(ph_apply_make_durable(&applier->target, err));
@@ -383,6 +399,13 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_MESSAGE:
         ph_applier_fence_message(applier, event);
         return PH_OK;
+    case PH_TXN_BLOCK:
+        return ph_early_block(applier->early, event, err);
+    case PH_TXN_BLOCK_ABORT:
+        ph_early_abort(applier->early, event);
+        return PH_OK;
+    case PH_TXN_BLOCK_COMMIT:
+        return take_block_commit(applier, event, err);
     case PH_TXN_COMMIT:
         return take_commit(applier, event, err);
     case PH_TXN_PROGRESS:
@@ -442,6 +465,7 @@ work(struct ph_applier *applier, struct ph_error *err)
 static ph_code
 wind_up(struct ph_applier *applier, struct ph_error *err)
 {
+    ph_early_give_way(applier->early);
     if (!applier->in_txn)
         PH_TRY(ph_applier_settle(applier, err));
     PH_TRY(finish_sent(applier, err));
@@ -462,8 +486,9 @@ run(void *arg)
     ph_code rc =
         ph_txn_reader_open(applier->params.spool, applier->params.position, &applier->reader, &err);
     if (rc == PH_OK)
-        rc = ph_apply_target_open(&applier->target, applier->params.target, applier->params.job,
-                                  applier->params.session_sql, applier->params.position, &err);
+        rc = ph_apply_target_open(&applier->target, applier->params.target, "apply",
+                                  applier->params.job, applier->params.session_sql,
+                                  applier->params.position, &err);
     if (rc == PH_OK)
         rc = work(applier, &err);
     if (rc == PH_OK)
@@ -480,6 +505,7 @@ run(void *arg)
 static void
 free_applier(struct ph_applier *applier)
 {
+    ph_early_free(applier->early);
     ph_apply_target_free(&applier->target);
     ph_txn_reader_close(applier->reader);
     ph_applier_fence_free(&applier->fence);
@@ -511,7 +537,9 @@ ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out
     for (int i = 0; i < 2; i++)
         applier->folds[i] = ph_fold_new(PH_FOLD_NET, params->group_bytes);
     applier->fold = applier->folds[0];
-    if (rc == PH_OK && (applier->folds[0] == NULL || applier->folds[1] == NULL))
+    applier->early = ph_early_new(applier);
+    if (rc == PH_OK &&
+        (applier->folds[0] == NULL || applier->folds[1] == NULL || applier->early == NULL))
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK && pthread_create(&applier->thread, NULL, run, applier) != 0)
         rc = PH_FAIL(err, PH_E_MEMORY, "cannot start a thread");

@@ -72,7 +72,9 @@ struct ph_applier_look {
     uint64_t skipped;      /* the copy had them */
     uint64_t conflicts;    /* left out or overwritten, as the policy says */
     uint64_t groups;
-    uint64_t replays; /* groups that went change by change */
+    uint64_t replays;    /* groups that went change by change */
+    uint64_t early;      /* transactions that were applied while they arrived */
+    uint64_t early_left; /* begun so, but applied at their commit */
 };
 /* Any thread. */
 void ph_applier_get(struct ph_applier *applier, struct ph_applier_look *out);

@@ -1,4 +1,4 @@
-/* What applier.c and apply_replay.c share. */
+/* What applier.c, apply_replay.c and apply_early.c share. */
 #ifndef PH_FLOW_APPLIER_PARTS_H
 #define PH_FLOW_APPLIER_PARTS_H
 
@@ -33,12 +33,15 @@ struct ph_apply_fence {
     uint64_t n_recent;               /* ever put */
 };
 
+struct ph_early;
+
 struct ph_applier {
     struct ph_applier_params params;
     pthread_t thread;
     struct ph_txn_reader *reader;
     struct ph_apply_tables tables;
     struct ph_apply_target target;
+    struct ph_early *early;   /* apply_early.h */
     struct ph_fold *folds[2]; /* one is filled while the other's statements are under way */
     struct ph_fold *fold;     /* that is filled */
     bool is_idle;             /* as look has it */
@@ -73,6 +76,13 @@ struct ph_applier {
     ph_code rc; /* of the thread, after it ended */
     struct ph_error error;
 };
+
+/* Whether a failure is the rows' fault, so that going change by change may show or mend it. */
+static inline bool
+ph_applier_is_refusal(ph_code rc)
+{
+    return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
+}
 
 /* Which table of the target, NULL: none of ours or all of it is in the copy. */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,

@@ -320,6 +320,9 @@ take(struct replay *replay, const struct ph_txn_event *event, struct ph_error *e
         return take_void(replay, err);
     case PH_TXN_MESSAGE:
     case PH_TXN_PROGRESS:
+    case PH_TXN_BLOCK:
+    case PH_TXN_BLOCK_ABORT:
+    case PH_TXN_BLOCK_COMMIT:
         return PH_OK;
     }
     return PH_OK;

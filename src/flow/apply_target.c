@@ -41,7 +41,7 @@ static const char advance_sql[] = "WITH hit AS (" PH_LEDGER_ADVANCE_SQL " RETURN
 
 ph_code
 ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *endpoint,
-                     const char *job, const char *session_sql, ph_lsn position,
+                     const char *purpose, const char *job, const char *session_sql, ph_lsn position,
                      struct ph_error *err)
 {
     *target = (struct ph_apply_target){
@@ -52,7 +52,7 @@ ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *e
     target->params = calloc(MOST_PARAMS, sizeof *target->params);
     if (target->statements == NULL || target->params == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    PH_TRY(ph_conn_open(endpoint, "apply", &target->conn, err));
+    PH_TRY(ph_conn_open(endpoint, purpose, &target->conn, err));
     PH_TRY(ph_conn_exec(target->conn, session_sql, err));
     PH_TRY(ph_conn_exec(target->conn, plan_sql, err));
     return ph_pipeline_new(target->conn, MAX_PREPARED, &target->pipeline, err);
@@ -118,6 +118,29 @@ ph_apply_begin(struct ph_apply_target *target, ph_lsn end, struct ph_error *err)
     if (target->group_durably)
         PH_TRY(queue(target, "SET LOCAL synchronous_commit = on", TAG_OTHER, err));
     return queue(target, "SAVEPOINT pghaul_group", TAG_OTHER, err);
+}
+
+ph_code
+ph_apply_begin_beside(struct ph_apply_target *target, int lock_ms, struct ph_error *err)
+{
+    char sql[64];
+
+    assert(!target->is_open);
+    target->is_open = true;
+    target->has_unchecked = true;
+    target->group_end = 0;
+    target->group_durably = true;
+    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %d", lock_ms);
+    PH_TRY(queue(target, "BEGIN", TAG_OTHER, err));
+    PH_TRY(queue(target, sql, TAG_OTHER, err));
+    return queue(target, "SET LOCAL synchronous_commit = on", TAG_OTHER, err);
+}
+
+void
+ph_apply_mind(struct ph_apply_target *target, int after_ms, void (*call)(void *arg), void *arg)
+{
+    ph_pipeline_set_impatience(target->pipeline, after_ms, call, arg);
+    ph_apply_statements_copy_from(target->statements, call == NULL ? COPY_FROM_ROWS : 0);
 }
 
 ph_code

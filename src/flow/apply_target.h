@@ -7,6 +7,9 @@
  *     check   waits for all that was sent: a failure of the server, or rows that were not hit
  *     commit  queued; it goes out with the next begin, or by settle
  *
+ * What is applied beside the groups, by a second session, begins without the compare-and-set
+ * (begin_beside) and has it as its last statement (end).
+ *
  * One thread. After PH_E_CONNECT, PH_E_STOPPED and PH_E_LEDGER only free is left: what holds is
  * what the ledger says. All other failures leave the group to be rolled back (ph_apply_rollback).
  */
@@ -54,8 +57,8 @@ struct ph_apply_refusal {
  * compares). Free also after a failure.
  */
 ph_code ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *endpoint,
-                             const char *job, const char *session_sql, ph_lsn position,
-                             struct ph_error *err) PH_MUST_CHECK;
+                             const char *purpose, const char *job, const char *session_sql,
+                             ph_lsn position, struct ph_error *err) PH_MUST_CHECK;
 void ph_apply_target_free(struct ph_apply_target *target);
 
 /*
@@ -66,6 +69,18 @@ ph_code ph_apply_begin(struct ph_apply_target *target, ph_lsn end,
                        struct ph_error *err) PH_MUST_CHECK;
 ph_code ph_apply_end(struct ph_apply_target *target, ph_lsn end,
                      struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Begin one beside the groups, without a savepoint; it commits synchronously. Before its end,
+ * target->applied has to be said. It waits for a lock no longer than `lock_ms`.
+ */
+ph_code ph_apply_begin_beside(struct ph_apply_target *target, int lock_ms,
+                              struct ph_error *err) PH_MUST_CHECK;
+/*
+ * There is one beside: `call` is called whenever this session has waited for `after_ms`, and COPY,
+ * which would wait without that, is not used. `call` NULL: no longer.
+ */
+void ph_apply_mind(struct ph_apply_target *target, int after_ms, void (*call)(void *arg),
+                   void *arg);
 /*
  * Send what is in the fold. `left_out` (may be NULL): a bit per statement that is not sent. A COPY
  * among them waits for all before it, and may fail here.

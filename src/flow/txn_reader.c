@@ -4,15 +4,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "model/xid_set.h"
 
 #define SCRATCH_LIMIT ((size_t)1 << 30)
-#define BLOCK_START_BYTES 6u
-
-struct xid_set { /* of rolled back subtransactions; sorted by nothing, looked through by hashing */
-    uint32_t *slots; /* 0: free, which no xid is */
-    uint32_t n;
-    uint32_t capacity; /* 0 or a power of two */
-};
+#define LENGTH_BYTES 4u
+/* Bits of a place in the spool that are the offset in its segment. */
+#define OFFSET_BITS 40
 
 struct ph_txn_reader {
     struct ph_spool *spool;
@@ -21,7 +18,6 @@ struct ph_txn_reader {
     struct ph_stream_event event;
     struct ph_buf scratch;
     ph_lsn from;
-    uint64_t arrival;
     bool has_step; /* messages of `step` may still come */
     struct ph_spool_step step;
     bool is_open;    /* BEGIN was read, COMMIT not */
@@ -29,63 +25,11 @@ struct ph_txn_reader {
     struct ph_source_txn txn;
     int64_t time_us;
     struct ph_spool_stream *stream; /* the streamed transaction that is given out */
+    bool has_streamed;              /* its commit was announced, it was not begun */
     struct ph_span commit;          /* its last message; lives as long as the step does */
-    struct xid_set aborted;
+    struct ph_buf definitions;      /* that hold for all from there on, each behind its length */
+    struct ph_xid_set aborted;      /* subtransactions of it */
 };
-
-/* ---- the set of rolled back subtransactions ---- */
-
-static uint32_t
-place_of(const struct xid_set *set, uint32_t xid)
-{
-    uint32_t at = (xid * 2654435761u) & (set->capacity - 1);
-
-    while (set->slots[at] != 0 && set->slots[at] != xid)
-        at = (at + 1) & (set->capacity - 1);
-    return at;
-}
-
-static bool
-has_xid(const struct xid_set *set, uint32_t xid)
-{
-    return set->n > 0 && set->slots[place_of(set, xid)] == xid;
-}
-
-static bool
-grow_set(struct xid_set *set)
-{
-    struct xid_set larger = {.capacity = set->capacity == 0 ? 64 : set->capacity * 2};
-
-    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
-    if (larger.slots == NULL)
-        return false;
-    for (uint32_t i = 0; i < set->capacity; i++) {
-        if (set->slots[i] != 0)
-            larger.slots[place_of(&larger, set->slots[i])] = set->slots[i];
-    }
-    larger.n = set->n;
-    free(set->slots);
-    *set = larger;
-    return true;
-}
-
-static bool
-add_xid(struct xid_set *set, uint32_t xid)
-{
-    if (set->n * 2 >= set->capacity && !grow_set(set))
-        return false;
-    uint32_t at = place_of(set, xid);
-    set->n += set->slots[at] == 0;
-    set->slots[at] = xid;
-    return true;
-}
-
-static void
-clear_set(struct xid_set *set)
-{
-    free(set->slots);
-    *set = (struct xid_set){0};
-}
 
 /* ---- opening ---- */
 
@@ -102,6 +46,7 @@ ph_txn_reader_open(struct ph_spool *spool, ph_lsn from, struct ph_txn_reader **o
     reader->spool = spool;
     reader->from = from;
     ph_buf_init(&reader->scratch, SCRATCH_LIMIT);
+    ph_buf_init(&reader->definitions, SCRATCH_LIMIT);
     reader->decoder = ph_pgoutput_new();
     if (reader->decoder == NULL)
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -124,7 +69,8 @@ ph_txn_reader_close(struct ph_txn_reader *reader)
     ph_spool_reader_close(reader->in);
     ph_pgoutput_free(reader->decoder);
     ph_buf_free(&reader->scratch);
-    clear_set(&reader->aborted);
+    ph_buf_free(&reader->definitions);
+    ph_xid_set_clear(&reader->aborted);
     free(reader);
 }
 
@@ -136,10 +82,23 @@ ph_txn_reader_rel(const struct ph_txn_reader *reader, ph_oid relid)
 
 /* ---- decoding ---- */
 
+/*
+ * When the server sent what is read now: its place in the spool, since the blocks of a streamed
+ * transaction are read late.
+ */
+static uint64_t
+arrival(const struct ph_txn_reader *reader)
+{
+    struct ph_spool_place place = reader->stream != NULL ? ph_spool_stream_place(reader->stream)
+                                                         : ph_spool_reader_place(reader->in);
+
+    return place.segment << OFFSET_BITS | place.offset;
+}
+
 static ph_code
 decode(struct ph_txn_reader *reader, struct ph_span message, struct ph_error *err)
 {
-    return ph_pgoutput_decode(reader->decoder, message, ++reader->arrival, &reader->event, err);
+    return ph_pgoutput_decode(reader->decoder, message, arrival(reader), &reader->event, err);
 }
 
 /*
@@ -267,7 +226,7 @@ find_aborted(struct ph_txn_reader *reader, struct ph_error *err)
     struct ph_spool_stream *stream;
     ph_code rc;
 
-    clear_set(&reader->aborted);
+    ph_xid_set_clear(&reader->aborted);
     PH_TRY(ph_spool_stream_open(reader->spool, xid, reader->step.last_end, &stream, err));
     if (stream == NULL)
         return missing(reader, err);
@@ -281,7 +240,7 @@ find_aborted(struct ph_txn_reader *reader, struct ph_error *err)
         if (item.bytes.len == 0 || item.bytes.data[0] != 'A')
             continue;
         rc = ph_pgoutput_peek(item.bytes, PH_OUTSIDE_BLOCK, &head, err);
-        if (rc == PH_OK && head.xid != xid && !add_xid(&reader->aborted, head.xid))
+        if (rc == PH_OK && head.xid != xid && !ph_xid_set_add(&reader->aborted, head.xid))
             rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
         if (rc != PH_OK)
             break;
@@ -290,80 +249,101 @@ find_aborted(struct ph_txn_reader *reader, struct ph_error *err)
     return rc;
 }
 
-/*
- * The step's own messages: definitions that hold for all from here on, then the commit, which is
- * returned.
- */
+static bool
+keep_definition(struct ph_buf *kept, struct ph_span message)
+{
+    uint8_t length[LENGTH_BYTES];
+
+    ph_store_u32(length, (uint32_t)message.len);
+    ph_buf_append(kept, length, sizeof length);
+    ph_buf_append(kept, message.data, message.len);
+    return ph_buf_ok(kept);
+}
+
+/* The step's own messages: definitions that hold for all from here on, then the commit. */
 static ph_code
-find_commit(struct ph_txn_reader *reader, struct ph_span *commit, struct ph_error *err)
+find_commit(struct ph_txn_reader *reader, struct ph_error *err)
 {
     struct ph_spool_item item;
     bool more;
 
-    commit->data = NULL;
+    reader->commit.data = NULL;
+    ph_buf_clear(&reader->definitions);
     for (;;) {
         PH_TRY(ph_spool_reader_message(reader->in, &item, &more, err));
         if (!more)
             break;
-        if (item.kind != PH_SPOOL_SCHEMA) {
-            *commit = item.bytes;
-            continue;
-        }
-        if (reader->is_skipped)
-            PH_TRY(decode_definition(reader, item.bytes, reader->step.xid, err));
+        if (item.kind != PH_SPOOL_SCHEMA)
+            reader->commit = item.bytes;
+        else if (!keep_definition(&reader->definitions, item.bytes))
+            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     }
-    if (commit->data == NULL)
+    if (reader->commit.data == NULL)
         return PH_FAIL(err, PH_E_SPOOL_DAMAGED, "transaction %u has no commit in the spool",
                        reader->step.xid);
     return PH_OK;
 }
 
+/*
+ * The end of the step: the commit, and the definitions. They are the latest of all, whatever was
+ * announced in and outside of the transaction before.
+ */
 static ph_code
-begin_block(struct ph_txn_reader *reader, struct ph_error *err)
+end_streamed(struct ph_txn_reader *reader, struct ph_error *err)
 {
-    uint8_t start[BLOCK_START_BYTES] = {'S'};
+    struct ph_cursor in = ph_cursor_of(reader->definitions.data, reader->definitions.len);
+    struct ph_span definition;
+    uint32_t len;
 
-    ph_store_u32(start + 1, reader->step.xid);
-    start[5] = 1;
-    return decode(reader, (struct ph_span){start, sizeof start}, err);
-}
-
-static ph_code
-end_block(struct ph_txn_reader *reader, struct ph_error *err)
-{
-    static const uint8_t stop[] = {'E'};
-
-    return decode(reader, (struct ph_span){stop, sizeof stop}, err);
+    reader->has_streamed = false;
+    reader->has_step = false;
+    reader->is_open = false;
+    reader->txn = (struct ph_source_txn){0};
+    PH_TRY(decode(reader, reader->commit, err));
+    while (ph_take_u32(&in, &len) && ph_take_span(&in, len, &definition))
+        PH_TRY(decode(reader, definition, err));
+    return PH_OK;
 }
 
 /* Its end was before `from`: only what it announced still matters. */
 static ph_code
 skip_streamed(struct ph_txn_reader *reader, struct ph_error *err)
 {
-    struct ph_span commit;
-
     reader->is_skipped = true;
-    PH_TRY(begin_block(reader, err));
-    PH_TRY(find_commit(reader, &commit, err));
-    PH_TRY(end_block(reader, err));
-    reader->has_step = false;
-    return decode(reader, commit, err);
+    PH_TRY(find_commit(reader, err));
+    return end_streamed(reader, err);
+}
+
+static ph_code
+announce_streamed(struct ph_txn_reader *reader, struct ph_txn_event *out, struct ph_error *err)
+{
+    struct ph_stream_head head;
+
+    PH_TRY(find_commit(reader, err));
+    PH_TRY(ph_pgoutput_peek(reader->commit, PH_OUTSIDE_BLOCK, &head, err));
+    begin(reader, &head);
+    reader->is_open = false; /* so far */
+    reader->is_skipped = false;
+    reader->has_streamed = true;
+    *out = (struct ph_txn_event){.step = PH_TXN_BLOCK_COMMIT,
+                                 .txn = reader->txn,
+                                 .time_us = reader->time_us,
+                                 .end_lsn = reader->step.last_end,
+                                 .session = reader->step.session,
+                                 .place = ph_spool_reader_place(reader->in)};
+    return PH_OK;
 }
 
 static ph_code
 begin_streamed(struct ph_txn_reader *reader, struct ph_txn_event *out, struct ph_error *err)
 {
-    struct ph_stream_head head;
-
-    reader->is_skipped = false;
-    PH_TRY(find_commit(reader, &reader->commit, err));
-    PH_TRY(ph_pgoutput_peek(reader->commit, PH_OUTSIDE_BLOCK, &head, err));
+    reader->has_streamed = false;
     PH_TRY(find_aborted(reader, err));
     PH_TRY(ph_spool_stream_open(reader->spool, reader->step.xid, reader->step.last_end,
                                 &reader->stream, err));
     if (reader->stream == NULL)
         return missing(reader, err);
-    begin(reader, &head);
+    reader->is_open = true;
     *out =
         (struct ph_txn_event){.step = PH_TXN_BEGIN, .txn = reader->txn, .time_us = reader->time_us};
     return PH_OK;
@@ -374,15 +354,12 @@ commit_streamed(struct ph_txn_reader *reader, struct ph_txn_event *out, struct p
 {
     ph_spool_stream_close(reader->stream);
     reader->stream = NULL;
-    clear_set(&reader->aborted);
-    reader->has_step = false;
-    reader->is_open = false;
+    ph_xid_set_clear(&reader->aborted);
     *out = (struct ph_txn_event){.step = PH_TXN_COMMIT,
                                  .txn = reader->txn,
                                  .end_lsn = reader->step.last_end,
                                  .time_us = reader->time_us};
-    reader->txn = (struct ph_source_txn){0};
-    return decode(reader, reader->commit, err);
+    return end_streamed(reader, err);
 }
 
 static ph_code
@@ -403,12 +380,22 @@ next_of_stream(struct ph_txn_reader *reader, struct ph_txn_event *out, bool *got
             PH_TRY(decode_definition(reader, item.bytes, reader->step.xid, err));
         else
             PH_TRY(decode(reader, item.bytes, err));
-        *got = show(reader, out) && !has_xid(&reader->aborted, reader->event.head.xid);
+        *got = show(reader, out) && !ph_xid_set_has(&reader->aborted, reader->event.head.xid);
     }
     return PH_OK;
 }
 
 /* ---- steps ---- */
+
+static struct ph_txn_event
+tell_block(const struct ph_txn_reader *reader, enum ph_txn_step step)
+{
+    return (struct ph_txn_event){.step = step,
+                                 .txn = {.xid = reader->step.xid},
+                                 .session = reader->step.session,
+                                 .place = ph_spool_reader_place(reader->in),
+                                 .bytes = reader->step.raw_bytes};
+}
 
 static ph_code
 void_what_is_open(struct ph_txn_reader *reader, struct ph_txn_event *out)
@@ -441,15 +428,24 @@ begin_step(struct ph_txn_reader *reader, struct ph_txn_event *out, bool *got, st
         return PH_OK;
     case PH_READ_STREAM_COMMIT:
         if (reader->step.last_end > reader->from)
-            return begin_streamed(reader, out, err);
+            return announce_streamed(reader, out, err);
         *got = false;
         return skip_streamed(reader, err);
     case PH_READ_STREAM:
+        *out = tell_block(reader, PH_TXN_BLOCK);
+        return PH_OK;
     case PH_READ_STREAM_ABORT:
-        break; /* blocks are read when their transaction commits */
+        *out = tell_block(reader, PH_TXN_BLOCK_ABORT);
+        return PH_OK;
     }
     *got = false;
     return PH_OK;
+}
+
+void
+ph_txn_reader_leave_out(struct ph_txn_reader *reader)
+{
+    reader->is_skipped = true;
 }
 
 ph_code
@@ -459,7 +455,12 @@ ph_txn_reader_next(struct ph_txn_reader *reader, uint32_t wait_ms, struct ph_txn
     bool got = false;
 
     while (!got) {
-        if (reader->stream != NULL) {
+        if (reader->has_streamed && reader->is_skipped) {
+            PH_TRY(end_streamed(reader, err));
+        } else if (reader->has_streamed) {
+            got = true;
+            PH_TRY(begin_streamed(reader, out, err));
+        } else if (reader->stream != NULL) {
             PH_TRY(next_of_stream(reader, out, &got, err));
         } else if (reader->has_step) {
             PH_TRY(next_of_changes(reader, out, &got, err));

@@ -24,6 +24,8 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
     follow->past.conflicts += look->conflicts;
     follow->past.groups += look->groups;
     follow->past.replays += look->replays;
+    follow->past.early += look->early;
+    follow->past.early_left += look->early_left;
     follow->past.applied = look->applied;
     pthread_mutex_unlock(&follow->lock);
 }
@@ -99,6 +101,8 @@ take_counts(const struct ph_follow *follow, const struct ph_applier_look *look,
     out->conflicts = past->conflicts + look->conflicts;
     out->groups = past->groups + look->groups;
     out->replays = past->replays + look->replays;
+    out->early = past->early + look->early;
+    out->early_left = past->early_left + look->early_left;
 }
 
 void

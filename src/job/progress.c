@@ -124,10 +124,11 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     ph_buf_printf(out,
                   ",\"receiver\":\"%s\",\"spool_bytes\":%" PRIu64 ",\"spool_segments\":%" PRIu64
                   ",\"transactions\":%" PRIu64 ",\"changes\":%" PRIu64 ",\"skipped\":%" PRIu64
-                  ",\"conflicts\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"replays\":%" PRIu64,
+                  ",\"conflicts\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"replays\":%" PRIu64
+                  ",\"early\":%" PRIu64 ",\"early_left\":%" PRIu64,
                   follow->receiver, follow->spool_bytes, follow->spool_segments,
                   follow->transactions, follow->changes, follow->skipped, follow->conflicts,
-                  follow->groups, follow->replays);
+                  follow->groups, follow->replays, follow->early, follow->early_left);
     put_slot(out, follow);
     put_warnings(out, follow);
     ph_buf_putc(out, '}');

@@ -72,7 +72,9 @@ struct ph_follow_progress {
     uint64_t conflicts;
     uint64_t groups;
     uint64_t replays;
-    bool has_slot; /* what follows was read from the source, some seconds ago */
+    uint64_t early;      /* streamed transactions applied while they arrived */
+    uint64_t early_left; /* begun so, but applied at their commit */
+    bool has_slot;       /* what follows was read from the source, some seconds ago */
     char wal_status[16];
     int64_t kept_wal_bytes;
     int64_t

@@ -66,6 +66,12 @@ struct ph_pipeline {
     struct misses misses;
     struct misses reported; /* of the stretch before: the caller may look at them */
     struct ph_param_arrays params;
+    struct {
+        void (*call)(void *arg); /* NULL: it waits as long as it takes */
+        void *arg;
+        int after_ms;
+        int waited_ms; /* since something came, or since the last call */
+    } impatience;
 };
 
 ph_code
@@ -96,6 +102,16 @@ ph_pipeline_free(struct ph_pipeline *pipeline)
     free(pipeline->misses.items);
     free(pipeline->reported.items);
     free(pipeline);
+}
+
+void
+ph_pipeline_set_impatience(struct ph_pipeline *pipeline, int after_ms, void (*call)(void *arg),
+                           void *arg)
+{
+    pipeline->impatience.call = call;
+    pipeline->impatience.arg = arg;
+    pipeline->impatience.after_ms = after_ms;
+    pipeline->impatience.waited_ms = 0;
 }
 
 bool
@@ -306,6 +322,30 @@ patience(PGconn *pg)
 }
 
 /*
+ * As poll, but calls for help when it takes long. *in_vain: that is all that has happened, with
+ * nothing to read.
+ */
+static int
+poll_patiently(struct ph_pipeline *pipeline, struct pollfd *fd, bool *in_vain)
+{
+    int wait_ms = patience(pipeline->conn->pg);
+    int left_ms = pipeline->impatience.after_ms - pipeline->impatience.waited_ms;
+
+    *in_vain = wait_ms < 0;
+    if (pipeline->impatience.call == NULL || wait_ms == 0)
+        return poll(fd, 1, wait_ms);
+    if (wait_ms < 0 || wait_ms > left_ms)
+        wait_ms = left_ms;
+    int ready = poll(fd, 1, wait_ms);
+    pipeline->impatience.waited_ms = ready == 0 ? pipeline->impatience.waited_ms + wait_ms : 0;
+    if (ready == 0 && pipeline->impatience.waited_ms >= pipeline->impatience.after_ms) {
+        pipeline->impatience.waited_ms = 0;
+        pipeline->impatience.call(pipeline->impatience.arg);
+    }
+    return ready;
+}
+
+/*
  * Wait until something can be sent or read, and do it. `unsent` is what PQflush said; when it
  * failed there may be a reason to read.
  */
@@ -318,9 +358,13 @@ wait_socket(struct ph_pipeline *pipeline, int unsent, struct ph_error *err)
         .events = (short)(POLLIN | (unsent != 0 ? POLLOUT : 0)),
     };
 
+    bool in_vain = false;
+
     if (fd.fd < 0)
         return give_up(pipeline, err);
-    int ready = unsent < 0 ? 0 : poll(&fd, 1, patience(pg));
+    int ready = unsent < 0 ? 0 : poll_patiently(pipeline, &fd, &in_vain);
+    if (ready == 0 && in_vain)
+        return PH_OK;
     if ((ready == 0 || (ready > 0 && (fd.revents & ~POLLOUT) != 0)) && PQconsumeInput(pg) != 1) {
         take_answers(pipeline);
         return give_up(pipeline, err);

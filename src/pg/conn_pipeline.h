@@ -128,6 +128,13 @@ ph_code ph_pipeline_sync(struct ph_pipeline *pipeline, struct ph_error *err);
 ph_code ph_pipeline_wait(struct ph_pipeline *pipeline, struct ph_pipeline_outcome *outcome,
                          struct ph_error *err);
 
+/*
+ * Whenever a call has waited so long and nothing came, `call` is called, which must leave this
+ * connection alone. NULL: no more.
+ */
+void ph_pipeline_set_impatience(struct ph_pipeline *pipeline, int after_ms, void (*call)(void *arg),
+                                void *arg);
+
 /* Nothing queued, nothing to wait for: the functions of conn.h may be used. */
 bool ph_pipeline_is_idle(const struct ph_pipeline *pipeline);
 /* Prepare everything afresh from here on: tables or settings of the session have changed. */

@@ -346,3 +346,9 @@ ph_spool_reader_message(struct ph_spool_reader *reader, struct ph_spool_item *it
     } while (*more && !is_wanted(reader, item->kind));
     return PH_OK;
 }
+
+struct ph_spool_place
+ph_spool_reader_place(const struct ph_spool_reader *reader)
+{
+    return (struct ph_spool_place){reader->at.segment, reader->frame_at};
+}

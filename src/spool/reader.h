@@ -56,6 +56,8 @@ ph_code ph_spool_reader_next(struct ph_spool_reader *reader, uint32_t wait_ms,
  */
 ph_code ph_spool_reader_message(struct ph_spool_reader *reader, struct ph_spool_item *item,
                                 bool *more, struct ph_error *err) PH_MUST_CHECK;
+/* Where the step lies; later steps lie behind it. */
+struct ph_spool_place ph_spool_reader_place(const struct ph_spool_reader *reader);
 
 struct ph_spool_stream;
 
@@ -70,5 +72,31 @@ void ph_spool_stream_close(struct ph_spool_stream *stream);
 /* As ph_spool_reader_message; bytes live until the next call. */
 ph_code ph_spool_stream_next(struct ph_spool_stream *stream, struct ph_spool_item *item, bool *more,
                              struct ph_error *err) PH_MUST_CHECK;
+/* Where the message given last lies: in order with the steps of readers. */
+struct ph_spool_place ph_spool_stream_place(const struct ph_spool_stream *stream);
+
+/*
+ * The same of a transaction that goes on: of that session, whether it has ended by now or not. It
+ * gives what lies up to a place, which ph_spool_stream_extend moves on: at first nothing. `*out`
+ * NULL: there is none (any more).
+ */
+ph_code ph_spool_stream_follow(struct ph_spool *spool, uint64_t session, uint32_t xid,
+                               struct ph_spool_stream **out, struct ph_error *err) PH_MUST_CHECK;
+enum ph_spool_fate {
+    PH_FATE_OPEN,
+    PH_FATE_COMMITTED, /* its commit is in the spool, wherever */
+    PH_FATE_VOID       /* it was rolled back, or its connection was lost: it has no commit */
+};
+/* Give also what lies up to `until` and there. */
+ph_code ph_spool_stream_extend(struct ph_spool_stream *stream, struct ph_spool_place until,
+                               enum ph_spool_fate *fate, struct ph_error *err) PH_MUST_CHECK;
+/* A message of the transaction. */
+struct ph_spool_mark {
+    struct ph_spool_place frame;
+    uint32_t message; /* in it, from 0 */
+};
+/* The one given last; and back to one: it is the next. */
+struct ph_spool_mark ph_spool_stream_mark(const struct ph_spool_stream *stream);
+void ph_spool_stream_back(struct ph_spool_stream *stream, const struct ph_spool_mark *mark);
 
 #endif

@@ -62,6 +62,20 @@ ph_streams_find(struct ph_streams *streams, uint64_t session, uint32_t xid, ph_l
     return stream;
 }
 
+const struct ph_stream *
+ph_streams_of_session(const struct ph_streams *streams, uint64_t session, uint32_t xid)
+{
+    const struct ph_stream *const lists[] = {streams->open, streams->ended};
+
+    for (size_t i = 0; i < 2; i++) {
+        for (const struct ph_stream *at = lists[i]; at != NULL; at = at->next) {
+            if (at->session == session && at->xid == xid)
+                return at;
+        }
+    }
+    return NULL;
+}
+
 static struct ph_stream *
 begin(struct ph_streams *streams, uint64_t session, uint32_t xid)
 {

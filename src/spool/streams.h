@@ -53,6 +53,9 @@ bool ph_streams_add(struct ph_streams *streams, uint64_t session, uint32_t xid,
 /* NULL: none. end_lsn 0: the open one of this session; otherwise the one committed there. */
 struct ph_stream *ph_streams_find(struct ph_streams *streams, uint64_t session, uint32_t xid,
                                   ph_lsn end_lsn);
+/* The one of this session, whatever has become of it; NULL: none. */
+const struct ph_stream *ph_streams_of_session(const struct ph_streams *streams, uint64_t session,
+                                              uint32_t xid);
 /* The open one ends; nothing when there is none. */
 void ph_streams_end(struct ph_streams *streams, uint64_t session, uint32_t xid,
                     enum ph_stream_state state, ph_lsn end_lsn);

@@ -48,7 +48,8 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "fence_cut",
                                         "after_join_noted",
                                         "after_join_published",
-                                        "after_join_xid"};
+                                        "after_join_xid",
+                                        "after_early_part"};
 
 static void
 read_names(void)
