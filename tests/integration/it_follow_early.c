@@ -346,7 +346,9 @@ killed(void **state)
         for (int part = 0; part < 4 && run_alive(run); part++) {
             sql_execf(large, "INSERT INTO t SELECT g, 'part' FROM generate_series(%d, %d) g",
                       10000 + part * 3000, 12999 + part * 3000);
-            if (i == 1)
+            if (i == 0)
+                run_wait(run, RUN_DEADLINE_MS);
+            else
                 wait_early(&db);
         }
         sql_exec(large, "COMMIT");
