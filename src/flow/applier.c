@@ -12,6 +12,8 @@
 #define TELL_EVERY_S 0.2
 #define ADVANCE_EVERY_S 10.0
 #define SQL_LIMIT ((size_t)16 << 20)
+#define BEHIND_US 500000
+#define GATHER_MS 100u
 #define MOST_TRANSACTIONS 5000u /* of a group: what is lost when it has to be done again */
 
 /* ---- which table ---- */
@@ -229,6 +231,31 @@ ph_applier_settle(struct ph_applier *applier, struct ph_error *err)
     return ph_apply_settle(&applier->target, err);
 }
 
+static bool
+wants_end(const struct ph_applier *applier)
+{
+    ph_lsn end = atomic_load(&applier->end_lsn);
+
+    return end != 0 && !applier->in_txn && applier->group_end >= end;
+}
+
+/*
+ * How long the group may wait for more, although nothing lies in the spool. Far behind the source
+ * that is worth it: fewer and larger groups cost the target less. 0: not at all.
+ */
+static uint32_t
+gather_ms(const struct ph_applier *applier)
+{
+    const struct ph_applier_params *params = &applier->params;
+
+    if (applier->in_txn || applier->group_txns == 0 || params->source_clock == NULL ||
+        wants_end(applier) ||
+        params->source_clock(params->arg) - applier->group_us < BEHIND_US)
+        return 0;
+    uint64_t ms = (ph_clock_ns() - applier->group_ns) / 1000000;
+    return ms < GATHER_MS ? GATHER_MS - (uint32_t)ms : 0;
+}
+
 /* ---- events ---- */
 
 static ph_code
@@ -306,7 +333,8 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     applier->in_txn = false;
     applier->group_end = event->end_lsn;
     applier->group_us = event->time_us;
-    applier->group_txns++;
+    if (applier->group_txns++ == 0)
+        applier->group_ns = ph_clock_ns();
     applier->group_counted += event->end_lsn > applier->params.count_from;
     bool is_last = applier->group_until != 0 && event->end_lsn >= applier->group_until;
     if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
@@ -357,6 +385,10 @@ take_block_commit(struct ph_applier *applier, const struct ph_txn_event *event,
 static ph_code
 take_nothing(struct ph_applier *applier, struct ph_error *err)
 {
+    if (gather_ms(applier) > 0) {
+        PH_TRY(finish_sent(applier, err));
+        return ph_apply_settle(&applier->target, err);
+    }
     PH_TRY(ph_applier_settle(applier, err));
     PH_TRY(ph_early_idle(applier->early, err));
     if (applier->target.durable < applier->target.applied &&
@@ -424,14 +456,6 @@ is_at_end(const struct ph_applier *applier)
     return end != 0 && applier->target.applied >= end;
 }
 
-static bool
-wants_end(const struct ph_applier *applier)
-{
-    ph_lsn end = atomic_load(&applier->end_lsn);
-
-    return end != 0 && !applier->in_txn && applier->group_end >= end;
-}
-
 /* Groups are told about when they are over, but not each of thousands a second. */
 static void
 tell_sometimes(struct ph_applier *applier)
@@ -440,16 +464,22 @@ tell_sometimes(struct ph_applier *applier)
         tell(applier);
 }
 
+/* How long to wait for more: not at all while there is something to bring to its end. */
+static uint32_t
+patience_ms(const struct ph_applier *applier)
+{
+    if (applier->sent.is_there || applier->target.committing != 0)
+        return 0;
+    return applier->group_txns == 0 || applier->in_txn ? WAIT_MS : gather_ms(applier);
+}
+
 static ph_code
 work(struct ph_applier *applier, struct ph_error *err)
 {
     struct ph_txn_event event;
 
     while (!atomic_load(&applier->stop) && !ph_stop_requested()) {
-        /* without waiting while there is something to bring to its end */
-        bool is_busy = (applier->group_txns > 0 && !applier->in_txn) || applier->sent.is_there ||
-                       applier->target.committing != 0;
-        PH_TRY(ph_txn_reader_next(applier->reader, is_busy ? 0 : WAIT_MS, &event, err));
+        PH_TRY(ph_txn_reader_next(applier->reader, patience_ms(applier), &event, err));
         PH_TRY(take(applier, &event, err));
         if (event.step == PH_TXN_COMMIT)
             tell_sometimes(applier);

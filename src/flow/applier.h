@@ -38,6 +38,11 @@ struct ph_applier_params {
      * the target has on disk. May be NULL.
      */
     void (*moved)(void *arg, ph_lsn applied, ph_lsn durable);
+    /*
+     * The source's clock as last heard of, microseconds since 1970; 0: not known. Tells whether the
+     * applier is far behind. Called by its thread; may be NULL.
+     */
+    int64_t (*source_clock)(void *arg);
     void *arg;
 };
 

@@ -225,6 +225,12 @@ ph_receiver_set_applied(struct ph_receiver *receiver, ph_lsn applied, ph_lsn dur
         atomic_store(&receiver->applied_durable, durable);
 }
 
+int64_t
+ph_receiver_source_clock(struct ph_receiver *receiver)
+{
+    return atomic_load_explicit(&receiver->source_clock_us, memory_order_relaxed);
+}
+
 void
 ph_receiver_set_seen(struct ph_receiver *receiver, ph_lsn seen)
 {

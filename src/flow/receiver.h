@@ -57,6 +57,8 @@ ph_code ph_receiver_start(const struct ph_receiver_params *params, struct ph_rec
 void ph_receiver_set_applied(struct ph_receiver *receiver, ph_lsn applied, ph_lsn durable);
 /* The copy has more than at the start: likewise. */
 void ph_receiver_set_seen(struct ph_receiver *receiver, ph_lsn seen);
+/* The source's clock as last heard of, microseconds since 1970; 0: not yet. Any thread. */
+int64_t ph_receiver_source_clock(struct ph_receiver *receiver);
 /*
  * End: what has come is flushed and synced, the source is told, the stream closed. Waits a few
  * seconds at most for a server that answers; connecting to one that does not takes until

@@ -20,6 +20,7 @@ struct ph_receiver {
     atomic_bool stopping;
     atomic_bool failed;
     atomic_bool received; /* the receive thread has ended */
+    atomic_int_fast64_t source_clock_us; /* as `now` has it */
     atomic_uint_fast64_t applied;
     atomic_uint_fast64_t applied_durable;
     atomic_uint_fast64_t copy_seen;

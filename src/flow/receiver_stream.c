@@ -163,6 +163,7 @@ take(struct ph_receiver *receiver, const struct ph_walsender_message *message, s
     struct ph_receiver_look *now = &receiver->now;
 
     now->last_sent_us = message->sent_us;
+    atomic_store_explicit(&receiver->source_clock_us, message->sent_us, memory_order_relaxed);
     now->source_end = larger(now->source_end, message->wal_end);
     if (message->item == PH_WALSENDER_KEEPALIVE) {
         receiver->keepalive = larger(receiver->keepalive, message->wal_end);

@@ -163,6 +163,14 @@ has_moved(void *arg, ph_lsn applied, ph_lsn durable)
         ph_log_failure(PH_LOG_WARN, &err);
 }
 
+static int64_t
+source_clock(void *arg)
+{
+    const struct ph_follow *follow = arg;
+
+    return ph_receiver_source_clock(follow->receiver);
+}
+
 static ph_code
 load_tables(struct ph_job *job, struct ph_error *err)
 {
@@ -210,6 +218,7 @@ start_applier(struct ph_job *job, struct ph_error *err)
         .group_bytes = job->options->memory_bytes / 8,
         .on_conflict = job->options->on_conflict,
         .moved = has_moved,
+        .source_clock = source_clock,
         .arg = follow,
     };
 
