@@ -21,12 +21,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ERROR_WORD "error:"
+#define PIECE_BYTES ((size_t)64)
 #define TAIL_BYTES 800
 #define POLL_MS 100
 
 extern char **environ;
 
-/* The last bytes of a stream of any length. */
+/*
+ * The last bytes of a stream of any length; but from the first error on, its beginning: what
+ * follows may be the text of a query, longer than all there is room for.
+ */
 struct tail {
     char text[TAIL_BYTES + 1];
     size_t len;
@@ -41,21 +46,31 @@ struct child {
 };
 
 static void
-tail_add(struct tail *tail, const char *data, size_t len)
+tail_add_piece(struct tail *tail, const char *data, size_t len)
 {
-    if (len > TAIL_BYTES) {
-        data += len - TAIL_BYTES;
-        len = TAIL_BYTES;
-    }
+    const char *error = strstr(tail->text, ERROR_WORD);
+    size_t may_drop = error != NULL ? (size_t)(error - tail->text) : tail->len;
+
     if (tail->len + len > TAIL_BYTES) {
         size_t drop = tail->len + len - TAIL_BYTES;
 
+        drop = drop < may_drop ? drop : may_drop;
         memmove(tail->text, tail->text + drop, tail->len - drop);
         tail->len -= drop;
     }
+    if (len > TAIL_BYTES - tail->len)
+        len = TAIL_BYTES - tail->len;
     memcpy(tail->text + tail->len, data, len);
     tail->len += len;
     tail->text[tail->len] = '\0';
+}
+
+/* In pieces, so that no error is dropped before it was seen. */
+static void
+tail_add(struct tail *tail, const char *data, size_t len)
+{
+    for (size_t at = 0; at < len; at += PIECE_BYTES)
+        tail_add_piece(tail, data + at, len - at < PIECE_BYTES ? len - at : PIECE_BYTES);
 }
 
 /* One line for a message: what looks like the error, otherwise the last line. */
@@ -66,7 +81,7 @@ tail_message(struct tail *tail)
 
     while (tail->len > 0 && isspace((unsigned char)tail->text[tail->len - 1]))
         tail->text[--tail->len] = '\0';
-    found = strstr(tail->text, "error:");
+    found = strstr(tail->text, ERROR_WORD);
     if (found == NULL) {
         found = strrchr(tail->text, '\n');
         found = found != NULL ? found + 1 : tail->text;

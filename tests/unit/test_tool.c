@@ -94,12 +94,30 @@ test_wrapper_is_passed_by(void **state)
     assert_int_equal(ph_tool_find("pg_dump", 95, 95, &tool, &err), PH_E_VERSION);
 }
 
+/* A failed query of pg_dump's stands behind the error with its whole text. */
+static void
+the_error_outlives_a_long_query(void **state)
+{
+    const char *argv[] = {"/bin/sh", "-c",
+                          "{ for i in $(seq 100); do echo \"pg_dump: warning $i\"; done;"
+                          " echo 'pg_dump: error: query failed: FATAL:  terminating connection';"
+                          " printf 'pg_dump: detail: Query was: '; seq 2000; } >&2; exit 1",
+                          NULL};
+    struct ph_error err;
+
+    (void)state;
+    ph_error_reset(&err);
+    assert_int_equal(ph_tool_run(&(struct ph_tool_run){.argv = argv}, &err), PH_E_TOOL);
+    assert_non_null(strstr(err.message, "failed: error: query failed: FATAL:  terminating conn"));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wanted_else_newest),
         cmocka_unit_test(test_wrapper_is_passed_by),
+        cmocka_unit_test(the_error_outlives_a_long_query),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
