@@ -89,4 +89,11 @@ ph_fold_deletes(const struct ph_fold_entry *entry)
     return entry->has_existed && (!entry->is_present || entry->is_replaced);
 }
 
+/*
+ * ---- fold_sort.c ----
+ * A whole table's entries by their keys, where order is nobody's concern. The map is of no use any
+ * more, but for being emptied.
+ */
+void ph_fold_sort(struct ph_fold_table *state);
+
 #endif

@@ -287,6 +287,7 @@ make_net(struct ph_apply_statements *st, struct ph_error *err)
         rc = check_actions(st, err);
     for (uint32_t i = 0; rc == PH_OK && i < st->fold->n_touched; i++) {
         struct ph_fold_table *state = &st->fold->tables[st->order[i]];
+        ph_fold_sort(state);
         if (state->n_singles == 0)
             rc = count_range(st, state, 0, state->n_entries, &counts[i], err);
         ends[i] = st->n_pattern_words;

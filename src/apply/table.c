@@ -397,6 +397,30 @@ look_at_actions(struct builder *b, const struct ph_foreign_key *key, bool is_par
         b->table->way = PH_APPLY_IN_ORDER;
 }
 
+static bool
+is_key(const struct builder *b, const struct ph_index *index)
+{
+    for (uint32_t i = 0; i < index->n_keys; i++) {
+        uint32_t at;
+        if (column_at(b->params->plan, true, index->key_attnums[i], &at) == NULL || !b->keys[at])
+            return false;
+    }
+    return index->n_keys == b->n_keys;
+}
+
+static bool
+may_reorder(const struct builder *b)
+{
+    const struct ph_rel *target = b->params->plan->target;
+
+    if (b->table->way != PH_APPLY_BY_KEY || b->table->has_actions || b->params->enforces_keys)
+        return false;
+    for (uint32_t i = 0; i < target->n_indexes; i++)
+        if (target->indexes[i].is_unique && !is_key(b, &target->indexes[i]))
+            return false;
+    return true;
+}
+
 static void
 look_at_foreign_keys(struct builder *b)
 {
@@ -459,6 +483,7 @@ build(struct builder *b)
     look_at_columns(b);
     table->has_index = has_index(b);
     look_at_foreign_keys(b);
+    table->may_reorder = may_reorder(b);
     return fill_texts(b);
 }
 

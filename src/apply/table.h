@@ -80,6 +80,7 @@ struct ph_apply_table {
     bool keeps_identity;      /* a column outside of the key is_identity_always */
     bool key_is_identity;     /* one of the key is */
     bool has_index;           /* one of the target leads to the rows of a key */
+    bool may_reorder;         /* no other unique index: rows do not stand in each other's way */
     bool may_split_moves;     /* a change of the key may go as DELETE and INSERT */
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
     bool may_miss_moves;      /* so may a change of the key: it was done by such a cascade */

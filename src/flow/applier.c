@@ -13,8 +13,8 @@
 #define ADVANCE_EVERY_S 10.0
 #define SQL_LIMIT ((size_t)16 << 20)
 #define BEHIND_US 500000
-#define GATHER_MS 100u
-#define MOST_TRANSACTIONS 5000u /* of a group: what is lost when it has to be done again */
+#define GATHER_MS 300u
+#define MOST_TRANSACTIONS 20000u /* of a group: what is lost when it has to be done again */
 
 /* ---- which table ---- */
 
@@ -249,8 +249,7 @@ gather_ms(const struct ph_applier *applier)
     const struct ph_applier_params *params = &applier->params;
 
     if (applier->in_txn || applier->group_txns == 0 || params->source_clock == NULL ||
-        wants_end(applier) ||
-        params->source_clock(params->arg) - applier->group_us < BEHIND_US)
+        wants_end(applier) || params->source_clock(params->arg) - applier->group_us < BEHIND_US)
         return 0;
     uint64_t ms = (ph_clock_ns() - applier->group_ns) / 1000000;
     return ms < GATHER_MS ? GATHER_MS - (uint32_t)ms : 0;

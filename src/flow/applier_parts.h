@@ -54,9 +54,9 @@ struct ph_applier {
     uint32_t group_txns;
     uint32_t group_counted; /* of them: behind params.count_from */
     uint64_t group_skipped;
-    int64_t group_us; /* commit time of its last transaction */
+    int64_t group_us;  /* commit time of its last transaction */
     uint64_t group_ns; /* when its first one was whole */
-    struct sent {     /* the group whose statements are under way */
+    struct sent {      /* the group whose statements are under way */
         bool is_there;
         ph_lsn from;
         ph_lsn end;

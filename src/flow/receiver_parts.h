@@ -19,7 +19,7 @@ struct ph_receiver {
     int wake_fd; /* eventfd: something new is durable, or the end is wished */
     atomic_bool stopping;
     atomic_bool failed;
-    atomic_bool received; /* the receive thread has ended */
+    atomic_bool received;                /* the receive thread has ended */
     atomic_int_fast64_t source_clock_us; /* as `now` has it */
     atomic_uint_fast64_t applied;
     atomic_uint_fast64_t applied_durable;
