@@ -18,7 +18,8 @@
 #define WINDOW_S 0.5 /* that reading them is to take */
 #define WINDOW_PIECES 64u
 #define LEAST_ROWS 100u
-#define AGAIN 3u /* fences at which a difference that moves about is looked at */
+#define USUAL_ROW 100u /* bytes, where nothing is known */
+#define AGAIN 3u       /* fences at which a difference that moves about is looked at */
 
 struct ph_verify_live {
     struct ph_verify_fence fence;
@@ -243,7 +244,8 @@ add_range(struct ph_verify *verify, struct ph_verify_group *parent, struct ph_er
 {
     struct ph_verify_live *live = verify->live;
     double share = (double)piece_bytes(verify) / (double)source_bytes(parent);
-    uint64_t rows = (uint64_t)((double)parent->tables[0]->rows * share);
+    uint64_t all = parent->tables[0]->rows;
+    uint64_t rows = all > 0 ? (uint64_t)((double)all * share) : piece_bytes(verify) / USUAL_ROW;
     const char *hi;
 
     PH_TRY(ph_verify_next_bound(verify, parent, live->fence.marker, live->lo,
