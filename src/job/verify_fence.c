@@ -12,7 +12,7 @@
 #include "pg/slot.h"
 #include "pg/snapshot.h"
 
-#define MOST_TRIES 50u
+#define MOST_TRIES 25u
 #define PAUSE_MS 20u
 #define SHORT_LOOKS 100u /* so many at a millisecond's distance, then fewer */
 #define LONGEST_PAUSE_MS 20u
@@ -21,6 +21,13 @@
 #define RUN_EVERY_S 0.5
 #define LOCKED_S 0.3 /* that a lock of ours may keep apply from the end of the fence */
 #define TELL_AFTER_S 5.0
+
+/*
+ * When the first message is out, what was committed before it is on disk, and has waited for the
+ * standbys that commits wait for here.
+ */
+static const char flush_sql[] = "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
+                                " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
 
 static const char not_available_state[] = "55P03";
 
@@ -41,8 +48,7 @@ ph_verify_fence_open(struct ph_verify_fence *fence, struct ph_verify *verify, st
     PH_TRY(ph_conn_open(&verify->endpoints[PH_TARGET], "fence", &fence->target, err));
     PH_TRY(ph_conn_open(&verify->endpoints[PH_SOURCE], "fence", &fence->marker, err));
     PH_TRY(ph_conn_exec(fence->target, "SET synchronous_commit = off", err));
-    /* when the first message is out, all that was committed before it is on disk */
-    PH_TRY(ph_conn_exec(fence->marker, "SET synchronous_commit = on", err));
+    PH_TRY(ph_conn_exec(fence->marker, flush_sql, err));
     PH_TRY(ph_fence_lock_job(fence->target, job_of(fence), &taken, err));
     if (taken)
         return PH_OK;

@@ -185,6 +185,39 @@ nothing_differs_of_money(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * A commit that waits for a standby is in the stream, and on the target, but not visible on the
+ * source: until it is, there is no position that is what the source shows.
+ */
+static void
+a_commit_that_is_not_visible(void **state)
+{
+    static const struct pg_test_params waiting = {
+        .conf = WORKLOAD_CONF "synchronous_standby_names = 'nosuch'\nsynchronous_commit = local\n"};
+    struct pair with_waiting = {pg_test_cluster_new(&waiting), pair.dst};
+    struct pair_db db = pair_db_new(&with_waiting, "unseen");
+
+    (void)state;
+    sql_exec(db.source, tables_sql);
+    struct run *run = follow(&db);
+    pair_expect(verify(&db), 0, "source and target agree");
+    PGconn *waits = sql_connect(with_waiting.src, db.name);
+    sql_exec(waits, "SET synchronous_commit = on");
+    assert_int_equal(PQsendQuery(waits, "INSERT INTO place VALUES (-1, 'unseen')"), 1);
+    sql_wait_true(pair.dst, db.name, "SELECT EXISTS (SELECT FROM place WHERE id = -1)", WAIT_MS);
+    assert_int_equal(sql_int(db.source, "SELECT count(*) FROM place WHERE id = -1"), 0);
+    pair_expect(verify(&db), 3, "no moment was found at which both sides are the same state");
+    sql_exec(db.source, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE wait_event = 'SyncRep'");
+    sql_wait_true(with_waiting.src, db.name, "SELECT EXISTS (SELECT FROM place WHERE id = -1)",
+                  WAIT_MS);
+    pair_expect(verify(&db), 0, "source and target agree");
+    PQfinish(waits);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 /* ---- what is not ---- */
 
 static void
@@ -323,6 +356,7 @@ main(void)
         cmocka_unit_test(trap_59_nothing_differs),
         cmocka_unit_test(nothing_differs_in_ranges),
         cmocka_unit_test(nothing_differs_of_money),
+        cmocka_unit_test(a_commit_that_is_not_visible),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(killed_verify_holds_nobody_up),
