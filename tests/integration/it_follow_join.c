@@ -38,6 +38,13 @@ static const char tables_sql[] =
     "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (50) TO (1000);"
     "CREATE INDEX event_t ON event (t)";
 
+/* What is built after the rows, of old and new tables alike. */
+static const char triggers_sql[] =
+    "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RETURN NEW; END $$;"
+    "CREATE TRIGGER nothing BEFORE INSERT ON parent FOR EACH ROW EXECUTE FUNCTION nothing();"
+    "CREATE TRIGGER nothing BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION nothing()";
+
 static const char rows_sql[] =
     "INSERT INTO parent SELECT g FROM generate_series(1, 500) g;"
     "INSERT INTO item (parent, pad) SELECT g % 500 + 1, repeat('x', 100)"
@@ -78,12 +85,14 @@ new_db(const char *name)
     struct pair_db db = pair_db_new(&pair, name);
 
     sql_exec(db.source, tables_sql);
+    sql_exec(db.source, triggers_sql);
     sql_exec(db.source, rows_sql);
     return db;
 }
 
+/* Sessions that write, until end_writers. */
 static struct run *
-write_for(const struct pair_db *db, const char *seconds)
+start_writers(const struct pair_db *db)
 {
     const char *const argv[] = {"pgbench",
                                 "-n",
@@ -92,13 +101,25 @@ write_for(const struct pair_db *db, const char *seconds)
                                 "-R",
                                 "120",
                                 "-T",
-                                seconds,
+                                "600",
                                 "-f",
                                 scratch_printf("%s/write.sql", scratch_dir()),
                                 pg_test_conninfo(pair.src, db->name),
                                 NULL};
 
     return run_start_copy(NULL, argv);
+}
+
+static void
+end_writers(const struct pair_db *db, struct run *writers)
+{
+    if (!run_alive(writers))
+        fail_msg("the writers ended by themselves: %s", run_err(writers));
+    run_kill(writers);
+    sql_wait_true(pair.src, db->name,
+                  "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name ="
+                  " 'pgbench' AND datname = current_database())",
+                  WAIT_MS);
 }
 
 #define start_follow(db, ...)                                                                      \
@@ -154,13 +175,22 @@ end(struct pair_db *db, struct run *run)
     pair_db_end(db);
 }
 
+/* It stands where it stood. */
+static void
+refuse(struct pair_db *db, struct run *run, int code, const char *words)
+{
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, code, words);
+    assert_string_equal(sql_value(db->target, "SELECT phase || joining FROM pghaul.job"), "follow");
+}
+
 /* ---- what comes along ---- */
 
 static void
 tables_are_made(void **state)
 {
     struct pair_db db = new_db("made");
-    struct run *writers = write_for(&db, "12");
+    struct run *writers = start_writers(&db);
 
     (void)state;
     follow_old(&db, start_follow(&db, NARROW));
@@ -173,7 +203,7 @@ tables_are_made(void **state)
     wait_following(&db, run);
     assert_non_null(strstr(run_err(run), "3 tables are added"));
     sql_exec(db.source, "DROP INDEX later");
-    run_expect(writers, 0);
+    end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name); /* keys between old and new among it */
     end(&db, run);
 }
@@ -182,14 +212,16 @@ static void
 data_only(void **state)
 {
     struct pair_db db = new_db("data_only");
-    struct run *writers = write_for(&db, "12");
+    struct run *writers = start_writers(&db);
 
     (void)state;
     sql_exec(db.target, tables_sql);
-    follow_old(&db, start_follow(&db, NARROW, "--data-only"));
+    sql_exec(db.target, triggers_sql);
+    /* what was not read back then is not read back now, with changes applied to it since */
+    follow_old(&db, start_follow(&db, NARROW, "--data-only", "--verify", "none"));
     struct run *run = start_follow(&db, WIDE, "--data-only");
     wait_following(&db, run);
-    run_expect(writers, 0);
+    end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
     end(&db, run);
 }
@@ -199,18 +231,19 @@ static void
 keys_are_enforced(void **state)
 {
     struct pair_db db = new_db("enforced");
-    struct run *writers = write_for(&db, "12");
+    struct run *writers = start_writers(&db);
 
     (void)state;
     sql_exec(db.target, "CREATE ROLE enforced LOGIN; GRANT CREATE ON DATABASE enforced TO enforced;"
                         "GRANT CREATE ON SCHEMA public TO enforced; SET ROLE enforced");
     sql_exec(db.target, tables_sql);
+    sql_exec(db.target, triggers_sql);
     sql_exec(db.target, "RESET ROLE");
     db.target_user = "enforced";
     follow_old(&db, start_follow(&db, "--table", "parent", "--data-only"));
     struct run *run = start_follow(&db, WIDE, "--data-only");
     wait_following(&db, run);
-    run_expect(writers, 0);
+    end_writers(&db, writers);
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM pg_constraint WHERE"
                                              " contype = 'f' AND convalidated"),
                         "2");
@@ -222,7 +255,7 @@ static void
 again_and_again(void **state)
 {
     struct pair_db db = new_db("again");
-    struct run *writers = write_for(&db, "25");
+    struct run *writers = start_writers(&db);
 
     (void)state;
     follow_old(&db, start_follow(&db, NARROW));
@@ -240,8 +273,27 @@ again_and_again(void **state)
     run_wait_output(run, "2 tables are added", WAIT_MS);
     wait_following(&db, run);
     sql_exec(db.source, "INSERT INTO event VALUES (5000, 1999); UPDATE extra SET t = 'u'");
-    run_expect(writers, 0);
+    end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
+    end(&db, run);
+}
+
+/* One that somebody else made is his to alter. */
+static void
+publication_of_others(void **state)
+{
+    struct pair_db db = new_db("others");
+    struct run *writers = start_writers(&db);
+
+    (void)state;
+    sql_exec(db.source, "CREATE PUBLICATION others FOR TABLE parent, note");
+    follow_old(&db, start_follow(&db, NARROW, "--publication", "others"));
+    refuse(&db, start_follow(&db, WIDE, "--publication", "others"), 3,
+           "ALTER PUBLICATION others ADD TABLE public.item");
+    sql_exec(db.source, "ALTER PUBLICATION others ADD TABLE item, event");
+    struct run *run = start_follow(&db, WIDE, "--publication", "others");
+    wait_following(&db, run);
+    end_writers(&db, writers);
     end(&db, run);
 }
 
@@ -351,7 +403,7 @@ killed_in_between(void **state)
         "after_schema_dump", "before_schema_note",   "before_plan_commit", "before_receipt",
         "step_after_commit", "before_verdict_commit"};
     struct pair_db db = new_db("killed");
-    struct run *writers = write_for(&db, "45");
+    struct run *writers = start_writers(&db);
 
     (void)state;
     follow_old(&db, start_follow(&db, NARROW));
@@ -371,20 +423,12 @@ killed_in_between(void **state)
     }
     struct run *run = start_follow(&db, WIDE);
     wait_following(&db, run);
-    run_expect(writers, 0);
+    end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
     end(&db, run);
 }
 
 /* ---- what is refused ---- */
-
-static void
-refuse(struct pair_db *db, struct run *run, int code, const char *words)
-{
-    run_wait(run, RUN_DEADLINE_MS);
-    pair_expect(run, code, words);
-    assert_string_equal(sql_value(db->target, "SELECT phase || joining FROM pghaul.job"), "follow");
-}
 
 static void
 refusals(void **state)
@@ -421,6 +465,7 @@ main(void)
         cmocka_unit_test(data_only),
         cmocka_unit_test(keys_are_enforced),
         cmocka_unit_test(again_and_again),
+        cmocka_unit_test(publication_of_others),
         cmocka_unit_test(trap_79_an_open_writer),
         cmocka_unit_test(trap_79_a_prepared_writer),
         cmocka_unit_test(trap_79_a_writer_during_alter),
