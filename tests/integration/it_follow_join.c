@@ -2,6 +2,7 @@
  * Tables are added to a job that follows, by the same command with a wider selection, while
  * sessions write to the old and to the new ones. What is compared is plain SQL.
  */
+/* timeout: 600 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
