@@ -362,7 +362,7 @@ look_at_tables_again(struct ph_job *job, struct ph_error *err)
     if (has > had)
         return PH_OK;
     *err = why;
-    return ph_follow_explain_change(err);
+    return ph_follow_explain_change(job, err);
 }
 
 static ph_code

@@ -36,6 +36,11 @@ void ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress
  */
 ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
 /*
+ * In PH_PHASE_FOLLOW, before anything is loaded: tables that are gone on the target leave the job;
+ * those that the source still has come again (job->ledger.comes_again), unless with --data-only.
+ */
+ph_code ph_follow_leave_dropped(struct ph_job *job, struct ph_error *err);
+/*
  * PH_PHASE_FOLLOW: apply until the end that was asked for, or PH_E_STOPPED. At the end sequences
  * and what else the stream does not bring are carried over, the slot is removed, and the job is
  * done.

@@ -65,15 +65,17 @@ ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err
 }
 
 ph_code
-ph_follow_explain_change(struct ph_error *err)
+ph_follow_explain_change(const struct ph_job *job, struct ph_error *err)
 {
     if (err->code != PH_E_TYPES)
         return err->code;
     err->code = PH_E_TABLE_CHANGED;
-    ph_error_hint(
-        err, "%s",
-        "add what is missing to the target, then give the same command again; where a column went "
-        "or has another name or type, changes made since cannot be applied: empty the target and "
-        "start over with --restart --yes");
+    ph_error_hint(err, "%s",
+                  job->options->data_only
+                      ? "add a column that is missing to the target, then give the same command "
+                        "again; after any other change start over with --restart --yes"
+                      : "add a column that is missing to the target, or after any other change "
+                        "DROP TABLE (with CASCADE for keys and views) there, then give the same "
+                        "command again: a table that is gone is copied anew");
     return PH_E_TABLE_CHANGED;
 }

@@ -79,7 +79,7 @@ void ph_follow_guard(struct ph_follow *follow, struct ph_conn *source);
  * others. *n_added: how many. */
 ph_code ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err);
 /* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
-ph_code ph_follow_explain_change(struct ph_error *err);
+ph_code ph_follow_explain_change(const struct ph_job *job, struct ph_error *err);
 
 /* ---- follow_drift.c ---- */
 

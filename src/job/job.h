@@ -139,6 +139,8 @@ ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
  * that the plan refers to are read anew, it must not be looked at before it is loaded again.
  */
 void ph_job_forget_receipts(struct ph_job *job);
+/* The way out for a table that was altered on the source while the job follows. */
+void ph_job_hint_copy_anew(const struct ph_job *job, struct ph_error *err);
 /* The plan as the ledger has it, joined with both catalogs; also the states. */
 ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
 /* Fill proof_plans, after load_plan. */

@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
+#include "job/follow.h"
 #include "job/preflight_follow.h"
 #include "job/publish.h"
 #include "pg/publication.h"
@@ -37,19 +38,19 @@ was_had(const struct ph_job *job, ph_oid oid)
     return bsearch(&oid, had->oids, had->n, sizeof oid, compare_oids) != NULL;
 }
 
-/* It holds tables, and the job has none of them. */
-static bool
-is_new_tree(const struct ph_job *job, const struct ph_rel *top)
+/* How many tables it holds. *n_had: how many of them the job has. */
+static uint32_t
+count_tables(const struct ph_job *job, const struct ph_rel *top, uint32_t *n_had)
 {
     const struct ph_rel *rel;
-    bool has_leaf = false;
+    uint32_t n = 0;
 
+    *n_had = 0;
     for (uint32_t at = 0; (rel = ph_catalog_tree_next(&job->source_catalog, top, &at)) != NULL;) {
-        if (rel->kind == PH_REL_TABLE && was_had(job, rel->oid))
-            return false;
-        has_leaf |= rel->kind == PH_REL_TABLE;
+        n += rel->kind == PH_REL_TABLE;
+        *n_had += rel->kind == PH_REL_TABLE && was_had(job, rel->oid);
     }
-    return has_leaf;
+    return n;
 }
 
 static const struct ph_rel *
@@ -62,21 +63,24 @@ owner_of(const struct ph_catalog *catalog, const struct ph_rel *sequence)
     return NULL;
 }
 
-/* Tables by what the ledger has, for one may be younger than the patterns that select it. */
+/*
+ * Tables, and what belongs to them, by what the ledger has: one may be younger than the patterns
+ * that select it, or have got another name.
+ */
 bool
 ph_join_is_new(const struct ph_job *job, const struct ph_rel *rel)
 {
     const struct ph_catalog *catalog = &job->source_catalog;
+    uint32_t n_had;
 
     if (!job->join.is_under_way || !ph_selection_has(&job->selection, catalog, rel))
         return false;
-    if (rel->kind == PH_REL_TABLE)
-        return !was_had(job, rel->oid);
-    if (!ph_selection_has(&job->join.before, catalog, rel))
-        return true;
+    if ((rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) &&
+        count_tables(job, rel, &n_had) > 0)
+        return n_had == 0;
     const struct ph_rel *owner = rel->kind == PH_REL_SEQUENCE ? owner_of(catalog, rel) : NULL;
-    return (rel->kind == PH_REL_PARTITIONED && is_new_tree(job, rel)) ||
-           (owner != NULL && ph_join_is_new(job, owner));
+    return owner != NULL ? ph_join_is_new(job, owner)
+                         : !ph_selection_has(&job->join.before, catalog, rel);
 }
 
 ph_code
@@ -110,7 +114,7 @@ load(struct ph_job *job, uint32_t joins, struct ph_error *err)
     PH_TRY(ph_ledger_load_patterns(job->target_control, job->options->name, &job->arena, &patterns,
                                    err));
     PH_TRY(ph_selection_read(patterns, &job->arena, &narrower, err));
-    return ph_select(&job->source_catalog, &narrower, &job->arena, &job->join.before, err);
+    return ph_select_again(&job->source_catalog, &narrower, &job->arena, &job->join.before, err);
 }
 
 ph_code
@@ -403,9 +407,11 @@ ph_join_begin(struct ph_job *job, struct ph_error *err)
 {
     const struct ph_ledger_job *ledger = &job->ledger;
 
-    if (ledger->joining[0] == '\0' && ledger->phase == PH_PHASE_FOLLOW &&
-        strcmp(ledger->selection, job->selection_id) != 0)
-        PH_TRY(go_over(job, err));
+    if (ledger->joining[0] == '\0' && ledger->phase == PH_PHASE_FOLLOW) {
+        PH_TRY(ph_follow_leave_dropped(job, err));
+        if (ledger->comes_again || strcmp(ledger->selection, job->selection_id) != 0)
+            PH_TRY(go_over(job, err));
+    }
     return ledger->joining[0] != '\0' && job->stream.published == 0 ? publish(job, err) : PH_OK;
 }
 

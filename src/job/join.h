@@ -12,8 +12,9 @@
 
 /*
  * At the beginning of every attempt, when the stream is loaded: go over to the wider selection if
- * that is what the command asks for, and publish the tables that are not published yet. Uses
- * the job's catalogs, selection and plan, which are to be read again afterwards.
+ * that is what the command asks for, or to tables that come again, and publish the tables that are
+ * not published yet. Uses the job's catalogs, selection and plan, which are to be read again
+ * afterwards.
  *
  * PH_E_JOB_OTHER when tables of the job are not selected any more; what keeps a new table from
  * being followed (as `check` says it) before anything is written.

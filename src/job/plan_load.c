@@ -23,6 +23,33 @@ changed(const char *schema, const char *name, const char *what, struct ph_error 
     return PH_E_TABLE_CHANGED;
 }
 
+/* While following, a table that is gone on one side leaves the job, or comes again. */
+static ph_code
+table_went(const struct ph_job *job, const char *schema, const char *name, struct ph_error *err)
+{
+    (void)changed(schema, name, "the table was dropped on the source", err);
+    if (job->ledger.phase == PH_PHASE_FOLLOW)
+        ph_error_hint(err,
+                      "drop it on the target as well, then give the same command again, without "
+                      "a pattern that named it: the job goes on without the table");
+    return PH_E_TABLE_CHANGED;
+}
+
+static ph_code
+column_went(const struct ph_job *job, const struct ph_rel *rel, const char *column,
+            const char *side, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_TABLE_CHANGED, "column %s is gone on the %s since the copy began", column,
+            side);
+    ph_error_object(err, "%s.%s", rel->schema, rel->name);
+    if (job->ledger.phase == PH_PHASE_FOLLOW)
+        ph_job_hint_copy_anew(job, err);
+    else
+        ph_error_hint(err, "undo the change and give the same command again, or start over with "
+                           "--restart --yes");
+    return PH_E_TABLE_CHANGED;
+}
+
 static ph_code
 no_memory(struct ph_error *err)
 {
@@ -43,8 +70,10 @@ join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_re
         const char *target_name = ph_result_text(r, first + (int)i, 2);
         columns[i].source = ph_rel_column_named(table->source, source_name);
         columns[i].target = ph_rel_column_named(table->target, target_name);
-        if (columns[i].source == NULL || columns[i].target == NULL)
-            return changed(table->source->schema, table->source->name, "a column went", err);
+        if (columns[i].source == NULL)
+            return column_went(job, table->source, source_name, "source", err);
+        if (columns[i].target == NULL)
+            return column_went(job, table->target, target_name, "target", err);
         columns[i].source_name = columns[i].source->name;
         columns[i].target_name = columns[i].target->name;
     }
@@ -130,7 +159,7 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
     table->index = (uint32_t)row;
     table->source = ph_catalog_rel(&job->source_catalog, ph_result_u32(r, row, 1));
     if (table->source == NULL)
-        return changed(schema, name, "the table was dropped on the source", err);
+        return table_went(job, schema, name, err);
     table->target = ph_catalog_rel_named(&job->target_catalog, ph_result_text(r, row, 4),
                                          ph_result_text(r, row, 5));
     if (table->target == NULL)
@@ -259,6 +288,20 @@ load_states(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_load_tables(job->target_control, name, &job->plan, job->table_states, err));
     return ph_ledger_load_steps(job->target_control, name, &job->arena, &job->steps_done,
                                 &job->n_steps_done, err);
+}
+
+void
+ph_job_hint_copy_anew(const struct ph_job *job, struct ph_error *err)
+{
+    if (job->options->data_only)
+        ph_error_hint(err, "%s",
+                      "undo the change, if no row of it was written since, and give the same "
+                      "command again; or start over with --restart --yes");
+    else
+        ph_error_hint(err, "%s",
+                      "DROP TABLE (with CASCADE for keys and views) on the target, then give the "
+                      "same command again: the table is made and copied anew as it is on the "
+                      "source, and follows");
 }
 
 void

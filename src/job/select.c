@@ -17,16 +17,17 @@ struct selecting {
     bool *excluded_schemas;
     bool *included;
     bool *excluded;
+    bool may_miss; /* a pattern may match nothing */
 };
 
 static ph_code
 matched_nothing(const struct selecting *selecting, const char *option, const char *text)
 {
-    ph_code rc = PH_FAIL(selecting->err, PH_E_SELECTION, "--%s %s matches nothing on the source",
-                         option, text);
-
+    if (selecting->may_miss)
+        return PH_OK;
+    PH_FAIL(selecting->err, PH_E_SELECTION, "--%s %s matches nothing on the source", option, text);
     ph_error_object(selecting->err, "--%s %s", option, text);
-    return rc;
+    return PH_E_SELECTION;
 }
 
 static ph_code
@@ -45,7 +46,7 @@ mark_schemas(const struct selecting *selecting, const char *option,
             found = true;
         }
         if (!found)
-            return matched_nothing(selecting, option, patterns->items[i]);
+            PH_TRY(matched_nothing(selecting, option, patterns->items[i]));
     }
     return PH_OK;
 }
@@ -68,7 +69,7 @@ mark_rels(const struct selecting *selecting, const char *option,
             found = true;
         }
         if (!found)
-            return matched_nothing(selecting, option, patterns->items[i]);
+            PH_TRY(matched_nothing(selecting, option, patterns->items[i]));
     }
     return PH_OK;
 }
@@ -176,27 +177,46 @@ make_marks(struct selecting *selecting)
     return PH_OK;
 }
 
+static ph_code
+select_by(struct selecting *selecting, const struct ph_options *options)
+{
+    struct ph_selection *out = selecting->out;
+
+    *out = (struct ph_selection){
+        .whole_database = options->schemas.n == 0 && options->tables.n == 0 &&
+                          options->exclude_schemas.n == 0 && options->excludes.n == 0,
+    };
+    PH_TRY(make_marks(selecting));
+    PH_TRY(mark_schemas(selecting, "schema", &options->schemas, out->schemas));
+    PH_TRY(mark_schemas(selecting, "exclude-schema", &options->exclude_schemas,
+                        selecting->excluded_schemas));
+    PH_TRY(mark_rels(selecting, "table", &options->tables, selecting->included));
+    PH_TRY(mark_rels(selecting, "exclude", &options->excludes, selecting->excluded));
+    include_by_schema(selecting, options);
+    combine(selecting);
+    return PH_OK;
+}
+
 ph_code
 ph_select(const struct ph_catalog *catalog, const struct ph_options *options,
           struct ph_arena *arena, struct ph_selection *out, struct ph_error *err)
 {
     struct selecting selecting = {.catalog = catalog, .arena = arena, .err = err, .out = out};
 
-    *out = (struct ph_selection){
-        .whole_database = options->schemas.n == 0 && options->tables.n == 0 &&
-                          options->exclude_schemas.n == 0 && options->excludes.n == 0,
-    };
-    PH_TRY(make_marks(&selecting));
-    PH_TRY(mark_schemas(&selecting, "schema", &options->schemas, out->schemas));
-    PH_TRY(mark_schemas(&selecting, "exclude-schema", &options->exclude_schemas,
-                        selecting.excluded_schemas));
-    PH_TRY(mark_rels(&selecting, "table", &options->tables, selecting.included));
-    PH_TRY(mark_rels(&selecting, "exclude", &options->excludes, selecting.excluded));
-    include_by_schema(&selecting, options);
-    combine(&selecting);
+    PH_TRY(select_by(&selecting, options));
     if (out->n_tables == 0 && !out->whole_database)
         return PH_FAIL(err, PH_E_SELECTION, "the selection holds no table");
     return PH_OK;
+}
+
+ph_code
+ph_select_again(const struct ph_catalog *catalog, const struct ph_options *options,
+                struct ph_arena *arena, struct ph_selection *out, struct ph_error *err)
+{
+    struct selecting selecting = {
+        .catalog = catalog, .arena = arena, .err = err, .out = out, .may_miss = true};
+
+    return select_by(&selecting, options);
 }
 
 bool

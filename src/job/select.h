@@ -36,6 +36,10 @@ struct ph_selection {
 ph_code ph_select(const struct ph_catalog *catalog, const struct ph_options *options,
                   struct ph_arena *arena, struct ph_selection *out, struct ph_error *err);
 
+/* The same with patterns that were good once: what they named may be gone or renamed by now. */
+ph_code ph_select_again(const struct ph_catalog *catalog, const struct ph_options *options,
+                        struct ph_arena *arena, struct ph_selection *out, struct ph_error *err);
+
 /* `rel` is of the catalog that was selected from. */
 bool ph_selection_has(const struct ph_selection *selection, const struct ph_catalog *catalog,
                       const struct ph_rel *rel);

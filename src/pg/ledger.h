@@ -40,6 +40,7 @@ struct ph_ledger_job {
     char signature[40]; /* of what the job is: source system, databases, mode */
     char selection[40]; /* of the patterns that say which tables */
     char joining[40];   /* of wider ones whose tables are being added; "": none are */
+    bool comes_again;   /* a table of it was forgotten, to be added once more */
     uint32_t joins;     /* how often tables were added, those that are being added included */
     char source_label[256];
     enum ph_phase phase;
@@ -172,6 +173,13 @@ ph_code ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t t
 /* All chunks of a table are to be done again (its snapshot is lost); same transaction: TRUNCATE. */
 ph_code ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table,
                               struct ph_error *err);
+/*
+ * Forget a table; those behind it move up by one. In a transaction of its own. One that comes again
+ * sets job->comes_again.
+ */
+enum ph_table_left { PH_TABLE_IS_GONE, PH_TABLE_COMES_AGAIN };
+ph_code ph_ledger_forget_table(struct ph_conn *conn, struct ph_ledger_job *job, uint32_t table,
+                               enum ph_table_left left, struct ph_error *err);
 
 /*
  * Whether the target has not crashed since set_alive: a crash empties unlogged tables, whose

@@ -78,6 +78,7 @@ begin_join(struct ph_conn *conn, const struct ph_ledger_job *job, const char *se
 
     PH_TRY(ph_conn_expect(conn,
                           "UPDATE pghaul.job SET joining = $2, joins = joins + 1, phase = $3,"
+                          " comes_again = false,"
                           " schema_done = 0, schema_mark = '' WHERE job = $1 AND joining = ''",
                           3, params, 1, err));
     for (size_t i = 0; i < sizeof begin_statements / sizeof *begin_statements; i++) {
@@ -100,6 +101,7 @@ ph_ledger_begin_join(struct ph_conn *conn, struct ph_ledger_job *job, const char
     }
     snprintf(job->joining, sizeof job->joining, "%s", selection);
     job->joins++;
+    job->comes_again = false;
     job->phase = PH_PHASE_SCHEMA;
     job->schema_done = 0;
     job->schema_mark[0] = '\0';
@@ -124,10 +126,12 @@ ph_ledger_end_join(struct ph_conn *conn, struct ph_ledger_job *job, const char *
     const char *params[] = {job->name, selection, patterns};
 
     PH_TRY(ph_conn_expect(conn,
-                          "UPDATE pghaul.job SET selection = $2, patterns = $3, joining = ''"
+                          "UPDATE pghaul.job SET selection = $2, patterns = $3, joining = '',"
+                          " comes_again = false"
                           " WHERE job = $1",
                           3, params, 1, err));
     snprintf(job->selection, sizeof job->selection, "%s", selection);
     job->joining[0] = '\0';
+    job->comes_again = false;
     return PH_OK;
 }

@@ -427,3 +427,44 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
     ph_result_free(r);
     return PH_OK;
 }
+
+/* By way of negative numbers, since each is unique at any moment. */
+static const char *const forget_statements[] = {
+    "DELETE FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int",
+    "DELETE FROM pghaul.tbl WHERE job = $1 AND tbl = $2::int",
+    "UPDATE pghaul.chunk SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
+    "UPDATE pghaul.chunk SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
+    "UPDATE pghaul.tbl SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
+    "UPDATE pghaul.tbl SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
+    "UPDATE pghaul.job SET comes_again = comes_again OR $3::bool WHERE job = $1 AND $2::int >= 0",
+};
+
+static ph_code
+forget_table(struct ph_conn *conn, const char *const params[3], struct ph_error *err)
+{
+    size_t n = sizeof forget_statements / sizeof *forget_statements;
+
+    for (size_t i = 0; i < n; i++) {
+        struct ph_result *r;
+        PH_TRY(ph_conn_query(conn, forget_statements[i], i + 1 < n ? 2 : 3, params, &r, err));
+        ph_result_free(r);
+    }
+    return ph_conn_exec(conn, "COMMIT", err);
+}
+
+ph_code
+ph_ledger_forget_table(struct ph_conn *conn, struct ph_ledger_job *job, uint32_t table,
+                       enum ph_table_left left, struct ph_error *err)
+{
+    bool comes_again = left == PH_TABLE_COMES_AGAIN;
+    char number[16];
+
+    snprintf(number, sizeof number, "%u", table);
+    const char *params[] = {job->name, number, comes_again ? "t" : "f"};
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    ph_code rc = forget_table(conn, params, err);
+    if (rc != PH_OK)
+        (void)ph_conn_leave_transaction(conn, NULL);
+    job->comes_again |= comes_again;
+    return rc;
+}

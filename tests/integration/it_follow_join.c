@@ -123,25 +123,8 @@ end_writers(const struct pair_db *db, struct run *writers)
                   WAIT_MS);
 }
 
-#define start_follow(db, ...)                                                                      \
-    pair_start_args(db, "copy",                                                                    \
-                    (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
-
 #define NARROW "--table", "parent", "--table", "note"
 #define WIDE NARROW, "--table", "item", "--table", "event"
-
-static void
-wait_following(const struct pair_db *db, struct run *run)
-{
-    run_wait_output(run, "applying changes", WAIT_MS);
-    sql_wait_true(
-        pair.dst, db->name,
-        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
-                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
-                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
-                       (int)run->pid),
-        WAIT_MS);
-}
 
 static void
 stop(struct run *run)
@@ -154,17 +137,15 @@ stop(struct run *run)
 static void
 follow_old(struct pair_db *db, struct run *run)
 {
-    wait_following(db, run);
+    pair_wait_following(db, run);
     stop(run);
 }
 
 static void
 end(struct pair_db *db, struct run *run)
 {
-    wait_following(db, run);
-    pair_expect(run_pghaul("stop", "--target", pg_test_conninfo(pair.dst, db->name), "--name",
-                           db->name, "--at", "now"),
-                0, "told to end");
+    pair_wait_following(db, run);
+    pair_expect(pair_stop(db, "now"), 0, "told to end");
     pair_expect(run, 0, "followed to");
     same_rows(pair.src, db->name, pair.dst, db->name);
     assert_string_equal(sql_valuef(db->source,
@@ -194,14 +175,14 @@ tables_are_made(void **state)
     struct run *writers = start_writers(&db);
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW));
     assert_string_equal(sql_value(db.target, "SELECT to_regclass('item') IS NULL AND"
                                              " to_regtype('colour') IS NULL"),
                         "t");
     /* on an old table: not the join's business */
     sql_exec(db.source, "CREATE INDEX later ON parent (n)");
-    struct run *run = start_follow(&db, WIDE);
-    wait_following(&db, run);
+    struct run *run = pair_follow(&db, WIDE);
+    pair_wait_following(&db, run);
     assert_non_null(strstr(run_err(run), "3 tables are added"));
     sql_exec(db.source, "DROP INDEX later");
     end_writers(&db, writers);
@@ -219,9 +200,9 @@ data_only(void **state)
     sql_exec(db.target, tables_sql);
     sql_exec(db.target, triggers_sql);
     /* what was not read back then is not read back now, with changes applied to it since */
-    follow_old(&db, start_follow(&db, NARROW, "--data-only", "--verify", "none"));
-    struct run *run = start_follow(&db, WIDE, "--data-only");
-    wait_following(&db, run);
+    follow_old(&db, pair_follow(&db, NARROW, "--data-only", "--verify", "none"));
+    struct run *run = pair_follow(&db, WIDE, "--data-only");
+    pair_wait_following(&db, run);
     end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
     end(&db, run);
@@ -241,9 +222,9 @@ keys_are_enforced(void **state)
     sql_exec(db.target, triggers_sql);
     sql_exec(db.target, "RESET ROLE");
     db.target_user = "enforced";
-    follow_old(&db, start_follow(&db, "--table", "parent", "--data-only"));
-    struct run *run = start_follow(&db, WIDE, "--data-only");
-    wait_following(&db, run);
+    follow_old(&db, pair_follow(&db, "--table", "parent", "--data-only"));
+    struct run *run = pair_follow(&db, WIDE, "--data-only");
+    pair_wait_following(&db, run);
     end_writers(&db, writers);
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM pg_constraint WHERE"
                                              " contype = 'f' AND convalidated"),
@@ -259,20 +240,20 @@ again_and_again(void **state)
     struct run *writers = start_writers(&db);
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
-    follow_old(&db, start_follow(&db, NARROW, "--table", "item"));
-    follow_old(&db, start_follow(&db, WIDE));
+    follow_old(&db, pair_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW, "--table", "item"));
+    follow_old(&db, pair_follow(&db, WIDE));
     sql_exec(db.source,
              "CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM (1000) TO (2000);"
              "INSERT INTO event SELECT g, 1000 + g % 9 FROM generate_series(3001, 3099) g;"
              "CREATE TABLE extra (id serial PRIMARY KEY, t text);"
              "INSERT INTO extra (t) SELECT 't' FROM generate_series(1, 99)");
-    struct run *run = start_follow(&db, WIDE);
+    struct run *run = pair_follow(&db, WIDE);
     run_wait_output(run, "public.event_3 was made after the job had begun", WAIT_MS);
     follow_old(&db, run);
-    run = start_follow(&db, "--schema", "public");
+    run = pair_follow(&db, "--schema", "public");
     run_wait_output(run, "2 tables are added", WAIT_MS);
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     sql_exec(db.source, "INSERT INTO event VALUES (5000, 1999); UPDATE extra SET t = 'u'");
     end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
@@ -288,12 +269,12 @@ publication_of_others(void **state)
 
     (void)state;
     sql_exec(db.source, "CREATE PUBLICATION others FOR TABLE parent, note");
-    follow_old(&db, start_follow(&db, NARROW, "--publication", "others"));
-    refuse(&db, start_follow(&db, WIDE, "--publication", "others"), 3,
+    follow_old(&db, pair_follow(&db, NARROW, "--publication", "others"));
+    refuse(&db, pair_follow(&db, WIDE, "--publication", "others"), 3,
            "ALTER PUBLICATION others ADD TABLE public.item");
     sql_exec(db.source, "ALTER PUBLICATION others ADD TABLE item, event");
-    struct run *run = start_follow(&db, WIDE, "--publication", "others");
-    wait_following(&db, run);
+    struct run *run = pair_follow(&db, WIDE, "--publication", "others");
+    pair_wait_following(&db, run);
     end_writers(&db, writers);
     end(&db, run);
 }
@@ -316,14 +297,14 @@ trap_79_an_open_writer(void **state)
     struct pair_db db = new_db("trap_79");
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW));
     PGconn *writer = open_writer(&db);
     int pid = (int)sql_int(writer, "SELECT pg_backend_pid()");
-    struct run *run = start_follow(&db, WIDE);
+    struct run *run = pair_follow(&db, WIDE);
     run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
     assert_non_null(strstr(run_err(run), "their copy waits for its end"));
     stop(run); /* while it waits; the same command goes on */
-    run = start_follow(&db, WIDE);
+    run = pair_follow(&db, WIDE);
     run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
     sql_exec(writer, "INSERT INTO item (parent, pad) VALUES (1, 'after'); COMMIT");
     PQfinish(writer);
@@ -336,10 +317,10 @@ trap_79_a_prepared_writer(void **state)
     struct pair_db db = new_db("prepared");
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW));
     PGconn *writer = open_writer(&db);
     sql_exec(writer, "PREPARE TRANSACTION 'slow'");
-    struct run *run = start_follow(&db, WIDE);
+    struct run *run = pair_follow(&db, WIDE);
     run_wait_output(run, "(prepared as slow, in database prepared)", WAIT_MS);
     sql_exec(writer, "COMMIT PREPARED 'slow'");
     PQfinish(writer);
@@ -357,14 +338,14 @@ trap_79_a_writer_during_alter(void **state)
     PGconn *gate = sql_connect(pair.src, db.name);
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW));
     sql_exec(db.source,
              "CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS"
              " $$ BEGIN PERFORM pg_advisory_xact_lock(79); END $$;"
              "CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER PUBLICATION')"
              " EXECUTE FUNCTION hold()");
     sql_exec(gate, "SELECT pg_advisory_lock(79)");
-    struct run *run = start_follow(&db, WIDE);
+    struct run *run = pair_follow(&db, WIDE);
     sql_wait_true(pair.src, db.name,
                   "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 79"
                   " AND NOT granted)",
@@ -375,7 +356,7 @@ trap_79_a_writer_during_alter(void **state)
     sql_exec(writer, "INSERT INTO item (parent, pad) VALUES (1, 'after'); COMMIT");
     PQfinish(writer);
     PQfinish(gate);
-    wait_following(&db, run);
+    pair_wait_following(&db, run);
     sql_exec(db.source, "DROP EVENT TRIGGER hold; DROP FUNCTION hold()");
     end(&db, run);
 }
@@ -407,23 +388,23 @@ killed_in_between(void **state)
     struct run *writers = start_writers(&db);
 
     (void)state;
-    follow_old(&db, start_follow(&db, NARROW));
+    follow_old(&db, pair_follow(&db, NARROW));
     for (size_t i = 0; i < sizeof failpoints / sizeof *failpoints; i++) {
         const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", failpoints[i]), NULL};
         db.env = env;
-        struct run *run = start_follow(&db, WIDE);
+        struct run *run = pair_follow(&db, WIDE);
         run_wait(run, RUN_DEADLINE_MS);
         if (run->code != -SIGKILL)
             fail_msg("at %s: exit code %d\n%s", failpoints[i], run->code, run_err(run));
         is_not_called_consistent(&db);
         db.env = NULL;
         /* the tables that the job had are not gone on with alone */
-        run = start_follow(&db, NARROW);
+        run = pair_follow(&db, NARROW);
         run_wait(run, RUN_DEADLINE_MS);
         pair_expect(run, 3, "tables are being added to it");
     }
-    struct run *run = start_follow(&db, WIDE);
-    wait_following(&db, run);
+    struct run *run = pair_follow(&db, WIDE);
+    pair_wait_following(&db, run);
     end_writers(&db, writers);
     same_schema(pair.src, db.name, pair.dst, db.name);
     end(&db, run);
@@ -437,25 +418,25 @@ refusals(void **state)
     struct pair_db db = new_db("refused");
 
     (void)state;
-    struct run *run = start_follow(&db, NARROW);
-    wait_following(&db, run);
+    struct run *run = pair_follow(&db, NARROW);
+    pair_wait_following(&db, run);
     pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, WIDE), 3, "PH-JOB-RUNNING");
     stop(run);
-    refuse(&db, start_follow(&db, "--table", "parent", "--table", "item"), 3,
+    refuse(&db, pair_follow(&db, "--table", "parent", "--table", "item"), 3,
            "public.note: the job follows the table, and the selection leaves it out");
     sql_exec(db.target, "CREATE TABLE item (id int)");
-    refuse(&db, start_follow(&db, WIDE), 3, "PH-TARGET-NOT-EMPTY");
+    refuse(&db, pair_follow(&db, WIDE), 3, "PH-TARGET-NOT-EMPTY");
     sql_exec(db.target, "DROP TABLE item");
     sql_exec(db.source, "CREATE TABLE keyless (a int)");
-    refuse(&db, start_follow(&db, WIDE, "--table", "keyless"), 3, "PH-IDENTITY");
+    refuse(&db, pair_follow(&db, WIDE, "--table", "keyless"), 3, "PH-IDENTITY");
     sql_exec(db.source, "CREATE TABLE odd (id int PRIMARY KEY, c regclass)");
-    refuse(&db, start_follow(&db, WIDE, "--table", "odd"), 3, "need a stream in text");
+    refuse(&db, pair_follow(&db, WIDE, "--table", "odd"), 3, "need a stream in text");
     sql_exec(db.source, "DROP TABLE odd");
     /* the same tables by other words are the same job */
-    run = start_follow(&db, NARROW, "--table", "parent");
+    run = pair_follow(&db, NARROW, "--table", "parent");
     run_wait_output(run, "selects the same tables", WAIT_MS);
     follow_old(&db, run);
-    end(&db, start_follow(&db, WIDE, "--table", "keyless", "--set-replica-identity"));
+    end(&db, pair_follow(&db, WIDE, "--table", "keyless", "--set-replica-identity"));
 }
 
 int

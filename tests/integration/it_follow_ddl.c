@@ -1,0 +1,206 @@
+/*
+ * Tables of the source that change, or go, while a job follows: what cannot go on stops, says what
+ * to do, and goes on when that is done. (A column that is added: it_follow.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/same.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(
+        db.source,
+        "CREATE TABLE one (id serial PRIMARY KEY, a int, b text);"
+        "INSERT INTO one (a, b) SELECT g, 'b' || g FROM generate_series(1, 100) g;"
+        "CREATE TABLE two (id serial PRIMARY KEY, a int, one int REFERENCES one);"
+        "CREATE VIEW both_of_them AS SELECT one.id, one.a, two.a AS n FROM one JOIN two USING (id);"
+        "INSERT INTO two (a) SELECT g FROM generate_series(1, 100) g;"
+        "CREATE TABLE three (id int PRIMARY KEY, day int);"
+        "INSERT INTO three VALUES (1, 1)");
+    return db;
+}
+
+static void
+stop(struct run *run)
+{
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+}
+
+static void
+end(struct pair_db *db, struct run *run)
+{
+    pair_wait_following(db, run);
+    pair_expect(pair_stop(db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+    same_rows(pair.src, db->name, pair.dst, db->name);
+    pair_db_end(db);
+}
+
+/* It is dropped on the target, and comes again as it is on the source, while that is written to. */
+static void
+copied_anew(struct pair_db *db)
+{
+    sql_exec(db->target, "DROP TABLE one CASCADE");
+    sql_exec(db->source, "UPDATE one SET a = a + 1 WHERE id < 50");
+    struct run *run = pair_follow(db);
+    run_wait_output(run, "public.one is not on the target any more: it is copied anew", 60000);
+    pair_wait_following(db, run);
+    sql_exec(db->source, "UPDATE one SET a = a + 1; INSERT INTO two (one) SELECT id FROM one");
+    same_schema(pair.src, db->name, pair.dst, db->name);
+    end(db, run);
+}
+
+static void
+column_renamed(void **state)
+{
+    struct pair_db db = new_db("renamed");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE one SET a = 0 WHERE id = 1;"
+                        "ALTER TABLE one RENAME COLUMN b TO c;"
+                        "UPDATE two SET a = 0 WHERE id = 2; UPDATE one SET c = 'x' WHERE id = 3");
+    pair_expect(run, 1, "public.one: column b is gone on the source since the copy began");
+    pair_expect(run, 1, "DROP TABLE (with CASCADE");
+    run = pair_follow(&db); /* not done yet */
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "DROP TABLE (with CASCADE");
+    copied_anew(&db);
+}
+
+static void
+column_dropped(void **state)
+{
+    struct pair_db db = new_db("dropped");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE one DROP COLUMN b; UPDATE one SET a = 7 WHERE id = 3");
+    pair_expect(run, 1, "DROP TABLE (with CASCADE");
+    /* between the ledger's note that it comes again and the copy */
+    const char *const env[] = {"PGHAUL_FAILPOINT=after_table_left=kill", NULL};
+    db.env = env;
+    sql_exec(db.target, "DROP TABLE one CASCADE");
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    assert_int_equal(run->code, -SIGKILL);
+    db.env = NULL;
+    end(&db, pair_follow(&db));
+}
+
+static void
+column_of_another_type(void **state)
+{
+    struct pair_db db = new_db("retyped");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE one ALTER COLUMN b TYPE bytea USING b::bytea;"
+                        "UPDATE one SET b = 'x' WHERE id = 3");
+    pair_expect(run, 1, "PH-TABLE-CHANGED");
+    copied_anew(&db);
+}
+
+/* There is nothing to make the table of. */
+static void
+data_only(void **state)
+{
+    struct pair_db db = new_db("data_only");
+
+    (void)state;
+    sql_exec(db.target, "CREATE TABLE three (id int PRIMARY KEY, day int)");
+    struct run *run = pair_follow(&db, "--data-only", "--table", "three");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE three DROP COLUMN day; INSERT INTO three VALUES (2)");
+    pair_expect(run, 1, "start over with --restart --yes");
+    pair_db_end(&db);
+}
+
+/* The stream calls it by its OID. */
+static void
+table_renamed(void **state)
+{
+    struct pair_db db = new_db("table_renamed");
+    struct run *run = pair_follow(&db, "--table", "one", "--table", "two");
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE one RENAME TO uno; UPDATE uno SET a = -1;"
+                        "DROP TABLE three"); /* of which nobody has heard */
+    sql_wait_true(pair.dst, db.name, "SELECT bool_and(a = -1) FROM one", 60000);
+    stop(run);
+    pair_expect(
+        pair_run(&db, "copy", "--follow", "--name", db.name, "--table", "one", "--table", "two"), 2,
+        "--table one matches nothing on the source");
+    run = pair_follow(&db, "--table", "uno", "--table", "two");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE uno SET a = -2; ALTER TABLE uno RENAME TO one");
+    stop(run);
+    end(&db, pair_follow(&db, "--table", "one", "--table", "two"));
+}
+
+static void
+table_dropped(void **state)
+{
+    struct pair_db db = new_db("table_dropped");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    /* the one in the middle of the ledger's, with changes that nobody wants any more */
+    sql_exec(db.source, "UPDATE two SET a = -1; DROP TABLE two CASCADE; UPDATE one SET a = -1");
+    sql_wait_true(pair.dst, db.name, "SELECT bool_and(a = -1) FROM one", 60000);
+    stop(run);
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "drop it on the target as well");
+    sql_exec(db.target, "DROP TABLE two CASCADE");
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE three SET day = 2; UPDATE one SET a = -2");
+    stop(run);
+    end(&db, pair_follow(&db));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(column_renamed),         cmocka_unit_test(column_dropped),
+        cmocka_unit_test(column_of_another_type), cmocka_unit_test(data_only),
+        cmocka_unit_test(table_renamed),          cmocka_unit_test(table_dropped),
+    };
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
