@@ -118,17 +118,21 @@ static ph_code
 compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
     struct ph_selection fresh;
+    struct ph_selection all = job->selection;
     struct ph_verify_rest_params params = {
         .options = job->options,
         .source = job->source_control,
         .target = job->target_control,
         .source_catalog = &job->source_catalog,
         .target_catalog = &job->target_catalog,
-        .selection = &job->selection,
+        .selection = &all,
         .report = &job->run->report,
     };
     uint32_t n = 0;
     ph_code rc = PH_OK;
+
+    /* its large objects were compared, and may have changed since */
+    all.whole_database &= !(job->join.is_under_way && job->join.before.whole_database);
 
     if (!job->options->schema_only && !job->sequences_set)
         PH_TRY(ph_copy_set_sequences(job, err));

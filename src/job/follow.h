@@ -40,6 +40,9 @@ ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
  * those that the source still has come again (job->ledger.comes_again), unless with --data-only.
  */
 ph_code ph_follow_leave_dropped(struct ph_job *job, struct ph_error *err);
+/* Partitions beside the job's tables (oids as an array's text): one value, "" for none. */
+ph_code ph_follow_query_beside(struct ph_conn *source, const char *oids, struct ph_result **out,
+                               struct ph_error *err);
 /*
  * PH_PHASE_FOLLOW: apply until the end that was asked for, or PH_E_STOPPED. At the end sequences
  * and what else the stream does not bring are carried over, the slot is removed, and the job is

@@ -16,7 +16,7 @@
 #define ARENA_LIMIT ((size_t)256 << 20)
 #define LABEL_BYTES 160
 
-/* $1: tables of the plan. What lies beside them under the same roots, in a fixed order. */
+/* $1: tables of the job. What lies beside them under the same roots, in a fixed order. */
 static const char beside_sql[] =
     "SELECT coalesce(string_agg(t.relid::pg_catalog.oid::text, ',' ORDER BY t.relid), '') FROM"
     " (SELECT DISTINCT pg_catalog.pg_partition_root(o) AS root FROM"
@@ -72,8 +72,8 @@ refuse_part(const struct ph_rel *rel, struct ph_error *err)
             "a partition that the source has now was not there, or not a partition, when the job "
             "was planned: its rows are not on the target");
     ph_error_object(err, "%s.%s", rel->schema, rel->name);
-    ph_error_hint(err, "detach it on the source and copy it by a job of its own, or start over "
-                       "with --restart --yes");
+    ph_error_hint(err, "give the same command again: the partition is added to the job (with "
+                       "--data-only make it on the target first); or detach it on the source");
     return PH_E_TABLE_CHANGED;
 }
 
@@ -97,6 +97,15 @@ find_part(struct ph_job *job, struct ph_error *err)
 }
 
 ph_code
+ph_follow_query_beside(struct ph_conn *source, const char *oids, struct ph_result **out,
+                       struct ph_error *err)
+{
+    const char *params[] = {oids};
+
+    return ph_conn_query(source, beside_sql, 1, params, out, err);
+}
+
+ph_code
 ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
 {
     struct ph_follow *follow = job->follow;
@@ -108,9 +117,8 @@ ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         ph_buf_printf(&list, "%s%u", i > 0 ? "," : "", job->plan.tables[i].source->oid);
     ph_buf_putc(&list, '}');
-    const char *params[] = {ph_buf_text(&list)};
     ph_code rc = ph_buf_ok(&list)
-                     ? ph_conn_query(job->source_control, beside_sql, 1, params, &r, err)
+                     ? ph_follow_query_beside(job->source_control, ph_buf_text(&list), &r, err)
                      : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&list);
     PH_TRY(rc);

@@ -185,7 +185,8 @@ refuse_narrower(struct ph_job *job, struct ph_error *err)
                            "do without it, start over with --restart --yes");
         return PH_E_JOB_OTHER;
     }
-    if (!job->join.before.whole_database || job->source_catalog.large_objects == 0)
+    if (!job->join.before.whole_database || job->selection.whole_database ||
+        job->source_catalog.large_objects == 0)
         return PH_OK;
     PH_FAIL(err, PH_E_JOB_OTHER,
             "the job is of the whole database, with large objects, which patterns leave out");
@@ -301,9 +302,10 @@ go_over(struct ph_job *job, struct ph_error *err)
     PH_TRY(check(job, err));
     uint32_t n = job->plan.n_tables;
     if (n == 0) {
-        ph_log(PH_LOG_INFO, "join.nothing",
-               "job %s: the selection was changed, and selects the same tables",
-               job->options->name);
+        if (strcmp(job->ledger.selection, job->selection_id) != 0)
+            ph_log(PH_LOG_INFO, "join.nothing",
+                   "job %s: the selection was changed, and selects the same tables",
+                   job->options->name);
         return ph_join_end(job, err);
     }
     PH_TRY(ph_ledger_begin_join(job->target_control, &job->ledger, job->selection_id, err));
@@ -402,16 +404,46 @@ publish(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
+/* Whether there are partitions under the job's tables that it has not: excluded, or new. */
+static ph_code
+has_parts_beside(struct ph_job *job, bool *has, struct ph_error *err)
+{
+    const char *params[] = {job->options->name};
+    struct ph_result *had;
+    struct ph_result *beside = NULL;
+
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT coalesce(pg_catalog.array_agg(source_oid), '{}') FROM pghaul.tbl"
+                         " WHERE job = $1",
+                         1, params, &had, err));
+    ph_code rc =
+        ph_follow_query_beside(job->source_control, ph_result_text(had, 0, 0), &beside, err);
+    *has = rc == PH_OK && ph_result_text(beside, 0, 0)[0] != '\0';
+    ph_result_free(beside);
+    ph_result_free(had);
+    return rc;
+}
+
+/* More patterns, a table that comes again, a new partition: there may be tables to add. */
+static ph_code
+may_be_wider(struct ph_job *job, bool *is, struct ph_error *err)
+{
+    *is = job->ledger.comes_again || strcmp(job->ledger.selection, job->selection_id) != 0;
+    return *is ? PH_OK : has_parts_beside(job, is, err);
+}
+
 ph_code
 ph_join_begin(struct ph_job *job, struct ph_error *err)
 {
     const struct ph_ledger_job *ledger = &job->ledger;
+    bool is_wider = false;
 
     if (ledger->joining[0] == '\0' && ledger->phase == PH_PHASE_FOLLOW) {
         PH_TRY(ph_follow_leave_dropped(job, err));
-        if (ledger->comes_again || strcmp(ledger->selection, job->selection_id) != 0)
-            PH_TRY(go_over(job, err));
+        PH_TRY(may_be_wider(job, &is_wider, err));
     }
+    if (is_wider)
+        PH_TRY(go_over(job, err));
     return ledger->joining[0] != '\0' && job->stream.published == 0 ? publish(job, err) : PH_OK;
 }
 
