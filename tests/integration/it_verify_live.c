@@ -365,5 +365,6 @@ main(void)
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }
