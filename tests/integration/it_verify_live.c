@@ -327,6 +327,30 @@ slow_verify_holds_nobody_up(void **state)
     end(&db, run, writers);
 }
 
+/* Whose session the server ends begins again, with new points. */
+static void
+lost_session_is_made_anew(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_cut=sleep:1500", NULL};
+    struct pair_db db = new_db("lost");
+    struct run *writers = write_to(&db);
+    struct run *run = follow(&db);
+
+    (void)state;
+    db.env = env;
+    struct run *check =
+        pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
+    sql_wait_true(pair.dst, db.name, "SELECT state IN ('cut', 'void') FROM pghaul.fence", WAIT_MS);
+    assert_int_equal(sql_int(db.target, "SELECT count(pg_terminate_backend(pid)) FROM"
+                                        " pg_stat_activity WHERE datname = current_database()"
+                                        " AND application_name LIKE 'pghaul%fence'"),
+                     1);
+    pair_expect(check, 0, "source and target agree");
+    pair_expect(check, 0, "trying again");
+    db.env = NULL;
+    end(&db, run, writers);
+}
+
 static void
 killed_apply_is_told(void **state)
 {
@@ -361,6 +385,7 @@ main(void)
         cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
+        cmocka_unit_test(lost_session_is_made_anew),
         cmocka_unit_test(killed_apply_is_told),
     };
 
