@@ -357,13 +357,15 @@ has_chunks(const struct restart *restart, uint32_t at, enum chunks which)
     return false;
 }
 
-/* Of two tables that must be of one snapshot. */
+/* Of two tables that must be of one snapshot. Keys between old tables and ones that are added to a
+ * stream are set aside until it has brought them together. */
 static void
 bind(struct restart *restart, uint32_t from, uint32_t to)
 {
+    const struct ph_table_state *states = restart->job->table_states;
     bool *again = restart->again;
 
-    if (again[to])
+    if (again[to] || states[from].is_past != states[to].is_past)
         return;
     if (again[from]
             ? has_chunks(restart, to, ANY_DONE)

@@ -22,8 +22,8 @@ static const char beside_sql[] =
     " (SELECT DISTINCT pg_catalog.pg_partition_root(o) AS root FROM"
     "  pg_catalog.unnest($1::pg_catalog.oid[]) o) r,"
     " pg_catalog.pg_partition_tree(r.root) t JOIN pg_catalog.pg_class c ON c.oid = t.relid"
-    " WHERE r.root IS NOT NULL AND c.relkind = 'r'"
-    " AND t.relid <> ALL ($1::pg_catalog.oid[])";
+    " WHERE r.root IS NOT NULL AND c.relkind = 'r' AND NOT EXISTS"
+    " (SELECT FROM pg_catalog.unnest($1::pg_catalog.oid[]) o WHERE o = t.relid)";
 
 static bool
 is_planned(const struct ph_job *job, ph_oid oid)
@@ -33,6 +33,21 @@ is_planned(const struct ph_job *job, ph_oid oid)
             return true;
     }
     return false;
+}
+
+static void
+put_parts(const struct ph_plan *plan, struct ph_buf *out)
+{
+    const char *separator = "";
+
+    ph_buf_putc(out, '{');
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        if (!plan->tables[i].source->is_partition)
+            continue;
+        ph_buf_printf(out, "%s%u", separator, plan->tables[i].source->oid);
+        separator = ",";
+    }
+    ph_buf_putc(out, '}');
 }
 
 static bool
@@ -113,10 +128,11 @@ ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
     struct ph_buf list;
 
     ph_buf_init(&list, (size_t)16 << 20);
-    ph_buf_putc(&list, '{');
-    for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        ph_buf_printf(&list, "%s%u", i > 0 ? "," : "", job->plan.tables[i].source->oid);
-    ph_buf_putc(&list, '}');
+    put_parts(&job->plan, &list);
+    if (list.len == 2) { /* it has none */
+        ph_buf_free(&list);
+        return PH_OK;
+    }
     ph_code rc = ph_buf_ok(&list)
                      ? ph_follow_query_beside(job->source_control, ph_buf_text(&list), &r, err)
                      : PH_FAIL(err, PH_E_MEMORY, "out of memory");

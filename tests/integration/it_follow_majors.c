@@ -23,81 +23,93 @@
 static struct pg_test_cluster *
 make_server(int major)
 {
-    struct pg_test_cluster *cluster =
-        pg_test_cluster_new(&(struct pg_test_params){.major = major, .conf = WORKLOAD_CONF});
-    PGconn *admin = sql_connect(cluster, "postgres");
-
-    sql_exec(admin, "CREATE DATABASE w TEMPLATE template0 ENCODING 'UTF8'");
-    PQfinish(admin);
-    return cluster;
+    return pg_test_cluster_new(&(struct pg_test_params){.major = major, .conf = WORKLOAD_CONF});
 }
 
-static struct run *
-start_copy(const struct pg_test_cluster *src, const struct pg_test_cluster *dst, const char *until)
+static void
+make_database(const struct pg_test_cluster *cluster, const char *name)
 {
-    const char *const argv[] = {
-        "pghaul",
-        "copy",
-        "--follow",
-        "--data-only",
-        "--source",
-        pg_test_conninfo(src, "w"),
-        "--target",
-        pg_test_conninfo(dst, "w"),
-        "--dir",
-        scratch_printf("%s/job-%d-%d", scratch_dir(), src->params.major, dst->params.major),
-        "--exclude-schema",
-        "aside",
-        until == NULL ? NULL : "--until",
-        until,
-        NULL};
+    PGconn *admin = sql_connect(cluster, "postgres");
+
+    sql_execf(admin, "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8'", name);
+    PQfinish(admin);
+    workload_make(cluster, name);
+}
+
+struct pair {
+    const struct pg_test_cluster *src;
+    const struct pg_test_cluster *dst;
+    const char *name; /* of the databases */
+};
+
+static struct run *
+start_copy(const struct pair *pair, const char *until)
+{
+    const char *const argv[] = {"pghaul",
+                                "copy",
+                                "--follow",
+                                "--data-only",
+                                "--source",
+                                pg_test_conninfo(pair->src, pair->name),
+                                "--target",
+                                pg_test_conninfo(pair->dst, pair->name),
+                                "--dir",
+                                scratch_printf("%s/job-%s", scratch_dir(), pair->name),
+                                "--exclude-schema",
+                                "aside",
+                                until == NULL ? NULL : "--until",
+                                until,
+                                NULL};
 
     return run_start_copy(NULL, argv);
 }
 
 static void
-follow_from(int major, int target_major)
+follow_from(const struct pg_test_cluster *src, const struct pg_test_cluster *dst)
 {
-    struct pg_test_cluster *src = make_server(major);
-    struct pg_test_cluster *dst = make_server(target_major);
+    struct pair pair = {src, dst,
+                        scratch_printf("w_%d_%d", src->params.major, dst->params.major)};
 
-    print_message("  from %d to %d\n", major, target_major);
-    workload_make(src, "w");
-    workload_make(dst, "w");
-    sql_once(dst, "w", "TRUNCATE w.places, w.altered");
-    struct workload *workload = workload_begin(src, "w", workload_seed());
+    print_message("  from %d to %d\n", src->params.major, dst->params.major);
+    make_database(src, pair.name);
+    make_database(dst, pair.name);
+    sql_once(dst, pair.name, "TRUNCATE w.places, w.altered");
+    struct workload *workload = workload_begin(src, pair.name, workload_seed());
     workload_steps(workload, 150);
     workload_settle(workload); /* the slot waits for what runs */
-    struct run *run = start_copy(src, dst, NULL);
+    struct run *run = start_copy(&pair, NULL);
     run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
     workload_steps(workload, 150);
     run_kill(run);
     workload_steps(workload, 100);
-    run = start_copy(src, dst, NULL);
+    run = start_copy(&pair, NULL);
     run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
     workload_steps(workload, 150);
     workload_settle(workload);
     run_signal(run, SIGTERM);
     run_expect(run, 5);
-    run_expect(start_copy(src, dst, "now"), 0);
-    same_tables(src, "w", dst, "w", WORKLOAD_SCHEMAS);
+    run_expect(start_copy(&pair, "now"), 0);
+    same_tables(src, pair.name, dst, pair.name, WORKLOAD_SCHEMAS);
     workload_end(workload);
-    pg_test_cluster_stop(src);
-    pg_test_cluster_stop(dst);
 }
 
 static void
 from_each_major(void **state)
 {
+    struct pg_test_cluster *dst = make_server(PG_TEST_MAJOR);
+    struct pg_test_cluster *newest = pg_test_major_present(18) ? make_server(18) : NULL;
+
     (void)state;
     for (int major = 13; major <= 18; major++) {
         if (!pg_test_major_present(major)) {
             print_message("  SKIPPED %d: not installed (scripts/install-majors)\n", major);
             continue;
         }
-        follow_from(major, PG_TEST_MAJOR);
-        if (major != 18 && pg_test_major_present(18))
-            follow_from(major, 18);
+        struct pg_test_cluster *src = make_server(major);
+        follow_from(src, dst);
+        if (newest != NULL)
+            follow_from(src, newest);
+        pg_test_cluster_stop(src);
     }
 }
 
