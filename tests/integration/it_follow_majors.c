@@ -67,8 +67,7 @@ start_copy(const struct pair *pair, const char *until)
 static void
 follow_from(const struct pg_test_cluster *src, const struct pg_test_cluster *dst)
 {
-    struct pair pair = {src, dst,
-                        scratch_printf("w_%d_%d", src->params.major, dst->params.major)};
+    struct pair pair = {src, dst, scratch_printf("w_%d_%d", src->params.major, dst->params.major)};
 
     print_message("  from %d to %d\n", src->params.major, dst->params.major);
     make_database(src, pair.name);
@@ -83,9 +82,11 @@ follow_from(const struct pg_test_cluster *src, const struct pg_test_cluster *dst
     run_kill(run);
     workload_steps(workload, 100);
     run = start_copy(&pair, NULL);
-    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    /* it minds signals by now; the catalog waits for locks that the workload holds */
+    run_wait_output(run, " to target ", RUN_DEADLINE_MS);
     workload_steps(workload, 150);
     workload_settle(workload);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
     run_signal(run, SIGTERM);
     run_expect(run, 5);
     run_expect(start_copy(&pair, "now"), 0);
