@@ -122,6 +122,15 @@ subscribe(const char *name)
     PQfinish(target);
 }
 
+/* Nothing is killed before: not every state that a crash leaves a synchronisation in goes on. */
+static void
+wait_synchronised(const char *name)
+{
+    sql_wait_true(dst, scratch_printf("%s_native", name),
+                  "SELECT count(*) > 0 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel",
+                  NATIVE_DEADLINE_MS);
+}
+
 static void
 wait_native(const char *name)
 {
@@ -129,9 +138,6 @@ wait_native(const char *name)
     const char *lsn = sql_value(source, "SELECT pg_current_wal_insert_lsn()");
 
     PQfinish(source);
-    sql_wait_true(dst, scratch_printf("%s_native", name),
-                  "SELECT count(*) > 0 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel",
-                  NATIVE_DEADLINE_MS);
     sql_wait_true(src, name,
                   scratch_printf("SELECT count(*) = 2 AND bool_and(replay_lsn >= '%s') FROM"
                                  " pg_stat_replication WHERE application_name IN ('%s', '%s_text')",
@@ -317,6 +323,7 @@ one_round(uint64_t seed)
     workload_steps(workload, steps / 4);
     workload_settle(workload); /* native slots are waited for, and wait for what runs */
     subscribe(name);
+    wait_synchronised(name);
     workload_steps(workload, 20);
     follow_by_pghaul(workload, &job, steps / 4 * 3);
     say(workload);
