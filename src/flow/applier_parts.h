@@ -1,4 +1,4 @@
-/* What applier.c, apply_replay.c and apply_early.c share. */
+/* What the files of the applier share. */
 #ifndef PH_FLOW_APPLIER_PARTS_H
 #define PH_FLOW_APPLIER_PARTS_H
 
@@ -93,6 +93,10 @@ ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn 
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* All whole transactions that were read are committed on the target; none is under way there. */
 ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
+
+/* What is in the spool and comes to it, until it is told to end; all that is applied is durable. */
+ph_code ph_applier_work(struct ph_applier *applier, struct ph_error *err);
+bool ph_applier_is_at_end(const struct ph_applier *applier);
 
 /* ---- apply_fence.c ---- */
 
