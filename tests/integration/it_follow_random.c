@@ -185,8 +185,9 @@ make_job(const char *name, uint64_t seed)
     return job;
 }
 
+/* The workload goes on meanwhile (NULL: it is over): pghaul may wait for a lock that it holds. */
 static struct run *
-start_copy(const struct job *job, const char *until)
+start_copy(const struct job *job, struct workload *workload, const char *until)
 {
     const char *const all[] = {
         "pghaul",
@@ -224,6 +225,10 @@ start_copy(const struct job *job, const char *until)
         argv[n++] = until;
     }
     struct run *run = run_start_copy(NULL, argv);
+    while (workload != NULL && run_alive(run) && strstr(run_err(run), " to target ") == NULL) {
+        workload_steps(workload, 1);
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
     run_wait_output(run, " to target ", RUN_DEADLINE_MS); /* it minds signals by now */
     return run;
 }
@@ -273,14 +278,14 @@ disturb_somehow(const struct job *job, struct run *run, unsigned part)
 static void
 follow_by_pghaul(struct workload *workload, const struct job *job, unsigned steps)
 {
-    struct run *run = start_copy(job, NULL);
+    struct run *run = start_copy(job, workload, NULL);
 
     for (unsigned part = 0; part < 2 * PARTS; part++) {
         work_slowly(workload, steps / PARTS / 2);
         if (!run_alive(run)) {
             if (!disturb_may_go_on(run))
                 run_expect(run, 5);
-            run = start_copy(job, NULL);
+            run = start_copy(job, workload, NULL);
         } else if (part % 2 == 1) {
             disturb_somehow(job, run, part / 2);
         }
@@ -290,7 +295,7 @@ follow_by_pghaul(struct workload *workload, const struct job *job, unsigned step
     run_wait(run, RUN_DEADLINE_MS);
     if (!disturb_may_go_on(run))
         run_expect(run, 5);
-    run_expect(start_copy(job, "caught-up"), 0);
+    run_expect(start_copy(job, NULL, "caught-up"), 0);
 }
 
 /* ---- rounds ---- */
