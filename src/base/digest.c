@@ -177,7 +177,8 @@ read_entries(struct ph_digest_set *set, struct ph_cursor *in, uint32_t used)
     return rows == set->rows;
 }
 
-bool
+/* Inlined by its linker, gcc 12 warns of the caller's free as if it were one of the cursor. */
+__attribute__((noinline)) bool
 ph_digest_set_read(struct ph_digest_set *set, struct ph_span in)
 {
     struct ph_cursor cursor = ph_cursor_of(in.data, in.len);
