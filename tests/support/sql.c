@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RECOVERY_MS 30000
+
 struct condition {
     const char *conninfo;
     const char *sql;
@@ -30,10 +32,29 @@ swallow_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
+static bool
+takes_connections(void *arg)
+{
+    return PQping(arg) != PQPING_REJECT;
+}
+
+/* A server whose process was killed recovers for a moment. */
+static PGconn *
+connect_when_recovered(const char *conninfo)
+{
+    PGconn *conn = PQconnectdb(conninfo);
+
+    if (PQstatus(conn) == CONNECTION_OK || PQping(conninfo) == PQPING_NO_RESPONSE)
+        return conn;
+    PQfinish(conn);
+    (void)scratch_wait(takes_connections, (void *)(uintptr_t)conninfo, RECOVERY_MS);
+    return PQconnectdb(conninfo);
+}
+
 PGconn *
 sql_connect_to(const char *conninfo)
 {
-    PGconn *conn = PQconnectdb(conninfo);
+    PGconn *conn = connect_when_recovered(conninfo);
 
     if (PQstatus(conn) != CONNECTION_OK) {
         const char *message = scratch_printf("%s", PQerrorMessage(conn));
