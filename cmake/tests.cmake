@@ -37,7 +37,7 @@ function(ph_unit_tests folder)
         target_compile_definitions(${name} PRIVATE PH_TEST_DIR="${PROJECT_SOURCE_DIR}/tests")
         add_test(NAME ${folder}.${name} COMMAND ${name})
         set_tests_properties(${folder}.${name} PROPERTIES
-            LABELS unit TIMEOUT 60 ENVIRONMENT "${PH_TEST_ENV}")
+            LABELS unit TIMEOUT 300 ENVIRONMENT "${PH_TEST_ENV}")
     endforeach()
 endfunction()
 

@@ -281,7 +281,11 @@ compile_remap(struct builder *b)
     for (uint32_t i = 0; i < plan->n_columns; i++) {
         if (b->columns[i].carry != PH_CARRY_BINARY)
             continue;
-        binary[n] = *find_planned(plan, b->params->rel->columns[b->columns[i].field].name);
+        const char *name = b->params->rel->columns[b->columns[i].field].name;
+        const struct ph_plan_column *planned = find_planned(plan, name);
+        if (planned == NULL)
+            return PH_FAIL(b->err, PH_E_INTERNAL, "column %s is not planned", name);
+        binary[n] = *planned;
         b->columns[i].remap_column = n++;
     }
     PH_TRY(ph_oid_remap_compile(binary, n, b->params->source, b->params->target, b->arena,
