@@ -169,6 +169,8 @@ next_part(struct lanes *lanes)
     pthread_mutex_lock(&lanes->lock);
     if (lanes->rc == PH_OK && lanes->next < lanes->n_parts)
         part = &lanes->parts[lanes->next++];
+    if (part != NULL && part->group->started_ns == 0)
+        part->group->started_ns = ph_clock_ns();
     pthread_mutex_unlock(&lanes->lock);
     return part;
 }
@@ -191,7 +193,6 @@ begin_group(struct ph_verify_group *group)
 {
     if (group->has_sets)
         return true;
-    group->started_ns = ph_clock_ns();
     group->has_sets = ph_digest_set_init(&group->sets[PH_SOURCE], group->target_view.n_buckets) &&
                       ph_digest_set_init(&group->sets[PH_TARGET], group->target_view.n_buckets);
     return group->has_sets;
