@@ -1,0 +1,130 @@
+/*
+ * Rules that were checked against both catalogs and compiled: the routes that rows of a source
+ * table take, and a machine that takes rows along them.
+ *
+ * A route is one source table and one target table. A table without an entry in the job file has
+ * none; one that is only renamed, filtered or narrowed has a route without a program, and its rows
+ * pass through as if there were no rules. Immutable once made, any thread may read it.
+ */
+#ifndef PH_RULES_RULESET_H
+#define PH_RULES_RULESET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "model/catalog.h"
+#include "pghaul/rule.h"
+#include "rules/job_rules.h"
+
+struct ph_route_input {             /* what the program reads of a row of the source */
+    const struct ph_column *column; /* NULL: an expression that only the source can compute */
+    const char *sql;                /* to be put into the SELECT, quoted */
+};
+
+struct ph_route_output { /* a column of the target that the route fills */
+    const struct ph_column *target;
+    const struct ph_column *source; /* passed through as it is; NULL: a rule makes it */
+    uint32_t input;                 /* of `source`, when the route has a program */
+    const uint32_t *reads;          /* inputs the rule reads */
+    uint32_t n_reads;
+    bool is_injective; /* a function of columns by which different values stay different */
+    bool is_keyed;     /* depends on the row's key */
+    const char *words; /* what happens, in plain words */
+};
+
+struct ph_route {
+    uint32_t number;
+    const char *name; /* "public.posts -> public.posts_core" */
+    const struct ph_rel *source;
+    const struct ph_rel *target;
+    const struct ph_route_input *inputs; /* empty without a program */
+    uint32_t n_inputs;
+    const struct ph_route_output *outputs; /* in target column order; none is generated there */
+    uint32_t n_outputs;
+    bool has_program;
+    bool makes_rows;   /* unpivot or each: a row may give none or several */
+    bool filters;      /* the program may leave a row out (in the stream; the snapshot's rows were
+                          filtered by `where`) */
+    const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
+    const char *preserve; /* condition on the target's rows that stay; NULL: none */
+    const struct ph_rule_words *preserve_columns;
+    bool quarantines;           /* a bad row goes to quarantine instead of stopping the job */
+    const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
+    uint32_t n_key_inputs;
+    const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */
+    const char *no_stream_cure;
+    bool needs_old_row; /* in the stream only exact under REPLICA IDENTITY FULL */
+};
+
+struct ph_ruleset;
+
+struct ph_ruleset_params {
+    const struct ph_job_rules *rules;
+    const struct ph_catalog *source;
+    const struct ph_catalog *target;
+    const char *dir;    /* of the cache of compiled objects, 0700 */
+    const char *keep_c; /* file to write the generated C to as well; NULL: none */
+    bool follows;       /* refuse what the stream cannot do */
+    /* Constants become values of the target's types by asking it: `text` as `type_oid`, its binary
+     * form into `out` (arena). PH_E_TYPES: not a value of the type. */
+    ph_code (*constant)(void *arg, const struct ph_column *column, const char *text,
+                        struct ph_arena *arena, struct ph_value *out, struct ph_error *err);
+    void *constant_arg;
+};
+
+/*
+ * Check, generate, compile or take from the cache, load. PH_E_RULES with file:line:column for what
+ * is wrong with the rules, all of it as far as the message has room; PH_E_COMPILER when there is
+ * none or it fails; PH_E_MEMORY. The catalogs and the job's rules must outlive it.
+ */
+ph_code ph_ruleset_make(const struct ph_ruleset_params *params, struct ph_ruleset **out,
+                        struct ph_error *err) PH_MUST_CHECK;
+void ph_ruleset_free(struct ph_ruleset *set); /* NULL is fine */
+
+uint32_t ph_ruleset_count(const struct ph_ruleset *set);
+const struct ph_route *ph_ruleset_route(const struct ph_ruleset *set, uint32_t number);
+/* Of the rules and all of both catalogs that they refer to; hex. A job that resumes compares it. */
+const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
+/* The first route of a source table, the others follow it; NULL: none. */
+const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
+                                     uint32_t *n_routes);
+
+/* ---- running ---- */
+
+/* One thread's: memory of the row at hand, and what operators have prepared. */
+struct ph_rule_machine;
+
+/* `secret` may be NULL when no rule needs it. PH_E_RULES: an operator refuses its parameters. */
+ph_code ph_rule_machine_new(const struct ph_ruleset *set, const uint8_t *secret, size_t secret_len,
+                            struct ph_rule_machine **out, struct ph_error *err) PH_MUST_CHECK;
+void ph_rule_machine_free(struct ph_rule_machine *machine); /* NULL is fine */
+
+enum ph_rule_verdict {
+    PH_ROW_TAKEN,
+    PH_ROW_BAD /* nothing comes out; output and message say why */
+};
+
+struct ph_rule_outcome {
+    enum ph_rule_verdict verdict;
+    uint32_t rows;   /* TAKEN: how many; 0: filtered */
+    uint32_t output; /* BAD: which column */
+    const char *message;
+};
+
+/*
+ * Begin a row: `in` has route->n_inputs values, which must live until the next row begins. What the
+ * row before gave is gone.
+ */
+ph_code ph_rule_begin_row(struct ph_rule_machine *machine, const struct ph_route *route,
+                          const struct ph_value *in, struct ph_rule_outcome *outcome,
+                          struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Its output number `row`: route->n_outputs values into `out`, good until the next
+ * ph_rule_begin_row. An output whose rule reads an input that is UNCHANGED is UNCHANGED itself.
+ */
+ph_code ph_rule_take_row(struct ph_rule_machine *machine, uint32_t row, struct ph_value *out,
+                         struct ph_rule_outcome *outcome, struct ph_error *err) PH_MUST_CHECK;
+
+#endif
