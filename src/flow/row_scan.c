@@ -57,8 +57,8 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
     if (params->place != NULL) {
         ph_row_place_text(*params->place, tid);
         ph_buf_printf(sql, " WHERE tableoid = %u AND ctid = '%s'", params->place->relid, tid);
-    } else if (params->table->where != NULL) {
-        ph_buf_printf(sql, " %s", params->table->where);
+    } else if (params->table->where[params->side] != NULL) {
+        ph_buf_printf(sql, " %s", params->table->where[params->side]);
     } else if (params->range != NULL && (params->range->lo != NULL || params->range->hi != NULL)) {
         const struct ph_plan_column *column = &params->table->columns[params->table->key_fields[0]];
         ph_buf_puts(sql, " WHERE ");

@@ -173,7 +173,8 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
     table->level = ph_result_u32(r, row, 12);
     table->group = ph_result_u32(r, row, 13);
     if (!ph_result_is_null(r, row, 14))
-        table->where = ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
+        table->where[PH_SOURCE] = table->where[PH_TARGET] =
+            ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
     table->rows = (uint64_t)ph_result_i64(r, row, 15);
     table->bytes = (uint64_t)ph_result_i64(r, row, 16);
     job->plan.rows += table->rows;

@@ -89,7 +89,7 @@ collect(struct ph_planner *planner)
             *table = (struct ph_table_plan){
                 .source = rel, .bytes = rel->bytes, .rows = estimate_rows(rel)};
             if (rel->is_config && rel->config_where != NULL && rel->config_where[0] != '\0')
-                table->where = rel->config_where;
+                table->where[PH_SOURCE] = table->where[PH_TARGET] = rel->config_where;
             plan->bytes += table->bytes;
             plan->rows += table->rows;
         }

@@ -154,6 +154,9 @@ make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
     out->source = table->target;
     out->columns = columns;
     out->remap = NULL;
+    out->route = NULL;
+    out->inputs = NULL;
+    out->where[PH_SOURCE] = table->where[PH_TARGET];
     return PH_OK;
 }
 

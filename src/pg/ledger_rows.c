@@ -80,7 +80,7 @@ put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
         ph_buf_printf(sql, "%s%u", i > 0 ? "," : "", (unsigned)table->key_fields[i]);
     ph_buf_printf(sql, "}',%u,%s,%s,%u,%u,", table->n_buckets, table->freeze ? "true" : "false",
                   table->ordered_by_fk ? "true" : "false", table->level, table->group);
-    put_literal_or_null(sql, table->where);
+    put_literal_or_null(sql, table->where[PH_SOURCE]);
     ph_buf_printf(sql, ",%llu,%llu,%u)", (unsigned long long)table->rows,
                   (unsigned long long)table->bytes, job->joins);
 }
