@@ -9,6 +9,7 @@
 
 #include "base/budget.h"
 #include "flow/task.h"
+#include "job/rules_make.h"
 #include "job/run.h"
 #include "job/select.h"
 #include "job/selection_text.h"
@@ -58,6 +59,7 @@ struct ph_job {
         struct ph_ledger_tables had;
         struct ph_selection before; /* of the narrower patterns, as `selection` */
     } join;                         /* job/join.c's, with the selection */
+    struct ph_rules_made rules;     /* of both catalogs, for the attempt at hand */
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */
@@ -131,6 +133,12 @@ ph_code ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err);
 
 /* Both as of now, for commands that have no snapshot: the target's only with --data-only. */
 ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
+
+/*
+ * Check and compile the job file's rules for the catalogs that were just read (the source's alone
+ * while the target has no schema yet). The plan that was made of the former ones must be gone.
+ */
+ph_code ph_job_make_rules(struct ph_job *job, struct ph_error *err);
 
 /* ---- plan_load.c ---- */
 

@@ -21,6 +21,8 @@ struct ph_string_list {
     uint32_t n;
 };
 
+struct ph_job_rules; /* rules/job_rules.h */
+
 struct ph_options {
     char *job_file; /* NULL: options alone */
     char *source;   /* conninfo or URI; may hold a password: never printed */
@@ -69,7 +71,8 @@ struct ph_options {
     enum ph_on_conflict on_conflict;
     enum ph_verify_mode verify;
     enum ph_log_format log_format;
-    char *report; /* path or NULL */
+    char *report;               /* path or NULL */
+    struct ph_job_rules *rules; /* of the job file; NULL: rows go as they are */
 };
 
 /* The command the options are for; decides what is needed and what needs consent. */

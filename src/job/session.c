@@ -484,6 +484,7 @@ ph_job_close(struct ph_job *job)
         ph_archive_reset(&job->archive);
     free(job->chunk_states);
     free(job->table_states);
+    ph_rules_free(&job->rules);
     ph_catalog_reset(&job->source_catalog);
     ph_catalog_reset(&job->target_catalog);
     ph_arena_reset(&job->arena);

@@ -500,14 +500,15 @@ start_worker(struct lanes *lanes, uint32_t number, struct ph_error *err)
     snprintf(purpose, sizeof purpose, "verify %u", number + 1);
     ph_side_source_init(&worker->source, &verify->endpoints[PH_SOURCE], purpose,
                         &verify->endpoints[PH_TARGET], purpose);
-    ph_digest_program_init(&worker->program, verify->options->max_row_bytes);
+    size_t batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs);
+    ph_digest_program_init(&worker->program, batch_bytes, verify->options->max_row_bytes);
     struct ph_lane_params params = {
         .source = &ph_side_source_ops,
         .source_state = &worker->source,
         .program = &ph_digest_program_ops,
         .program_state = &worker->program,
         .budget = &lanes->budget,
-        .batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs),
+        .batch_bytes = batch_bytes,
         .max_row_bytes = verify->options->max_row_bytes,
     };
     PH_TRY(ph_lane_start(&worker->lane, &params, err));
@@ -521,6 +522,7 @@ static void
 free_worker(struct worker *worker)
 {
     ph_lane_stop(&worker->lane);
+    ph_digest_program_free(&worker->program);
     ph_side_source_free(&worker->source);
     pthread_mutex_destroy(&worker->show_lock);
 }

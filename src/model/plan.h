@@ -15,6 +15,7 @@
 
 struct ph_oid_remap; /* wire/oid_remap.h */
 struct ph_route;     /* rules/ruleset.h */
+struct ph_rules_in_use;
 
 enum ph_format { PH_FORMAT_BINARY, PH_FORMAT_TEXT };
 
@@ -71,7 +72,9 @@ struct ph_table_plan {
      * a route conditions in parentheses that ranges may be added to.
      */
     const char *where[2];
-    const struct ph_route *route; /* that the job's rules make; NULL: rows go as they are */
+    const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */
+    const struct ph_rules_in_use *rules; /* with a route: what it is of */
+    const char *route_name;              /* with a route: "public.posts -> public.posts_core" */
     const char *const *inputs; /* SQL of what is read on the source for the route's program, instead
                                   of the columns; NULL: the columns. `source` of a column that a
                                   rule makes is the target's own column */
