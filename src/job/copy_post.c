@@ -8,6 +8,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
+#include "job/target_views.h"
 #include "pg/catalog.h"
 #include "pg/large_object.h"
 #include "pg/ledger_status.h"
@@ -90,6 +91,10 @@ ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_copy_apply_database(job, err));
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
+    if (job->options->data_only) { /* else they are steps of the schema */
+        PH_TRY(ph_job_load_plan(job, err));
+        PH_TRY(ph_target_views_refresh(job, err));
+    }
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);
 }
 
@@ -210,8 +215,9 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
                       "not proven: the copy is finished, rows were %s",
                       job->options->verify == PH_VERIFY_COUNT ? "only counted" : "not compared");
-    else if (rc == PH_E_DIFFERENT)
-        ph_report_end(report, PH_VERDICT_DIFFERENT, "different: %s", err->message);
+    else if (rc == PH_E_DIFFERENT || rc == PH_E_QUARANTINE)
+        ph_report_end(report, PH_VERDICT_DIFFERENT, "%s: %s",
+                      rc == PH_E_DIFFERENT ? "different" : "not all rows arrived", err->message);
     else if (ph_code_class(rc) == PH_CLASS_STOPPED || ph_code_class(rc) == PH_CLASS_AWAY)
         ph_report_end(report, PH_VERDICT_STOPPED, "stopped: the same command goes on");
     else

@@ -17,6 +17,7 @@
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
 #include "job/join.h"
+#include "pg/ledger_quarantine.h"
 #include "pg/ledger_status.h"
 
 #define LOOK_EVERY_MS 50u
@@ -451,6 +452,7 @@ static ph_code
 finish(struct ph_job *job, struct ph_error *err)
 {
     char verdict[sizeof job->ledger.verdict];
+    uint64_t quarantined;
     uint32_t restored;
 
     PH_TRY(ph_follow_check_parts(job, err));
@@ -462,8 +464,11 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(tell_conflicts(job, err));
     job->followed.transactions = job->follow->past.transactions;
     job->followed.applied = job->follow->past.applied;
+    PH_TRY(ph_ledger_quarantined(job->target_control, job->options->name, &quarantined, err));
     snprintf(verdict, sizeof verdict, "%s",
-             job->followed.conflicts > 0 ? "different" : job->ledger.verdict);
+             job->followed.conflicts > 0 ? "different"
+             : quarantined > 0           ? "quarantined"
+                                         : job->ledger.verdict);
     PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, PH_PHASE_DONE, err));
     PH_FAILPOINT(before_follow_removed);
     return ph_follow_remove_stream(job, err);

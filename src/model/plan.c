@@ -5,6 +5,7 @@
 #include "model/plan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *
 format_name(enum ph_format format)
@@ -171,5 +172,10 @@ ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out)
 void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {
-    snprintf(out, size, "%s.%s", table->source->schema, table->source->name);
+    if (table->route_name != NULL && table->target != NULL &&
+        (strcmp(table->source->name, table->target->name) != 0 ||
+         strcmp(table->source->schema, table->target->schema) != 0))
+        snprintf(out, size, "%s", table->route_name);
+    else
+        snprintf(out, size, "%s.%s", table->source->schema, table->source->name);
 }

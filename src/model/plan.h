@@ -124,7 +124,8 @@ ph_plan_is_config(const struct ph_table_plan *table)
     return table->route == NULL && table->where[PH_SOURCE] != NULL;
 }
 
-/* "schema.name" of the source table, for messages; in `out`, always terminated. */
+/* "schema.name" of the source table, or its route when that leads elsewhere, for messages; in
+ * `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);
 
 #endif
