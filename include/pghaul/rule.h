@@ -72,6 +72,7 @@ enum ph_rule_result {
 struct ph_rule_call {
     const char *const *params; /* the constants behind the operator, as the job file has them */
     uint32_t n_params;
+    uint32_t n_args; /* how many arguments there are: of interest behind "..." */
     void *state; /* what `prepare` made: for reading, or for scratch that no result depends on */
     /* The job's secret; NULL without PH_RULE_SECRET. */
     const uint8_t *secret;
@@ -206,6 +207,7 @@ struct ph_rule_frame {
     const struct ph_rule_op *const *ops;
     uint32_t bad_output; /* of PH_RULE_BAD: the column of the target */
     const char *message; /* and why */
+    bool quarantine;     /* this row goes to quarantine whatever the job does with others */
 };
 
 /* How many rows the source's row gives on this route: 0 when the filter leaves it out. */

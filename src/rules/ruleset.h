@@ -72,8 +72,12 @@ struct ph_ruleset_params {
     const struct ph_job_rules *rules;
     const struct ph_catalog *source;
     const struct ph_catalog *target;
+    const struct ph_rel *const *selected; /* tables of the source that the job takes: rules on
+                                             others are refused; NULL: all of them */
+    uint32_t n_selected;
     const char *dir;    /* of the cache of compiled objects, 0700 */
     const char *keep_c; /* file to write the generated C to as well; NULL: none */
+    const char *object; /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
     bool follows;       /* refuse what the stream cannot do */
     /* Constants become values of the target's types by asking it: `text` as `type_oid`, its binary
      * form into `out` (arena). PH_E_TYPES: not a value of the type. */
@@ -90,6 +94,9 @@ struct ph_ruleset_params {
 ph_code ph_ruleset_make(const struct ph_ruleset_params *params, struct ph_ruleset **out,
                         struct ph_error *err) PH_MUST_CHECK;
 void ph_ruleset_free(struct ph_ruleset *set); /* NULL is fine */
+/* Check, generate and compile into the file `output`, for params.object elsewhere. */
+ph_code ph_ruleset_build(const struct ph_ruleset_params *params, const char *output,
+                         struct ph_error *err) PH_MUST_CHECK;
 
 uint32_t ph_ruleset_count(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_route(const struct ph_ruleset *set, uint32_t number);
@@ -116,9 +123,10 @@ enum ph_rule_verdict {
 
 struct ph_rule_outcome {
     enum ph_rule_verdict verdict;
-    uint32_t rows;   /* TAKEN: how many; 0: filtered */
-    uint32_t output; /* BAD: which column */
-    const char *message;
+    uint32_t rows;       /* TAKEN: how many; 0: filtered */
+    uint32_t output;     /* BAD: which column */
+    const char *message; /* BAD: why; good until the next row begins */
+    bool quarantine;     /* BAD: the row goes to quarantine (the route's choice, or this rule's) */
 };
 
 /*

@@ -1,0 +1,149 @@
+/*
+ * What the files of the check share. A checker goes through the job's rules once, collects what is
+ * wrong with them, and leaves routes and their plans in the ruleset. Private to src/rules.
+ *
+ * Functions return PH_OK also when they found something wrong (ph_check_problem has it then);
+ * other codes end the check.
+ */
+#ifndef PH_RULES_CHECK_PARTS_H
+#define PH_RULES_CHECK_PARTS_H
+
+#include "rules/ruleset_parts.h"
+#include "rules/type_class.h"
+
+/* A rule that a referencing column has because of the column it refers to. */
+struct ph_followed_rule {
+    const struct ph_rel *source;
+    const struct ph_rel *target;
+    const char *because; /* "public.users.id" */
+    struct ph_rule_column rule;
+};
+
+struct ph_checker {
+    const struct ph_ruleset_params *params;
+    struct ph_ruleset *set;
+    struct ph_arena *arena; /* the set's */
+    struct ph_buf problems;
+    uint32_t n_problems;
+    struct ph_followed_rule *followed;
+    uint32_t n_followed;
+    uint32_t cap_followed;
+    struct ph_error *err;
+};
+
+/* What is behind an output, while its route is being checked. */
+struct ph_draft_output {
+    const struct ph_rule_column *rule; /* NULL: the column of the same name, or of a shape */
+    const char *because;               /* of a followed rule; else NULL */
+    bool is_soft;   /* passes as it is without a program, and is made by an empty chain with one */
+    bool text_only; /* can only go as text: no program may be on the route */
+    bool narrows;   /* a value may not fit the target */
+    char reason[160]; /* of text_only */
+};
+
+struct ph_draft { /* a route being checked */
+    const struct ph_rule_table *table;
+    const struct ph_rule_route *rule;
+    const struct ph_rel *source;
+    const struct ph_rel *target;
+    struct ph_route *route;
+    struct ph_route_plan *plan;
+    struct ph_route_input *inputs;
+    ph_oid *input_types; /* of the source's catalog */
+    uint32_t cap_inputs;
+    struct ph_route_output *outputs;
+    struct ph_make_plan *makes;
+    struct ph_draft_output *drafts; /* beside outputs */
+    bool *taken;                    /* by position in source->columns: goes somewhere */
+    bool needs_program;
+};
+
+ph_code ph_check_no_memory(struct ph_checker *checker);
+/* "file:line:column: table[.column]: …" */
+void ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
+                      struct ph_rule_place place, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* "; did you mean …" for a name that a relation does not have, or "". In `out`. */
+const char *ph_check_nearest_column(const struct ph_rel *rel, const char *name, char out[100]);
+
+/* A column of the source by the word of a rule; NULL: a problem was told. */
+const struct ph_column *ph_check_source_column(struct ph_checker *checker,
+                                               const struct ph_draft *draft,
+                                               struct ph_rule_word word);
+/* The number of the input for a column; PH_E_MEMORY. */
+ph_code ph_check_input(struct ph_checker *checker, struct ph_draft *draft,
+                       const struct ph_column *column, uint32_t *number);
+/* The same for an expression. */
+ph_code ph_check_input_sql(struct ph_checker *checker, struct ph_draft *draft, const char *sql,
+                           ph_oid type_oid, uint32_t *number);
+
+/* The source's key: the primary one, or a unique one without NULLs; NULL: none. */
+const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
+const struct ph_column *ph_check_attnum(const struct ph_rel *rel, int16_t attnum);
+
+/* check_ops.c */
+/* The operator's row for these arguments; NULL: a problem was told. */
+struct ph_op_wanted {
+    const char *name;
+    const char *library; /* NULL: pghaul's own */
+    const char *const *args;
+    uint32_t n_args;
+    const char *result; /* class that is preferred; NULL: none */
+    bool must_result;   /* and is a must */
+    bool is_silent;     /* tell no problem */
+    struct ph_rule_place place;
+};
+ph_code ph_check_find_op(struct ph_checker *checker, const struct ph_draft *draft,
+                         const struct ph_op_wanted *wanted, const struct ph_rule_op **op,
+                         char result[PH_CLASS_SIZE]) PH_MUST_CHECK;
+struct ph_call_wanted {
+    const struct ph_rule_op *op;
+    const struct ph_rule_word *params;
+    uint32_t n_params;
+    uint32_t n_args;
+    struct ph_rule_place place;
+};
+/* A call of it on the route: its constants are checked. */
+ph_code ph_check_add_call(struct ph_checker *checker, const struct ph_draft *draft,
+                          const struct ph_call_wanted *wanted, uint32_t *number) PH_MUST_CHECK;
+
+/* check_const.c: constants as values. */
+ph_code ph_check_constant(struct ph_checker *checker, const struct ph_draft *draft,
+                          const struct ph_column *column, struct ph_rule_word word,
+                          struct ph_value *out) PH_MUST_CHECK;
+/* Of a class that no column has: keys of maps, values within a chain. */
+ph_code ph_check_constant_of_class(struct ph_checker *checker, const struct ph_draft *draft,
+                                   const char *class, struct ph_rule_word word,
+                                   struct ph_value *out) PH_MUST_CHECK;
+
+/* check_chain.c: inputs through steps to the type of the output's target column. */
+struct ph_chain_wanted {
+    const uint32_t *reads;
+    uint32_t n_reads;
+    const struct ph_rule_step *steps;
+    uint32_t n_steps;
+    const char *class; /* of the only argument, where it is no input (each); else NULL */
+    struct ph_rule_place place;
+    bool is_lenient; /* without a cast the column may go as text */
+};
+ph_code ph_check_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+                       const struct ph_chain_wanted *wanted) PH_MUST_CHECK;
+
+/* check_fit.c: what is checked of an output's values. */
+ph_code ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+                     const struct ph_column *from) PH_MUST_CHECK;
+
+/* check_shape.c: unpivot and each. Prepared before the columns; `*is_shaped`: it fills this one. */
+ph_code ph_check_shape(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+ph_code ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+                              bool *is_shaped) PH_MUST_CHECK;
+
+/* check_where.c: conditions of the source's SELECT, lookups. */
+ph_code ph_check_where(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+                        const struct ph_rule_column *rule) PH_MUST_CHECK;
+
+/* check_columns.c: the outputs of a route. */
+ph_code ph_check_columns(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+
+#endif

@@ -1,0 +1,26 @@
+/* What the files of the generator share. Private to src/rules. */
+#ifndef PH_RULES_GENERATE_PARTS_H
+#define PH_RULES_GENERATE_PARTS_H
+
+#include "rules/ruleset_parts.h"
+
+struct ph_generator { /* for one route */
+    const struct ph_ruleset *set;
+    const struct ph_route *route;
+    const struct ph_route_plan *plan;
+    struct ph_buf *out;
+};
+
+/* A name or text as part of a comment: nothing in it ends the comment. */
+void ph_generate_comment(struct ph_buf *out, const char *text);
+/* `{(const uint8_t *)"abc", 3}` */
+void ph_generate_value(struct ph_value value, struct ph_buf *out);
+
+/* generate_output.c: whether the output has a function of its own, and that. */
+bool ph_generate_has_function(const struct ph_make_plan *make);
+void ph_generate_output(const struct ph_generator *generator, uint32_t n);
+
+/* generate_shape.c: route_N_rows and what the outputs of unpivot and each are taken from. */
+void ph_generate_shape(const struct ph_generator *generator);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * Operators that job files cannot name: the generated C calls them to make a result what the
+ * column's type modifier wants, and to take arrays apart.
+ */
+#ifndef PH_RULES_INNER_OPS_H
+#define PH_RULES_INNER_OPS_H
+
+#include "pghaul/rule.h"
+
+extern const struct ph_rule_op ph_inner_ops[];
+extern const uint32_t ph_n_inner_ops;
+
+/* By name; they all are there. */
+const struct ph_rule_op *ph_inner_op(const char *name);
+
+#endif

@@ -1,0 +1,159 @@
+/* The ruleset as a whole: check, generate, compile or find, load; and what is asked of it. */
+#include "rules/ruleset.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "rules/ruleset_parts.h"
+
+#define ARENA_LIMIT ((size_t)1 << 30)
+#define CODE_LIMIT ((size_t)64 << 20)
+
+static ph_code
+make_object(const struct ph_ruleset_params *params, struct ph_ruleset *set,
+            const struct ph_buf *code, struct ph_error *err)
+{
+    char path[4096];
+    const struct ph_build_params build = {
+        .dir = params->dir, .fingerprint = set->fingerprint, .code = code};
+
+    if (params->object != NULL)
+        return ph_rules_load(set, params->object, err);
+    if (params->dir == NULL)
+        return PH_FAIL(err, PH_E_INTERNAL, "no folder for compiled rules");
+    if (ph_rules_cached(params->dir, set->fingerprint, path, sizeof path) != PH_OK ||
+        access(path, F_OK) != 0)
+        PH_TRY(ph_rules_build(&build, path, sizeof path, err));
+    return ph_rules_load(set, path, err);
+}
+
+/* All but the object: `code` is what would be compiled. */
+static ph_code
+prepare(const struct ph_ruleset_params *params, struct ph_ruleset *set, struct ph_buf *code,
+        struct ph_error *err)
+{
+    PH_TRY(ph_rules_check(params, set, err));
+    PH_TRY(ph_rules_generate(set, code, err));
+    PH_TRY(ph_rules_fingerprint(set, code, err));
+    ph_rules_generate_object(set, code);
+    if (!ph_buf_ok(code))
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules' C");
+    if (params->keep_c != NULL)
+        PH_TRY(ph_rules_write_code(params->keep_c, code, err));
+    return PH_OK;
+}
+
+static ph_code
+list_ops(struct ph_ruleset *set, struct ph_error *err)
+{
+    set->ops = PH_ARENA_ARRAY(&set->arena, const struct ph_rule_op *, (size_t)set->n_calls + 1);
+    if (set->ops == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules");
+    for (uint32_t i = 0; i < set->n_calls; i++)
+        set->ops[i] = set->calls[i].op;
+    return PH_OK;
+}
+
+static struct ph_ruleset *
+new_set(void)
+{
+    struct ph_ruleset *set = calloc(1, sizeof *set);
+
+    if (set != NULL)
+        ph_arena_init(&set->arena, ARENA_LIMIT);
+    return set;
+}
+
+ph_code
+ph_ruleset_make(const struct ph_ruleset_params *params, struct ph_ruleset **out,
+                struct ph_error *err)
+{
+    struct ph_ruleset *set = new_set();
+    struct ph_buf code;
+
+    *out = NULL;
+    if (set == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules");
+    ph_buf_init(&code, CODE_LIMIT);
+    ph_code rc = prepare(params, set, &code, err);
+    if (rc == PH_OK && set->has_program)
+        rc = make_object(params, set, &code, err);
+    if (rc == PH_OK)
+        rc = list_ops(set, err);
+    ph_buf_free(&code);
+    if (rc != PH_OK) {
+        ph_ruleset_free(set);
+        return rc;
+    }
+    *out = set;
+    return PH_OK;
+}
+
+ph_code
+ph_ruleset_build(const struct ph_ruleset_params *params, const char *output, struct ph_error *err)
+{
+    struct ph_ruleset *set = new_set();
+    struct ph_buf code;
+    char path[4096];
+
+    if (set == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules");
+    ph_buf_init(&code, CODE_LIMIT);
+    ph_code rc = prepare(params, set, &code, err);
+    if (rc == PH_OK) {
+        const struct ph_build_params build = {
+            .dir = params->dir, .fingerprint = set->fingerprint, .code = &code, .output = output};
+        rc = ph_rules_build(&build, path, sizeof path, err);
+    }
+    ph_buf_free(&code);
+    ph_ruleset_free(set);
+    return rc;
+}
+
+void
+ph_ruleset_free(struct ph_ruleset *set)
+{
+    if (set == NULL)
+        return;
+    ph_rules_unload(set);
+    ph_arena_reset(&set->arena);
+    free(set);
+}
+
+uint32_t
+ph_ruleset_count(const struct ph_ruleset *set)
+{
+    return set->n_routes;
+}
+
+const struct ph_route *
+ph_ruleset_route(const struct ph_ruleset *set, uint32_t number)
+{
+    return &set->routes[number];
+}
+
+const char *
+ph_ruleset_fingerprint(const struct ph_ruleset *set)
+{
+    return set->fingerprint;
+}
+
+const struct ph_route *
+ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid, uint32_t *n_routes)
+{
+    uint32_t lo = 0;
+    uint32_t hi = set->n_by_source;
+
+    *n_routes = 0;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (set->by_source[mid].oid < source_oid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == set->n_by_source || set->by_source[lo].oid != source_oid)
+        return NULL;
+    *n_routes = set->by_source[lo].n;
+    return &set->routes[set->by_source[lo].first];
+}

@@ -1,0 +1,163 @@
+/*
+ * What the files of the compiler share: the plan of a route's program, between the check that makes
+ * it and the generator that writes it down as C. Private to src/rules.
+ */
+#ifndef PH_RULES_RULESET_PARTS_H
+#define PH_RULES_RULESET_PARTS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "model/catalog.h"
+#include "pghaul/rule.h"
+#include "rules/job_rules.h"
+#include "rules/ruleset.h"
+
+#define PH_RULE_NONE UINT32_MAX /* no call, no input */
+
+/* An operator with its constants: what the generated C calls by number. */
+struct ph_call_plan {
+    const struct ph_rule_op *op;
+    const char *const *params;
+    uint32_t n_params;
+    uint32_t n_args;
+    uint32_t route;
+    struct ph_rule_place place;
+};
+
+enum ph_step_kind { PH_STEP_CALL, PH_STEP_MAP, PH_STEP_DEFAULT };
+
+struct ph_map_entry {
+    struct ph_value key;
+    struct ph_value value; /* len PH_VALUE_NULL: NULL */
+};
+
+struct ph_step_plan {
+    enum ph_step_kind kind;
+    uint32_t call; /* CALL */
+    const char *map_name;
+    const struct ph_map_entry *entries; /* MAP, without the one for NULL */
+    uint32_t n_entries;
+    bool has_null; /* MAP: NULL becomes `null_value` */
+    struct ph_value null_value;
+    enum ph_rule_else otherwise;
+    struct ph_value constant; /* DEFAULT; MAP with PH_ELSE_VALUE */
+};
+
+/* What is checked of a result before it goes out. */
+struct ph_fit {
+    bool not_null;
+    uint32_t max_bytes;        /* longer values go through `call`; 0: all values do */
+    uint32_t call;             /* PH_RULE_NONE: no check of the length or form */
+    const char *const *labels; /* enum of the target; NULL: any */
+    uint32_t n_labels;
+};
+
+enum ph_make_kind {
+    PH_MAKE_PASS,     /* input `input` */
+    PH_MAKE_CONSTANT, /* `constant` */
+    PH_MAKE_CHAIN,    /* inputs `reads` through steps */
+    PH_MAKE_NAME,     /* unpivot: the name of the column at hand */
+    PH_MAKE_ELEMENT,  /* unpivot, each: its value, through steps */
+    PH_MAKE_POSITION  /* each: 1, 2, … */
+};
+
+struct ph_make_plan { /* how an output is made, beside struct ph_route_output */
+    enum ph_make_kind kind;
+    struct ph_value constant;
+    const struct ph_step_plan *steps;
+    uint32_t n_steps;
+    struct ph_fit fit;
+};
+
+struct ph_shape_plan { /* unpivot or each */
+    const uint32_t *inputs;
+    uint32_t n_inputs;            /* 0: one row for one row; `each`: 1 */
+    const struct ph_value *names; /* unpivot: of the inputs */
+    bool keeps_null;
+    bool is_each;
+    uint32_t call; /* each: counts and takes elements (rules/inner_ops.h) */
+};
+
+struct ph_route_plan { /* beside struct ph_route */
+    const struct ph_make_plan *makes;
+    struct ph_shape_plan shape;
+    const uint32_t *keyed_calls;
+    uint32_t n_keyed_calls;
+};
+
+struct ph_source_routes { /* by source OID */
+    ph_oid oid;
+    uint32_t first;
+    uint32_t n;
+};
+
+struct ph_rule_library_handle {
+    const char *path;
+    void *handle;
+    const struct ph_rule_library *library;
+};
+
+struct ph_ruleset {
+    struct ph_arena arena;
+    struct ph_route *routes;
+    struct ph_route_plan *plans;
+    uint32_t n_routes;
+    uint32_t cap_routes;
+    struct ph_call_plan *calls;
+    uint32_t n_calls;
+    uint32_t cap_calls;
+    struct ph_source_routes *by_source; /* ordered by OID */
+    uint32_t n_by_source;
+    struct ph_rule_library_handle *libraries;
+    uint32_t n_libraries;
+    char fingerprint[33];
+    void *handle;                        /* of the object; NULL when no route has a program */
+    const struct ph_rule_object *object; /* its */
+    const struct ph_rule_op **ops;       /* by call */
+    bool has_program;
+};
+
+/* generate.c: the C of all routes, without the fingerprint in `out`. */
+ph_code ph_rules_generate(const struct ph_ruleset *set, struct ph_buf *out,
+                          struct ph_error *err) PH_MUST_CHECK;
+/* The definition of ph_rule_object, appended when the fingerprint is known. */
+void ph_rules_generate_object(const struct ph_ruleset *set, struct ph_buf *out);
+
+/* generate_map.c: a function that gives the number of the value's entry or -1. */
+void ph_rules_generate_map(const struct ph_map_entry *entries, uint32_t n_entries,
+                           const char *function, struct ph_buf *out);
+/* The bytes as a C string literal. */
+void ph_rules_put_bytes(struct ph_value value, struct ph_buf *out);
+
+/* fingerprint.c: of the routes and the C that was generated for them. */
+ph_code ph_rules_fingerprint(struct ph_ruleset *set, const struct ph_buf *code,
+                             struct ph_error *err) PH_MUST_CHECK;
+
+/* build.c */
+struct ph_build_params {
+    const char *dir;
+    const char *fingerprint;
+    const struct ph_buf *code;
+    const char *output; /* NULL: into the cache */
+};
+/* Where the cache has the object, into `path`. PH_E_COMPILER: too long. */
+ph_code ph_rules_cached(const char *dir, const char *fingerprint, char *path,
+                        size_t size) PH_MUST_CHECK;
+ph_code ph_rules_write_code(const char *path, const struct ph_buf *code,
+                            struct ph_error *err) PH_MUST_CHECK;
+/* The object's file into `path`, unless it is `output`. */
+ph_code ph_rules_build(const struct ph_build_params *params, char *path, size_t size,
+                       struct ph_error *err) PH_MUST_CHECK;
+
+/* load.c */
+/* PH_E_COMPILER unless only root or this user could have written the file. `what`: for messages. */
+ph_code ph_rules_check_file(const char *path, const char *what, struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_rules_load(struct ph_ruleset *set, const char *path, struct ph_error *err) PH_MUST_CHECK;
+void ph_rules_unload(struct ph_ruleset *set);
+
+/* check.c: fills routes, plans and calls. */
+ph_code ph_rules_check(const struct ph_ruleset_params *params, struct ph_ruleset *set,
+                       struct ph_error *err) PH_MUST_CHECK;
+
+#endif
