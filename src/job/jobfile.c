@@ -1,6 +1,7 @@
 /*
  * A recursive walk over libyaml's events. Events rather than its document API: positions are at
- * hand, aliases can be refused before anything is expanded, and nothing is built twice.
+ * hand, and aliases can be refused before anything is expanded. What is about rules is gathered as
+ * trees and read when the file is at its end, since maps may stand behind the tables that use them.
  */
 #include "job/jobfile.h"
 
@@ -15,6 +16,7 @@
 #include <yaml.h>
 
 #include "base/nearest.h"
+#include "rules/read.h"
 
 #define KEY_MAX_BYTES 128
 
@@ -24,6 +26,8 @@ struct reader {
     const struct ph_option_marks *marks;
     struct ph_options *options;
     bool seen[PH_OPTIONS_MAX]; /* options set by this file: twice is a mistake */
+    struct ph_yaml_tree tree;  /* what is under the keys about rules, as it was written */
+    struct ph_rules_trees rules;
     struct ph_error *err;
 };
 
@@ -150,7 +154,9 @@ fail_unknown(struct reader *reader, const yaml_event_t *event, const char *prefi
         if (key_under(&ph_option_table[i], prefix, candidates[i], sizeof candidates[i]))
             ph_nearest_offer(&nearest, candidates[i]);
     }
-    if (prefix[0] != '\0')
+    if (prefix[0] == '\0')
+        ph_rules_offer_keys(&nearest);
+    else
         snprintf(where, sizeof where, "under \"%.*s\"", (int)strlen(prefix) - 1, prefix);
     PH_FAIL(reader->err, PH_E_JOBFILE, "unknown key \"%.100s\" %s%s%s%s", word, where,
             nearest.best != NULL ? "; did you mean \"" : "",
@@ -248,6 +254,94 @@ read_option(struct reader *reader, const struct ph_option *option, const yaml_ev
     return store_scalar(reader, option, event);
 }
 
+/* ---- what is under the keys about rules, gathered for src/rules/read.c ---- */
+
+static ph_code
+fail_tree(struct reader *reader, const yaml_event_t *event, enum ph_yaml_result result)
+{
+    switch (result) {
+    case PH_YAML_OK:
+    case PH_YAML_NO_MEMORY:
+        return PH_FAIL(reader->err, PH_E_MEMORY, "out of memory");
+    case PH_YAML_TOO_DEEP:
+        PH_FAIL(reader->err, PH_E_JOBFILE, "nested deeper than %d", PH_YAML_DEPTH_MAX);
+        break;
+    case PH_YAML_TOO_MANY:
+        PH_FAIL(reader->err, PH_E_JOBFILE, "more than %u values", PH_YAML_NODES_MAX);
+        break;
+    case PH_YAML_ZERO_BYTE:
+        PH_FAIL(reader->err, PH_E_JOBFILE, "a zero byte inside the value");
+        break;
+    }
+    return fail_at(reader, event->start_mark);
+}
+
+static ph_code
+add_to_tree(struct reader *reader, const yaml_event_t *event)
+{
+    struct ph_yaml_tree *tree = &reader->tree;
+    struct ph_rule_place place = {(uint32_t)event->start_mark.line + 1,
+                                  (uint32_t)event->start_mark.column + 1};
+    enum ph_yaml_result result = PH_YAML_OK;
+
+    switch ((int)event->type) {
+    case YAML_SCALAR_EVENT:
+        result =
+            ph_yaml_scalar(tree, (const char *)event->data.scalar.value, event->data.scalar.length,
+                           event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE, place);
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        result = ph_yaml_begin(tree, PH_YAML_LIST, place);
+        break;
+    case YAML_MAPPING_START_EVENT:
+        result = ph_yaml_begin(tree, PH_YAML_MAPPING, place);
+        break;
+    default:
+        ph_yaml_end(tree);
+        break;
+    }
+    return result == PH_YAML_OK ? PH_OK : fail_tree(reader, event, result);
+}
+
+/* What stands under the key number `part`. */
+static ph_code
+read_tree(struct reader *reader, int part, const yaml_event_t *key_event)
+{
+    ph_code rc = PH_OK;
+
+    if (reader->rules.parts[part] != NULL) {
+        PH_FAIL(reader->err, PH_E_JOBFILE, "%s: given twice",
+                (const char *)key_event->data.scalar.value);
+        return fail_at(reader, key_event->start_mark);
+    }
+    reader->tree.root = NULL;
+    while (rc == PH_OK && !ph_yaml_is_complete(&reader->tree)) {
+        yaml_event_t event;
+        rc = next_event(reader, &event);
+        if (rc == PH_OK)
+            rc = add_to_tree(reader, &event);
+        yaml_event_delete(&event);
+    }
+    reader->rules.parts[part] = reader->tree.root;
+    return rc;
+}
+
+static ph_code
+read_rules(struct reader *reader)
+{
+    struct ph_job_rules *rules = NULL;
+    bool is_there = false;
+
+    for (int i = 0; i < PH_RULES_KEYS; i++)
+        is_there |= reader->rules.parts[i] != NULL;
+    if (!is_there)
+        return PH_OK;
+    PH_TRY(ph_job_rules_read(reader->file, &reader->rules, &rules, reader->err));
+    ph_job_rules_free(reader->options->rules);
+    reader->options->rules = rules;
+    return PH_OK;
+}
+
 static ph_code read_mapping(struct reader *reader, const char *prefix);
 
 /* One key and its value. Depth is bounded by the key table: only sections are gone into. */
@@ -261,6 +355,9 @@ read_entry(struct reader *reader, const char *prefix, const yaml_event_t *key_ev
         return fail_type(reader, key_event, "key", "a word");
     const char *word = (const char *)key_event->data.scalar.value;
     int needed = snprintf(key, sizeof key, "%s%s", prefix, word);
+    if (prefix[0] == '\0' && strlen(word) == key_event->data.scalar.length &&
+        ph_rules_key(word) >= 0)
+        return read_tree(reader, ph_rules_key(word), key_event);
     const struct ph_option *option = option_of_key(key);
     if (needed < 0 || (size_t)needed >= sizeof key || strchr(word, '.') != NULL ||
         strlen(word) != key_event->data.scalar.length || (option == NULL && !is_section(key)))
@@ -340,8 +437,12 @@ ph_jobfile_parse(const char *name, const uint8_t *data, size_t len,
     if (!yaml_parser_initialize(&reader.parser))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     yaml_parser_set_input_string(&reader.parser, data, len);
+    ph_yaml_tree_init(&reader.tree);
     ph_code rc = read_stream(&reader);
     yaml_parser_delete(&reader.parser);
+    if (rc == PH_OK)
+        rc = read_rules(&reader);
+    ph_yaml_tree_reset(&reader.tree);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /*
  * The job file: YAML whose keys are those of the option table ("copy.split" is `split` under
- * `copy`). Every mistake is PH_E_JOBFILE with file:line:column and what was expected.
+ * `copy`), and what it says about rules (docs/rules.md), which becomes options->rules. Every
+ * mistake is PH_E_JOBFILE with file:line:column and what was expected.
  *
  * Bounds: PH_JOBFILE_MAX_BYTES, nesting of 16, no aliases, no tags, one document; so nothing in the
  * file can make reading it expensive.
@@ -16,7 +17,7 @@
 #include "job/option_table.h"
 #include "job/options.h"
 
-#define PH_JOBFILE_MAX_BYTES ((size_t)256 * 1024)
+#define PH_JOBFILE_MAX_BYTES ((size_t)4 * 1024 * 1024)
 
 /* By position in ph_option_table: what the command line said, which the file does not override. */
 struct ph_option_marks {

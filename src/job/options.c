@@ -8,6 +8,7 @@
 
 #include "job/option_table.h"
 #include "pg/conninfo.h"
+#include "rules/read.h"
 
 #define NAME_MAX_BYTES 40
 
@@ -30,6 +31,8 @@ ph_options_free(struct ph_options *options)
         ph_option_clear(&ph_option_table[i], options);
     free(options->job_file);
     options->job_file = NULL;
+    ph_job_rules_free(options->rules);
+    options->rules = NULL;
 }
 
 static ph_code

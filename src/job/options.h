@@ -16,6 +16,8 @@ enum ph_verify_mode { PH_VERIFY_NONE, PH_VERIFY_COUNT, PH_VERIFY_DIGEST };
 
 enum ph_spool_codec { PH_SPOOL_LZ4, PH_SPOOL_ZSTD };
 
+struct ph_job_rules;
+
 struct ph_string_list {
     char **items;
     uint32_t n;
@@ -69,7 +71,8 @@ struct ph_options {
     enum ph_on_conflict on_conflict;
     enum ph_verify_mode verify;
     enum ph_log_format log_format;
-    char *report; /* path or NULL */
+    char *report;               /* path or NULL */
+    struct ph_job_rules *rules; /* of the job file; NULL: none */
 };
 
 /* The command the options are for; decides what is needed and what needs consent. */

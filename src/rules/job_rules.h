@@ -123,6 +123,7 @@ struct ph_rule_route {
     struct ph_rule_name into;
     struct ph_rule_column *columns;
     uint32_t n_columns;
+    bool keeps_all;            /* `keep: all`: what has no rule is kept as it is */
     struct ph_rule_words drop; /* columns of the source that go nowhere */
     struct ph_rule_word where; /* text NULL: none */
     double sample;             /* fraction of rows by hash of key; 0: all */
