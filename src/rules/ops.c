@@ -1,5 +1,21 @@
 #include "rules/ops.h"
 
+#include "rules/op_families.h"
+
+#define FAMILY(name, ops)                                                                          \
+    {                                                                                              \
+        name, ops, sizeof ops / sizeof ops[0]                                                      \
+    }
+
 const struct ph_rule_family ph_rule_families[] = {
+    FAMILY("casts of numbers", ph_cast_number_ops),
+    FAMILY("casts of text", ph_cast_text_ops),
+    FAMILY("casts of times", ph_cast_time_ops),
+    FAMILY("casts of JSON", ph_cast_json_ops),
+    FAMILY("casts of arrays", ph_cast_array_ops),
+    FAMILY("NULL", ph_null_ops),
+    FAMILY("text", ph_text_ops),
+    FAMILY("letters", ph_text_case_ops),
+    FAMILY("regular expressions", ph_text_regexp_ops),
     {NULL, NULL, 0},
 };

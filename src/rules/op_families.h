@@ -1,0 +1,28 @@
+/*
+ * The tables of the families, one file each; ops.c puts them in order.
+ */
+#ifndef PH_RULES_OP_FAMILIES_H
+#define PH_RULES_OP_FAMILIES_H
+
+#include "pghaul/rule.h"
+
+#define PH_CAST_NUMBER_OPS 32
+extern const struct ph_rule_op ph_cast_number_ops[PH_CAST_NUMBER_OPS];
+#define PH_CAST_TEXT_OPS 19
+extern const struct ph_rule_op ph_cast_text_ops[PH_CAST_TEXT_OPS];
+#define PH_CAST_TIME_OPS 12
+extern const struct ph_rule_op ph_cast_time_ops[PH_CAST_TIME_OPS];
+#define PH_CAST_JSON_OPS 6
+extern const struct ph_rule_op ph_cast_json_ops[PH_CAST_JSON_OPS];
+#define PH_CAST_ARRAY_OPS 28
+extern const struct ph_rule_op ph_cast_array_ops[PH_CAST_ARRAY_OPS];
+#define PH_NULL_OPS 12
+extern const struct ph_rule_op ph_null_ops[PH_NULL_OPS];
+#define PH_TEXT_OPS 12
+extern const struct ph_rule_op ph_text_ops[PH_TEXT_OPS];
+#define PH_TEXT_CASE_OPS 5
+extern const struct ph_rule_op ph_text_case_ops[PH_TEXT_CASE_OPS];
+#define PH_TEXT_REGEXP_OPS 1
+extern const struct ph_rule_op ph_text_regexp_ops[PH_TEXT_REGEXP_OPS];
+
+#endif

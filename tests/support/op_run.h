@@ -1,0 +1,83 @@
+/*
+ * Operators run one call at a time, for tests: found by name and signature, prepared with
+ * parameters, given values. Header only, so that unit tests and fuzzers have it without the rest.
+ */
+#ifndef PH_TEST_OP_RUN_H
+#define PH_TEST_OP_RUN_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "rules/ops.h"
+
+#define OP_RUN_ARGS 4
+
+struct op_run {
+    const struct ph_rule_op *op;
+    struct ph_rule_call call;
+    struct ph_arena arena;
+};
+
+static inline const struct ph_rule_op *
+op_find(const char *name, const char *signature)
+{
+    for (const struct ph_rule_family *family = ph_rule_families; family->name != NULL; family++) {
+        for (uint32_t i = 0; i < family->n_ops; i++) {
+            const struct ph_rule_op *op = &family->ops[i];
+            if (strcmp(op->name, name) == 0 && strcmp(op->signature, signature) == 0)
+                return op;
+        }
+    }
+    return NULL;
+}
+
+static inline void *
+op_run_alloc(void *arena, size_t len)
+{
+    return ph_arena_alloc(arena, len);
+}
+
+/* false: it refuses the parameters, run->call.message says why. */
+static inline bool
+op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const *params,
+             uint32_t n_params, uint32_t n_args)
+{
+    memset(run, 0, sizeof *run);
+    run->op = op;
+    ph_arena_init(&run->arena, (size_t)1 << 30);
+    run->call = (struct ph_rule_call){
+        .params = params,
+        .n_params = n_params,
+        .n_args = n_args,
+        .arena = &run->arena,
+        .alloc = op_run_alloc,
+    };
+    return op->prepare == NULL || op->prepare(&run->call);
+}
+
+/* What the generated code does for one operator; the result lives until the next call. */
+static inline enum ph_rule_result
+op_run_call(struct op_run *run, const struct ph_value *args, struct ph_value *out)
+{
+    ph_arena_reset(&run->arena);
+    run->call.message[0] = '\0';
+    for (uint32_t i = 0; i < run->call.n_args; i++) {
+        if (args[i].len == PH_VALUE_NULL && (run->op->flags & PH_RULE_TAKES_NULL) == 0) {
+            *out = args[i];
+            return PH_RULE_OK;
+        }
+    }
+    return run->op->run(&run->call, args, out);
+}
+
+static inline void
+op_run_end(struct op_run *run)
+{
+    if (run->op->release != NULL && run->call.state != NULL)
+        run->op->release(&run->call);
+    ph_arena_reset(&run->arena);
+}
+
+#endif
