@@ -20,6 +20,8 @@ is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
 {
     const struct ph_job *job = arg;
 
+    if (job->is_one_database) /* they would be set back under the application's hands */
+        return false;
     return ph_selection_has_oid(&job->selection, &job->source_catalog, sequence->oid) &&
            ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
 }
