@@ -139,6 +139,12 @@ ph_op_clamp(struct ph_rule_call *call, const struct ph_value *args, ph_op_compar
         return ph_rule_bad(call, "not a number");
     PH_OP_TRY(compare(call, &args[0], bounds->least, &to_least));
     PH_OP_TRY(compare(call, &args[0], bounds->most, &to_most));
-    *out = to_least < 0 ? *bounds->least : to_most > 0 ? *bounds->most : args[0];
-    return PH_RULE_OK;
+    const struct ph_value *nearest = to_least < 0  ? bounds->least
+                                     : to_most > 0 ? bounds->most
+                                                   : &args[0];
+    uint8_t *copy = ph_rule_alloc(call, (size_t)nearest->len + 1);
+    if (copy == NULL)
+        return PH_RULE_NO_MEMORY;
+    memcpy(copy, nearest->data, (size_t)nearest->len);
+    return ph_op_give(call, copy, (size_t)nearest->len, out);
 }
