@@ -151,13 +151,18 @@ epoch_of(const struct ph_job *job, const struct ph_table_plan *table)
     return table->n_chunks > 0 && state->done ? state->epoch : 0;
 }
 
-/* After the holder died: one table is as of one moment, but not all tables as of the same. */
+/*
+ * After the holder died: one table is as of one moment, but not all tables as of the same. A stream
+ * brings them to one, whether their snapshot was lost, renewed, or that of tables added later.
+ */
 static void
 report_snapshots(struct ph_job *job)
 {
     uint32_t last = 0;
     char label[160];
 
+    if (job->follows)
+        return;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         uint32_t epoch = epoch_of(job, &job->plan.tables[i]);
         last = epoch > last ? epoch : last;
