@@ -467,23 +467,22 @@ make_routes(struct ph_rules_reader *reader, const struct ph_yaml_node *into,
             struct ph_rule_route *base, struct ph_rule_table *table)
 {
     bool is_list = into != NULL && into->kind == PH_YAML_LIST;
+    size_t n = into != NULL && is_list ? into->n : 1;
 
-    if (into != NULL && (into->kind == PH_YAML_MAPPING || (is_list && into->n == 0)))
+    if (into != NULL && (into->kind == PH_YAML_MAPPING || n == 0))
         return ph_read_fail(reader, into, "into: expected a table, or a list of tables, found %s",
                             is_list ? "an empty one" : ph_yaml_kind_name(into));
-    uint32_t n = is_list ? into->n : 1;
-
     table->routes = PH_ARENA_ARRAY(reader->arena, struct ph_rule_route, n);
     if (table->routes == NULL)
         return ph_read_no_memory(reader);
+    if (into == NULL)
+        base->into = table->source;
     if (!is_list) {
         table->n_routes = 1;
         table->routes[0] = *base;
     }
-    if (into == NULL) {
-        table->routes[0].into = table->source;
+    if (into == NULL)
         return PH_OK;
-    }
     if (!is_list)
         return ph_read_relation(reader, into, "into", &table->routes[0].into);
     for (const struct ph_yaml_node *item = into->first; item != NULL; item = item->next)
