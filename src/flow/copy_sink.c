@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "pg/ledger_quarantine.h"
 
 void
 ph_copy_sink_init(struct ph_copy_sink *sink, const struct ph_endpoint *endpoint,
@@ -116,8 +117,10 @@ end_chunk(void *state, const struct ph_task *task, uint64_t rows, struct ph_erro
     if (taken != rows)
         return PH_FAIL(err, PH_E_INTERNAL, "%llu rows were sent but the target took %llu",
                        (unsigned long long)rows, (unsigned long long)taken);
-    return ph_ledger_receipt(sink->conn, sink->job, task->chunk, task->epoch->number, task->digest,
-                             ph_clock_seconds_since(sink->chunk_started_ns), err);
+    PH_TRY(ph_ledger_receipt(sink->conn, sink->job, task->chunk, task->epoch->number, task->digest,
+                             ph_clock_seconds_since(sink->chunk_started_ns), err));
+    return ph_ledger_quarantine(sink->conn, sink->job, task->table, task->chunk, &task->quarantine,
+                                task->quarantined, err);
 }
 
 static void

@@ -8,9 +8,16 @@
 #define BPCHAR_OID 1042u /* character(n), in every version */
 
 void
-ph_digest_program_init(struct ph_digest_program *program, size_t max_row_bytes)
+ph_digest_program_init(struct ph_digest_program *program, size_t batch_bytes, size_t max_row_bytes)
 {
     *program = (struct ph_digest_program){.max_row_bytes = max_row_bytes};
+    ph_rule_stage_init(&program->rules, batch_bytes, max_row_bytes);
+}
+
+void
+ph_digest_program_free(struct ph_digest_program *program)
+{
+    ph_rule_stage_free(&program->rules);
 }
 
 /* char(n) columns, whose padding the target makes anew; see wire/copy_trim.h. */
@@ -35,7 +42,9 @@ open_task(void *state, const struct ph_task *task, struct ph_error *err)
 {
     struct ph_digest_program *program = state;
 
-    (void)err;
+    program->has_rules = ph_rule_stage_is_for(task);
+    if (program->has_rules)
+        PH_TRY(ph_rule_stage_open(&program->rules, task, err));
     ph_row_shape_init(&program->rows, task->table, program->max_row_bytes);
     program->header_done = task->table->format == PH_FORMAT_TEXT;
     program->ended = false;
@@ -73,7 +82,7 @@ rewrite_oids(const struct ph_task *task, struct ph_batch *batch, struct ph_span 
 {
     size_t consumed;
 
-    if (task->table->remap == NULL || task->epoch->number == 0)
+    if (task->table->remap == NULL || task->table->inputs != NULL || task->epoch->number == 0)
         return PH_OK;
     return ph_oid_remap_apply_all(task->table->remap, batch->data + (rows.data - batch->data),
                                   rows.len, &consumed, err);
@@ -89,6 +98,8 @@ run_batch(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_e
     PH_TRY(take_header(program, &bytes, err));
     if (program->ended)
         return PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
+    if (program->has_rules)
+        PH_TRY(ph_rule_stage_run(&program->rules, task, batch, &bytes, err));
     if (task->table->format == PH_FORMAT_TEXT) {
         PH_TRY(ph_copy_text_digest(&program->rows.shape, bytes, task->digest, &walked, err));
     } else {

@@ -4,9 +4,11 @@
 
 #include "flow/row_key.h"
 #include "pg/conn.h"
+#include "rules/ruleset.h"
 
 #define BATCH_BYTES ((size_t)256 << 10)
 #define SMALLEST_BATCH ((size_t)32 << 10)
+#define ROWS_MADE_OF_ONE 8u /* a guess of what unpivot and the like make */
 
 static struct ph_batch *
 take_free(struct ph_lane *lane)
@@ -59,8 +61,19 @@ make_room(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *bat
         ph_budget_large_end(lane->params.budget, lane);
         return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", need);
     }
+    batch->is_large = true;
     atomic_store(&lane->large_out, true);
     return PH_OK;
+}
+
+/* Where a row becomes several, less is read at once, so that what is made of it stays bounded. */
+static size_t
+read_at_once(const struct ph_task *task, const struct ph_batch *batch)
+{
+    bool spreads =
+        task->side == PH_SOURCE && task->table->route != NULL && task->table->route->makes_rows;
+
+    return spreads ? batch->capacity / ROWS_MADE_OF_ONE : batch->capacity;
 }
 
 static ph_code
@@ -69,11 +82,13 @@ fill(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *batch, s
     const struct ph_lane_params *p = &lane->params;
 
     ph_budget_gate(p->budget, lane);
-    ph_code rc = p->source->read(p->source_state, batch->data, batch->capacity, &batch->len, err);
+    ph_code rc =
+        p->source->read(p->source_state, batch->data, read_at_once(task, batch), &batch->len, err);
     if (rc == PH_E_ROW_TOO_LARGE) {
         size_t need = batch->len;
         batch->len = 0;
-        PH_TRY(make_room(lane, task, batch, need, err));
+        if (need > batch->capacity)
+            PH_TRY(make_room(lane, task, batch, need, err));
         rc = p->source->read(p->source_state, batch->data, batch->capacity, &batch->len, err);
     }
     if (rc != PH_OK)
@@ -169,9 +184,13 @@ run_program(void *arg)
 static void
 end_large(struct ph_lane *lane, struct ph_batch *batch)
 {
-    if (batch->capacity <= lane->params.batch_bytes)
+    if (batch->capacity <= lane->params.batch_bytes && !batch->is_large)
         return;
+    bool is_large = batch->is_large;
     (void)ph_batch_grow(batch, lane->params.batch_bytes);
+    batch->is_large = false;
+    if (!is_large) /* rules have made much of few rows */
+        return;
     atomic_store(&lane->large_out, false);
     ph_budget_large_end(lane->params.budget, lane);
 }

@@ -8,26 +8,26 @@
 #include "wire/value_text.h"
 
 static bool
-is_type(const struct ph_plan_column *column, const char *name)
+is_type(const struct ph_column *column, const char *name)
 {
-    const char *type = column->source->type_text;
+    const char *type = column->type_text;
 
     return type != NULL && strncmp(type, name, strlen(name)) == 0;
 }
 
 static bool
-is_text_like(const struct ph_plan_column *column)
+is_text_like(const struct ph_column *column)
 {
     return is_type(column, "text") || is_type(column, "character") || is_type(column, "name");
 }
 
 static void
-put_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
+put_value(const struct ph_column *column, struct ph_span value, struct ph_buf *out)
 {
     bool is_integer =
         is_type(column, "smallint") || is_type(column, "integer") || is_type(column, "bigint");
 
-    ph_buf_printf(out, "%s=", column->source_name);
+    ph_buf_printf(out, "%s=", column->name);
     if (is_integer && value.len > 0 && value.len <= 8)
         ph_value_put_integer(value, out);
     else if (is_text_like(column))
@@ -94,7 +94,7 @@ put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *o
     struct ph_span field;
     uint32_t n = 0;
 
-    if (is_binary && !skip_head(&left))
+    if (table->inputs != NULL || (is_binary && !skip_head(&left)))
         return;
     for (uint32_t i = 0; n < table->n_key_fields; i++) {
         if (is_binary ? !take_binary(&left, &field) : !take_text(&left, &field))
@@ -103,7 +103,7 @@ put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *o
             continue;
         ph_buf_puts(out, n++ == 0 ? "(" : ", ");
         if (is_binary)
-            put_value(&table->columns[i], field, out);
+            put_value(table->columns[i].source, field, out);
         else
             put_line_value(&table->columns[i], field, out);
     }
@@ -118,6 +118,22 @@ ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *o
 
     ph_buf_init(&text, (size_t)1 << 16);
     put_key(table, shown, &text);
+    snprintf(out, size, "%s", ph_buf_text(&text));
+    ph_buf_free(&text);
+}
+
+void
+ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *values, uint32_t n,
+               char *out, size_t size)
+{
+    struct ph_buf text;
+
+    ph_buf_init(&text, (size_t)1 << 16);
+    for (uint32_t i = 0; i < n; i++) {
+        ph_buf_puts(&text, i == 0 ? "(" : ", ");
+        put_value(columns[i], values[i], &text);
+    }
+    ph_buf_puts(&text, n > 0 ? ")" : "");
     snprintf(out, size, "%s", ph_buf_text(&text));
     ph_buf_free(&text);
 }

@@ -11,10 +11,17 @@
 #include "model/plan.h"
 
 /*
- * "(id=5, name=abc)" into `out`, always terminated; "" for a table without a key or when the key
- * lies behind what `shown` has. Integers, uuids and texts are printed, other binary values in hex.
+ * "(id=5, name=abc)" into `out`, always terminated; "" for a table without a key, for what rules
+ * read, or when the key lies behind what `shown` has. Integers, uuids and texts are printed, other
+ * binary values in hex.
  */
 void ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *out,
                      size_t size);
+
+#define PH_ROW_KEY_MAX 32u
+
+/* The same of n columns' binary values that are at hand. */
+void ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *values,
+                    uint32_t n, char *out, size_t size);
 
 #endif

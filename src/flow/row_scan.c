@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "flow/row_shape.h"
+#include "flow/rule_stage.h"
 #include "wire/copy_binary.h"
 #include "wire/copy_text.h"
 #include "wire/oid_remap.h"
@@ -31,6 +32,10 @@ struct scan {
     size_t kept; /* bytes at its front that are a row cut short */
     bool header_done;
     bool ended;
+    bool has_rules; /* rows of the source go through them first */
+    struct ph_rule_stage rules;
+    struct ph_task task;   /* that the rules are run for */
+    struct ph_batch batch; /* of one row */
 };
 
 void
@@ -57,8 +62,8 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
     if (params->place != NULL) {
         ph_row_place_text(*params->place, tid);
         ph_buf_printf(sql, " WHERE tableoid = %u AND ctid = '%s'", params->place->relid, tid);
-    } else if (params->table->where != NULL) {
-        ph_buf_printf(sql, " %s", params->table->where);
+    } else if (params->table->where[params->side] != NULL) {
+        ph_buf_printf(sql, " %s", params->table->where[params->side]);
     } else if (params->range != NULL && (params->range->lo != NULL || params->range->hi != NULL)) {
         const struct ph_plan_column *column = &params->table->columns[params->table->key_fields[0]];
         ph_buf_puts(sql, " WHERE ");
@@ -67,13 +72,21 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
     }
 }
 
+static bool
+reads_inputs(const struct ph_row_scan_params *params)
+{
+    return params->side == PH_SOURCE && params->table->inputs != NULL;
+}
+
 static void
 put_query(const struct ph_row_scan_params *params, struct ph_buf *sql)
 {
     const struct ph_table_plan *table = params->table;
 
     ph_buf_puts(sql, "COPY (SELECT ");
-    for (uint32_t i = 0; i < table->n_columns; i++) {
+    for (uint32_t i = 0; reads_inputs(params) && i < table->n_inputs; i++)
+        ph_buf_printf(sql, "%s, ", table->inputs[i]);
+    for (uint32_t i = 0; !reads_inputs(params) && i < table->n_columns; i++) {
         ph_buf_put_ident(sql, params->side == PH_SOURCE ? table->columns[i].source_name
                                                         : table->columns[i].target_name);
         ph_buf_puts(sql, ", ");
@@ -94,12 +107,38 @@ bad_place(struct ph_error *err)
 
 /* ---- binary ---- */
 
+/* All that a row of the source becomes, each with that row's place. */
+static ph_code
+visit_made(struct scan *scan, struct ph_span tuple, struct ph_scanned_row *out,
+           struct ph_error *err)
+{
+    struct ph_copy_row row;
+
+    if (scan->batch.capacity < tuple.len && !ph_batch_grow(&scan->batch, tuple.len))
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", tuple.len);
+    memcpy(scan->batch.data, tuple.data, tuple.len);
+    scan->batch.len = tuple.len;
+    struct ph_span rows = {scan->batch.data, tuple.len};
+    PH_TRY(ph_rule_stage_run(&scan->rules, &scan->task, &scan->batch, &rows, err));
+    while (rows.len > 0) {
+        PH_TRY(ph_copy_binary_next(&scan->rows.shape, rows, scan->fields, &row, err));
+        if (row.item != PH_COPY_ROW)
+            return bad_place(err);
+        rows = (struct ph_span){rows.data + row.raw.len, rows.len - row.raw.len};
+        out->key_hash = row.key_hash;
+        out->hash = row.hash;
+        PH_TRY(scan->visit(scan->arg, out, err));
+    }
+    return PH_OK;
+}
+
 static ph_code
 visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
 {
     const struct ph_table_plan *table = scan->params->table;
-    struct ph_span oid = scan->fields[table->n_columns];
-    struct ph_span tid = scan->fields[table->n_columns + 1];
+    uint32_t n = scan->has_rules ? table->n_inputs : table->n_columns;
+    struct ph_span oid = scan->fields[n];
+    struct ph_span tid = scan->fields[n + 1];
     struct ph_copy_row row;
 
     if (oid.data == NULL || oid.len != 4 || tid.data == NULL || tid.len != 6)
@@ -112,7 +151,9 @@ visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
     };
     uint8_t *tuple = scan->buffer + (raw.data - scan->buffer);
     size_t len = raw.len - BINARY_PLACE_SIZE;
-    ph_store_u16(tuple, (uint16_t)table->n_columns);
+    ph_store_u16(tuple, (uint16_t)n);
+    if (scan->has_rules)
+        return visit_made(scan, (struct ph_span){tuple, len}, &out, err);
     if (table->remap != NULL && scan->params->side == PH_SOURCE)
         PH_TRY(ph_oid_remap_apply(table->remap, tuple, len, err));
     PH_TRY(ph_copy_binary_next(&scan->rows.shape, (struct ph_span){tuple, len}, scan->fields, &row,
@@ -290,6 +331,8 @@ init_shapes(struct scan *scan)
     ph_row_shape_init(&scan->rows, table, scan->params->max_row_bytes);
     scan->whole = scan->rows.shape;
     scan->whole.n_key_fields = 0; /* its hash is not looked at */
+    if (scan->has_rules)
+        scan->whole.n_fields = table->n_inputs;
     scan->whole.n_fields += PLACE_FIELDS;
     scan->whole.max_row_bytes += 64;
 }
@@ -302,14 +345,20 @@ ph_row_scan(const struct ph_row_scan_params *params, ph_row_visit *visit, void *
     struct ph_buf sql;
     ph_code rc;
 
+    scan.task = (struct ph_task){.table = params->table, .side = params->side};
+    scan.has_rules = reads_inputs(params);
     init_shapes(&scan);
     ph_buf_init(&sql, SQL_LIMIT);
     put_query(params, &sql);
-    scan.fields = calloc(scan.whole.n_fields, sizeof *scan.fields);
+    size_t n_fields = scan.rows.shape.n_fields + (size_t)scan.whole.n_fields;
+    scan.fields = calloc(n_fields, sizeof *scan.fields);
     if (!ph_buf_ok(&sql) || scan.fields == NULL)
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     else
         rc = grow(&scan, FIRST_BUFFER, err);
+    ph_rule_stage_init(&scan.rules, FIRST_BUFFER, params->max_row_bytes);
+    if (rc == PH_OK && scan.has_rules)
+        rc = ph_rule_stage_open(&scan.rules, &scan.task, err);
     if (rc == PH_OK)
         rc = ph_conn_copy_out_begin(params->conn, ph_buf_text(&sql), err);
     if (rc == PH_OK)
@@ -320,6 +369,9 @@ ph_row_scan(const struct ph_row_scan_params *params, ph_row_visit *visit, void *
         ph_error_note(err, "reading the rows of %s.%s on the %s", rel->schema, rel->name,
                       ph_side_name(params->side));
     }
+    ph_rule_stage_free(&scan.rules);
+    ph_task_end(&scan.task);
+    ph_batch_free(&scan.batch);
     free(scan.fields);
     free(scan.buffer);
     ph_buf_free(&sql);

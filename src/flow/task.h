@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "model/batch.h"
@@ -46,6 +47,16 @@ struct ph_task {
     /* program thread, before it pushes the last batch on */
     ph_code program_rc;
     struct ph_error program_error;
+    uint64_t quarantined;     /* rows that rules could not handle and that stay behind */
+    struct ph_buf quarantine; /* of each: key, column and reason, each ended by a 0 byte; freed by
+                                 ph_task_end */
 };
+
+/* What the run left in the task; the owner's, after ph_lane_run. */
+static inline void
+ph_task_end(struct ph_task *task)
+{
+    ph_buf_free(&task->quarantine);
+}
 
 #endif

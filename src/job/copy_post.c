@@ -8,6 +8,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "job/copy_parts.h"
+#include "job/target_views.h"
 #include "pg/catalog.h"
 #include "pg/large_object.h"
 #include "pg/ledger_status.h"
@@ -19,6 +20,8 @@ is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
 {
     const struct ph_job *job = arg;
 
+    if (job->is_one_database) /* they would be set back under the application's hands */
+        return false;
     return ph_selection_has_oid(&job->selection, &job->source_catalog, sequence->oid) &&
            ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
 }
@@ -90,6 +93,10 @@ ph_copy_post_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_copy_apply_database(job, err));
     PH_FAILPOINT(before_restore);
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
+    if (job->options->data_only) { /* else they are steps of the schema */
+        PH_TRY(ph_job_load_plan(job, err));
+        PH_TRY(ph_target_views_refresh(job, err));
+    }
     return ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_VERIFY, err);
 }
 
@@ -144,13 +151,18 @@ epoch_of(const struct ph_job *job, const struct ph_table_plan *table)
     return table->n_chunks > 0 && state->done ? state->epoch : 0;
 }
 
-/* After the holder died: one table is as of one moment, but not all tables as of the same. */
+/*
+ * After the holder died: one table is as of one moment, but not all tables as of the same. A stream
+ * brings them to one, whether their snapshot was lost, renewed, or that of tables added later.
+ */
 static void
 report_snapshots(struct ph_job *job)
 {
     uint32_t last = 0;
     char label[160];
 
+    if (job->follows)
+        return;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         uint32_t epoch = epoch_of(job, &job->plan.tables[i]);
         last = epoch > last ? epoch : last;
@@ -210,8 +222,9 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
                       "not proven: the copy is finished, rows were %s",
                       job->options->verify == PH_VERIFY_COUNT ? "only counted" : "not compared");
-    else if (rc == PH_E_DIFFERENT)
-        ph_report_end(report, PH_VERDICT_DIFFERENT, "different: %s", err->message);
+    else if (rc == PH_E_DIFFERENT || rc == PH_E_QUARANTINE)
+        ph_report_end(report, PH_VERDICT_DIFFERENT, "%s: %s",
+                      rc == PH_E_DIFFERENT ? "different" : "not all rows arrived", err->message);
     else if (ph_code_class(rc) == PH_CLASS_STOPPED || ph_code_class(rc) == PH_CLASS_AWAY)
         ph_report_end(report, PH_VERDICT_STOPPED, "stopped: the same command goes on");
     else

@@ -11,8 +11,10 @@
 #include "job/copy_parts.h"
 #include "job/join.h"
 #include "job/rows.h"
+#include "job/rule_checks.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
+#include "pg/ledger_quarantine.h"
 #include "pg/snapshot.h"
 
 /* ---- rows ---- */
@@ -110,6 +112,31 @@ has_proven_schema(const struct ph_job *job)
     return job->join.is_under_way && strcmp(job->ledger.verdict, "different") != 0;
 }
 
+/* Of the job file, and of both sides as the copy has them: nothing has been applied yet. */
+static ph_code
+run_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
+{
+    struct ph_rule_checks_params params = {
+        .options = job->options,
+        .source = job->source_control,
+        .target = job->target_control,
+        .target_catalog = &job->target_catalog,
+        .report = &job->run->report,
+    };
+    uint32_t n = 0;
+
+    if (job->options->rules == NULL || job->options->schema_only)
+        return PH_OK;
+    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
+    ph_code rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
+    if (rc == PH_OK)
+        rc = ph_rule_checks_run(&params, &n, err);
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
+    *n_different += n;
+    return rc;
+}
+
 /*
  * The source may be written to: large objects and definitions are compared as the job's snapshot
  * has them, and sequences, which no snapshot holds, with the values that they were set to.
@@ -158,19 +185,45 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 
 /* ---- the verdict ---- */
 
+/* A warning for each table that has rows there. */
+static ph_code
+tell_quarantine(struct ph_job *job, uint64_t *n, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        uint64_t rows = 0;
+        for (uint32_t c = 0; c < table->n_chunks; c++)
+            rows += job->chunk_states[table->first_chunk + c].quarantined;
+        if (rows > 0)
+            ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "quarantine",
+                                  table->route_name,
+                                  "%llu rows stayed behind: see table "
+                                  "pghaul.quarantine on the target",
+                                  (unsigned long long)rows);
+    }
+    return ph_ledger_quarantined(job->target_control, job->options->name, n, err);
+}
+
 static ph_code
 find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
 {
     uint32_t n_different = 0;
+    uint64_t quarantined;
 
     *verdict = "not proven";
-    if (job->options->verify == PH_VERIFY_NONE)
+    PH_TRY(run_checks(job, &n_different, err));
+    PH_TRY(tell_quarantine(job, &quarantined, err));
+    if (job->options->verify == PH_VERIFY_NONE) {
+        *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;
         return PH_OK;
+    }
     PH_TRY(name_all_rows(job, &n_different, err));
     PH_TRY(ph_stop_check(err));
     PH_TRY(compare_rest(job, &n_different, err));
     if (n_different > 0)
         *verdict = "different";
+    else if (quarantined > 0)
+        *verdict = "quarantined";
     else if (job->options->verify == PH_VERIFY_DIGEST && is_every_table_equal(job))
         *verdict = "proven";
     return PH_OK;
@@ -245,6 +298,11 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
 ph_code
 ph_copy_verdict(struct ph_job *job, struct ph_error *err)
 {
+    if (strcmp(job->ledger.verdict, "quarantined") == 0) {
+        PH_FAIL(err, PH_E_QUARANTINE, "rows are in quarantine; all others were compared");
+        ph_error_object(err, "job %s", job->options->name);
+        return PH_E_QUARANTINE;
+    }
     if (strcmp(job->ledger.verdict, "different") != 0)
         return PH_OK;
     if (job->followed.conflicts > 0)

@@ -20,12 +20,12 @@ ph_copy_put_target(struct ph_buf *sql, const struct ph_rel *rel)
     ph_buf_put_qualified(sql, rel->schema, rel->name);
 }
 
-/* Of a configuration table the rows that its extension ships are none of ours. */
+/* Rows that an extension ships, or that a rule preserves, are none of ours. */
 static void
 put_condition(struct ph_buf *sql, const struct ph_table_plan *table)
 {
-    if (table->where != NULL)
-        ph_buf_printf(sql, " %s", table->where);
+    if (table->where[PH_TARGET] != NULL)
+        ph_buf_printf(sql, " %s", table->where[PH_TARGET]);
 }
 
 /* ---- emptiness ---- */

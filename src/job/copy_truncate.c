@@ -91,7 +91,7 @@ make_list(struct ph_job *job, struct list *list, struct ph_error *err)
         list->targets[i] = job->plan.tables[i].target->oid;
     qsort(list->targets, n, sizeof(ph_oid), compare_oids);
     for (uint32_t i = 0; i < n; i++) {
-        if (job->plan.tables[i].where == NULL)
+        if (job->plan.tables[i].where[PH_TARGET] == NULL)
             add_table(job, list, job->plan.tables[i].target);
     }
     return PH_OK;
@@ -203,19 +203,19 @@ truncate_by_families(struct ph_job *job, struct list *list, struct ph_error *err
     return PH_OK;
 }
 
-/* Of a configuration table the rows that its extension ships stay. */
+/* Rows that are none of the copy's stay: what an extension ships, what a rule preserves. */
 static ph_code
-delete_config_rows(struct ph_job *job, struct ph_error *err)
+delete_ours(struct ph_job *job, struct ph_error *err)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         struct ph_buf sql;
-        if (table->where == NULL)
+        if (table->where[PH_TARGET] == NULL)
             continue;
         ph_buf_init(&sql, (size_t)1 << 20);
         ph_buf_puts(&sql, "DELETE FROM ");
         ph_copy_put_target(&sql, table->target);
-        ph_buf_printf(&sql, " %s", table->where);
+        ph_buf_printf(&sql, " %s", table->where[PH_TARGET]);
         ph_code rc = run_quietly(job, &sql, err);
         ph_buf_free(&sql);
         PH_TRY(rc);
@@ -236,5 +236,5 @@ ph_copy_truncate(struct ph_job *job, struct ph_error *err)
     else if (rc != PH_OK && err != NULL)
         *err = full;
     PH_TRY(rc);
-    return delete_config_rows(job, err);
+    return delete_ours(job, err);
 }

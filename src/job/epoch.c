@@ -257,12 +257,12 @@ put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct
     const struct ph_rel *target = table->target;
     bool is_tree = target->kind == PH_REL_PARTITIONED;
 
-    bool is_delete = table->where != NULL || is_referenced(&job->target_catalog, target);
+    bool is_delete = table->where[PH_TARGET] != NULL || is_referenced(&job->target_catalog, target);
     ph_buf_puts(sql, is_delete ? "DELETE FROM " : "TRUNCATE ");
     ph_buf_puts(sql, is_tree ? "" : "ONLY ");
     ph_buf_put_qualified(sql, target->schema, target->name);
-    if (table->where != NULL) /* what an extension ships stays */
-        ph_buf_printf(sql, " %s", table->where);
+    if (table->where[PH_TARGET] != NULL) /* the others are none of the copy's */
+        ph_buf_printf(sql, " %s", table->where[PH_TARGET]);
     ph_buf_puts(sql, "; ");
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/budget.h"
 #include "flow/task.h"
+#include "job/rules_make.h"
 #include "job/run.h"
 #include "job/select.h"
 #include "job/selection_text.h"
@@ -41,12 +42,13 @@ struct ph_job {
         uint64_t transactions; /* by this run */
         uint64_t conflicts;    /* left out or overwritten, by all runs */
         ph_lsn applied;
-    } followed;         /* once the follow has come to its end */
-    bool follows;       /* a stream is applied after the copy: epochs have an L */
-    bool is_new;        /* this run made the job */
-    bool was_done;      /* an earlier run finished it */
-    bool sequences_set; /* by this attempt: source_catalog has the values that were set */
-    bool epoch_voided;  /* by this attempt: a table has changed under it */
+    } followed;           /* once the follow has come to its end */
+    bool follows;         /* a stream is applied after the copy: epochs have an L */
+    bool is_new;          /* this run made the job */
+    bool was_done;        /* an earlier run finished it */
+    bool is_one_database; /* source and target are: rules lead into other tables of it */
+    bool sequences_set;   /* by this attempt: source_catalog has the values that were set */
+    bool epoch_voided;    /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;
     uint64_t epoch_ends_ns; /* clock: no table is begun under it any more; 0: no limit */
     struct ph_arena arena;  /* plan and names; for the attempt at hand */
@@ -58,6 +60,7 @@ struct ph_job {
         struct ph_ledger_tables had;
         struct ph_selection before; /* of the narrower patterns, as `selection` */
     } join;                         /* job/join.c's, with the selection */
+    struct ph_rules_made rules;     /* of both catalogs, for the attempt at hand */
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */
@@ -93,6 +96,8 @@ ph_code ph_job_lock(struct ph_job *job, struct ph_error *err);
  * sessions, then end them. They may hold locks that the next attempt needs.
  */
 ph_code ph_job_clear_sessions(struct ph_job *job, struct ph_error *err);
+/* Sets is_one_database. */
+ph_code ph_job_look_whether_one(struct ph_job *job, struct ph_error *err);
 /* Find the job in the ledger, or write it down (the first write of a new job). */
 ph_code ph_job_register(struct ph_job *job, struct ph_error *err);
 /* Close and free everything; the ledger keeps what is in it. */
@@ -131,6 +136,12 @@ ph_code ph_job_read_target_catalog(struct ph_job *job, struct ph_error *err);
 
 /* Both as of now, for commands that have no snapshot: the target's only with --data-only. */
 ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
+
+/*
+ * Check and compile the job file's rules for the catalogs that were just read (the source's alone
+ * while the target has no schema yet). The plan that was made of the former ones must be gone.
+ */
+ph_code ph_job_make_rules(struct ph_job *job, struct ph_error *err);
 
 /* ---- plan_load.c ---- */
 

@@ -50,7 +50,7 @@ ph_plan_add_generated(struct ph_table_plan *table, const struct ph_catalog *sour
     uint32_t n = count_generated(table);
 
     *extended = false;
-    if (n == 0)
+    if (n == 0 || table->route != NULL) /* of other values than the source's own */
         return PH_OK;
     struct ph_plan_column *columns =
         PH_ARENA_ARRAY(arena, struct ph_plan_column, (size_t)table->n_columns + n);

@@ -8,6 +8,7 @@
 
 #include "job/job.h"
 #include "job/plan_generated.h"
+#include "job/plan_route.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
 
@@ -108,7 +109,7 @@ load_columns_of(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error 
             end++;
         if (table >= job->plan.n_tables)
             rc = PH_FAIL(err, PH_E_LEDGER, "the ledger's tables are not numbered through");
-        else
+        else if (job->plan.tables[table].route == NULL)
             rc = join_columns(job, &job->plan.tables[table], r, at, (uint32_t)(end - at), err);
         at = end;
     }
@@ -147,6 +148,21 @@ parse_key_fields(struct ph_job *job, struct ph_table_plan *table, const char *te
     return PH_OK;
 }
 
+/* The rules are those that the plan was made with, so the route is there and says the same. */
+static ph_code
+join_route(struct ph_job *job, struct ph_table_plan *table, const char *name, struct ph_error *err)
+{
+    uint32_t n = 0;
+    const struct ph_route *routes =
+        job->rules.set == NULL ? NULL : ph_ruleset_of(job->rules.set, table->source->oid, &n);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(routes[i].name, name) == 0)
+            return ph_plan_set_route(table, &job->rules.in_use, &routes[i], &job->arena, err);
+    }
+    return PH_FAIL(err, PH_E_LEDGER, "the ledger has a route that the rules do not have: %s", name);
+}
+
 static ph_code
 load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_error *err)
 {
@@ -173,9 +189,12 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
     table->level = ph_result_u32(r, row, 12);
     table->group = ph_result_u32(r, row, 13);
     if (!ph_result_is_null(r, row, 14))
-        table->where = ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
+        table->where[PH_SOURCE] = table->where[PH_TARGET] =
+            ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
     table->rows = (uint64_t)ph_result_i64(r, row, 15);
     table->bytes = (uint64_t)ph_result_i64(r, row, 16);
+    if (!ph_result_is_null(r, row, 17))
+        PH_TRY(join_route(job, table, ph_result_text(r, row, 17), err));
     job->plan.rows += table->rows;
     job->plan.bytes += table->bytes;
     return parse_key_fields(job, table, ph_result_text(r, row, 8), err);
@@ -192,7 +211,7 @@ load_tables(struct ph_job *job, struct ph_error *err)
         ph_conn_query(job->target_control,
                       "SELECT tbl, source_oid, source_schema, source_name, target_schema,"
                       " target_name, format, format_reason, key_fields, buckets, frozen, ordered,"
-                      " level, grp, condition, est_rows, est_bytes"
+                      " level, grp, condition, est_rows, est_bytes, route"
                       " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
                       1, params, &r, err));
     uint32_t n = (uint32_t)ph_result_rows(r);
@@ -265,6 +284,9 @@ join_types(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err
 {
     struct ph_table_match match;
 
+    if (table->inputs != NULL)
+        return ph_plan_set_program_format(table, &job->source_catalog, &job->target_catalog,
+                                          &job->arena, err);
     PH_TRY(ph_type_match_table(table->columns, table->n_columns, &job->source_catalog,
                                &job->target_catalog, &match, err));
     if (match.format == PH_FORMAT_TEXT && table->format == PH_FORMAT_BINARY)
@@ -313,10 +335,26 @@ ph_job_forget_receipts(struct ph_job *job)
     job->table_states = NULL;
 }
 
+/* What rows were copied by, and what is to come, must be one thing. */
+static ph_code
+make_same_rules(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_job_make_rules(job, err));
+    const char *now = job->rules.set == NULL ? "" : ph_ruleset_fingerprint(job->rules.set);
+    if (strcmp(now, job->ledger.rules) == 0)
+        return PH_OK;
+    PH_FAIL(
+        err, PH_E_JOB_OTHER,
+        "the rules, or tables that they speak of, are others than those the copy was begun with");
+    ph_error_object(err, "job %s", job->options->name);
+    return PH_E_JOB_OTHER;
+}
+
 ph_code
 ph_job_load_plan(struct ph_job *job, struct ph_error *err)
 {
     ph_job_forget_receipts(job);
+    PH_TRY(make_same_rules(job, err));
     PH_TRY(load_tables(job, err));
     PH_TRY(load_columns(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)

@@ -1,6 +1,26 @@
-/* The plan of a job, for the copy and for `pghaul plan`. */
+/* The rules and the plan of a job, for the copy and for `pghaul plan`. */
+#include <stdio.h>
+
 #include "job/copy_parts.h"
 #include "job/planner.h"
+#include "rules/ruleset.h"
+
+ph_code
+ph_job_make_rules(struct ph_job *job, struct ph_error *err)
+{
+    bool has_target = job->target_catalog.version_num != 0;
+    struct ph_rules_params params = {
+        .options = job->options,
+        .source = &job->source_catalog,
+        .target = has_target ? &job->target_catalog : NULL,
+        .selection = &job->selection,
+        .conn = has_target ? job->target_control : job->source_control,
+        .follows = job->options->follow,
+    };
+
+    ph_rules_free(&job->rules);
+    return ph_rules_make(&params, &job->rules, err);
+}
 
 ph_code
 ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
@@ -20,6 +40,10 @@ ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
         .freeze = o->data_only ? PH_FREEZE_NEVER : PH_FREEZE_WHERE_SAFE,
     };
 
+    PH_TRY(ph_job_make_rules(job, err));
+    params.rules = &job->rules.in_use;
+    snprintf(job->ledger.rules, sizeof job->ledger.rules, "%s",
+             job->rules.set == NULL ? "" : ph_ruleset_fingerprint(job->rules.set));
     PH_TRY(ph_conn_exec(job->source_control, "BEGIN READ ONLY", err));
     ph_code rc = ph_planner_make(&params, &job->arena, &job->plan, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);

@@ -84,8 +84,8 @@ put_notes(const struct ph_table_plan *table, struct ph_buf *out)
         put_note(out, &separator, "frozen");
     if (table->refers_to_itself)
         put_note(out, &separator, "refers to itself");
-    if (table->where != NULL)
-        put_note(out, &separator, table->where);
+    if (table->where[PH_SOURCE] != NULL)
+        put_note(out, &separator, table->where[PH_SOURCE]);
 }
 
 static void
@@ -193,7 +193,7 @@ put_table_json(const struct ph_plan *plan, const struct ph_table_plan *table, st
     ph_buf_printf(out, ", \"rewrites_oids\": %s, \"freeze\": %s, \"refers_to_itself\": %s",
                   boolean(table->remap != NULL), boolean(table->freeze),
                   boolean(table->refers_to_itself));
-    put_member(out, "where", table->where);
+    put_member(out, "where", table->where[PH_SOURCE]);
     ph_buf_putc(out, '}');
 }
 

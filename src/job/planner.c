@@ -2,6 +2,7 @@
 #include "job/planner.h"
 
 #include "job/planner_parts.h"
+#include "rules/ruleset.h"
 
 #define PROBLEMS_LIMIT ((size_t)1 << 20)
 #define PAGE_BYTES 8192u
@@ -66,6 +67,39 @@ estimate_rows(const struct ph_rel *rel)
     return rel->tuples < (double)most ? (uint64_t)rel->tuples : most;
 }
 
+static void
+add_table(struct ph_plan *plan, const struct ph_rel *rel, const struct ph_route *route)
+{
+    struct ph_table_plan *table = &plan->tables[plan->n_tables++];
+
+    *table = (struct ph_table_plan){
+        .source = rel, .bytes = rel->bytes, .rows = estimate_rows(rel), .route = route};
+    if (route == NULL && rel->is_config && rel->config_where != NULL &&
+        rel->config_where[0] != '\0')
+        table->where[PH_SOURCE] = table->where[PH_TARGET] = rel->config_where;
+    plan->bytes += table->bytes;
+    plan->rows += table->rows;
+}
+
+static bool
+has_rules(const struct ph_planner *planner)
+{
+    return planner->params->rules != NULL && planner->params->rules->set != NULL;
+}
+
+static void
+add_routes(const struct ph_planner *planner, const struct ph_rel *rel)
+{
+    uint32_t n = 0;
+    const struct ph_route *routes =
+        has_rules(planner) ? ph_ruleset_of(planner->params->rules->set, rel->oid, &n) : NULL;
+
+    if (n == 0)
+        add_table(planner->plan, rel, NULL);
+    for (uint32_t i = 0; i < n; i++)
+        add_table(planner->plan, rel, &routes[i]);
+}
+
 /* Tables that hold rows go into the plan, other relations with rows of a kind are omitted. */
 static ph_code
 collect(struct ph_planner *planner)
@@ -73,7 +107,10 @@ collect(struct ph_planner *planner)
     const struct ph_catalog *source = planner->source;
     struct ph_plan *plan = planner->plan;
 
-    plan->tables = PH_ARENA_ARRAY(planner->arena, struct ph_table_plan, (size_t)source->n_rels + 1);
+    size_t n_routes = has_rules(planner) ? ph_ruleset_count(planner->params->rules->set) : 0;
+
+    plan->tables =
+        PH_ARENA_ARRAY(planner->arena, struct ph_table_plan, source->n_rels + n_routes + 1);
     plan->omitted = PH_ARENA_ARRAY(planner->arena, struct ph_omitted, (size_t)source->n_rels + 1);
     if (plan->tables == NULL || plan->omitted == NULL)
         return ph_planner_no_memory(planner);
@@ -85,13 +122,7 @@ collect(struct ph_planner *planner)
         if (reason != NULL) {
             PH_TRY(omit(planner, rel, reason));
         } else if (rel->kind == PH_REL_TABLE) {
-            struct ph_table_plan *table = &plan->tables[plan->n_tables++];
-            *table = (struct ph_table_plan){
-                .source = rel, .bytes = rel->bytes, .rows = estimate_rows(rel)};
-            if (rel->is_config && rel->config_where != NULL && rel->config_where[0] != '\0')
-                table->where = rel->config_where;
-            plan->bytes += table->bytes;
-            plan->rows += table->rows;
+            add_routes(planner, rel);
         }
     }
     return PH_OK;
@@ -157,6 +188,7 @@ make_plan(struct ph_planner *planner)
     PH_TRY(report_problems(planner, PH_E_TYPES, ""));
     PH_TRY(refuse_unwritable(planner));
     PH_TRY(ph_planner_align(planner));
+    PH_TRY(report_problems(planner, PH_E_TYPES, ""));
     PH_TRY(ph_planner_order(planner));
     return ph_planner_chunks(planner);
 }

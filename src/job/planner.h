@@ -8,6 +8,7 @@
  * is the same on both sides, else into the target's root, which routes the rows. Several tables of
  * the plan then share one `target`: they have the same columns, key, format and number of buckets,
  * so that the sums of their digests compare with that target read once.
+ * - A table that rules say something of has a table of the plan for each of its routes.
  * - `level` and `group` follow the enforced foreign keys of both sides, a partitioned table
  * counting as one; they decide the order only with PH_ORDER_BY_FK.
  */
@@ -30,10 +31,14 @@ enum ph_plan_freeze {
     PH_FREEZE_WHERE_SAFE /* pghaul truncates each table in the transaction that loads it */
 };
 
+struct ph_rules_in_use; /* rules/ruleset.h */
+
 struct ph_planner_params {
     const struct ph_catalog *source;
     const struct ph_catalog *target; /* with its tables; NULL: they will be made as on the source */
     const struct ph_selection *selection;
+    const struct ph_rules_in_use
+        *rules;                  /* of these catalogs; NULL, or an empty one: rows go as they are */
     struct ph_conn *source_conn; /* for histograms; NULL: no key ranges */
     uint64_t split_bytes;
     uint32_t jobs; /* at least 1 */

@@ -126,14 +126,14 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
     uint64_t n = (table->bytes + aim_bytes / 2) / aim_bytes;
 
     *out = (struct split){.kind = PH_CHUNK_WHOLE, .n = 1};
-    if (n < 2 || table->where != NULL || table->in_one_lot)
+    if (n < 2 || ph_plan_is_config(table) || table->in_one_lot)
         return PH_OK;
     if (n > MAX_CHUNKS_A_TABLE)
         n = MAX_CHUNKS_A_TABLE;
     if (planner->source->version_num >= 140000 && source->pages > 1 &&
         source->access_method != NULL && strcmp(source->access_method, "heap") == 0)
         return split_by_blocks(planner, table, (uint32_t)n, out);
-    if (planner->params->source_conn != NULL && table->n_key_fields > 0 &&
+    if (planner->params->source_conn != NULL && table->n_key_fields > 0 && table->inputs == NULL &&
         ph_planner_is_range_column(planner->source, source,
                                    table->columns[table->key_fields[0]].source))
         return split_by_key(planner, table, (uint32_t)n, out);
@@ -176,7 +176,7 @@ static bool
 may_freeze(const struct ph_planner *planner, const struct ph_table_plan *table)
 {
     return planner->params->freeze == PH_FREEZE_WHERE_SAFE && table->n_chunks == 1 &&
-           table->where == NULL && table->bytes > MIN_FREEZE_BYTES &&
+           table->where[PH_TARGET] == NULL && table->bytes > MIN_FREEZE_BYTES &&
            table->target->kind == PH_REL_TABLE && !table->target->has_inheritance_children &&
            (planner->params->target == NULL || !is_referenced(planner->target, table->target));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "job/plan_route.h"
 #include "job/planner_parts.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
@@ -199,15 +200,18 @@ match_columns(struct ph_planner *planner, struct ph_table_plan *table)
     return PH_OK;
 }
 
-/* Position of a column of the source in table->columns, or -1. */
+/* Position of a column of that side's relation in table->columns, or -1. */
 static int
-field_of(const struct ph_table_plan *table, const struct ph_rel *rel, int16_t attnum)
+field_of(const struct ph_table_plan *table, enum ph_side side, const struct ph_rel *rel,
+         int16_t attnum)
 {
     for (uint32_t c = 0; c < rel->n_columns; c++) {
         if (rel->columns[c].attnum != attnum)
             continue;
         for (uint32_t i = 0; i < table->n_columns; i++) {
-            if (strcmp(table->columns[i].source_name, rel->columns[c].name) == 0)
+            const struct ph_plan_column *column = &table->columns[i];
+            if (strcmp(side == PH_SOURCE ? column->source_name : column->target_name,
+                       rel->columns[c].name) == 0)
                 return (int)i;
         }
     }
@@ -215,15 +219,18 @@ field_of(const struct ph_table_plan *table, const struct ph_rel *rel, int16_t at
 }
 
 static bool
-is_usable_key(const struct ph_table_plan *table, const struct ph_rel *rel,
+is_usable_key(const struct ph_table_plan *table, enum ph_side side, const struct ph_rel *rel,
               const struct ph_index *index)
 {
     if (!index->is_unique || !index->is_valid || index->is_partial || index->has_expressions ||
         (!index->is_primary && !index->is_immediate))
         return false;
     for (uint32_t k = 0; k < index->n_keys; k++) {
-        int field = field_of(table, rel, index->key_attnums[k]);
-        if (field < 0 || !table->columns[field].source->not_null)
+        int field = field_of(table, side, rel, index->key_attnums[k]);
+        if (field < 0)
+            return false;
+        const struct ph_plan_column *column = &table->columns[field];
+        if (!(side == PH_SOURCE ? column->source : column->target)->not_null)
             return false;
     }
     return true;
@@ -232,13 +239,13 @@ is_usable_key(const struct ph_table_plan *table, const struct ph_rel *rel,
 /* The primary key, else the smallest usable unique index; bytes decide, then the number of columns.
  */
 static const struct ph_index *
-choose_key(const struct ph_table_plan *table, const struct ph_rel *rel)
+choose_key(const struct ph_table_plan *table, enum ph_side side, const struct ph_rel *rel)
 {
     const struct ph_index *best = NULL;
 
     for (uint32_t i = 0; i < rel->n_indexes; i++) {
         const struct ph_index *index = &rel->indexes[i];
-        if (!is_usable_key(table, rel, index))
+        if (!is_usable_key(table, side, rel, index))
             continue;
         if (best == NULL || index->is_primary ||
             (!best->is_primary && (index->bytes < best->bytes ||
@@ -257,11 +264,13 @@ insert_ascending(uint16_t *fields, uint32_t n, uint16_t field)
     fields[n] = field;
 }
 
-/* By the indexes of `rel`: the table itself or, when its rows mix with others', the root. */
+/* By the indexes of `rel` of that side: the table itself or, when its rows mix with others', the
+ * root. */
 static ph_code
-set_key(struct ph_planner *planner, struct ph_table_plan *table, const struct ph_rel *rel)
+set_key(struct ph_planner *planner, struct ph_table_plan *table, enum ph_side side,
+        const struct ph_rel *rel)
 {
-    const struct ph_index *index = choose_key(table, rel);
+    const struct ph_index *index = choose_key(table, side, rel);
 
     table->key_fields = NULL;
     table->n_key_fields = 0;
@@ -271,10 +280,25 @@ set_key(struct ph_planner *planner, struct ph_table_plan *table, const struct ph
     if (fields == NULL)
         return ph_planner_no_memory(planner);
     for (uint32_t k = 0; k < index->n_keys; k++)
-        insert_ascending(fields, k, (uint16_t)field_of(table, rel, index->key_attnums[k]));
+        insert_ascending(fields, k, (uint16_t)field_of(table, side, rel, index->key_attnums[k]));
     table->key_fields = fields;
     table->n_key_fields = index->n_keys;
     return PH_OK;
+}
+
+/* A misfit of types is one of the problems that are told together, anything else ends it. */
+static ph_code
+collect_misfit(struct ph_planner *planner, const struct ph_table_plan *table, ph_code rc,
+               const struct ph_error *why)
+{
+    if (rc == PH_E_TYPES) {
+        ph_planner_problem(planner, table->source);
+        ph_buf_printf(&planner->problems, ": %s", why->message);
+        return PH_OK;
+    }
+    if (rc != PH_OK && planner->err != NULL)
+        *planner->err = *why;
+    return rc;
 }
 
 static ph_code
@@ -285,16 +309,8 @@ set_format(struct ph_planner *planner, struct ph_table_plan *table)
     ph_code rc = ph_type_match_table(table->columns, table->n_columns, planner->source,
                                      planner->target, &match, &mismatch);
 
-    if (rc == PH_E_TYPES) {
-        ph_planner_problem(planner, table->source);
-        ph_buf_printf(&planner->problems, ": %s", mismatch.message);
-        return PH_OK;
-    }
-    if (rc != PH_OK) {
-        if (planner->err != NULL)
-            *planner->err = mismatch;
-        return rc;
-    }
+    if (rc != PH_OK)
+        return collect_misfit(planner, table, rc, &mismatch);
     table->format = match.format;
     table->may_change = match.may_change;
     table->format_reason = ph_arena_strdup(planner->arena, match.reason);
@@ -306,9 +322,27 @@ set_format(struct ph_planner *planner, struct ph_table_plan *table)
                                 planner->arena, &table->remap, planner->err);
 }
 
+static ph_code
+match_route(struct ph_planner *planner, struct ph_table_plan *table)
+{
+    struct ph_error why = {.code = PH_OK};
+
+    PH_TRY(ph_plan_set_route(table, planner->params->rules, table->route, planner->arena,
+                             planner->err));
+    PH_TRY(set_key(planner, table, PH_TARGET, table->target));
+    table->n_buckets = ph_digest_buckets_for(table->rows);
+    if (!table->route->has_program)
+        return set_format(planner, table);
+    ph_code rc =
+        ph_plan_set_program_format(table, planner->source, planner->target, planner->arena, &why);
+    return collect_misfit(planner, table, rc, &why);
+}
+
 ph_code
 ph_planner_match(struct ph_planner *planner, struct ph_table_plan *table)
 {
+    if (table->route != NULL)
+        return match_route(planner, table);
     table->target = find_target(planner, table->source);
     if (table->target == NULL) {
         ph_planner_problem(planner, table->source);
@@ -321,7 +355,7 @@ ph_planner_match(struct ph_planner *planner, struct ph_table_plan *table)
         return PH_OK;
     }
     PH_TRY(match_columns(planner, table));
-    PH_TRY(set_key(planner, table, table->source));
+    PH_TRY(set_key(planner, table, PH_SOURCE, table->source));
     table->n_buckets = ph_digest_buckets_for(table->rows);
     return set_format(planner, table);
 }
@@ -337,21 +371,85 @@ compare_targets(const void *a, const void *b)
     return (*table_a)->source->oid < (*table_b)->source->oid ? -1 : 1;
 }
 
+/* Rows that go into one target along routes are compared as the target has them. */
+static ph_code
+align_keys(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t n, bool has_route)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ph_rel *root = ph_catalog_rel(planner->source, tables[i]->source->root_oid);
+        if (has_route)
+            PH_TRY(set_key(planner, tables[i], PH_TARGET, tables[i]->target));
+        else if (root != NULL)
+            PH_TRY(set_key(planner, tables[i], PH_SOURCE, root));
+    }
+    return PH_OK;
+}
+
+/* The target is read once, so all that goes into it has to be of the same columns and format. */
+static void
+check_family(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t n,
+             const struct ph_table_plan *text)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!ph_plan_fills_alike(tables[0], tables[i])) {
+            ph_planner_problem(planner, tables[i]->source);
+            ph_buf_printf(&planner->problems,
+                          ": it and %s.%s go into %s.%s but fill different columns of it: give the "
+                          "missing ones a rule, {set: null} at least",
+                          tables[0]->source->schema, tables[0]->source->name,
+                          tables[0]->target->schema, tables[0]->target->name);
+        }
+        if (text != NULL && tables[i]->inputs != NULL) {
+            ph_planner_problem(planner, tables[i]->source);
+            ph_buf_printf(&planner->problems,
+                          ": rules need binary values, but rows of %s.%s go into the same table as "
+                          "text: %s",
+                          text->source->schema, text->source->name, text->format_reason);
+        }
+    }
+}
+
+/* Where a program needs binary, text that was only cheaper gives way. */
+static ph_code
+prefer_binary(struct ph_planner *planner, struct ph_table_plan *table)
+{
+    struct ph_table_match match;
+
+    if (table->format != PH_FORMAT_TEXT)
+        return PH_OK;
+    PH_TRY(ph_type_match_table(table->columns, table->n_columns, planner->source, planner->target,
+                               &match, planner->err));
+    if (match.format == PH_FORMAT_TEXT)
+        return PH_OK;
+    table->format = PH_FORMAT_BINARY;
+    table->format_reason = "binary: rules are applied to other rows of the target";
+    return ph_oid_remap_compile(table->columns, table->n_columns, planner->source, planner->target,
+                                planner->arena, &table->remap, planner->err);
+}
+
 /* One shape for all n tables that go into one target. */
 static ph_code
 align_family(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t n)
 {
     uint64_t rows = 0;
+    bool has_route = false;
+    bool has_program = false;
     const struct ph_table_plan *text = NULL;
 
     for (uint32_t i = 0; i < n; i++) {
-        const struct ph_rel *root = ph_catalog_rel(planner->source, tables[i]->source->root_oid);
         rows += tables[i]->rows;
+        has_route |= tables[i]->route != NULL;
+        has_program |= tables[i]->inputs != NULL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (has_program && tables[i]->inputs == NULL)
+            PH_TRY(prefer_binary(planner, tables[i]));
         if (tables[i]->format == PH_FORMAT_TEXT)
             text = tables[i];
-        if (root != NULL)
-            PH_TRY(set_key(planner, tables[i], root));
     }
+    PH_TRY(align_keys(planner, tables, n, has_route));
+    if (has_route)
+        check_family(planner, tables, n, text);
     for (uint32_t i = 0; i < n; i++) {
         tables[i]->n_buckets = ph_digest_buckets_for(rows);
         if (text == NULL || tables[i]->format == PH_FORMAT_TEXT)

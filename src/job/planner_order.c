@@ -1,12 +1,14 @@
 /*
  * Levels and groups of foreign keys, and with them the order of tables. Foreign keys of both sides
  * count: the target's are enforced while rows go in, and without a target yet the source's are what
- * it will have. A partitioned table with all its partitions is one node.
+ * it will have. A table of the target with all its partitions is one node; a table of the source
+ * that goes into several of them stands for the first.
  */
 #include <stdlib.h>
 
 #include "job/planner_parts.h"
 #include "model/graph.h"
+#include "rules/ruleset.h"
 
 struct node_of { /* a relation's root and its node */
     ph_oid root;
@@ -18,7 +20,7 @@ struct families {
     struct node_of *of_target;
     uint32_t n; /* entries in either, one per table of the plan, duplicates included */
     uint32_t n_nodes;
-    const struct ph_rel **names; /* by node: the source's root */
+    const struct ph_rel **names; /* by node: the target's root */
 };
 
 static int
@@ -53,22 +55,22 @@ find_families(struct ph_planner *planner, struct families *out)
     if (out->of_source == NULL || out->of_target == NULL || out->names == NULL)
         return ph_planner_no_memory(planner);
     for (uint32_t i = 0; i < plan->n_tables; i++)
-        out->of_source[i].root = plan->tables[i].source->root_oid;
-    qsort(out->of_source, out->n, sizeof *out->of_source, compare_roots);
+        out->of_target[i].root = plan->tables[i].target->root_oid;
+    qsort(out->of_target, out->n, sizeof *out->of_target, compare_roots);
     for (uint32_t i = 0; i < out->n; i++) {
-        if (i == 0 || out->of_source[i].root != out->of_source[i - 1].root)
-            out->names[out->n_nodes++] = ph_catalog_rel(planner->source, out->of_source[i].root);
-        out->of_source[i].node = out->n_nodes - 1;
+        if (i == 0 || out->of_target[i].root != out->of_target[i - 1].root)
+            out->names[out->n_nodes++] = ph_catalog_rel(planner->target, out->of_target[i].root);
+        out->of_target[i].node = out->n_nodes - 1;
     }
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         const struct node_of *node =
-            find_node(out->of_source, out->n, plan->tables[i].source->root_oid);
-        out->of_target[i] = (struct node_of){
-            .root = plan->tables[i].target->root_oid,
+            find_node(out->of_target, out->n, plan->tables[i].target->root_oid);
+        out->of_source[i] = (struct node_of){
+            .root = plan->tables[i].source->root_oid,
             .node = node == NULL ? 0 : node->node,
         };
     }
-    qsort(out->of_target, out->n, sizeof *out->of_target, compare_roots);
+    qsort(out->of_source, out->n, sizeof *out->of_source, compare_roots);
     return PH_OK;
 }
 
@@ -178,7 +180,11 @@ compare_tables(const void *a, const void *b)
         return x->group < y->group ? -1 : 1;
     if (x->bytes != y->bytes)
         return x->bytes > y->bytes ? -1 : 1;
-    return x->source->oid < y->source->oid ? -1 : 1;
+    if (x->source->oid != y->source->oid)
+        return x->source->oid < y->source->oid ? -1 : 1;
+    if (x->target->oid != y->target->oid || x->route == NULL || y->route == NULL)
+        return x->target->oid < y->target->oid ? -1 : 1;
+    return x->route->number < y->route->number ? -1 : 1;
 }
 
 /* By group: whether a key between two of its tables cannot wait for the end of a transaction. */
@@ -219,7 +225,7 @@ ph_planner_order(struct ph_planner *planner)
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         struct ph_table_plan *table = &plan->tables[i];
         const struct node_of *at =
-            find_node(families.of_source, families.n, table->source->root_oid);
+            find_node(families.of_target, families.n, table->target->root_oid);
         if (at == NULL)
             continue;
         table->level = graph.nodes[at->node].level;

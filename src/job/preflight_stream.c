@@ -68,7 +68,7 @@ find_unstreamed(const struct ph_table_plan *table, struct ph_findings *findings)
         FIND(WARNING, PH_E_NOT_READY, "not in the stream", label,
              "ALTER TABLE … SET LOGGED, or --exclude the table",
              "the table is unlogged: it is copied as it is now, its changes do not follow");
-    else if (table->where != NULL)
+    else if (ph_plan_is_config(table))
         FIND(NOTE, PH_OK, "not in the stream", label, NULL,
              "configuration of an extension: it is copied as it is now, its changes do not follow");
     else

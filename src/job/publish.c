@@ -11,7 +11,8 @@ ph_publish_can(const struct ph_table_plan *table)
     const struct ph_rel *rel = table->source;
 
     return rel->persistence == 'p' &&
-           (rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) && table->where == NULL;
+           (rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) &&
+           !ph_plan_is_config(table);
 }
 
 static int

@@ -86,11 +86,13 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
             .epoch = job->epoch.number,
             .rows = digest.rows,
             .bytes = digest.bytes,
+            .quarantined = task.quarantined,
             .seconds = ph_clock_seconds_since(start),
         };
     } else {
         ph_rows_name_table(table, chunk, err);
     }
+    ph_task_end(&task);
     ph_digest_set_free(&digest);
     return rc;
 }
@@ -189,14 +191,15 @@ start_lane(struct ph_rows *rows, uint32_t number, struct ph_error *err)
     snprintf(purpose, sizeof purpose, "load %u", number + 1);
     ph_copy_sink_init(&lane->sink, &job->target, purpose, job->options->name,
                       job->target_session_sql);
-    ph_digest_program_init(&lane->program, job->options->max_row_bytes);
+    size_t batch_bytes = ph_lane_batch_bytes(job->options->memory_bytes, job->jobs);
+    ph_digest_program_init(&lane->program, batch_bytes, job->options->max_row_bytes);
     struct ph_lane_params params = {
         .source = &ph_side_source_ops,
         .source_state = &lane->source,
         .program = &ph_digest_program_ops,
         .program_state = &lane->program,
         .budget = &rows->budget,
-        .batch_bytes = ph_lane_batch_bytes(job->options->memory_bytes, job->jobs),
+        .batch_bytes = batch_bytes,
         .max_row_bytes = job->options->max_row_bytes,
     };
     PH_TRY(ph_lane_start(&lane->lane, &params, err));
@@ -210,6 +213,7 @@ static void
 free_lane(struct ph_rows_lane *lane)
 {
     ph_lane_stop(&lane->lane);
+    ph_digest_program_free(&lane->program);
     ph_side_source_free(&lane->source);
     ph_copy_sink_free(&lane->sink);
     pthread_mutex_destroy(&lane->show_lock);

@@ -142,7 +142,7 @@ count_parts(const struct ph_job *job, uint32_t leader)
     const struct ph_rel *target = table->target;
 
     if (job->options->verify != PH_VERIFY_DIGEST || target->kind != PH_REL_TABLE ||
-        table->where != NULL || job->proof_plans[leader] != NULL ||
+        table->where[PH_TARGET] != NULL || job->proof_plans[leader] != NULL ||
         job->target_catalog.version_num < TID_RANGE_SCAN || target->access_method == NULL ||
         strcmp(target->access_method, "heap") != 0)
         return 1;

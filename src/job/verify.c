@@ -77,6 +77,7 @@ close_both(struct ph_verify *verify)
     for (uint32_t i = 0; i < verify->n_groups; i++)
         ph_bucket_mask_free(&verify->groups[i].mask);
     verify->n_groups = 0;
+    ph_rules_free(&verify->rules);
     ph_arena_reset(&verify->arena);
 }
 

@@ -68,7 +68,7 @@ count_parts(const struct ph_verify *verify, const struct ph_table_plan *view, en
     uint64_t split = verify->options->split_bytes;
 
     if (verify->options->verify == PH_VERIFY_COUNT || rel->kind != PH_REL_TABLE ||
-        view->where != NULL || split == 0 || rel->pages < 2 ||
+        view->where[PH_SOURCE] != NULL || split == 0 || rel->pages < 2 ||
         verify->catalogs[side].version_num < TID_RANGE_SCAN || rel->access_method == NULL ||
         strcmp(rel->access_method, "heap") != 0)
         return 1;
@@ -319,8 +319,8 @@ count_part(struct worker *worker, const struct ph_verify_part *part, struct ph_d
     ph_buf_init(&sql, (size_t)1 << 20);
     ph_buf_puts(&sql, "SELECT pg_catalog.count(*) FROM ");
     ph_row_scan_put_from(part->view, PH_SOURCE, &sql);
-    if (part->view->where != NULL)
-        ph_buf_printf(&sql, " %s", part->view->where);
+    if (part->view->where[PH_SOURCE] != NULL)
+        ph_buf_printf(&sql, " %s", part->view->where[PH_SOURCE]);
     if (rc == PH_OK)
         rc = ph_conn_value(source->conn, ph_buf_text(&sql), n, sizeof n, err);
     set->rows = set->buckets[0].rows = strtoull(n, NULL, 10);
@@ -500,14 +500,15 @@ start_worker(struct lanes *lanes, uint32_t number, struct ph_error *err)
     snprintf(purpose, sizeof purpose, "verify %u", number + 1);
     ph_side_source_init(&worker->source, &verify->endpoints[PH_SOURCE], purpose,
                         &verify->endpoints[PH_TARGET], purpose);
-    ph_digest_program_init(&worker->program, verify->options->max_row_bytes);
+    size_t batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs);
+    ph_digest_program_init(&worker->program, batch_bytes, verify->options->max_row_bytes);
     struct ph_lane_params params = {
         .source = &ph_side_source_ops,
         .source_state = &worker->source,
         .program = &ph_digest_program_ops,
         .program_state = &worker->program,
         .budget = &lanes->budget,
-        .batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs),
+        .batch_bytes = batch_bytes,
         .max_row_bytes = verify->options->max_row_bytes,
     };
     PH_TRY(ph_lane_start(&worker->lane, &params, err));
@@ -521,6 +522,7 @@ static void
 free_worker(struct worker *worker)
 {
     ph_lane_stop(&worker->lane);
+    ph_digest_program_free(&worker->program);
     ph_side_source_free(&worker->source);
     pthread_mutex_destroy(&worker->show_lock);
 }

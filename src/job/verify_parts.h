@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "flow/task.h"
 #include "job/row_diff.h"
+#include "job/rules_make.h"
 #include "job/verify.h"
 
 /*
@@ -57,6 +58,7 @@ struct ph_verify {
     struct ph_catalog catalogs[2];
     struct ph_arena arena;
     struct ph_selection selection;
+    struct ph_rules_made rules;
     struct ph_plan plan;
     struct ph_verify_group *groups;
     uint32_t n_groups;

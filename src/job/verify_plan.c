@@ -30,6 +30,7 @@ make_plan(struct ph_verify *verify, const struct ph_selection *selection, struct
         .source = &verify->catalogs[PH_SOURCE],
         .target = &verify->catalogs[PH_TARGET],
         .selection = selection,
+        .rules = &verify->rules.in_use,
         .split_bytes = UINT64_MAX,
         .jobs = verify->jobs,
         .order = PH_ORDER_BY_SIZE,
@@ -37,6 +38,22 @@ make_plan(struct ph_verify *verify, const struct ph_selection *selection, struct
     };
 
     return ph_planner_make(&params, &verify->arena, out, err);
+}
+
+/* Constants are asked for over a connection that holds a snapshot: nothing is written. */
+static ph_code
+make_rules(struct ph_verify *verify, struct ph_error *err)
+{
+    struct ph_rules_params params = {
+        .options = verify->options,
+        .source = &verify->catalogs[PH_SOURCE],
+        .target = &verify->catalogs[PH_TARGET],
+        .selection = &verify->selection,
+        .conn = verify->conns[PH_TARGET],
+        .follows = verify->live != NULL,
+    };
+
+    return ph_rules_make(&params, &verify->rules, err);
 }
 
 /* ---- tables that cannot be compared ---- */
@@ -126,6 +143,8 @@ align(struct ph_verify *verify, struct ph_table_plan *const *tables, uint32_t n,
     for (uint32_t i = 0; i < n; i++) {
         tables[i]->n_buckets = buckets;
         tables[i]->format = format;
+        if (tables[i]->inputs != NULL) /* it has its own */
+            continue;
         tables[i]->remap = NULL;
         if (format == PH_FORMAT_BINARY)
             PH_TRY(ph_oid_remap_compile(tables[i]->columns, tables[i]->n_columns,
@@ -154,6 +173,9 @@ make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
     out->source = table->target;
     out->columns = columns;
     out->remap = NULL;
+    out->route = NULL;
+    out->inputs = NULL;
+    out->where[PH_SOURCE] = table->where[PH_TARGET];
     return PH_OK;
 }
 
@@ -264,6 +286,7 @@ ph_verify_plan(struct ph_verify *verify, struct ph_error *err)
                      &verify->selection, err));
     if (verify->live != NULL)
         PH_TRY(ph_verify_live_narrow(verify, err));
+    PH_TRY(make_rules(verify, err));
     ph_code rc = make_plan(verify, &verify->selection, &verify->plan, err);
     if (rc == PH_E_TYPES) {
         ph_error_reset(err);

@@ -56,7 +56,8 @@ ph_verify_has_ranges(struct ph_verify *verify, const struct ph_verify_group *gro
     const struct ph_table_plan *table = group->tables[0];
 
     *has = false;
-    if (group->n_tables != 1 || table->where != NULL || table->n_key_fields == 0)
+    if (group->n_tables != 1 || table->where[PH_SOURCE] != NULL ||
+        table->where[PH_TARGET] != NULL || table->route != NULL || table->n_key_fields == 0)
         return PH_OK;
     const struct ph_plan_column *column = key_column(group);
     if (!have_one_type(verify, column) ||

@@ -14,6 +14,7 @@ struct ph_batch {
     size_t capacity;
     size_t len;    /* bytes of whole rows, as COPY lays them out */
     uint64_t rows; /* set by the program */
+    bool is_large; /* it was grown for one large row, for which its lane holds the token */
     bool is_last;  /* the source has no more for this task, or failed (see the task's error) */
 };
 

@@ -5,6 +5,7 @@
 #include "model/plan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *
 format_name(enum ph_format format)
@@ -12,22 +13,27 @@ format_name(enum ph_format format)
     return format == PH_FORMAT_BINARY ? "binary" : "text";
 }
 
-enum side { SOURCE_SIDE, TARGET_SIDE };
-
 static void
-put_columns(const struct ph_table_plan *table, enum side side, struct ph_buf *out)
+put_columns(const struct ph_table_plan *table, enum ph_side side, struct ph_buf *out)
 {
     for (uint32_t i = 0; i < table->n_columns; i++) {
         const struct ph_plan_column *column = &table->columns[i];
         if (i > 0)
             ph_buf_puts(out, ", ");
-        ph_buf_put_ident(out, side == SOURCE_SIDE ? column->source_name : column->target_name);
+        ph_buf_put_ident(out, side == PH_SOURCE ? column->source_name : column->target_name);
     }
+}
+
+static void
+put_inputs(const struct ph_table_plan *table, struct ph_buf *out)
+{
+    for (uint32_t i = 0; i < table->n_inputs; i++)
+        ph_buf_printf(out, "%s%s", i > 0 ? ", " : "", table->inputs[i]);
 }
 
 /* "s"."t" ("a", "b"); a table without columns has no list. */
 static void
-put_table(const struct ph_table_plan *table, const struct ph_rel *rel, enum side side,
+put_table(const struct ph_table_plan *table, const struct ph_rel *rel, enum ph_side side,
           struct ph_buf *out)
 {
     ph_buf_put_qualified(out, rel->schema, rel->name);
@@ -40,24 +46,27 @@ put_table(const struct ph_table_plan *table, const struct ph_rel *rel, enum side
 
 /* SELECT "a", "b" FROM ONLY "s"."t" WHERE ...; of a partitioned table without ONLY. */
 static void
-put_select(const struct ph_table_plan *table, const struct ph_rel *rel, enum side side,
+put_select(const struct ph_table_plan *table, const struct ph_rel *rel, enum ph_side side,
            struct ph_buf *out)
 {
     ph_buf_puts(out, "SELECT ");
-    put_columns(table, side, out);
+    if (side == PH_SOURCE && table->inputs != NULL)
+        put_inputs(table, out);
+    else
+        put_columns(table, side, out);
     ph_buf_puts(out, rel->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
     ph_buf_put_qualified(out, rel->schema, rel->name);
-    if (table->where != NULL)
-        ph_buf_printf(out, " %s", table->where);
+    if (table->where[side] != NULL)
+        ph_buf_printf(out, " %s", table->where[side]);
 }
 
 /* COPY refuses to read generated columns by name, a SELECT does not. */
 static bool
-reads_generated(const struct ph_table_plan *table, enum side side)
+reads_generated(const struct ph_table_plan *table, enum ph_side side)
 {
     for (uint32_t i = 0; i < table->n_columns; i++) {
         const struct ph_plan_column *column = &table->columns[i];
-        if ((side == SOURCE_SIDE ? column->source : column->target)->generated != '\0')
+        if ((side == PH_SOURCE ? column->source : column->target)->generated != '\0')
             return true;
     }
     return false;
@@ -91,12 +100,14 @@ ph_plan_put_key_range(const char *column, const struct ph_chunk *chunk, struct p
     }
 }
 
+/* Behind the table's own condition, if it has one. */
 static void
-put_range(const struct ph_table_plan *table, const struct ph_chunk *chunk, struct ph_buf *out)
+put_range(const struct ph_table_plan *table, enum ph_side side, const struct ph_chunk *chunk,
+          struct ph_buf *out)
 {
     if (chunk->kind == PH_CHUNK_WHOLE || (chunk->lo == NULL && chunk->hi == NULL))
         return;
-    ph_buf_puts(out, " WHERE ");
+    ph_buf_puts(out, table->where[side] != NULL ? " AND " : " WHERE ");
     if (chunk->kind == PH_CHUNK_CTID)
         put_blocks(chunk, out);
     else
@@ -108,13 +119,13 @@ ph_plan_copy_out_sql(const struct ph_table_plan *table, const struct ph_chunk *c
                      struct ph_buf *out)
 {
     ph_buf_puts(out, "COPY ");
-    if (chunk->kind == PH_CHUNK_WHOLE && table->where == NULL &&
-        !reads_generated(table, SOURCE_SIDE) && table->source->kind != PH_REL_PARTITIONED) {
-        put_table(table, table->source, SOURCE_SIDE, out);
+    if (chunk->kind == PH_CHUNK_WHOLE && table->where[PH_SOURCE] == NULL && table->inputs == NULL &&
+        !reads_generated(table, PH_SOURCE) && table->source->kind != PH_REL_PARTITIONED) {
+        put_table(table, table->source, PH_SOURCE, out);
     } else {
         ph_buf_putc(out, '(');
-        put_select(table, table->source, SOURCE_SIDE, out);
-        put_range(table, chunk, out);
+        put_select(table, table->source, PH_SOURCE, out);
+        put_range(table, PH_SOURCE, chunk, out);
         ph_buf_putc(out, ')');
     }
     ph_buf_printf(out, " TO STDOUT (FORMAT %s)", format_name(table->format));
@@ -126,7 +137,7 @@ ph_plan_copy_in_sql(const struct ph_table_plan *table, const struct ph_chunk *ch
 {
     (void)chunk;
     ph_buf_puts(out, "COPY ");
-    put_table(table, table->target, TARGET_SIDE, out);
+    put_table(table, table->target, PH_TARGET, out);
     ph_buf_printf(out, " FROM STDIN (FORMAT %s%s)", format_name(table->format),
                   table->freeze ? ", FREEZE" : "");
 }
@@ -137,13 +148,13 @@ ph_plan_read_back_sql(const struct ph_table_plan *table, const struct ph_chunk *
 {
     ph_buf_puts(out, "COPY ");
     if (chunk->kind != PH_CHUNK_WHOLE || table->target->kind == PH_REL_PARTITIONED ||
-        table->where != NULL || reads_generated(table, TARGET_SIDE)) {
+        table->where[PH_TARGET] != NULL || reads_generated(table, PH_TARGET)) {
         ph_buf_putc(out, '(');
-        put_select(table, table->target, TARGET_SIDE, out);
-        put_range(table, chunk, out);
+        put_select(table, table->target, PH_TARGET, out);
+        put_range(table, PH_TARGET, chunk, out);
         ph_buf_putc(out, ')');
     } else {
-        put_table(table, table->target, TARGET_SIDE, out);
+        put_table(table, table->target, PH_TARGET, out);
     }
     ph_buf_printf(out, " TO STDOUT (FORMAT %s)", format_name(table->format));
 }
@@ -154,12 +165,17 @@ ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out)
     ph_buf_printf(out, "SELECT count(*) FROM %s",
                   table->target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
     ph_buf_put_qualified(out, table->target->schema, table->target->name);
-    if (table->where != NULL)
-        ph_buf_printf(out, " %s", table->where);
+    if (table->where[PH_TARGET] != NULL)
+        ph_buf_printf(out, " %s", table->where[PH_TARGET]);
 }
 
 void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {
-    snprintf(out, size, "%s.%s", table->source->schema, table->source->name);
+    if (table->route_name != NULL && table->target != NULL &&
+        (strcmp(table->source->name, table->target->name) != 0 ||
+         strcmp(table->source->schema, table->target->schema) != 0))
+        snprintf(out, size, "%s", table->route_name);
+    else
+        snprintf(out, size, "%s.%s", table->source->schema, table->source->name);
 }

@@ -11,8 +11,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "model/catalog.h"
+#include "model/side.h"
 
 struct ph_oid_remap; /* wire/oid_remap.h */
+struct ph_route;     /* rules/ruleset.h */
+struct ph_rules_in_use;
 
 enum ph_format { PH_FORMAT_BINARY, PH_FORMAT_TEXT };
 
@@ -61,9 +64,21 @@ struct ph_table_plan {
     bool in_one_lot; /* with all of its group: their foreign keys wait for the commit */
     uint32_t first_chunk;
     uint32_t n_chunks;
-    uint64_t bytes;    /* estimate, TOAST included */
-    uint64_t rows;     /* estimate */
-    const char *where; /* "WHERE ..." on the rows of both sides or NULL (extension config tables) */
+    uint64_t bytes; /* estimate, TOAST included */
+    uint64_t rows;  /* estimate */
+    /*
+     * By enum ph_side, "WHERE ..." or NULL: which rows of the source are copied, and which of the
+     * target's are what was copied. Of an extension's configuration table both are its own text, of
+     * a route conditions in parentheses that ranges may be added to.
+     */
+    const char *where[2];
+    const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */
+    const struct ph_rules_in_use *rules; /* with a route: what it is of */
+    const char *route_name;              /* with a route: "public.posts -> public.posts_core" */
+    const char *const *inputs; /* SQL of what is read on the source for the route's program, instead
+                                  of the columns; NULL: the columns. `source` of a column that a
+                                  rule makes is the target's own column */
+    uint32_t n_inputs;
 };
 
 struct ph_omitted { /* what is selected but not copied, or not copied at all, and why */
@@ -101,7 +116,16 @@ void ph_plan_read_back_sql(const struct ph_table_plan *table, const struct ph_ch
 void ph_plan_put_key_range(const char *column, const struct ph_chunk *chunk, struct ph_buf *out);
 /* How many rows the target has. */
 void ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out);
-/* "schema.name" of the source table, for messages; in `out`, always terminated. */
+/* A configuration table of an extension: of its rows those are copied that the extension did not
+ * ship. */
+static inline bool
+ph_plan_is_config(const struct ph_table_plan *table)
+{
+    return table->route == NULL && table->where[PH_SOURCE] != NULL;
+}
+
+/* "schema.name" of the source table, or its route when that leads elsewhere, for messages; in
+ * `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);
 
 #endif

@@ -18,11 +18,11 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "model/side.h"
 
 struct ph_conn;
 struct ph_result;
 
-enum ph_side { PH_SOURCE, PH_TARGET };
 const char *ph_side_name(enum ph_side side); /* "source" or "target" */
 
 /* Where a server is. Immutable; shared by all threads. Never printed but through `label`. */

@@ -20,6 +20,7 @@ static const char *const create_statements[] = {
     " schema_mark text NOT NULL DEFAULT '',"
     " selection text NOT NULL, patterns text NOT NULL, joining text NOT NULL DEFAULT '',"
     " joins int NOT NULL DEFAULT 0, comes_again bool NOT NULL DEFAULT false,"
+    " rules text NOT NULL DEFAULT '',"
     " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
     " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
@@ -50,7 +51,7 @@ static const char *const create_statements[] = {
     " source_columns text[] NOT NULL, target_columns text[] NOT NULL, format text NOT NULL,"
     " format_reason text NOT NULL, key_fields int[] NOT NULL, buckets int NOT NULL,"
     " frozen bool NOT NULL, ordered bool NOT NULL, level int NOT NULL, grp int NOT NULL,"
-    " condition text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
+    " condition text, route text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
     " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
     " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"
     " joined int NOT NULL DEFAULT 0,"
@@ -59,9 +60,14 @@ static const char *const create_statements[] = {
     " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"
     " est_bytes bigint NOT NULL, state text NOT NULL DEFAULT 'todo', epoch int,"
     " rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0, digest bytea,"
+    " quarantined bigint NOT NULL DEFAULT 0,"
     " seconds real NOT NULL DEFAULT 0, run int, PRIMARY KEY (job, tbl, chunk))"
     " WITH (fillfactor = 70)",
     "CREATE INDEX IF NOT EXISTS chunk_lot ON pghaul.chunk (job, lot)",
+    "CREATE TABLE IF NOT EXISTS pghaul.quarantine ("
+    " job text, n bigint GENERATED ALWAYS AS IDENTITY, tbl int NOT NULL, chunk int,"
+    " route text NOT NULL, row_key text NOT NULL, column_name text NOT NULL, reason text NOT NULL,"
+    " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
     "CREATE TABLE IF NOT EXISTS pghaul.step ("
     " job text, step text, seconds real NOT NULL, done timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (job, step))",
@@ -79,9 +85,9 @@ static const char *const create_statements[] = {
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress", "alive", "event", "set_aside", "step",
-                                         "chunk",    "tbl",   "fence", "position",  "follow",
-                                         "epoch",    "run",   "job"};
+static const char *const job_tables[] = {"progress",   "alive", "event", "set_aside", "step",
+                                         "quarantine", "chunk", "tbl",   "fence",     "position",
+                                         "follow",     "epoch", "run",   "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
                                           "post", "verify", "follow", "done"};
@@ -183,8 +189,8 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
 
     PH_TRY(ph_conn_query(conn,
                          "SELECT job, token, signature, source, phase, schema_done, run, verdict,"
-                         " schema_mark, selection, joining, joins, comes_again"
-                         " FROM pghaul.job WHERE job = $1",
+                         " schema_mark, selection, joining, joins, comes_again,"
+                         " rules FROM pghaul.job WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     ph_code rc = PH_OK;
@@ -199,6 +205,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
         copy_text(out->joining, sizeof out->joining, r, 10);
         out->joins = ph_result_u32(r, 0, 11);
         out->comes_again = ph_result_bool(r, 0, 12);
+        copy_text(out->rules, sizeof out->rules, r, 13);
         out->run = ph_result_u32(r, 0, 6);
         copy_text(out->verdict, sizeof out->verdict, r, 7);
         if (!phase_from_name(ph_result_text(r, 0, 4), &out->phase))

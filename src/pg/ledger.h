@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 7
+#define PH_LEDGER_VERSION 8
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -34,6 +34,8 @@ enum ph_phase {
 };
 const char *ph_phase_name(enum ph_phase phase);
 
+#define PH_LEDGER_RULES 72
+
 struct ph_ledger_job {
     char name[64];
     char token[40];     /* random, made with the job */
@@ -42,6 +44,8 @@ struct ph_ledger_job {
     char joining[40];   /* of wider ones whose tables are being added; "": none are */
     bool comes_again;   /* a table of it was forgotten, to be added once more */
     uint32_t joins;     /* how often tables were added, those that are being added included */
+    char
+        rules[PH_LEDGER_RULES]; /* fingerprint of the rules that the plan was made with; "": none */
     char source_label[256];
     enum ph_phase phase;
     uint32_t schema_done; /* archive entries of pre-data that are in */
@@ -117,8 +121,8 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
 /* ---- tables and chunks ---- */
 
 /*
- * Writes all tables and chunks of the plan; the caller has begun a transaction. `joins` is the
- * job's, as it is now.
+ * Writes all tables and chunks of the plan, and the fingerprint in job->rules; the caller has begun
+ * a transaction. `joins` is the job's, as it is now.
  */
 ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                             const struct ph_plan *plan, struct ph_error *err);
@@ -129,6 +133,7 @@ struct ph_chunk_state {
     uint32_t epoch;
     uint64_t rows;
     uint64_t bytes;
+    uint64_t quarantined; /* rows that stayed behind */
     double seconds;
 };
 

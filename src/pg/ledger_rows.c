@@ -80,7 +80,10 @@ put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
         ph_buf_printf(sql, "%s%u", i > 0 ? "," : "", (unsigned)table->key_fields[i]);
     ph_buf_printf(sql, "}',%u,%s,%s,%u,%u,", table->n_buckets, table->freeze ? "true" : "false",
                   table->ordered_by_fk ? "true" : "false", table->level, table->group);
-    put_literal_or_null(sql, table->where);
+    /* what a route says about rows is in the rules, not here */
+    put_literal_or_null(sql, table->route == NULL ? table->where[PH_SOURCE] : NULL);
+    ph_buf_putc(sql, ',');
+    put_literal_or_null(sql, table->route == NULL ? NULL : table->route_name);
     ph_buf_printf(sql, ",%llu,%llu,%u)", (unsigned long long)table->rows,
                   (unsigned long long)table->bytes, job->joins);
 }
@@ -112,14 +115,15 @@ save_tables(struct ph_conn *conn, const struct ph_ledger_job *job, const struct 
             struct ph_buf *sql, struct ph_error *err)
 {
     for (uint32_t i = 0; i < plan->n_tables; i++) {
-        ph_buf_puts(sql, i % ROWS_PER_INSERT == 0
-                             ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
-                               " source_name, target_schema, target_name, source_columns,"
-                               " target_columns, format, format_reason, key_fields, buckets,"
-                               " frozen, ordered, level, grp, condition, est_rows, est_bytes,"
-                               " joined)"
-                               " VALUES "
-                             : ",");
+        ph_buf_puts(sql,
+                    i % ROWS_PER_INSERT == 0
+                        ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
+                          " source_name, target_schema, target_name, source_columns,"
+                          " target_columns, format, format_reason, key_fields, buckets,"
+                          " frozen, ordered, level, grp, condition, route, est_rows, est_bytes,"
+                          " joined)"
+                          " VALUES "
+                        : ",");
         put_table_row(sql, job, &plan->tables[i]);
         if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == plan->n_tables)
             PH_TRY(run_insert(conn, sql, err));
@@ -149,6 +153,10 @@ ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
 {
     struct ph_buf sql;
 
+    const char *params[] = {job->name, job->rules};
+
+    PH_TRY(
+        ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1, err));
     ph_buf_init(&sql, SQL_LIMIT);
     ph_code rc = save_tables(conn, job, plan, &sql, err);
     if (rc == PH_OK)
@@ -174,8 +182,8 @@ ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_pla
     ph_code rc = PH_OK;
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT tbl, chunk, state = 'done', epoch, rows, bytes, seconds"
-                         " FROM pghaul.chunk WHERE job = $1",
+                         "SELECT tbl, chunk, state = 'done', epoch, rows, bytes, seconds,"
+                         " quarantined FROM pghaul.chunk WHERE job = $1",
                          1, params, &r, err));
     for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
         const struct ph_chunk *chunk =
@@ -190,6 +198,7 @@ ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_pla
             .rows = (uint64_t)ph_result_i64(r, i, 4),
             .bytes = (uint64_t)ph_result_i64(r, i, 5),
             .seconds = strtod(ph_result_text(r, i, 6), NULL),
+            .quarantined = (uint64_t)ph_result_i64(r, i, 7),
         };
     }
     ph_result_free(r);
@@ -414,16 +423,20 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
 
     snprintf(number, sizeof number, "%u", table);
     const char *params[] = {job, number};
-    PH_TRY(ph_conn_query(conn,
-                         "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
-                         " bytes = 0, digest = NULL WHERE job = $1 AND tbl = $2::int",
-                         2, params, &r, err));
+    PH_TRY(
+        ph_conn_query(conn,
+                      "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
+                      " bytes = 0, digest = NULL, quarantined = 0 WHERE job = $1 AND tbl = $2::int",
+                      2, params, &r, err));
     ph_result_free(r);
     PH_TRY(ph_conn_query(conn,
                          "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = '',"
                          " frozen = false"
                          " WHERE job = $1 AND tbl = $2::int",
                          2, params, &r, err));
+    ph_result_free(r);
+    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int", 2,
+                         params, &r, err));
     ph_result_free(r);
     return PH_OK;
 }
@@ -432,6 +445,8 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
 static const char *const forget_statements[] = {
     "DELETE FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int",
     "DELETE FROM pghaul.tbl WHERE job = $1 AND tbl = $2::int",
+    "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int",
+    "UPDATE pghaul.quarantine SET tbl = tbl - 1 WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.chunk SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.chunk SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.tbl SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",

@@ -267,6 +267,19 @@ alloc_draft(struct ph_checker *checker, struct ph_draft *draft)
     return PH_OK;
 }
 
+/* A table may go into another along several routes: each has a name of its own. */
+static void
+number_twins(struct ph_checker *checker, struct ph_route *routes, uint32_t number)
+{
+    struct ph_route *route = &routes[number];
+    uint32_t n = 1;
+
+    for (uint32_t i = 0; i < number; i++)
+        n += routes[i].source == route->source && routes[i].target == route->target;
+    if (n > 1 && route->name != NULL)
+        route->name = ph_arena_printf(checker->arena, "%s (%u)", route->name, n);
+}
+
 static ph_code
 new_route(struct ph_checker *checker, struct ph_draft *draft)
 {
@@ -299,6 +312,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .preserve_columns =
             draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };
+    number_twins(checker, set->routes, number);
     *draft->plan = (struct ph_route_plan){.sample_call = PH_RULE_NONE};
     return draft->route->name == NULL ? ph_check_no_memory(checker) : PH_OK;
 }

@@ -61,6 +61,14 @@ struct ph_route {
 
 struct ph_ruleset;
 
+/* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
+ * it. */
+struct ph_rules_in_use {
+    const struct ph_ruleset *set; /* NULL: there are no rules */
+    const uint8_t *secret;        /* NULL: none */
+    size_t secret_len;
+};
+
 struct ph_ruleset_params {
     const struct ph_job_rules *rules;
     const struct ph_catalog *source;

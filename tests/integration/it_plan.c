@@ -289,7 +289,7 @@ check_shape(const struct ph_plan *plan, int source_major)
     assert_true(table_of(plan, "badge")->level > table_of(plan, "emp")->level);
     assert_true(table_of(plan, "badge")->index > table_of(plan, "emp")->index);
     assert_true(table_of(plan, "emp")->refers_to_itself);
-    assert_string_equal(table_of(plan, "config")->where, "WHERE a > 1");
+    assert_string_equal(table_of(plan, "config")->where[PH_TARGET], "WHERE a > 1");
     assert_int_equal(plan->n_omitted, 1);
     assert_string_equal(plan->omitted[0].object, "public.mv");
 }

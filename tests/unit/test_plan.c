@@ -69,7 +69,7 @@ test_select(void **state)
          "COPY (SELECT \"Id\", \"x\" FROM \"s\".\"root\") TO STDOUT (FORMAT binary)");
     table.target = &target;
     table.n_columns = 1;
-    table.where = "WHERE id > 3";
+    table.where[PH_SOURCE] = table.where[PH_TARGET] = "WHERE id > 3";
     says(
         ph_plan_copy_out_sql, &table, &whole,
         "COPY (SELECT \"id\" FROM ONLY \"Sch\"\"a\".\"t\" WHERE id > 3) TO STDOUT (FORMAT binary)");

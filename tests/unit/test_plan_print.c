@@ -43,7 +43,7 @@ static struct ph_table_plan tables[] = {
      .n_chunks = 1,
      .level = 1,
      .refers_to_itself = true,
-     .where = "WHERE x"},
+     .where = {"WHERE x", "WHERE x"}},
 };
 static struct ph_chunk chunks[] = {
     {.kind = PH_CHUNK_CTID, .hi = "5"}, {.kind = PH_CHUNK_CTID, .lo = "5"}, {.table = 1}};

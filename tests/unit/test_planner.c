@@ -397,7 +397,7 @@ test_omitted(void **state)
     config->config_where = "WHERE id > 1";
     must_make((struct ph_planner_params){.split_bytes = 20 * MB});
     assert_int_equal(plan.n_tables, 2);
-    assert_string_equal(plan.tables[0].where, "WHERE id > 1");
+    assert_string_equal(plan.tables[0].where[PH_SOURCE], "WHERE id > 1");
     assert_int_equal(plan.tables[0].n_chunks, 1);
     assert_int_equal(plan.n_omitted, 2);
     assert_string_equal(plan.omitted[0].object, "public.f");

@@ -96,7 +96,7 @@ configuration_tables_stay_out(void **state)
 {
     (void)state;
     copies(PLAIN);
-    tables[0].where = "WHERE true";
+    tables[0].where[PH_SOURCE] = tables[0].where[PH_TARGET] = "WHERE true";
     publishes(0);
     assert_false(list.with_generated);
 }

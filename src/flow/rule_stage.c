@@ -1,0 +1,266 @@
+#include "flow/rule_stage.h"
+
+#include <stdlib.h>
+
+#include "flow/row_key.h"
+#include "wire/oid_remap.h"
+
+#define QUARANTINE_LIMIT ((size_t)16 << 20) /* of a task: more of it is a rule to be mended */
+#define FIELD_HEADER 4u
+#define TUPLE_HEADER 2u
+
+void
+ph_rule_stage_init(struct ph_rule_stage *stage, size_t batch_bytes, size_t max_row_bytes)
+{
+    *stage = (struct ph_rule_stage){.batch_bytes = batch_bytes, .max_row_bytes = max_row_bytes};
+}
+
+void
+ph_rule_stage_free(struct ph_rule_stage *stage)
+{
+    ph_rule_machine_free(stage->machine);
+    free(stage->in);
+    free(stage->out);
+    free(stage->spare);
+    *stage = (struct ph_rule_stage){0};
+}
+
+bool
+ph_rule_stage_is_for(const struct ph_task *task)
+{
+    return task->side == PH_SOURCE && task->table->inputs != NULL;
+}
+
+static ph_code
+no_memory(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_MEMORY, "no memory for the rows that rules make");
+}
+
+ph_code
+ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, struct ph_error *err)
+{
+    const struct ph_route *route = task->table->route;
+
+    const struct ph_rules_in_use *rules = task->table->rules;
+
+    if (stage->machine == NULL)
+        PH_TRY(ph_rule_machine_new(rules->set, rules->secret, rules->secret_len, &stage->machine,
+                                   err));
+    free(stage->in);
+    free(stage->out);
+    stage->in = calloc((size_t)route->n_inputs + 1, sizeof *stage->in);
+    stage->out = calloc((size_t)route->n_outputs + 1, sizeof *stage->out);
+    return stage->in != NULL && stage->out != NULL ? PH_OK : no_memory(err);
+}
+
+/* ---- bytes in ---- */
+
+static ph_code
+bad_tuple(struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_PROTOCOL, "a tuple of COPY BINARY does not hold what it says");
+}
+
+/* One tuple of n fields; *n_fields is -1 at the trailer. */
+static ph_code
+take_tuple(struct ph_cursor *cursor, struct ph_value *in, uint32_t n, int16_t *n_fields,
+           struct ph_error *err)
+{
+    if (!ph_take_i16(cursor, n_fields) || (*n_fields >= 0 && (uint32_t)*n_fields != n))
+        return bad_tuple(err);
+    for (uint32_t i = 0; *n_fields >= 0 && i < n; i++) {
+        struct ph_span bytes = {0};
+        if (!ph_take_i32(cursor, &in[i].len) || in[i].len < PH_VALUE_NULL ||
+            (in[i].len >= 0 && !ph_take_span(cursor, (size_t)in[i].len, &bytes)))
+            return bad_tuple(err);
+        in[i].data = bytes.data;
+    }
+    return PH_OK;
+}
+
+/* ---- bytes out ---- */
+
+static ph_code
+reserve(struct ph_rule_stage *stage, size_t more, struct ph_error *err)
+{
+    size_t need = stage->len + more;
+
+    if (more > stage->max_row_bytes)
+        return PH_FAIL(err, PH_E_ROW_TOO_LARGE,
+                       "rules make a row of %zu bytes, more than --max-row", more);
+    if (need <= stage->capacity)
+        return PH_OK;
+    if (need < stage->capacity + stage->capacity / 2)
+        need = stage->capacity + stage->capacity / 2;
+    uint8_t *larger = realloc(stage->spare, need);
+    if (larger == NULL)
+        return no_memory(err);
+    stage->spare = larger;
+    stage->capacity = need;
+    return PH_OK;
+}
+
+static size_t
+tuple_bytes(const struct ph_value *values, uint32_t n)
+{
+    size_t len = TUPLE_HEADER;
+
+    for (uint32_t i = 0; i < n; i++)
+        len += FIELD_HEADER + (values[i].len > 0 ? (size_t)values[i].len : 0);
+    return len;
+}
+
+static ph_code
+put_tuple(struct ph_rule_stage *stage, const struct ph_table_plan *table, struct ph_error *err)
+{
+    uint32_t n = table->n_columns;
+
+    PH_TRY(reserve(stage, tuple_bytes(stage->out, n), err));
+    uint8_t *at = stage->spare + stage->len;
+    ph_store_u16(at, (uint16_t)n);
+    at += TUPLE_HEADER;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ph_value *value = &stage->out[i];
+        ph_store_u32(at, (uint32_t)value->len);
+        at += FIELD_HEADER;
+        if (value->len <= 0)
+            continue;
+        memcpy(at, value->data, (size_t)value->len);
+        /* the value of a user's type goes out with the target's OIDs, whoever else reads it */
+        if (ph_oid_remap_needs(table->remap, i))
+            PH_TRY(ph_oid_remap_field(table->remap, i, at, (size_t)value->len, err));
+        at += value->len;
+    }
+    stage->len = (size_t)(at - stage->spare);
+    return PH_OK;
+}
+
+/* ---- rows that cannot go ---- */
+
+static void
+describe_key(const struct ph_rule_stage *stage, const struct ph_table_plan *table, char *out,
+             size_t size)
+{
+    const struct ph_route *route = table->route;
+    const struct ph_column *columns[PH_ROW_KEY_MAX];
+    struct ph_span values[PH_ROW_KEY_MAX];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < route->n_key_inputs && n < PH_ROW_KEY_MAX; i++) {
+        uint32_t input = route->key_inputs[i];
+        if (route->inputs[input].column == NULL)
+            continue;
+        columns[n] = route->inputs[input].column;
+        values[n++] = (struct ph_span){stage->in[input].data,
+                                       stage->in[input].len > 0 ? (size_t)stage->in[input].len : 0};
+    }
+    ph_row_key_put(columns, values, n, out, size);
+}
+
+static ph_code
+take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule_outcome *outcome,
+         struct ph_error *err)
+{
+    const struct ph_table_plan *table = task->table;
+    const char *column = outcome->output < table->n_columns
+                             ? table->columns[outcome->output].target_name
+                             : "(the row)";
+    char key[200];
+
+    describe_key(stage, table, key, sizeof key);
+    if (!outcome->quarantine)
+        return PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column,
+                       outcome->message);
+    task->quarantined++;
+    if (task->quarantine.limit_bytes == 0)
+        ph_buf_init(&task->quarantine, QUARANTINE_LIMIT);
+    ph_buf_append(&task->quarantine, key, strlen(key) + 1);
+    ph_buf_append(&task->quarantine, column, strlen(column) + 1);
+    ph_buf_append(&task->quarantine, outcome->message, strlen(outcome->message) + 1);
+    if (!ph_buf_ok(&task->quarantine))
+        return PH_FAIL(
+            err, PH_E_RULE_VALUE,
+            "more than %zu MB of rows for the quarantine, row %s the last: column %s: %s",
+            QUARANTINE_LIMIT >> 20, key, column, outcome->message);
+    return PH_OK;
+}
+
+/* ---- a batch ---- */
+
+/* All rows that the source's row gives go, or none of them. */
+static ph_code
+run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_error *err)
+{
+    struct ph_rule_outcome outcome;
+    size_t begin = stage->len;
+
+    PH_TRY(ph_rule_begin_row(stage->machine, task->table->route, stage->in, &outcome, err));
+    uint32_t rows = outcome.verdict == PH_ROW_TAKEN ? outcome.rows : 0;
+    for (uint32_t i = 0; i < rows && outcome.verdict == PH_ROW_TAKEN; i++) {
+        PH_TRY(ph_rule_take_row(stage->machine, i, stage->out, &outcome, err));
+        if (outcome.verdict == PH_ROW_TAKEN)
+            PH_TRY(put_tuple(stage, task->table, err));
+    }
+    if (outcome.verdict == PH_ROW_TAKEN)
+        return PH_OK;
+    stage->len = begin;
+    return take_out(stage, task, &outcome, err);
+}
+
+static ph_code
+run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
+         struct ph_error *err)
+{
+    struct ph_cursor cursor = {rows.data, rows.data + rows.len};
+
+    while (ph_cursor_left(&cursor) > 0) {
+        int16_t n_fields;
+        PH_TRY(take_tuple(&cursor, stage->in, task->table->n_inputs, &n_fields, err));
+        if (n_fields < 0) {
+            PH_TRY(reserve(stage, TUPLE_HEADER, err));
+            ph_store_u16(stage->spare + stage->len, (uint16_t)n_fields);
+            stage->len += TUPLE_HEADER;
+            return ph_cursor_left(&cursor) == 0
+                       ? PH_OK
+                       : PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
+        }
+        PH_TRY(run_row(stage, task, err));
+    }
+    return PH_OK;
+}
+
+/* What was the batch's is the stage's; a batch that was grown for a large row not for longer. */
+static void
+swap(struct ph_rule_stage *stage, struct ph_batch *batch)
+{
+    uint8_t *data = batch->data;
+    size_t capacity = batch->capacity;
+
+    batch->data = stage->spare;
+    batch->capacity = stage->capacity;
+    batch->len = stage->len;
+    stage->spare = data;
+    stage->capacity = capacity;
+    if (capacity > stage->batch_bytes) {
+        free(data);
+        stage->spare = NULL;
+        stage->capacity = 0;
+    }
+}
+
+ph_code
+ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
+                  struct ph_span *rows, struct ph_error *err)
+{
+    size_t prefix = (size_t)(rows->data - batch->data);
+
+    stage->len = 0;
+    PH_TRY(reserve(stage, prefix > stage->batch_bytes ? prefix : stage->batch_bytes, err));
+    memcpy(stage->spare, batch->data, prefix);
+    stage->len = prefix;
+    PH_TRY(run_rows(stage, task, *rows, err));
+    swap(stage, batch);
+    *rows = (struct ph_span){batch->data + prefix, batch->len - prefix};
+    return PH_OK;
+}

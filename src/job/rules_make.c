@@ -1,0 +1,239 @@
+#include "job/rules_make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "wire/copy_binary.h"
+
+#define SECRET_MAX 4096u
+#define SECRET_MIN 8u
+#define CONSTANT_MAX ((size_t)1 << 20)
+
+/* ---- the secret ---- */
+
+static ph_code
+bad_secret(const struct ph_job_rules *rules, struct ph_error *err, const char *why)
+{
+    PH_FAIL(err, PH_E_RULES, "the secret of %s %s: %s",
+            rules->secret_env != NULL ? "environment variable" : "file",
+            rules->secret_env != NULL ? rules->secret_env : rules->secret_file, why);
+    ph_error_object(err, "%s", rules->file);
+    ph_error_hint(err,
+                  "put at least %u characters there, the same every time: other characters give "
+                  "other masks",
+                  SECRET_MIN);
+    return PH_E_RULES;
+}
+
+/* Line ends of an editor are none of it. */
+static ph_code
+keep_secret(const struct ph_job_rules *rules, const uint8_t *bytes, size_t len,
+            struct ph_rules_made *made, struct ph_error *err)
+{
+    while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
+        len--;
+    if (len < SECRET_MIN)
+        return bad_secret(rules, err, len == 0 ? "it is empty" : "it is too short");
+    made->secret = malloc(len);
+    if (made->secret == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    memcpy(made->secret, bytes, len);
+    made->in_use.secret = made->secret;
+    made->in_use.secret_len = len;
+    return PH_OK;
+}
+
+static ph_code
+read_secret_file(const struct ph_job_rules *rules, struct ph_rules_made *made, struct ph_error *err)
+{
+    uint8_t bytes[SECRET_MAX];
+    int fd = open(rules->secret_file, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return bad_secret(rules, err, strerror(errno));
+    ssize_t len = read(fd, bytes, sizeof bytes);
+    int why = errno;
+    close(fd);
+    if (len < 0)
+        return bad_secret(rules, err, strerror(why));
+    if ((size_t)len == sizeof bytes)
+        return bad_secret(rules, err, "it is too long");
+    ph_code rc = keep_secret(rules, bytes, (size_t)len, made, err);
+    explicit_bzero(bytes, sizeof bytes);
+    return rc;
+}
+
+static ph_code
+read_secret(const struct ph_job_rules *rules, struct ph_rules_made *made, struct ph_error *err)
+{
+    if (rules->secret_file != NULL)
+        return read_secret_file(rules, made, err);
+    if (rules->secret_env == NULL)
+        return PH_OK;
+    const char *text = getenv(rules->secret_env);
+    if (text == NULL)
+        return bad_secret(rules, err, "it is not set");
+    return keep_secret(rules, (const uint8_t *)text, strlen(text), made, err);
+}
+
+/* ---- constants ---- */
+
+/* The field of one row, in `arena`. */
+static ph_code
+keep_value(struct ph_span bytes, struct ph_arena *arena, struct ph_value *out, struct ph_error *err)
+{
+    static const struct ph_copy_shape shape = {.n_fields = 1, .max_row_bytes = CONSTANT_MAX};
+    size_t header;
+    struct ph_copy_row row;
+    struct ph_span field;
+
+    PH_TRY(ph_copy_binary_header(bytes, &header, err));
+    bytes = (struct ph_span){bytes.data + header, bytes.len - header};
+    PH_TRY(ph_copy_binary_next(&shape, bytes, &field, &row, err));
+    if (row.item != PH_COPY_ROW)
+        return PH_FAIL(err, PH_E_PROTOCOL, "a constant came back as no row");
+    *out = (struct ph_value){NULL, PH_VALUE_NULL};
+    if (field.data == NULL)
+        return PH_OK;
+    uint8_t *copy = ph_arena_alloc(arena, field.len + 1);
+    if (copy == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for a constant");
+    memcpy(copy, field.data, field.len);
+    *out = (struct ph_value){copy, (int32_t)field.len};
+    return PH_OK;
+}
+
+static ph_code
+read_value(struct ph_conn *conn, struct ph_arena *arena, struct ph_value *out, struct ph_error *err)
+{
+    uint8_t *bytes = malloc(CONSTANT_MAX);
+    size_t used = 0;
+    size_t len = 1;
+    ph_code rc = bytes == NULL ? PH_FAIL(err, PH_E_MEMORY, "no memory for a constant") : PH_OK;
+
+    while (rc == PH_OK && len > 0) {
+        rc = ph_conn_copy_out_read(conn, bytes + used, CONSTANT_MAX - used, &len, err);
+        used += rc == PH_OK ? len : 0;
+    }
+    if (rc == PH_OK)
+        rc = keep_value((struct ph_span){bytes, used}, arena, out, err);
+    free(bytes);
+    return rc;
+}
+
+/* A cast cuts text off where storing it would fail. */
+static bool
+is_cut(const struct ph_column *column, const char *text, const struct ph_value *value)
+{
+    bool is_text = strncmp(column->type_text, "character", 9) == 0;
+
+    return is_text && value->len >= 0 && strlen(text) > (size_t)value->len;
+}
+
+static ph_code
+as_types_error(ph_code rc, const struct ph_column *column, struct ph_error *err)
+{
+    char why[200];
+
+    if (rc != PH_E_SQL && rc != PH_E_DATA && rc != PH_E_CONSTRAINT)
+        return rc;
+    snprintf(why, sizeof why, "%.199s", err->message);
+    ph_error_reset(err);
+    return PH_FAIL(err, PH_E_TYPES, "not a value of %s: %s", column->type_text, why);
+}
+
+static ph_code
+ask_constant(void *arg, const struct ph_column *column, const char *text, struct ph_arena *arena,
+             struct ph_value *out, struct ph_error *err)
+{
+    struct ph_conn *conn = arg;
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, CONSTANT_MAX);
+    ph_buf_puts(&sql, "COPY (SELECT ");
+    ph_buf_put_literal(&sql, text);
+    ph_buf_printf(&sql, "::%s) TO STDOUT (FORMAT binary)", column->type_text);
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_copy_out_begin(conn, ph_buf_text(&sql), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "a constant is too long");
+    ph_buf_free(&sql);
+    if (rc == PH_OK)
+        rc = read_value(conn, arena, out, err);
+    if (rc != PH_OK)
+        return as_types_error(rc, column, err);
+    if (is_cut(column, text, out))
+        return PH_FAIL(err, PH_E_TYPES, "too long for %s", column->type_text);
+    return PH_OK;
+}
+
+/* ---- all of it ---- */
+
+static ph_code
+list_selected(const struct ph_rules_params *params, struct ph_rules_made *made, uint32_t *n,
+              struct ph_error *err)
+{
+    const struct ph_catalog *source = params->source;
+
+    *n = 0;
+    made->selected = calloc((size_t)source->n_rels + 1, sizeof *made->selected);
+    if (made->selected == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < source->n_rels; i++) {
+        const struct ph_rel *rel = &source->rels[i];
+        if ((rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) &&
+            ph_selection_has(params->selection, source, rel))
+            made->selected[(*n)++] = rel;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
+              struct ph_error *err)
+{
+    const struct ph_job_rules *rules = params->options->rules;
+
+    uint32_t n_selected;
+
+    *made = (struct ph_rules_made){0};
+    if (rules == NULL)
+        return PH_OK;
+    PH_TRY(ph_options_make_dir(params->options, err));
+    PH_TRY(list_selected(params, made, &n_selected, err));
+    struct ph_ruleset_params set = {
+        .rules = rules,
+        .source = params->source,
+        .target = params->target == NULL ? params->source : params->target,
+        .selected = made->selected,
+        .n_selected = n_selected,
+        .dir = params->options->dir,
+        .keep_c = params->options->keep_c,
+        .object = params->options->rules_object,
+        .follows = params->follows,
+        .constant = ask_constant,
+        .constant_arg = params->conn,
+    };
+    ph_code rc = read_secret(rules, made, err);
+    if (rc == PH_OK)
+        rc = ph_ruleset_make(&set, &made->set, err);
+    if (rc == PH_OK && params->options->output != NULL)
+        rc = ph_ruleset_build(&set, params->options->output, err);
+    made->in_use.set = made->set;
+    if (rc != PH_OK)
+        ph_rules_free(made);
+    return rc;
+}
+
+void
+ph_rules_free(struct ph_rules_made *made)
+{
+    ph_ruleset_free(made->set);
+    if (made->secret != NULL)
+        explicit_bzero(made->secret, made->in_use.secret_len);
+    free(made->secret);
+    free(made->selected);
+    *made = (struct ph_rules_made){0};
+}

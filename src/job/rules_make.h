@@ -1,0 +1,40 @@
+/*
+ * A job file's rules for the two databases at hand: checked, compiled, with the secret that they
+ * need. For the copy, for verify and for `pghaul rules`.
+ */
+#ifndef PH_JOB_RULES_MAKE_H
+#define PH_JOB_RULES_MAKE_H
+
+#include "base/error.h"
+#include "job/options.h"
+#include "job/select.h"
+#include "model/catalog.h"
+#include "pg/conn.h"
+#include "rules/ruleset.h"
+
+struct ph_rules_params {
+    const struct ph_options *options; /* with the rules; NULL rules: nothing is made */
+    const struct ph_catalog *source;
+    const struct ph_catalog *target; /* NULL: it will be made as the source is */
+    const struct ph_selection *selection;
+    struct ph_conn *conn; /* of the server whose types the constants are of; outside of a COPY */
+    bool follows;
+};
+
+struct ph_rules_made {
+    struct ph_ruleset *set;        /* NULL: there are no rules */
+    struct ph_rules_in_use in_use; /* it and the secret; refers to this struct */
+    uint8_t *secret;
+    const struct ph_rel **selected;
+};
+
+/*
+ * `made` is empty before and after a failure. Everything that `params` names must outlive it but
+ * for `conn`. The errors of ph_ruleset_make; PH_E_RULES when the secret is not there.
+ */
+ph_code ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
+                      struct ph_error *err) PH_MUST_CHECK;
+/* Wipes the secret. Fine on an empty one. */
+void ph_rules_free(struct ph_rules_made *made);
+
+#endif
