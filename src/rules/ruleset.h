@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/error.h"
 #include "model/catalog.h"
 #include "pghaul/rule.h"
@@ -106,9 +105,6 @@ const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
 /* The first route of a source table, the others follow it; NULL: none. */
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);
-
-/* What happens to every column of every table, in plain words, appended to `out`. */
-void ph_ruleset_explain(const struct ph_ruleset *set, struct ph_buf *out);
 
 /* ---- running ---- */
 

@@ -354,6 +354,36 @@ conditions_of_the_source(void **state)
             "public.users has no column nandle; did you mean handle?");
 }
 
+static void
+conditions_mean_the_same_in_the_stream(void **state)
+{
+    (void)state;
+    tables("id int4*, a text, n int4", "id int4*, a text, n int4");
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5 and a <> 'x'\"}}");
+    assert_false(route(0)->has_program);
+    assert_false(route(0)->filters);
+    assert_true(route(0)->needs_old_row);
+    assert_non_null(strstr(route(0)->where, "\"n\" > "));
+    fake.params.follows = true;
+    refused("tables: {users: {where: \"n > 5\"}}",
+            "ALTER TABLE public.users REPLICA IDENTITY FULL");
+    refused("tables: {users: {where: \"lower(a) = 'x'\"}}",
+            "--follow cannot be exact: pghaul cannot compute its condition: ");
+    refused("tables: {users: {where: \"m > 5\"}}", "m");
+    fake_must_make(&fake, "tables: {users: {where: \"id > 5\"}}");
+    assert_true(route(0)->filters);
+    assert_string_equal(fake_run(&fake, 0, "5|x|1"), "");
+    assert_string_equal(fake_run(&fake, 0, "6|x|1"), "6|x|1");
+    fake.source.rels[0].replica_identity = 'f';
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5 and a <> 'x'\"}}");
+    assert_string_equal(fake_run(&fake, 0, "1|y|6"), "1|y|6");
+    assert_string_equal(fake_run(&fake, 0, "1|x|6"), "");
+    assert_string_equal(fake_run(&fake, 0, "1|-|6"), "");
+    fake.params.follows = false;
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5\", dedup: {key: [a], prefer: [n]}}}");
+    assert_non_null(strstr(route(0)->where, "\"public\".\"users\".\"a\" AND (\"n\" > "));
+}
+
 /* md5('1') begins with c4ca4238, md5('2') with c81e728d, md5('4') with a87ff679. */
 static void
 a_sample_in_the_stream(void **state)
@@ -406,6 +436,7 @@ main(void)
         cmocka_unit_test_setup_teardown(the_stream_must_be_exact, begin, end),
         cmocka_unit_test_setup_teardown(the_targets_key_follows_from_the_sources, begin, end),
         cmocka_unit_test_setup_teardown(conditions_of_the_source, begin, end),
+        cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
     };
