@@ -1,5 +1,16 @@
 #include "rules/ops.h"
 
+#include "rules/mask_families.h"
+
+#define FAMILY(name, ops)                                                                          \
+    {                                                                                              \
+        name, ops, sizeof ops / sizeof ops[0]                                                      \
+    }
+
 const struct ph_rule_family ph_rule_families[] = {
+    FAMILY("hashes", ph_hash_ops),
+    FAMILY("passwords and encryption", ph_encrypt_ops),
+    FAMILY("masks of people", ph_mask_person_ops),
+    FAMILY("masks that keep a format", ph_mask_format_ops),
     {NULL, NULL, 0},
 };
