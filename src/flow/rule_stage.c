@@ -143,14 +143,13 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
          struct ph_error *err)
 {
     const struct ph_table_plan *table = task->table;
-    const struct ph_route *route = table->route;
     const char *column = outcome->output < table->n_columns
                              ? table->columns[outcome->output].target_name
                              : "(the row)";
     char key[200];
 
-    ph_row_key_of_route(route, stage->in, key, sizeof key);
-    if (!route->quarantines)
+    ph_row_key_of_route(table->route, stage->in, key, sizeof key);
+    if (!outcome->quarantine)
         return PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column,
                        outcome->message);
     task->quarantined++;
