@@ -50,13 +50,13 @@ same(struct pair_db *db, const struct shape *shape)
                  expected, found);
 }
 
-/* It is told to end, and all is as it should be. */
+/* It is told to end, with that code, and all is as it should be. */
 static void
-end(struct pair_db *db, struct run *run, const struct shape *shapes)
+end(struct pair_db *db, struct run *run, int code, const struct shape *shapes)
 {
     pair_wait_following(db, run);
     pair_expect(pair_stop(db, "now"), 0, "told to end");
-    pair_expect(run, 0, "followed to");
+    pair_expect(run, code, code == 0 ? "followed to" : "rows are in quarantine");
     for (uint32_t i = 0; shapes[i].source != NULL; i++)
         same(db, &shapes[i]);
 }
@@ -99,7 +99,7 @@ static const char all_job[] =
     "    columns: {mark: {map: phase}}\n"
     "    on_bad: quarantine\n"
     "  places:\n"
-    "    columns: {label: {do: [upper]}}\n";
+    "    columns: {name: {from: label}, org: {set: 7}}\n";
 
 static const char all_source[] =
     "CREATE TYPE mood AS ENUM ('sad', 'ok');"
@@ -149,7 +149,7 @@ static const char all_target[] =
     "CREATE TABLE people (id text PRIMARY KEY, name text);"
     "CREATE TABLE orders (id int PRIMARY KEY, person text REFERENCES people);"
     "CREATE TABLE marks (id int PRIMARY KEY, mark text);"
-    "CREATE TABLE places (id int PRIMARY KEY, label text UNIQUE);"
+    "CREATE TABLE places (id int PRIMARY KEY, org int, name text UNIQUE);"
     "CREATE TABLE plain (id int PRIMARY KEY, a text)";
 
 static const struct shape all_shapes[] = {
@@ -172,7 +172,7 @@ static const struct shape all_shapes[] = {
      " FROM marks WHERE mark IN ('domain_generation', 'dns_validation', 'comprehensive')"
      " ORDER BY id",
      "SELECT * FROM marks ORDER BY id"},
-    {"SELECT id, upper(label) FROM places ORDER BY id", "SELECT * FROM places ORDER BY id"},
+    {"SELECT id, 7, label FROM places ORDER BY id", "SELECT * FROM places ORDER BY id"},
     {"SELECT * FROM plain ORDER BY id", "SELECT * FROM plain ORDER BY id"},
     {NULL, NULL},
 };
@@ -189,7 +189,7 @@ write_changes(struct pair_db *db, int round)
               "UPDATE campaigns SET campaign_type = 'comprehensive' WHERE id %% 7 = %d;"
               "UPDATE campaigns SET remark = 'changed', moods = '{sad,NULL}' WHERE id %% 11 = %d;"
               "DELETE FROM campaigns WHERE id %% 13 = %d;"
-              "UPDATE campaigns SET id = id + 5000 WHERE id %% 17 = %d AND id < 400;",
+              "UPDATE campaigns SET id = id + 50000 WHERE id %% 17 = %d AND id < 400;",
               id, id + 50, round, round, round, round);
     /* out of the condition and into it, whole although the body is not touched */
     sql_execf(db->source,
@@ -198,26 +198,26 @@ write_changes(struct pair_db *db, int round)
               "UPDATE items SET amount = amount + 7 WHERE id %% 3 = %d;"
               "UPDATE items SET amount = 0 WHERE id %% 19 = %d; DELETE FROM items WHERE id %% 23 ="
               " %d; INSERT INTO items VALUES (%d, 'new', 50, 'short'), (%d, 'hidden', 50, 'long');"
-              "UPDATE items SET id = id + 5000 WHERE id %% 29 = %d AND id < 400",
+              "UPDATE items SET id = id + 50000 WHERE id %% 29 = %d AND id < 400",
               round, round % 3, round, round, id, id + 1, round);
     sql_execf(db->source,
               "UPDATE posts SET at = at + interval '1 day' WHERE id %% 3 = %d;"
               "UPDATE posts SET body = repeat('z', 4000) WHERE id %% 17 = %d;"
-              "UPDATE posts SET id = id + 5000 WHERE id %% 31 = %d AND id < 400;"
+              "UPDATE posts SET id = id + 50000 WHERE id %% 31 = %d AND id < 400;"
               "DELETE FROM posts WHERE id %% 13 = %d; INSERT INTO posts VALUES (%d, now(), NULL)",
               round % 3, round, round, round, id);
     sql_execf(db->source,
               "UPDATE metrics SET likes = NULL WHERE id %% 5 = %d;"
               "UPDATE metrics SET shares = shares + 1 WHERE id %% 2 = %d;"
-              "UPDATE metrics SET id = id + 5000 WHERE id %% 41 = %d AND id < 400;"
+              "UPDATE metrics SET id = id + 50000 WHERE id %% 41 = %d AND id < 400;"
               "DELETE FROM metrics WHERE id %% 11 = %d; INSERT INTO metrics VALUES (%d, 5, NULL)",
               round, round % 2, round, round, id);
     sql_execf(db->source,
               "BEGIN; UPDATE cats SET name = name || '!' WHERE id %% 3 = %d;"
               "DELETE FROM dogs WHERE id %% 7 = %d; INSERT INTO dogs VALUES (%d, 'new dog');"
               "INSERT INTO cats VALUES (%d, 'new cat');"
-              "UPDATE dogs SET id = id + 5000 WHERE id %% 9 = %d AND id < 400; COMMIT;"
-              "UPDATE people SET id = id + 5000 WHERE id %% 6 = %d AND id < 400;"
+              "UPDATE dogs SET id = id + 50000 WHERE id %% 9 = %d AND id < 400; COMMIT;"
+              "UPDATE people SET id = id + 50000 WHERE id %% 6 = %d AND id < 400;"
               "INSERT INTO people VALUES (%d, 'new'); INSERT INTO orders VALUES (%d, %d);"
               "DELETE FROM orders WHERE id %% 10 = %d",
               round % 3, round, id, id, round, round, id, id, id, round);
@@ -244,6 +244,7 @@ test_all_shapes(void **state)
     (void)state;
     sql_exec(db.source, all_source);
     sql_exec(db.target, all_target);
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--follow"), 0, "ready");
     struct run *run = pair_follow(&db, job, "--data-only");
     pair_wait_following(&db, run);
     for (int round = 0; round < 3; round++)
@@ -258,11 +259,11 @@ test_all_shapes(void **state)
                         "INSERT INTO posts VALUES (1, now(), 'again');"
                         "INSERT INTO cats VALUES (1, 'again'); INSERT INTO dogs VALUES (2, 'too')");
     write_changes(&db, 5);
-    end(&db, run, all_shapes);
+    end(&db, run, 4, all_shapes);
     assert_true(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine WHERE chunk IS NULL AND"
                                    " column_name = 'mark' AND row_key LIKE '(id=%)'") > 0);
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine WHERE"
-                                        " row_key = '(id=4000)'"),
+                                        " row_key = '(id=3000)'"),
                      1);
     pair_db_end(&db);
 }
@@ -311,12 +312,12 @@ test_bad_value(void **state)
 }
 
 static void
-refused(struct pair_db *db, const char *text, const char *why)
+refused(struct pair_db *db, const char *text, int code, const char *why)
 {
     const char *job = job_file(db, text);
 
     pair_expect(pair_run(db, "check", job, "--data-only", "--follow"), 3, why);
-    pair_expect(pair_run(db, "copy", job, "--data-only", "--follow"), -1, why);
+    pair_expect(pair_run(db, "copy", job, "--data-only", "--follow"), code, why);
     assert_int_equal(sql_int(db->source, "SELECT count(*) FROM pg_replication_slots WHERE"
                                          " database = current_database()"),
                      0);
@@ -330,15 +331,15 @@ test_refusals(void **state)
     (void)state;
     pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text, n int)");
     sql_exec(db.target, "ALTER TABLE t ADD m text");
-    refused(&db, "tables:\n  t:\n    where: \"n > 5\"\n", "REPLICA IDENTITY FULL");
-    refused(&db, "tables:\n  t:\n    where: \"length(v) > 5\"\n", "cannot");
+    refused(&db, "tables:\n  t:\n    where: \"n > 5\"\n", 2, "REPLICA IDENTITY FULL");
+    refused(&db, "tables:\n  t:\n    where: \"length(v) > 5\"\n", 2, "cannot");
     refused(&db,
             "maps:\n  m: {a: x}\n"
             "tables:\n  t:\n    on_bad: quarantine\n    columns: {v: {map: m}}\n",
-            "REPLICA IDENTITY FULL");
+            2, "REPLICA IDENTITY FULL");
     sql_exec(db.source, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
     sql_exec(db.target, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
-    refused(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n", "rules need a stream in binary");
+    refused(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n", 3, "rules need a stream in binary");
     pair_db_end(&db);
 }
 
