@@ -1,7 +1,7 @@
 #include "rules/ops.h"
 
-#include "rules/op_families.h"
 #include "rules/mask_families.h"
+#include "rules/op_families.h"
 
 #define FAMILY(name, ops)                                                                          \
     {                                                                                              \
