@@ -237,14 +237,16 @@ make_groups(struct ph_verify *verify, struct ph_error *err)
 
 /* ---- tables that only the target has ---- */
 
-/* A partition of a table that is compared as a whole is compared with it. */
+/* A table that rules lead to; a partition of one that is compared as a whole is compared with it.
+ */
 static bool
 is_compared(const struct ph_verify *verify, const struct ph_rel *rel)
 {
     if (ph_catalog_rel_named(&verify->catalogs[PH_SOURCE], rel->schema, rel->name) != NULL)
         return true;
-    for (uint32_t i = 0; rel->is_partition && i < verify->n_groups; i++) {
-        if (verify->groups[i].target_view.target->oid == rel->root_oid)
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        ph_oid oid = verify->groups[i].target_view.target->oid;
+        if (oid == rel->oid || (rel->is_partition && oid == rel->root_oid))
             return true;
     }
     return false;
