@@ -15,12 +15,9 @@ ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure)
     draft->route->no_stream_cure = cure;
 }
 
-/* What an UPDATE or DELETE brings of the old row. */
 static bool
-is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+is_of_key(const struct ph_rel *source, const struct ph_column *column)
 {
-    if (source->replica_identity == 'f')
-        return true;
     for (uint32_t i = 0; i < source->n_indexes; i++) {
         const struct ph_index *index = &source->indexes[i];
         if (source->replica_identity == 'i' ? !index->is_identity : !index->is_primary)
@@ -31,6 +28,13 @@ is_of_identity(const struct ph_rel *source, const struct ph_column *column)
         }
     }
     return false;
+}
+
+/* What an UPDATE or DELETE brings of the old row. */
+static bool
+is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+{
+    return source->replica_identity == 'f' || is_of_key(source, column);
 }
 
 /* Values of these types are never stored out of line, so they never come as unchanged. */
@@ -62,7 +66,7 @@ may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
     for (uint32_t i = 0; i < output->n_reads && output->n_reads > 1; i++) {
         uint32_t input = output->reads[i];
         const struct ph_column *column = draft->inputs[input].column;
-        if (column != NULL && !is_of_identity(draft->source, column) &&
+        if (column != NULL && !is_of_key(draft->source, column) &&
             !is_never_toasted(checker, draft->input_types[input]))
             return true;
     }
