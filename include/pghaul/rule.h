@@ -72,7 +72,7 @@ enum ph_rule_result {
 struct ph_rule_call {
     const char *const *params; /* the constants behind the operator, as the job file has them */
     uint32_t n_params;
-    uint32_t n_args; /* how many arguments there are: of interest behind "..." */
+    uint32_t n_args; /* how many `run` is given, the same every time; known in `prepare` too */
     void *state; /* what `prepare` made: for reading, or for scratch that no result depends on */
     /* The job's secret; NULL without PH_RULE_SECRET. */
     const uint8_t *secret;

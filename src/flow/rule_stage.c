@@ -163,14 +163,13 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
          struct ph_error *err)
 {
     const struct ph_table_plan *table = task->table;
-    const struct ph_route *route = table->route;
     const char *column = outcome->output < table->n_columns
                              ? table->columns[outcome->output].target_name
                              : "(the row)";
     char key[200];
 
     describe_key(stage, table, key, sizeof key);
-    if (!route->quarantines)
+    if (!outcome->quarantine)
         return PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column,
                        outcome->message);
     task->quarantined++;

@@ -171,20 +171,44 @@ ask_constant(void *arg, const struct ph_column *column, const char *text, struct
 
 /* ---- all of it ---- */
 
+static ph_code
+list_selected(const struct ph_rules_params *params, struct ph_rules_made *made, uint32_t *n,
+              struct ph_error *err)
+{
+    const struct ph_catalog *source = params->source;
+
+    *n = 0;
+    made->selected = calloc((size_t)source->n_rels + 1, sizeof *made->selected);
+    if (made->selected == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < source->n_rels; i++) {
+        const struct ph_rel *rel = &source->rels[i];
+        if ((rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED) &&
+            ph_selection_has(params->selection, source, rel))
+            made->selected[(*n)++] = rel;
+    }
+    return PH_OK;
+}
+
 ph_code
 ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
               struct ph_error *err)
 {
     const struct ph_job_rules *rules = params->options->rules;
 
+    uint32_t n_selected;
+
     *made = (struct ph_rules_made){0};
     if (rules == NULL)
         return PH_OK;
     PH_TRY(ph_options_make_dir(params->options, err));
+    PH_TRY(list_selected(params, made, &n_selected, err));
     struct ph_ruleset_params set = {
         .rules = rules,
         .source = params->source,
         .target = params->target == NULL ? params->source : params->target,
+        .selected = made->selected,
+        .n_selected = n_selected,
         .dir = params->options->dir,
         .follows = params->follows,
         .constant = ask_constant,
@@ -206,5 +230,6 @@ ph_rules_free(struct ph_rules_made *made)
     if (made->secret != NULL)
         explicit_bzero(made->secret, made->in_use.secret_len);
     free(made->secret);
+    free(made->selected);
     *made = (struct ph_rules_made){0};
 }

@@ -25,6 +25,7 @@ struct ph_rules_made {
     struct ph_ruleset *set;        /* NULL: there are no rules */
     struct ph_rules_in_use in_use; /* it and the secret; refers to this struct */
     uint8_t *secret;
+    const struct ph_rel **selected;
 };
 
 /*

@@ -38,6 +38,13 @@ ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
     va_end(args);
 }
 
+void
+ph_check_told(struct ph_checker *checker, const char *message)
+{
+    checker->n_problems++;
+    ph_buf_printf(&checker->problems, "%s%s", checker->problems.len > 0 ? "\n  " : "", message);
+}
+
 const char *
 ph_check_nearest_column(const struct ph_rel *rel, const char *name, char out[100])
 {
@@ -292,7 +299,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .preserve_columns =
             draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };
-    *draft->plan = (struct ph_route_plan){0};
+    *draft->plan = (struct ph_route_plan){.sample_call = PH_RULE_NONE};
     return draft->route->name == NULL ? ph_check_no_memory(checker) : PH_OK;
 }
 
@@ -307,6 +314,8 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
     PH_TRY(ph_check_columns(checker, draft));
     PH_TRY(ph_check_where(checker, draft));
     PH_TRY(settle(checker, draft, first_call));
+    ph_check_unique(checker, draft);
+    PH_TRY(ph_check_stream(checker, draft));
     checker->set->n_routes++;
     return PH_OK;
 }

@@ -324,12 +324,16 @@ begin(struct chain *chain, const char **args)
     const struct ph_chain_wanted *wanted = chain->wanted;
     struct ph_arena *arena = chain->checker->arena;
 
+    if (wanted->class != NULL) {
+        snprintf(chain->class, sizeof chain->class, "%s", wanted->class);
+        args[0] = wanted->class;
+        ph_buf_puts(&chain->words, wanted->words);
+        return PH_OK;
+    }
     for (uint32_t i = 0; i < wanted->n_reads; i++) {
         const struct ph_route_input *input = &chain->draft->inputs[wanted->reads[i]];
-        if (wanted->class != NULL)
-            snprintf(chain->class, sizeof chain->class, "%s", wanted->class);
-        else if (!ph_type_class(chain->checker->params->source,
-                                chain->draft->input_types[wanted->reads[i]], chain->class))
+        if (!ph_type_class(chain->checker->params->source,
+                           chain->draft->input_types[wanted->reads[i]], chain->class))
             return PH_FAIL(chain->checker->err, PH_E_INTERNAL, "the type of %s is not known",
                            input->sql);
         args[i] = ph_arena_strdup(arena, chain->class);
@@ -357,7 +361,7 @@ finish(struct chain *chain, uint32_t output)
                      "there is no cast from %.60s to %.60s", chain->class, chain->target_class);
         }
     }
-    draft->makes[output].kind = PH_MAKE_CHAIN;
+    draft->makes[output].kind = chain->wanted->class != NULL ? PH_MAKE_ELEMENT : PH_MAKE_CHAIN;
     draft->makes[output].steps = chain->steps;
     draft->makes[output].n_steps = chain->n_steps;
     draft->outputs[output].reads = chain->wanted->reads;
@@ -389,14 +393,15 @@ ph_check_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t outp
         return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of %s is not known",
                        chain.target->name);
     ph_buf_init(&chain.words, (size_t)64 << 10);
+    uint32_t n_args = wanted->class != NULL ? 1 : wanted->n_reads;
     ph_code rc = begin(&chain, args);
-    if (rc == PH_OK && wanted->n_reads > 1 && wanted->n_steps == 0) {
+    if (rc == PH_OK && n_args > 1 && wanted->n_steps == 0) {
         ph_check_problem(checker, draft, wanted->place,
                          "%u columns make one only through an operator (`do:`)", wanted->n_reads);
         chain.is_broken = true;
     }
     if (rc == PH_OK)
-        rc = walk_steps(&chain, args, wanted->n_reads);
+        rc = walk_steps(&chain, args, n_args);
     if (rc == PH_OK)
         rc = finish(&chain, output);
     ph_buf_free(&chain.words);

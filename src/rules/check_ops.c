@@ -20,13 +20,9 @@ struct rows { /* operators of one table */
 static bool
 next_rows(const struct ph_rule_library *library, uint32_t i, struct rows *rows)
 {
-    if (library != NULL) {
-        *rows = (struct rows){library->ops, library->n_ops};
-        return i == 0;
-    }
-    const struct ph_rule_family *family = &ph_rule_families[i];
-    *rows = (struct rows){family->ops, family->n_ops};
-    return family->name != NULL;
+    rows->ops = library != NULL ? library->ops : ph_rule_families[i].ops;
+    rows->n = library != NULL ? library->n_ops : ph_rule_families[i].n_ops;
+    return library != NULL ? i == 0 : ph_rule_families[i].name != NULL;
 }
 
 static const struct ph_rule_op *

@@ -63,6 +63,8 @@ ph_code ph_check_no_memory(struct ph_checker *checker);
 void ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
                       struct ph_rule_place place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* One that has its place in it already. */
+void ph_check_told(struct ph_checker *checker, const char *message);
 /* "; did you mean …" for a name that a relation does not have, or "". In `out`. */
 const char *ph_check_nearest_column(const struct ph_rel *rel, const char *name, char out[100]);
 
@@ -122,7 +124,8 @@ struct ph_chain_wanted {
     uint32_t n_reads;
     const struct ph_rule_step *steps;
     uint32_t n_steps;
-    const char *class; /* of the only argument, where it is no input (each); else NULL */
+    const char *class; /* of the only argument, where it is an element; else NULL */
+    const char *words; /* what it is then */
     struct ph_rule_place place;
     bool is_lenient; /* without a cast the column may go as text */
 };
@@ -142,6 +145,20 @@ ph_code ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft
 ph_code ph_check_where(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                         const struct ph_rule_column *rule) PH_MUST_CHECK;
+
+/* check_sample.c: the share of rows as a call of the program, for the stream. */
+ph_code ph_check_sample(struct ph_checker *checker, struct ph_draft *draft,
+                        const struct ph_index *key) PH_MUST_CHECK;
+
+/* check_stream.c: the first reason stays. */
+void ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure);
+/* What the finished route needs in the stream, and whether that is there. */
+ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+
+/* check_unique.c: the target's unique keys. */
+void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
+/* Whether these columns of the source, by position, hold a unique key of it. */
+bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);
 
 /* check_columns.c: the outputs of a route. */
 ph_code ph_check_columns(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;

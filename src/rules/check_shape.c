@@ -1,11 +1,221 @@
 /* Unpivot and each: columns or elements that become rows. */
+#include <stdio.h>
+
+#include "model/type_match.h"
 #include "rules/check_parts.h"
+#include "rules/inner_ops.h"
+
+static bool
+is_class(const char *class, const char *name)
+{
+    return strcmp(class, name) == 0;
+}
+
+static ph_code
+add_columns(struct ph_checker *checker, struct ph_draft *draft, struct ph_rule_words columns)
+{
+    uint32_t *inputs = PH_ARENA_ARRAY(checker->arena, uint32_t, (size_t)columns.n + 1);
+
+    if (inputs == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < columns.n; i++) {
+        const struct ph_column *column = ph_check_source_column(checker, draft, columns.items[i]);
+        if (column == NULL)
+            return PH_OK;
+        draft->taken[column - draft->source->columns] = true;
+        PH_TRY(ph_check_input(checker, draft, column, &inputs[draft->plan->shape.n_inputs]));
+        draft->plan->shape.n_inputs++;
+    }
+    draft->plan->shape.inputs = inputs;
+    draft->route->makes_rows = true;
+    draft->needs_program = true;
+    return PH_OK;
+}
+
+static void
+check_targets(struct ph_checker *checker, const struct ph_draft *draft,
+              const struct ph_rule_word *words, uint32_t n)
+{
+    char nearest[100];
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (words[i].text != NULL && ph_rel_column_named(draft->target, words[i].text) == NULL)
+            ph_check_problem(checker, draft, words[i].place, "the target has no column %s%s",
+                             words[i].text,
+                             ph_check_nearest_column(draft->target, words[i].text, nearest));
+    }
+}
+
+/* The columns of an unpivot are of one type. */
+static ph_code
+check_types(struct ph_checker *checker, const struct ph_draft *draft)
+{
+    const struct ph_shape_plan *shape = &draft->plan->shape;
+    char first[PH_CLASS_SIZE];
+    char class[PH_CLASS_SIZE];
+
+    for (uint32_t i = 0; i < shape->n_inputs; i++) {
+        if (!ph_type_class(checker->params->source, draft->input_types[shape->inputs[i]], class))
+            return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
+        if (i == 0)
+            memcpy(first, class, sizeof first);
+        else if (!is_class(class, first))
+            ph_check_problem(checker, draft, draft->rule->unpivot.place,
+                             "the columns of `unpivot` must be of one type: %s is %s, %s is %s",
+                             draft->inputs[shape->inputs[0]].column->name, first,
+                             draft->inputs[shape->inputs[i]].column->name, class);
+    }
+    return PH_OK;
+}
+
+static ph_code
+begin_unpivot(struct ph_checker *checker, struct ph_draft *draft)
+{
+    const struct ph_rule_unpivot *unpivot = &draft->rule->unpivot;
+    const struct ph_rule_word words[] = {unpivot->name, unpivot->value};
+
+    draft->plan->shape.keeps_null = unpivot->keeps_null;
+    check_targets(checker, draft, words, 2);
+    PH_TRY(add_columns(checker, draft, unpivot->columns));
+    return check_types(checker, draft);
+}
+
+/* What elements are for the operators, and which inner operator takes them out. */
+static ph_code
+begin_each(struct ph_checker *checker, struct ph_draft *draft)
+{
+    const struct ph_rule_each *each = &draft->rule->each;
+    const struct ph_rule_word words[] = {each->value, each->position};
+    struct ph_shape_plan *shape = &draft->plan->shape;
+    const struct ph_column *value = ph_rel_column_named(draft->target, each->value.text);
+    char class[PH_CLASS_SIZE];
+    char wanted[PH_CLASS_SIZE];
+
+    shape->is_each = true;
+    check_targets(checker, draft, words, 2);
+    PH_TRY(add_columns(checker, draft, (struct ph_rule_words){&each->column, 1}));
+    if (shape->n_inputs == 0 || value == NULL)
+        return PH_OK;
+    if (!ph_type_class(checker->params->source, draft->input_types[shape->inputs[0]], class) ||
+        !ph_type_class(checker->params->target, value->type_oid, wanted))
+        return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
+    size_t len = strlen(class);
+    struct ph_rule_word form = {.text = "text"};
+    bool is_json = is_class(class, "json") || is_class(class, "jsonb");
+    if (is_json) {
+        form.text = is_class(wanted, "json")    ? "json"
+                    : is_class(wanted, "jsonb") ? "jsonb"
+                                                : "text";
+        snprintf(class, sizeof class, "%s", form.text);
+    } else if (len > 2 && is_class(class + len - 2, "[]")) {
+        class[len - 2] = '\0';
+    } else {
+        ph_check_problem(checker, draft, each->place,
+                         "column %s is neither an array nor JSON, but %s", each->column.text,
+                         class);
+        return PH_OK;
+    }
+    shape->element_class = ph_arena_strdup(checker->arena, class);
+    if (shape->element_class == NULL)
+        return ph_check_no_memory(checker);
+    const struct ph_call_wanted call = {
+        .op = ph_inner_op(is_json ? "json_elements" : "array_elements"),
+        .params = &form,
+        .n_params = is_json ? 1 : 0,
+        .n_args = 2,
+        .place = each->place};
+    return ph_check_add_call(checker, draft, &call, &shape->call);
+}
 
 ph_code
 ph_check_shape(struct ph_checker *checker, struct ph_draft *draft)
 {
-    if (draft->rule->unpivot.is_there)
-        ph_check_problem(checker, draft, draft->rule->unpivot.place, "not yet");
+    bool unpivots = draft->rule->unpivot.is_there;
+    bool each = draft->rule->each.is_there;
+
+    if (unpivots && each)
+        ph_check_problem(
+            checker, draft, draft->rule->each.place,
+            "`unpivot` and `each` cannot be on one table; make two entries of `into:`");
+    else if (unpivots)
+        return begin_unpivot(checker, draft);
+    else if (each)
+        return begin_each(checker, draft);
+    return PH_OK;
+}
+
+/* ---- its columns ---- */
+
+static bool
+is_word(struct ph_rule_word word, const struct ph_column *column)
+{
+    return word.text != NULL && strcmp(word.text, column->name) == 0;
+}
+
+static ph_code
+fill_name(struct ph_checker *checker, struct ph_draft *draft, uint32_t output)
+{
+    struct ph_shape_plan *shape = &draft->plan->shape;
+    const struct ph_rule_words *columns = &draft->rule->unpivot.columns;
+    struct ph_value *names =
+        PH_ARENA_ARRAY(checker->arena, struct ph_value, (size_t)shape->n_inputs + 1);
+
+    if (names == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < shape->n_inputs; i++)
+        PH_TRY(ph_check_constant(checker, draft, draft->outputs[output].target, columns->items[i],
+                                 &names[i]));
+    shape->names = names;
+    draft->makes[output].kind = PH_MAKE_NAME;
+    draft->outputs[output].words = "the name of the column that the row is made of";
+    return PH_OK;
+}
+
+static ph_code
+fill_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+           struct ph_rule_place place)
+{
+    struct ph_shape_plan *shape = &draft->plan->shape;
+    char class[PH_CLASS_SIZE];
+    struct ph_chain_wanted wanted = {
+        .reads = shape->inputs, .n_reads = shape->n_inputs, .place = place};
+
+    if (shape->n_inputs == 0)
+        return PH_OK; /* told */
+    if (shape->is_each) {
+        wanted.class = shape->element_class;
+        wanted.words = "an element of the array";
+    } else {
+        if (!ph_type_class(checker->params->source, draft->input_types[shape->inputs[0]], class))
+            return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
+        wanted.class = class;
+        wanted.words = "the value of the column that the row is made of";
+    }
+    if (wanted.class == NULL)
+        return PH_OK; /* told */
+    PH_TRY(ph_check_chain(checker, draft, output, &wanted));
+    draft->outputs[output].is_injective = false;
+    return ph_check_fit(checker, draft, output, NULL);
+}
+
+static ph_code
+fill_position(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+              struct ph_rule_word word)
+{
+    char class[PH_CLASS_SIZE];
+    struct ph_make_plan *make = &draft->makes[output];
+
+    make->kind = PH_MAKE_POSITION;
+    draft->outputs[output].words = "the position of the element, from 1";
+    if (!ph_type_class(checker->params->target, draft->outputs[output].target->type_oid, class))
+        return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
+    make->position_bytes = is_class(class, "int2")   ? 2
+                           : is_class(class, "int4") ? 4
+                           : is_class(class, "int8") ? 8
+                                                     : 0;
+    if (make->position_bytes == 0)
+        ph_check_problem(checker, draft, word.place,
+                         "column %s for the position must be an integer", word.text);
     return PH_OK;
 }
 
@@ -13,9 +223,19 @@ ph_code
 ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                       bool *is_shaped)
 {
-    (void)checker;
-    (void)draft;
-    (void)output;
+    const struct ph_column *target = draft->outputs[output].target;
+    const struct ph_rule_unpivot *unpivot = &draft->rule->unpivot;
+    const struct ph_rule_each *each = &draft->rule->each;
+
+    *is_shaped = true;
+    if (unpivot->is_there && is_word(unpivot->name, target))
+        return fill_name(checker, draft, output);
+    if (unpivot->is_there && is_word(unpivot->value, target))
+        return fill_value(checker, draft, output, unpivot->value.place);
+    if (each->is_there && is_word(each->value, target))
+        return fill_value(checker, draft, output, each->value.place);
+    if (each->is_there && is_word(each->position, target))
+        return fill_position(checker, draft, output, each->position);
     *is_shaped = false;
     return PH_OK;
 }

@@ -1,20 +1,553 @@
-/* Which rows the source gives: conditions for its SELECT, and values of other tables. */
+/*
+ * Which rows the source gives: conditions for its SELECT, made so that PostgreSQL can run them as
+ * joins (an anti-join for `merge` and `dedup`), and values of other tables.
+ *
+ * The SELECT is of one table without an alias. A column stands there as "col", or, where another
+ * table is in sight too, as "schema"."table"."col"; the other one always has an alias.
+ */
+#include <stdio.h>
+#include <strings.h>
+
 #include "rules/check_parts.h"
+#include "rules/expr.h"
+
+#define SQL_LIMIT ((size_t)1 << 20)
+
+struct conditions {
+    struct ph_checker *checker;
+    struct ph_draft *draft;
+    const char *where; /* the job's own condition; NULL: none */
+    struct ph_buf sql;
+};
+
+static void
+begin_condition(struct conditions *all)
+{
+    ph_buf_puts(&all->sql, all->sql.len > 0 ? " AND (" : "(");
+}
+
+/* ---- names ---- */
+
+static void
+put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias)
+{
+    /* the rows of a partitioned table are in its partitions */
+    ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+    ph_buf_put_qualified(sql, rel->schema, rel->name);
+    ph_buf_printf(sql, " AS %s", alias);
+}
+
+/* A column of the table that is selected from. */
+static void
+put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column)
+{
+    ph_buf_put_qualified(sql, draft->source->schema, draft->source->name);
+    ph_buf_putc(sql, '.');
+    ph_buf_put_ident(sql, column);
+}
+
+static void
+put_others(struct ph_buf *sql, const char *alias, const char *column)
+{
+    ph_buf_printf(sql, "%s.", alias);
+    ph_buf_put_ident(sql, column);
+}
+
+static const struct ph_column *
+column_of(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_rel *rel,
+          struct ph_rule_word word)
+{
+    const struct ph_column *column = ph_rel_column_named(rel, word.text);
+    char nearest[100];
+
+    if (column == NULL)
+        ph_check_problem(checker, draft, word.place, "%s.%s has no column %s%s", rel->schema,
+                         rel->name, word.text, ph_check_nearest_column(rel, word.text, nearest));
+    return column;
+}
+
+static const struct ph_rel *
+table_of(struct ph_checker *checker, const struct ph_draft *draft, struct ph_rule_name name)
+{
+    const struct ph_rel *rel =
+        ph_catalog_rel_named(checker->params->source, name.schema, name.name);
+
+    if (rel == NULL || (rel->kind != PH_REL_TABLE && rel->kind != PH_REL_PARTITIONED &&
+                        rel->kind != PH_REL_VIEW && rel->kind != PH_REL_MATVIEW)) {
+        ph_check_problem(checker, draft, name.place, "the source has no table %s.%s", name.schema,
+                         name.name);
+        return NULL;
+    }
+    return rel;
+}
+
+static bool
+is_comparable(struct ph_checker *checker, const struct ph_column *a, const struct ph_column *b)
+{
+    char class_a[PH_CLASS_SIZE];
+    char class_b[PH_CLASS_SIZE];
+
+    return ph_type_class(checker->params->source, a->type_oid, class_a) &&
+           ph_type_class(checker->params->source, b->type_oid, class_b) &&
+           strcmp(class_a, class_b) == 0;
+}
+
+/* ---- merge ---- */
+
+static void
+put_earlier(struct conditions *all, const struct ph_rel *earlier, const struct ph_rule_words *own,
+            const struct ph_rule_words *theirs)
+{
+    const struct ph_draft *draft = all->draft;
+
+    for (uint32_t k = 0; k < own->n; k++) {
+        const struct ph_column *mine = column_of(all->checker, draft, draft->source, own->items[k]);
+        const struct ph_column *other = column_of(all->checker, draft, earlier, theirs->items[k]);
+        if (mine == NULL || other == NULL)
+            return;
+        if (!is_comparable(all->checker, mine, other))
+            ph_check_problem(all->checker, draft, theirs->items[k].place,
+                             "%s.%s.%s is of another type than %s", earlier->schema, earlier->name,
+                             other->name, mine->name);
+    }
+    begin_condition(all);
+    ph_buf_puts(&all->sql, "NOT EXISTS (SELECT 1 FROM ");
+    put_only(&all->sql, earlier, "earlier");
+    for (uint32_t k = 0; k < own->n; k++) {
+        ph_buf_puts(&all->sql, k > 0 ? " AND " : " WHERE ");
+        put_others(&all->sql, "earlier", theirs->items[k].text);
+        ph_buf_puts(&all->sql, " = ");
+        put_own(&all->sql, draft, own->items[k].text);
+    }
+    ph_buf_puts(&all->sql, "))");
+}
+
+static void
+put_merge(struct conditions *all)
+{
+    const struct ph_rule_merge *merge = &all->draft->rule->merge;
+
+    if (!merge->is_there)
+        return;
+    ph_check_no_stream(all->draft, "`merge` looks at another table, which changes by itself",
+                       "copy it without --follow, or merge after the switch");
+    for (uint32_t i = 0; i < merge->n_after; i++) {
+        const struct ph_rel *earlier = table_of(all->checker, all->draft, merge->after[i]);
+        const struct ph_rule_words *theirs = &merge->key;
+        if (merge->keys != NULL && merge->keys[i].n > 0)
+            theirs = &merge->keys[i];
+        if (earlier == NULL)
+            continue;
+        if (earlier->oid == all->draft->source->oid || earlier->oid == all->draft->source->root_oid)
+            ph_check_problem(all->checker, all->draft, merge->after[i].place,
+                             "a table cannot come after itself; `dedup` takes one row per key");
+        else if (theirs->n != merge->key.n)
+            ph_check_problem(all->checker, all->draft, merge->place,
+                             "the key of %s.%s has %u columns, the one of this table %u",
+                             earlier->schema, earlier->name, theirs->n, merge->key.n);
+        else
+            put_earlier(all, earlier, &merge->key, theirs);
+    }
+}
+
+/* ---- dedup ---- */
+
+struct order { /* one column of it */
+    const char *column;
+    bool is_desc;
+};
+
+/* "created_at desc" */
+static bool
+read_order(struct ph_checker *checker, const struct ph_draft *draft, struct ph_rule_word word,
+           struct order *order)
+{
+    const char *end = strrchr(word.text, ' ');
+    bool has_direction =
+        end != NULL && (strcasecmp(end, " desc") == 0 || strcasecmp(end, " asc") == 0);
+    size_t len = has_direction ? (size_t)(end - word.text) : strlen(word.text);
+
+    while (len > 0 && word.text[len - 1] == ' ')
+        len--;
+    struct ph_rule_word name = {ph_arena_strndup(checker->arena, word.text, len), word.place};
+    if (name.text == NULL || column_of(checker, draft, draft->source, name) == NULL)
+        return false;
+    *order = (struct order){name.text, has_direction && strcasecmp(end, " desc") == 0};
+    return true;
+}
+
+/* `better` comes before the row at hand by this column, or equals it and the rest decides. */
+static void
+put_better(struct conditions *all, const struct order *order)
+{
+    struct ph_buf *sql = &all->sql;
+
+    ph_buf_putc(sql, '(');
+    put_others(sql, "better", order->column);
+    ph_buf_puts(sql, order->is_desc ? " > " : " < ");
+    put_own(sql, all->draft, order->column);
+    ph_buf_puts(sql, " OR (");
+    put_others(sql, "better", order->column); /* a value is better than none */
+    ph_buf_puts(sql, " IS NOT NULL AND ");
+    put_own(sql, all->draft, order->column);
+    ph_buf_puts(sql, " IS NULL) OR (");
+    put_others(sql, "better", order->column);
+    ph_buf_puts(sql, " IS NOT DISTINCT FROM ");
+    put_own(sql, all->draft, order->column);
+    ph_buf_puts(sql, " AND ");
+}
+
+/* What decides when all that is preferred is equal: the key, or the row's place. */
+static void
+put_last(struct conditions *all, const struct ph_rel *root)
+{
+    const struct ph_index *key = ph_check_key_of(root);
+    struct ph_buf *sql = &all->sql;
+
+    if (key == NULL) {
+        ph_buf_puts(sql, "(better.tableoid, better.ctid) < (");
+        ph_buf_put_qualified(sql, all->draft->source->schema, all->draft->source->name);
+        ph_buf_puts(sql, ".tableoid, ");
+        ph_buf_put_qualified(sql, all->draft->source->schema, all->draft->source->name);
+        ph_buf_puts(sql, ".ctid)");
+        return;
+    }
+    ph_buf_putc(sql, '(');
+    for (uint32_t k = 0; k < key->n_keys; k++) {
+        ph_buf_puts(sql, k > 0 ? ", " : "");
+        put_others(sql, "better", ph_check_attnum(root, key->key_attnums[k])->name);
+    }
+    ph_buf_puts(sql, ") < (");
+    for (uint32_t k = 0; k < key->n_keys; k++) {
+        ph_buf_puts(sql, k > 0 ? ", " : "");
+        put_own(sql, all->draft, ph_check_attnum(root, key->key_attnums[k])->name);
+    }
+    ph_buf_putc(sql, ')');
+}
+
+static ph_code
+put_dedup(struct conditions *all)
+{
+    const struct ph_rule_dedup *dedup = &all->draft->rule->dedup;
+    const struct ph_rel *root =
+        ph_catalog_rel(all->checker->params->source, all->draft->source->root_oid);
+    struct ph_buf *sql = &all->sql;
+
+    if (!dedup->is_there)
+        return PH_OK;
+    ph_check_no_stream(all->draft, "`dedup` chooses among rows that change by themselves",
+                       "copy it without --follow, or remove duplicates on the source first");
+    struct order *orders =
+        PH_ARENA_ARRAY(all->checker->arena, struct order, (size_t)dedup->prefer.n + 1);
+    if (orders == NULL)
+        return ph_check_no_memory(all->checker);
+    uint32_t problems = all->checker->n_problems;
+    for (uint32_t i = 0; i < dedup->prefer.n; i++)
+        (void)read_order(all->checker, all->draft, dedup->prefer.items[i], &orders[i]);
+    for (uint32_t k = 0; k < dedup->key.n; k++)
+        (void)column_of(all->checker, all->draft, all->draft->source, dedup->key.items[k]);
+    if (problems != all->checker->n_problems)
+        return PH_OK;
+    if (root == NULL)
+        root = all->draft->source;
+    begin_condition(all);
+    ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
+    put_only(sql, root, "better");
+    ph_buf_puts(sql, " WHERE ");
+    for (uint32_t k = 0; k < dedup->key.n; k++) {
+        put_others(sql, "better", dedup->key.items[k].text);
+        ph_buf_puts(sql, " = ");
+        put_own(sql, all->draft, dedup->key.items[k].text);
+        ph_buf_puts(sql, " AND ");
+    }
+    if (all->where != NULL) { /* columns without a table are those of `better` in here */
+        ph_buf_puts(sql, all->where);
+        ph_buf_puts(sql, " AND ");
+    }
+    for (uint32_t i = 0; i < dedup->prefer.n; i++)
+        put_better(all, &orders[i]);
+    put_last(all, root);
+    for (uint32_t i = 0; i < dedup->prefer.n; i++)
+        ph_buf_puts(sql, "))");
+    ph_buf_puts(sql, "))");
+    return PH_OK;
+}
+
+/* ---- where, preserve ---- */
+
+static ph_code
+parse(struct ph_checker *checker, const struct ph_expr_site *site, const struct ph_expr **out)
+{
+    struct ph_error why = {.code = PH_OK};
+    ph_code rc = ph_expr_parse(site, checker->arena, out, &why);
+
+    if (rc == PH_E_RULES) {
+        *out = NULL;
+        ph_check_told(checker, why.message);
+        return PH_OK;
+    }
+    if (rc != PH_OK && checker->err != NULL)
+        *checker->err = why;
+    return rc;
+}
+
+static bool
+is_of_key(const struct ph_rel *rel, const struct ph_column *column)
+{
+    const struct ph_index *key = ph_check_key_of(rel);
+
+    for (uint32_t k = 0; key != NULL && k < key->n_keys; k++) {
+        if (key->key_attnums[k] == column->attnum)
+            return true;
+    }
+    return false;
+}
+
+/* The condition as C, for rows of the stream; also the check of its literals. */
+static ph_code
+generate_filter(struct conditions *all, const struct ph_expr *expr)
+{
+    struct ph_checker *checker = all->checker;
+    struct ph_draft *draft = all->draft;
+    uint32_t n;
+    const struct ph_column *const *reads = ph_expr_reads(expr, &n);
+    uint32_t *inputs = PH_ARENA_ARRAY(checker->arena, uint32_t, (size_t)n + 1);
+    struct ph_error why = {.code = PH_OK};
+    struct ph_buf code;
+    char function[64];
+
+    if (inputs == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < n; i++) {
+        if (checker->params->follows)
+            PH_TRY(ph_check_input(checker, draft, reads[i], &inputs[i]));
+        draft->route->needs_old_row |= !is_of_key(draft->source, reads[i]);
+    }
+    snprintf(function, sizeof function, "route_%u_where", draft->route->number);
+    const struct ph_expr_code wanted = {.function = function,
+                                        .inputs = inputs,
+                                        .constant = checker->params->constant,
+                                        .constant_arg = checker->params->constant_arg,
+                                        .arena = checker->arena};
+    ph_buf_init(&code, SQL_LIMIT);
+    ph_code rc = ph_expr_generate(expr, &wanted, &code, &why);
+    if (rc == PH_E_RULES) {
+        ph_check_told(checker, why.message);
+        rc = PH_OK;
+    } else if (rc != PH_OK && checker->err != NULL) {
+        *checker->err = why;
+    }
+    if (rc == PH_OK && checker->params->follows) {
+        draft->plan->filter_function = ph_arena_strdup(checker->arena, function);
+        draft->plan->filter_code = ph_arena_strdup(checker->arena, ph_buf_text(&code));
+        draft->route->filters = true;
+        draft->needs_program = true;
+        if (draft->plan->filter_code == NULL || draft->plan->filter_function == NULL)
+            rc = ph_check_no_memory(checker);
+    }
+    ph_buf_free(&code);
+    return rc;
+}
+
+static ph_code
+put_where(struct conditions *all)
+{
+    struct ph_draft *draft = all->draft;
+    const struct ph_expr *expr;
+    const struct ph_expr_site site = {.text = draft->rule->where.text,
+                                      .file = all->checker->params->rules->file,
+                                      .place = draft->rule->where.place,
+                                      .what = "where",
+                                      .rel = draft->source,
+                                      .catalog = all->checker->params->source};
+
+    if (site.text == NULL)
+        return PH_OK;
+    PH_TRY(parse(all->checker, &site, &expr));
+    if (expr == NULL)
+        return PH_OK;
+    ph_expr_sql(expr, &all->sql);
+    all->where = ph_arena_strdup(all->checker->arena, ph_buf_text(&all->sql));
+    if (all->where == NULL)
+        return ph_check_no_memory(all->checker);
+    const char *why_not = ph_expr_why_not(expr);
+    if (why_not == NULL)
+        return generate_filter(all, expr);
+    const char *reason =
+        ph_arena_printf(all->checker->arena, "pghaul cannot compute its condition: %s", why_not);
+    if (reason == NULL)
+        return ph_check_no_memory(all->checker);
+    ph_check_no_stream(draft, reason, "write it with comparisons of columns and constants");
+    return PH_OK;
+}
+
+static ph_code
+check_preserve(struct ph_checker *checker, struct ph_draft *draft)
+{
+    const struct ph_expr *expr;
+    const struct ph_expr_site site = {.text = draft->rule->preserve.text,
+                                      .file = checker->params->rules->file,
+                                      .place = draft->rule->preserve.place,
+                                      .what = "preserve",
+                                      .rel = draft->target,
+                                      .catalog = checker->params->target};
+    struct ph_buf sql;
+
+    for (uint32_t i = 0; i < draft->rule->preserve_columns.n; i++)
+        (void)column_of(checker, draft, draft->target, draft->rule->preserve_columns.items[i]);
+    if (site.text == NULL)
+        return PH_OK;
+    PH_TRY(parse(checker, &site, &expr));
+    if (expr == NULL)
+        return PH_OK;
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_expr_sql(expr, &sql);
+    draft->route->preserve = ph_arena_strdup(checker->arena, ph_buf_text(&sql));
+    ph_buf_free(&sql);
+    return draft->route->preserve == NULL ? ph_check_no_memory(checker) : PH_OK;
+}
+
+/* ---- sample ---- */
+
+/*
+ * By md5 of the key as text, which PostgreSQL and pghaul compute alike: the same rows every night,
+ * whichever of the two leaves the others out.
+ */
+static ph_code
+put_sample(struct conditions *all)
+{
+    struct ph_draft *draft = all->draft;
+    double share = draft->rule->sample;
+    const struct ph_index *key = ph_check_key_of(draft->source);
+    struct ph_buf *sql = &all->sql;
+
+    if (!(share > 0 && share < 1))
+        return PH_OK;
+    if (key == NULL) {
+        ph_check_problem(all->checker, draft, draft->table->source.place,
+                         "`sample` chooses by the key, and the table has none");
+        return PH_OK;
+    }
+    begin_condition(all);
+    ph_buf_puts(sql, "('x' || pg_catalog.substr(pg_catalog.md5(");
+    for (uint32_t k = 0; k < key->n_keys; k++) {
+        ph_buf_puts(sql, k > 0 ? " || '|' || " : "");
+        put_own(sql, draft, ph_check_attnum(draft->source, key->key_attnums[k])->name);
+        ph_buf_puts(sql, "::pg_catalog.text");
+    }
+    ph_buf_printf(sql, "), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < %llu)",
+                  (unsigned long long)(share * 4294967296.0));
+    return ph_check_sample(all->checker, draft, key);
+}
 
 ph_code
 ph_check_where(struct ph_checker *checker, struct ph_draft *draft)
 {
-    if (draft->rule->where.text == NULL)
-        return PH_OK;
-    draft->route->where = ph_arena_printf(checker->arena, "(%s)", draft->rule->where.text);
-    return draft->route->where == NULL ? ph_check_no_memory(checker) : PH_OK;
+    struct conditions all = {.checker = checker, .draft = draft};
+    ph_code rc;
+
+    ph_buf_init(&all.sql, SQL_LIMIT);
+    rc = put_where(&all);
+    if (rc == PH_OK)
+        rc = put_sample(&all);
+    if (rc == PH_OK) {
+        put_merge(&all);
+        rc = put_dedup(&all);
+    }
+    if (rc == PH_OK)
+        rc = check_preserve(checker, draft);
+    if (rc == PH_OK && all.sql.len > 0) {
+        draft->route->where = ph_arena_strdup(checker->arena, ph_buf_text(&all.sql));
+        if (draft->route->where == NULL || !ph_buf_ok(&all.sql))
+            rc = ph_check_no_memory(checker);
+    }
+    ph_buf_free(&all.sql);
+    return rc;
+}
+
+/* ---- lookup ---- */
+
+static bool
+is_unique(const struct ph_rel *rel, const struct ph_column *column)
+{
+    for (uint32_t i = 0; i < rel->n_indexes; i++) {
+        const struct ph_index *index = &rel->indexes[i];
+        if (index->is_unique && index->is_valid && !index->is_partial && !index->has_expressions &&
+            index->n_keys == 1 && index->key_attnums[0] == column->attnum)
+            return true;
+    }
+    return false;
+}
+
+static const char *
+lookup_sql(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_rel *table,
+           const struct ph_rule_lookup *lookup, const struct ph_column *from)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_buf_puts(&sql, "(SELECT ");
+    put_others(&sql, "looked", lookup->value.text);
+    ph_buf_puts(&sql, " FROM ");
+    put_only(&sql, table, "looked");
+    ph_buf_puts(&sql, " WHERE ");
+    put_others(&sql, "looked", lookup->key.text);
+    ph_buf_puts(&sql, " = ");
+    put_own(&sql, draft, from->name);
+    ph_buf_putc(&sql, ')');
+    const char *out = ph_arena_strdup(checker->arena, ph_buf_text(&sql));
+    ph_buf_free(&sql);
+    return out;
+}
+
+static ph_code
+lookup_words(struct ph_checker *checker, struct ph_route_output *output,
+             const struct ph_rule_lookup *lookup, const struct ph_column *from)
+{
+    output->words =
+        ph_arena_printf(checker->arena, "%s of the row of %s.%s whose %s is %s", lookup->value.text,
+                        lookup->table.schema, lookup->table.name, lookup->key.text, from->name);
+    return output->words == NULL ? ph_check_no_memory(checker) : PH_OK;
 }
 
 ph_code
 ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                 const struct ph_rule_column *rule)
 {
-    (void)output;
-    ph_check_problem(checker, draft, rule->target.place, "not yet");
-    return PH_OK;
+    const struct ph_rule_lookup *lookup = &rule->lookup;
+    const struct ph_rel *table = table_of(checker, draft, lookup->table);
+    const struct ph_column *from = ph_check_source_column(
+        checker, draft, rule->from.n > 0 ? rule->from.items[0] : rule->target);
+    uint32_t *reads = PH_ARENA_ARRAY(checker->arena, uint32_t, 1);
+
+    if (reads == NULL)
+        return ph_check_no_memory(checker);
+    ph_check_no_stream(draft, "a lookup reads another table, which changes by itself",
+                       "copy it without --follow, or carry the value in a column of the table");
+    if (from == NULL || table == NULL)
+        return PH_OK;
+    draft->taken[from - draft->source->columns] = true;
+    const struct ph_column *key = column_of(checker, draft, table, lookup->key);
+    const struct ph_column *value = column_of(checker, draft, table, lookup->value);
+    if (key == NULL || value == NULL)
+        return PH_OK;
+    if (!is_unique(table, key))
+        ph_check_problem(checker, draft, lookup->key.place,
+                         "%s.%s.%s is not unique: a lookup must find one row", table->schema,
+                         table->name, key->name);
+    if (!is_comparable(checker, key, from))
+        ph_check_problem(checker, draft, lookup->key.place, "%s.%s.%s is of another type than %s",
+                         table->schema, table->name, key->name, from->name);
+    const char *sql = lookup_sql(checker, draft, table, lookup, from);
+    PH_TRY(ph_check_input_sql(checker, draft, sql, value->type_oid, reads));
+    const struct ph_chain_wanted wanted = {.reads = reads,
+                                           .n_reads = 1,
+                                           .steps = rule->steps,
+                                           .n_steps = rule->n_steps,
+                                           .place = rule->target.place};
+    draft->needs_program = true;
+    PH_TRY(ph_check_chain(checker, draft, output, &wanted));
+    draft->outputs[output].is_injective = false;
+    PH_TRY(lookup_words(checker, &draft->outputs[output], lookup, from));
+    return ph_check_fit(checker, draft, output, NULL);
 }

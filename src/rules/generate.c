@@ -133,7 +133,7 @@ ph_rules_generate(const struct ph_ruleset *set, struct ph_buf *out, struct ph_er
     for (uint32_t i = 0; i < set->n_routes; i++) {
         if (!set->routes[i].has_program)
             ph_buf_printf(out, "    {NULL, NULL},\n");
-        else if (set->plans[i].shape.n_inputs > 0)
+        else if (ph_generate_has_rows(&set->plans[i]))
             ph_buf_printf(out, "    {route_%u_rows, route_%u_row},\n", i, i);
         else
             ph_buf_printf(out, "    {NULL, route_%u_row},\n", i);

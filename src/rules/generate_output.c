@@ -214,6 +214,12 @@ put_arguments(const struct ph_generator *generator, uint32_t n)
     const struct ph_route_output *output = &generator->route->outputs[n];
     struct ph_buf *out = generator->out;
 
+    if (generator->plan->makes[n].kind != PH_MAKE_PASS &&
+        generator->plan->makes[n].kind != PH_MAKE_CHAIN) {
+        ph_generate_shaped(generator, n);
+        return;
+    }
+
     for (uint32_t i = 0; i < output->n_reads; i++)
         ph_buf_printf(out,
                       "    if (in[%u].len == PH_VALUE_UNCHANGED) {\n"
@@ -259,7 +265,7 @@ ph_generate_output(const struct ph_generator *generator, uint32_t n)
                   generator->route->number, n);
     put_arguments(generator, n);
     for (uint32_t i = 0; i < make->n_steps; i++)
-        put_step(generator, n, i, i == 0 ? output->n_reads : 1);
+        put_step(generator, n, i, i == 0 && make->kind == PH_MAKE_CHAIN ? output->n_reads : 1);
     put_fit(generator, n, &make->fit);
     ph_buf_puts(out, "    *out = v;\n    return PH_RULE_OK;\n}\n\n");
 }

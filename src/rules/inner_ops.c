@@ -256,6 +256,14 @@ const struct ph_rule_op ph_inner_ops[] = {
      "rounded to so many digits of a second"},
     {"fit_array", "any[] -> any[]", "oid", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, run_fit_array, NULL,
      NULL, "of elements of that type"},
+    {"array_elements", "any[], int4 -> any", "", PH_RULE_TAKES_NULL | PH_RULE_MAY_BAD,
+     ph_inner_array_elements, ph_inner_prepare_elements, ph_inner_release_elements,
+     "how many elements, or one of them"},
+    {"json_elements", "json, int4 -> text", "form", PH_RULE_TAKES_NULL | PH_RULE_MAY_BAD,
+     ph_inner_json_elements, ph_inner_prepare_elements, ph_inner_release_elements,
+     "how many elements, or one of them"},
+    {"sample", "any... -> bool", "limit, class...", PH_RULE_MAY_BAD, ph_inner_sample,
+     ph_inner_prepare_sample, ph_inner_release_sample, "whether the row is of the sample"},
 };
 const uint32_t ph_n_inner_ops = sizeof ph_inner_ops / sizeof ph_inner_ops[0];
 

@@ -13,4 +13,15 @@ extern const uint32_t ph_n_inner_ops;
 /* By name; they all are there. */
 const struct ph_rule_op *ph_inner_op(const char *name);
 
+/* inner_elements.c */
+ph_rule_prepare_fn ph_inner_prepare_elements;
+ph_rule_release_fn ph_inner_release_elements;
+ph_rule_run_fn ph_inner_array_elements;
+ph_rule_run_fn ph_inner_json_elements;
+
+/* inner_sample.c */
+ph_rule_prepare_fn ph_inner_prepare_sample;
+ph_rule_release_fn ph_inner_release_sample;
+ph_rule_run_fn ph_inner_sample;
+
 #endif

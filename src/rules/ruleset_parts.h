@@ -65,6 +65,7 @@ enum ph_make_kind {
 struct ph_make_plan { /* how an output is made, beside struct ph_route_output */
     enum ph_make_kind kind;
     struct ph_value constant;
+    uint32_t position_bytes; /* POSITION: 2, 4 or 8 */
     const struct ph_step_plan *steps;
     uint32_t n_steps;
     struct ph_fit fit;
@@ -76,7 +77,8 @@ struct ph_shape_plan { /* unpivot or each */
     const struct ph_value *names; /* unpivot: of the inputs */
     bool keeps_null;
     bool is_each;
-    uint32_t call; /* each: counts and takes elements (rules/inner_ops.h) */
+    uint32_t call;             /* each: the operator that counts and takes elements */
+    const char *element_class; /* each */
 };
 
 struct ph_route_plan { /* beside struct ph_route */
@@ -84,6 +86,11 @@ struct ph_route_plan { /* beside struct ph_route */
     struct ph_shape_plan shape;
     const uint32_t *keyed_calls;
     uint32_t n_keyed_calls;
+    const char *filter_code; /* C of the condition, a function; NULL: none */
+    const char *filter_function;
+    uint32_t sample_call; /* of the key's inputs; PH_RULE_NONE: all rows */
+    const uint32_t *sample_inputs;
+    uint32_t n_sample_inputs;
 };
 
 struct ph_source_routes { /* by source OID */

@@ -1,0 +1,146 @@
+/*
+ * What the stream can do exactly. A change says which row it is about by the source's replica
+ * identity alone; so the target's key must follow from that, and whatever else a rule or condition
+ * reads must be known of the old row as well.
+ */
+#include "model/type_match.h"
+#include "rules/check_parts.h"
+
+void
+ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure)
+{
+    if (draft->route->no_stream != NULL)
+        return;
+    draft->route->no_stream = reason;
+    draft->route->no_stream_cure = cure;
+}
+
+/* What an UPDATE or DELETE brings of the old row. */
+static bool
+is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+{
+    if (source->replica_identity == 'f')
+        return true;
+    for (uint32_t i = 0; i < source->n_indexes; i++) {
+        const struct ph_index *index = &source->indexes[i];
+        if (source->replica_identity == 'i' ? !index->is_identity : !index->is_primary)
+            continue;
+        for (uint32_t k = 0; k < index->n_keys; k++) {
+            if (index->key_attnums[k] == column->attnum)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Values of these types are never stored out of line, so they never come as unchanged. */
+static bool
+is_never_toasted(const struct ph_checker *checker, ph_oid type_oid)
+{
+    static const char *const fixed[] = {"bool",   "int2",      "int4",        "int8",  "float4",
+                                        "float8", "date",      "time",        "oid",   "uuid",
+                                        "timetz", "timestamp", "timestamptz", "money", "char",
+                                        "xid",    "point",     "interval"};
+    const struct ph_type *type = ph_type_base(checker->params->source, type_oid);
+
+    if (type == NULL)
+        return false;
+    if (type->kind == 'e')
+        return true;
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        if (strcmp(type->schema, "pg_catalog") == 0 && strcmp(type->name, fixed[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A rule over several columns of which one may come as unchanged. */
+static bool
+may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
+               const struct ph_route_output *output)
+{
+    for (uint32_t i = 0; i < output->n_reads && output->n_reads > 1; i++) {
+        uint32_t input = output->reads[i];
+        const struct ph_column *column = draft->inputs[input].column;
+        if (column != NULL && !is_of_identity(draft->source, column) &&
+            !is_never_toasted(checker, draft->input_types[input]))
+            return true;
+    }
+    return false;
+}
+
+static const char *
+why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *columns)
+{
+    const struct ph_route *route = draft->route;
+    bool tells_rows = !route->makes_rows;
+
+    for (uint32_t k = 0; k < key->n_keys; k++) {
+        uint32_t n = 0;
+        while (n < route->n_outputs && draft->outputs[n].target->attnum != key->key_attnums[k])
+            n++;
+        if (n == route->n_outputs)
+            return "the target's key is filled by a default there";
+        enum ph_make_kind kind = draft->makes[n].kind;
+        tells_rows |= kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION;
+        if (kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION || kind == PH_MAKE_CONSTANT)
+            continue;
+        if (!draft->outputs[n].is_injective)
+            return "the target's key is made by a rule that may make different keys equal";
+        for (uint32_t i = 0; i < draft->outputs[n].n_reads; i++) {
+            const struct ph_column *column = draft->inputs[draft->outputs[n].reads[i]].column;
+            if (column == NULL || !is_of_identity(draft->source, column))
+                return "the target's key is made of columns that are not in the source's key";
+            columns[column - draft->source->columns] = true;
+        }
+    }
+    if (!tells_rows)
+        return "one row becomes several, and the target's key does not tell them apart";
+    return ph_check_covers_key(draft->source, columns)
+               ? NULL
+               : "the target's key does not hold all of the source's key";
+}
+
+static ph_code
+check_key(struct ph_checker *checker, struct ph_draft *draft)
+{
+    const struct ph_index *key = ph_check_key_of(draft->target);
+    bool *columns = PH_ARENA_ARRAY(checker->arena, bool, (size_t)draft->source->n_columns + 1);
+
+    if (columns == NULL)
+        return ph_check_no_memory(checker);
+    if (key == NULL) {
+        ph_check_no_stream(draft, "the target has no key by which a change finds its row",
+                           "give the target's table a primary key");
+        return PH_OK;
+    }
+    const char *reason = why_key_is_lost(draft, key, columns);
+    if (reason != NULL)
+        ph_check_no_stream(draft, reason,
+                           "make the target's key of all columns of the source's key");
+    return PH_OK;
+}
+
+ph_code
+ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
+{
+    struct ph_route *route = draft->route;
+
+    route->needs_old_row |=
+        draft->plan->shape.is_each || (route->makes_rows && !draft->plan->shape.keeps_null);
+    for (uint32_t i = 0; i < route->n_outputs; i++)
+        route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
+    PH_TRY(check_key(checker, draft));
+    if (!checker->params->follows)
+        return PH_OK;
+    if (route->no_stream != NULL)
+        ph_check_problem(checker, draft, draft->table->source.place,
+                         "--follow cannot be exact: %s; %s", route->no_stream,
+                         route->no_stream_cure);
+    else if (route->needs_old_row && draft->source->replica_identity != 'f')
+        ph_check_problem(checker, draft, draft->table->source.place,
+                         "--follow is exact only when changes bring the whole old row: ALTER TABLE "
+                         "%s.%s REPLICA IDENTITY FULL",
+                         draft->source->schema, draft->source->name);
+    return PH_OK;
+}
