@@ -154,6 +154,27 @@ take_option(struct walk *walk, const char *word)
 }
 
 static ph_code
+take_verb(struct walk *walk, const char *word)
+{
+    const struct ph_command *command = walk->args->command;
+    char list[100] = "";
+    size_t used = 0;
+
+    for (const char *const *verb = command->verbs; *verb != NULL; verb++) {
+        if (strcmp(*verb, word) == 0) {
+            walk->args->options.verb = *verb;
+            return PH_OK;
+        }
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used == 0 ? "" : ", ",
+                                     *verb);
+    }
+    PH_FAIL(walk->err, PH_E_USAGE, "is followed by one of: %s", list);
+    ph_error_object(walk->err, "%s", command->name);
+    return PH_E_USAGE;
+}
+
+static ph_code
 take_plain(struct walk *walk, const char *word)
 {
     struct ph_args *args = walk->args;
@@ -162,6 +183,8 @@ take_plain(struct walk *walk, const char *word)
         args->command = ph_command_find(word);
         return args->command != NULL ? PH_OK : unknown_command(walk, word);
     }
+    if (args->command->verbs != NULL && args->options.verb == NULL)
+        return take_verb(walk, word);
     /* not quoted: it may be a connection string that lost its option */
     if (args->options.job_file != NULL)
         return usage(walk, args->command->name, "takes one job file, and a second one is given");
@@ -205,6 +228,8 @@ ph_args_parse(struct ph_args *args, int argc, char *const *argv, struct ph_error
         return PH_OK;
     if (args->command == NULL)
         return PH_FAIL(err, PH_E_USAGE, "no command is given");
+    if (args->command->verbs != NULL && args->options.verb == NULL)
+        return take_verb(&walk, "");
     if (args->options.job_file != NULL)
         PH_TRY(ph_jobfile_load(args->options.job_file, &walk.marks, &args->options, err));
     return ph_options_complete(&args->options, args->command->id, err);

@@ -9,9 +9,11 @@ say(const struct ph_options *options, enum ph_stop_outcome outcome)
 {
     char at[PH_UNTIL_TEXT];
 
-    if (outcome == PH_STOP_NOT_RUNNING)
-        printf("job %s is not running; nothing to stop%s\n", options->name,
-               options->at.kind == PH_UNTIL_STOPPED ? "" : "; copy --follow --until ends it there");
+    if (outcome == PH_STOP_NOT_RUNNING && options->at.kind == PH_UNTIL_STOPPED)
+        printf("job %s is not running; nothing to stop\n", options->name);
+    else if (outcome == PH_STOP_NOT_RUNNING)
+        printf("job %s is not running; its next run ends at: %s\n", options->name,
+               ph_until_print(&options->at, at));
     else if (options->at.kind == PH_UNTIL_STOPPED)
         printf("job %s was told to stop; the same command goes on where it ends\n", options->name);
     else

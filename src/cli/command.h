@@ -13,8 +13,9 @@
 struct ph_command {
     const char *name;
     enum ph_command_id id;
-    const char *summary;     /* one phrase for the list */
-    const char *description; /* a paragraph for its own help */
+    const char *summary;      /* one phrase for the list */
+    const char *description;  /* a paragraph for its own help */
+    const char *const *verbs; /* one of them has to follow; NULL: none does */
     int (*run)(const struct ph_options *options);
 };
 

@@ -3,6 +3,8 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 
+static const char *const rules_verbs[] = {"list", "explain", "test", "build", NULL};
+
 const struct ph_command ph_command_table[] = {
     {
         .name = "check",
@@ -59,6 +61,17 @@ const struct ph_command ph_command_table[] = {
         .description = "Show state, progress of every table, rate and ETA of a job, from any host; "
                        "without --name and --source all jobs of the target.",
         .run = ph_cmd_status,
+    },
+    {
+        .name = "rules",
+        .id = PH_COMMAND_RULES,
+        .summary = "list | explain | test | build: transform rules; changes nothing",
+        .description = "What the rules of a job file do to rows. list: the operators there are. "
+                       "explain: what happens to every column, in plain words. test: some rows of "
+                       "the source before and after. build: the compiled rules as a file, for a "
+                       "host without a compiler (--rules-object there).",
+        .verbs = rules_verbs,
+        .run = ph_cmd_rules,
     },
     {
         .name = "clean",

@@ -10,6 +10,7 @@ int ph_cmd_copy(const struct ph_options *options);
 int ph_cmd_status(const struct ph_options *options);
 int ph_cmd_verify(const struct ph_options *options);
 int ph_cmd_stop(const struct ph_options *options);
+int ph_cmd_rules(const struct ph_options *options);
 int ph_cmd_clean(const struct ph_options *options);
 
 #endif

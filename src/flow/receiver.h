@@ -55,6 +55,8 @@ ph_code ph_receiver_start(const struct ph_receiver_params *params, struct ph_rec
  * going back. Any one thread.
  */
 void ph_receiver_set_applied(struct ph_receiver *receiver, ph_lsn applied, ph_lsn durable);
+/* Whether that session was asked for binary values. */
+bool ph_receiver_wrote_binary(const struct ph_spool_session *session);
 /* The copy has more than at the start: likewise. */
 void ph_receiver_set_seen(struct ph_receiver *receiver, ph_lsn seen);
 /* The source's clock as last heard of, microseconds since 1970; 0: not yet. Any thread. */

@@ -198,6 +198,14 @@ check_source_end(struct ph_receiver *receiver, ph_lsn source_end, struct ph_erro
     return PH_OK;
 }
 
+static const char binary_values[] = "binary, ";
+
+bool
+ph_receiver_wrote_binary(const struct ph_spool_session *session)
+{
+    return strncmp(session->options, binary_values, sizeof binary_values - 1) == 0;
+}
+
 /* What must not change from session to session, and what may. */
 static ph_code
 describe_stream(struct ph_receiver *receiver, struct ph_error *err)
@@ -215,8 +223,8 @@ describe_stream(struct ph_receiver *receiver, struct ph_error *err)
     if (len >= sizeof frame->publication)
         return PH_FAIL(err, PH_E_UNSUPPORTED, "the names of the publications are too long");
     snprintf(frame->slot, sizeof frame->slot, "%s", params->slot);
-    snprintf(frame->options, sizeof frame->options, "%s, %s, %s",
-             params->values == PH_STREAM_BINARY ? "binary" : "text",
+    snprintf(frame->options, sizeof frame->options, "%s%s, %s",
+             params->values == PH_STREAM_BINARY ? binary_values : "text, ",
              params->large == PH_STREAM_IN_BLOCKS ? "in blocks" : "whole",
              params->origins == PH_STREAM_OWN_ORIGIN ? "own origin" : "any origin");
     return PH_OK;

@@ -12,6 +12,7 @@
 #include "job/follow.h"
 #include "job/follow_begin.h"
 #include "job/join.h"
+#include "job/phase_watch.h"
 #include "job/retry.h"
 #include "job/rows.h"
 
@@ -215,6 +216,19 @@ follow(struct ph_job *job, struct ph_error *err)
     return timed(job, "follow", ph_follow_phase, err);
 }
 
+/* A phase in which somebody else has to look after the stream. */
+static ph_code
+watched(struct ph_job *job, const char *name, ph_code (*phase)(struct ph_job *, struct ph_error *),
+        struct ph_error *err)
+{
+    struct ph_phase_watch watch;
+    ph_code rc = ph_phase_watch_begin(&watch, job, name, err);
+
+    if (rc == PH_OK)
+        rc = timed(job, name, phase, err);
+    return ph_phase_watch_end(&watch, rc, err);
+}
+
 static ph_code
 run_phases(struct ph_job *job, struct ph_error *err)
 {
@@ -232,9 +246,9 @@ run_phases(struct ph_job *job, struct ph_error *err)
     if (job->ledger.phase == PH_PHASE_ROWS)
         PH_TRY(timed(job, "rows", rows_phase, err));
     if (job->ledger.phase == PH_PHASE_POST)
-        PH_TRY(timed(job, "rest", ph_copy_post_phase, err));
+        PH_TRY(watched(job, "rest", ph_copy_post_phase, err));
     if (job->ledger.phase == PH_PHASE_VERIFY)
-        PH_TRY(timed(job, "proof", ph_copy_proof_phase, err));
+        PH_TRY(watched(job, "proof", ph_copy_proof_phase, err));
     if (job->ledger.phase == PH_PHASE_FOLLOW)
         return follow(job, err);
     return PH_OK;

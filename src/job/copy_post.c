@@ -20,6 +20,8 @@ is_wanted_sequence(void *arg, const struct ph_sequence_state *sequence)
 {
     const struct ph_job *job = arg;
 
+    if (job->is_one_database) /* they would be set back under the application's hands */
+        return false;
     return ph_selection_has_oid(&job->selection, &job->source_catalog, sequence->oid) &&
            ph_catalog_rel_named(&job->target_catalog, sequence->schema, sequence->name) != NULL;
 }
@@ -149,13 +151,18 @@ epoch_of(const struct ph_job *job, const struct ph_table_plan *table)
     return table->n_chunks > 0 && state->done ? state->epoch : 0;
 }
 
-/* After the holder died: one table is as of one moment, but not all tables as of the same. */
+/*
+ * After the holder died: one table is as of one moment, but not all tables as of the same. A stream
+ * brings them to one, whether their snapshot was lost, renewed, or that of tables added later.
+ */
 static void
 report_snapshots(struct ph_job *job)
 {
     uint32_t last = 0;
     char label[160];
 
+    if (job->follows)
+        return;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         uint32_t epoch = epoch_of(job, &job->plan.tables[i]);
         last = epoch > last ? epoch : last;

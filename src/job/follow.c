@@ -13,6 +13,7 @@
 #include "base/stop.h"
 #include "flow/applier.h"
 #include "flow/receiver.h"
+#include "flow/txn_reader.h"
 #include "job/copy_parts.h"
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
@@ -50,6 +51,51 @@ open_spool(struct ph_job *job, struct ph_error *err)
     return ph_spool_open(&params, &job->follow->spool, err);
 }
 
+/* Whether the spool has changes behind the position. */
+static ph_code
+find_waiting(const struct ph_follow *follow, bool *found, struct ph_error *err)
+{
+    struct ph_txn_event event = {.step = PH_TXN_PROGRESS};
+    struct ph_txn_reader *reader;
+
+    PH_TRY(ph_txn_reader_open(follow->spool, follow->position, &reader, err));
+    ph_code rc = PH_OK;
+    while (rc == PH_OK && (event.step == PH_TXN_PROGRESS || event.step == PH_TXN_VOID))
+        rc = ph_txn_reader_next(reader, 0, &event, err);
+    *found = event.step != PH_TXN_NOTHING;
+    ph_txn_reader_close(reader);
+    return rc;
+}
+
+/*
+ * Values in text are taken by every table, in binary not: as long as changes wait in the spool
+ * their form stays. `why`: what wants text now.
+ */
+static ph_code
+keep_format(struct ph_job *job, const struct ph_error *why, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_spool_session last;
+    bool is_binary = follow->format == PH_FORMAT_BINARY;
+    bool waits;
+
+    if (!ph_spool_last_session(follow->spool, &last) ||
+        ph_receiver_wrote_binary(&last) == is_binary)
+        return PH_OK;
+    PH_TRY(find_waiting(follow, &waits, err));
+    if (is_binary && waits)
+        follow->format = PH_FORMAT_TEXT;
+    if (is_binary || !waits)
+        return PH_OK;
+    PH_FAIL(err, PH_E_TYPES,
+            "changes that wait in the spool came in binary, and now values have to come as "
+            "text%s%.300s",
+            why->message[0] != '\0' ? ": " : "", why->message);
+    ph_error_hint(err, "go on with tables and types as they were until these changes are applied, "
+                       "or start over with --restart --yes into an empty target");
+    return PH_E_TYPES;
+}
+
 static ph_code
 start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
 {
@@ -61,6 +107,7 @@ start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
         ph_apply_stream_format(&job->plan, &job->source_catalog, &job->target_catalog, &why);
     if (job->source_catalog.version_num < 140000)
         follow->format = PH_FORMAT_TEXT;
+    PH_TRY(keep_format(job, &why, err));
     follow->publication = job->stream.publication;
     struct ph_receiver_params params = {
         .source = &job->source,

@@ -42,12 +42,13 @@ struct ph_job {
         uint64_t transactions; /* by this run */
         uint64_t conflicts;    /* left out or overwritten, by all runs */
         ph_lsn applied;
-    } followed;         /* once the follow has come to its end */
-    bool follows;       /* a stream is applied after the copy: epochs have an L */
-    bool is_new;        /* this run made the job */
-    bool was_done;      /* an earlier run finished it */
-    bool sequences_set; /* by this attempt: source_catalog has the values that were set */
-    bool epoch_voided;  /* by this attempt: a table has changed under it */
+    } followed;           /* once the follow has come to its end */
+    bool follows;         /* a stream is applied after the copy: epochs have an L */
+    bool is_new;          /* this run made the job */
+    bool was_done;        /* an earlier run finished it */
+    bool is_one_database; /* source and target are: rules lead into other tables of it */
+    bool sequences_set;   /* by this attempt: source_catalog has the values that were set */
+    bool epoch_voided;    /* by this attempt: a table has changed under it */
     struct ph_epoch epoch;
     uint64_t epoch_ends_ns; /* clock: no table is begun under it any more; 0: no limit */
     struct ph_arena arena;  /* plan and names; for the attempt at hand */
@@ -95,6 +96,8 @@ ph_code ph_job_lock(struct ph_job *job, struct ph_error *err);
  * sessions, then end them. They may hold locks that the next attempt needs.
  */
 ph_code ph_job_clear_sessions(struct ph_job *job, struct ph_error *err);
+/* Sets is_one_database. */
+ph_code ph_job_look_whether_one(struct ph_job *job, struct ph_error *err);
 /* Find the job in the ledger, or write it down (the first write of a new job). */
 ph_code ph_job_register(struct ph_job *job, struct ph_error *err);
 /* Close and free everything; the ledger keeps what is in it. */

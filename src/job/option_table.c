@@ -41,6 +41,7 @@ static const char proof[] = "Proof";
 static const char output[] = "Output and consent";
 
 #define FOR_ROWS (PH_FOR_JOB | PH_FOR(VERIFY))
+#define FOR_RULES (FOR_ROWS | PH_FOR(RULES))
 #define FOR_JSON (PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(STATUS))
 
 const struct ph_option ph_option_table[] = {
@@ -58,20 +59,20 @@ const struct ph_option ph_option_table[] = {
           "directory for the job's local files, made with mode 0700", .placeholder = "DIR",
           .initial_note = "$XDG_STATE_HOME/pghaul/JOBNAME"),
 
-    VALUE("schema", LIST, FOR_ROWS, schemas, "select.schemas", selection,
+    VALUE("schema", LIST, FOR_RULES, schemas, "select.schemas", selection,
           "only schemas that match, a pattern as in psql; may be repeated",
           .placeholder = "PATTERN"),
-    VALUE("exclude-schema", LIST, FOR_ROWS, exclude_schemas, "select.exclude_schemas", selection,
+    VALUE("exclude-schema", LIST, FOR_RULES, exclude_schemas, "select.exclude_schemas", selection,
           "no schema that matches; may be repeated", .placeholder = "PATTERN"),
-    VALUE("table", LIST, FOR_ROWS, tables, "select.tables", selection,
+    VALUE("table", LIST, FOR_RULES, tables, "select.tables", selection,
           "only tables that match, schema.table, a pattern as in psql; may be repeated",
           .placeholder = "PATTERN"),
-    VALUE("exclude", LIST, FOR_ROWS, excludes, "select.exclude", selection,
+    VALUE("exclude", LIST, FOR_RULES, excludes, "select.exclude", selection,
           "no table that matches; may be repeated", .placeholder = "PATTERN"),
 
-    FLAG("schema-only", FOR_ROWS, schema_only, "copy.schema_only", what,
+    FLAG("schema-only", FOR_RULES, schema_only, "copy.schema_only", what,
          "definitions only, no rows"),
-    FLAG("data-only", FOR_ROWS, data_only, "copy.data_only", what,
+    FLAG("data-only", FOR_RULES, data_only, "copy.data_only", what,
          "rows only, into tables that exist on the target, matched by name"),
     FLAG("truncate", PH_FOR_JOB, truncate, "copy.truncate", what,
          "with --data-only: empty the selected tables on the target first, in one statement; "
@@ -115,7 +116,7 @@ const struct ph_option ph_option_table[] = {
          "forget the job's ledger and start over; needs --yes"),
 
 #if PH_OFFERS_FOLLOW
-    FLAG("follow", PH_FOR_JOB, follow, "copy.follow", follow,
+    FLAG("follow", PH_FOR_JOB | PH_FOR(RULES), follow, "copy.follow", follow,
          "keep applying the source's changes after the copy, until told to stop"),
     VALUE(
         "until", UNTIL, PH_FOR(COPY), until, "follow.until", follow,
@@ -161,6 +162,16 @@ const struct ph_option ph_option_table[] = {
     FLAG("dry-run", PH_FOR(VERIFY), dry_run, NULL, proof,
          "with --repair: show what would be done, change nothing"),
 
+    VALUE("keep-c", TEXT, PH_FOR_JOB | PH_FOR(RULES), keep_c, NULL, output,
+          "write the C that the rules become to a file as well", .placeholder = "FILE.c"),
+    VALUE("output", TEXT, PH_FOR(RULES), output, NULL, output,
+          "of rules build: the file for the compiled rules", .placeholder = "FILE.so"),
+    VALUE("rows", NUMBER, PH_FOR(RULES), rows, NULL, output,
+          "of rules test: how many rows of each table", .placeholder = "N", .min = 1, .max = 1000,
+          .initial = "3"),
+    VALUE("rules-object", TEXT, FOR_ROWS | PH_FOR(RULES), rules_object, "rules_object", how,
+          "rules that `pghaul rules build` has compiled elsewhere: no compiler is needed here",
+          .placeholder = "FILE.so"),
     VALUE("report", TEXT, PH_FOR(COPY) | PH_FOR(VERIFY), report, "report", output,
           "write the report as JSON, mode 0600", .placeholder = "FILE.json"),
     FLAG("json", FOR_JSON, json, NULL, output, "print the result as JSON"),

@@ -20,7 +20,7 @@
 #define PH_FOR(id) (1u << PH_COMMAND_##id)
 #define PH_FOR_ALL                                                                                 \
     (PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(COPY) | PH_FOR(STOP) | PH_FOR(VERIFY) |                 \
-     PH_FOR(STATUS) | PH_FOR(CLEAN))
+     PH_FOR(STATUS) | PH_FOR(CLEAN) | PH_FOR(RULES))
 #define PH_FOR_JOB (PH_FOR(CHECK) | PH_FOR(PLAN) | PH_FOR(COPY))
 
 enum ph_option_kind {

@@ -114,8 +114,11 @@ static ph_code
 check_servers(const struct ph_options *options, enum ph_command_id command, struct ph_error *err)
 {
     bool needs_source = command == PH_COMMAND_CHECK || command == PH_COMMAND_PLAN ||
-                        command == PH_COMMAND_COPY || command == PH_COMMAND_VERIFY;
+                        command == PH_COMMAND_COPY || command == PH_COMMAND_VERIFY ||
+                        command == PH_COMMAND_RULES;
 
+    if (command == PH_COMMAND_RULES && strcmp(options->verb, "list") == 0)
+        return PH_OK;
     if (options->target == NULL)
         return usage(err, "--target", "is missing, on the command line and in the job file");
     if (options->source == NULL && needs_source)
@@ -176,6 +179,8 @@ check_combinations(const struct ph_options *options, enum ph_command_id command,
         return usage(err, "--create", "excludes --data-only: a new database has no tables");
     if (options->dry_run && !options->repair)
         return usage(err, "--dry-run", "goes with --repair; check and plan change nothing anyway");
+    if (options->verb != NULL && strcmp(options->verb, "build") == 0 && options->output == NULL)
+        return usage(err, "--output", "is missing: rules build needs a file to write");
     PH_TRY(check_follow(options, command, err));
     if (command == PH_COMMAND_VERIFY && options->verify == PH_VERIFY_NONE)
         return usage(err, "--verify", "\"none\" leaves the command verify nothing to do");

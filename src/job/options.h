@@ -71,7 +71,12 @@ struct ph_options {
     enum ph_on_conflict on_conflict;
     enum ph_verify_mode verify;
     enum ph_log_format log_format;
-    char *report;               /* path or NULL */
+    const char *verb;   /* of `rules`: list, explain, test or build; NULL for other commands */
+    char *keep_c;       /* file for the generated C, or NULL */
+    char *output;       /* of rules build */
+    char *rules_object; /* compiled elsewhere by rules build, or NULL */
+    uint32_t rows;      /* of rules test */
+    char *report;       /* path or NULL */
     struct ph_job_rules *rules; /* of the job file; NULL: none */
 };
 
@@ -83,7 +88,8 @@ enum ph_command_id {
     PH_COMMAND_STOP,
     PH_COMMAND_VERIFY,
     PH_COMMAND_STATUS,
-    PH_COMMAND_CLEAN
+    PH_COMMAND_CLEAN,
+    PH_COMMAND_RULES
 };
 
 /* The defaults of the option table. */

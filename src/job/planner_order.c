@@ -8,6 +8,7 @@
 
 #include "job/planner_parts.h"
 #include "model/graph.h"
+#include "rules/ruleset.h"
 
 struct node_of { /* a relation's root and its node */
     ph_oid root;
@@ -181,7 +182,9 @@ compare_tables(const void *a, const void *b)
         return x->bytes > y->bytes ? -1 : 1;
     if (x->source->oid != y->source->oid)
         return x->source->oid < y->source->oid ? -1 : 1;
-    return x->target->oid < y->target->oid ? -1 : 1;
+    if (x->target->oid != y->target->oid || x->route == NULL || y->route == NULL)
+        return x->target->oid < y->target->oid ? -1 : 1;
+    return x->route->number < y->route->number ? -1 : 1;
 }
 
 /* By group: whether a key between two of its tables cannot wait for the end of a transaction. */

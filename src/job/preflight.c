@@ -110,35 +110,6 @@ check_target_state(struct preflight *p, struct ph_error *err)
     return PH_OK;
 }
 
-/*
- * What a session of the source locks is to be seen on the target only when they are one database:
- * clones and promoted standbys have the same identifier and OIDs, and may have been started at the
- * same moment.
- */
-static ph_code
-check_identity(struct preflight *p, struct ph_error *err)
-{
-    static const char lock_sql[] =
-        "SELECT k FROM (SELECT pg_catalog.floor(pg_catalog.random() * 2000000000)::int AS k"
-        " OFFSET 0) r WHERE pg_catalog.pg_try_advisory_lock(5799, k)";
-    char key[24];
-    char found[24] = "";
-    char sql[300];
-
-    PH_TRY(ph_conn_value(p->job->source_control, lock_sql, key, sizeof key, err));
-    snprintf(sql, sizeof sql,
-             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 5799"
-             " AND objid = %s AND objsubid = 2 AND database = (SELECT oid FROM"
-             " pg_catalog.pg_database WHERE datname = current_database())",
-             key[0] != '\0' ? key : "0");
-    ph_code rc = ph_conn_value(p->job->target_control, sql, found, sizeof found, err);
-    (void)ph_conn_exec(p->job->source_control, "SELECT pg_catalog.pg_advisory_unlock_all()", NULL);
-    if (rc == PH_OK && found[0] != '\0')
-        blocker(p, PH_E_NOT_READY, "server", p->job->target.label,
-                "name another database with --target", "source and target are the same database");
-    return rc;
-}
-
 /* Rows travel in the databases' own encoding: nothing is converted, every byte arrives. */
 static ph_code
 check_encoding(struct preflight *p, struct ph_error *err)
@@ -287,6 +258,33 @@ check_schema(struct preflight *p, struct ph_error *err)
     return as_finding(p, "schema", ph_preflight_schema_check(&preflight, p->findings, err), err);
 }
 
+/* Rows may be reshaped into other tables of their database; onto themselves they cannot go. */
+static void
+check_one_database(struct preflight *p)
+{
+    const struct ph_job *job = p->job;
+    char label[160];
+
+    if (!job->is_one_database)
+        return;
+    if (!job->options->data_only) {
+        blocker(p, PH_E_NOT_READY, "server", job->target.label,
+                "name another database with --target; or, for rules that lead into other tables of "
+                "the same one, give --data-only",
+                "source and target are the same database");
+        return;
+    }
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (table->source->oid != table->target->oid)
+            continue;
+        ph_plan_table_label(table, label, sizeof label);
+        blocker(p, PH_E_NOT_READY, "table", label,
+                "name another table with `into:` in the job file, or leave it out with --exclude",
+                "source and target are the same database, and the table would go into itself");
+    }
+}
+
 /* Such rows arrive, but the proof compares what both servers write. */
 static void
 warn_of_other_forms(struct preflight *p)
@@ -322,6 +320,8 @@ check_plan(struct preflight *p, struct ph_error *err)
              "of the copy, foreign keys stay enforced");
     if (rc == PH_OK)
         warn_of_other_forms(p);
+    if (rc == PH_OK)
+        check_one_database(p);
     PH_TRY(as_finding(p, "plan", rc, err));
     if (rc == PH_OK && job->options->data_only)
         PH_TRY(ph_copy_check_target(job, p->findings, err));
@@ -356,7 +356,7 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
     check_version(&p, job->target_control);
     if (findings->n_errors > 0)
         return PH_OK;
-    PH_TRY(check_identity(&p, err));
+    PH_TRY(ph_job_look_whether_one(job, err));
     PH_TRY(check_target_state(&p, err));
     PH_TRY(check_encoding(&p, err));
     PH_TRY(check_connections(&p, job->source_control, job->jobs + 3, err));

@@ -210,6 +210,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         .selected = made->selected,
         .n_selected = n_selected,
         .dir = params->options->dir,
+        .keep_c = params->options->keep_c,
+        .object = params->options->rules_object,
         .follows = params->follows,
         .constant = ask_constant,
         .constant_arg = params->conn,
@@ -217,6 +219,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     ph_code rc = read_secret(rules, made, err);
     if (rc == PH_OK)
         rc = ph_ruleset_make(&set, &made->set, err);
+    if (rc == PH_OK && params->options->output != NULL)
+        rc = ph_ruleset_build(&set, params->options->output, err);
     made->in_use.set = made->set;
     if (rc != PH_OK)
         ph_rules_free(made);

@@ -32,7 +32,8 @@ const char *ph_status_state(const struct ph_job_status *job);
 
 enum ph_stop_outcome {
     PH_STOP_TOLD,        /* the run was told; it ends within seconds */
-    PH_STOP_NOT_RUNNING, /* nothing runs; a snapshot's holder on this host was told to end */
+    PH_STOP_NOT_RUNNING, /* nothing runs; a snapshot's holder on this host was told to end, and an
+                            end that was asked for waits for the next run */
 };
 ph_code ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome,
                     struct ph_error *err);

@@ -114,9 +114,12 @@ struct ph_rel {
 struct ph_foreign_key { /* those that partitions have from their parent are left out */
     ph_oid oid;
     const char *name;
-    ph_oid rel_oid;   /* the referencing table */
-    ph_oid ref_oid;   /* the referenced one */
-    ph_oid ref_index; /* its index that the key refers to */
+    ph_oid rel_oid;             /* the referencing table */
+    ph_oid ref_oid;             /* the referenced one */
+    ph_oid ref_index;           /* its index that the key refers to */
+    const int16_t *attnums;     /* of the referencing table */
+    const int16_t *ref_attnums; /* of the referenced one, in the same order */
+    uint32_t n_attnums;
     bool deferrable;
     bool validated;
     bool enforced;

@@ -232,23 +232,30 @@ static const char INDEXES_SQL[] =
     " LEFT JOIN unnest($1::oid[]) AS big(oid) ON big.oid = i.indrelid"
     " WHERE" PH_CATALOG_USER_SCHEMA("n") "ORDER BY i.indrelid, i.indexrelid";
 
+/* The first `n` of "3 1 2". */
+static ph_code
+read_attnums(struct ph_catalog_reader *reader, const char *text, uint32_t n, const int16_t **out)
+{
+    void *array = NULL;
+    char *at = NULL;
+
+    PH_TRY(ph_catalog_array(reader, n, sizeof(int16_t), &array));
+    int16_t *attnums = array;
+    for (uint32_t i = 0; i < n; i++) {
+        attnums[i] = (int16_t)strtol(text, &at, 10);
+        text = at;
+    }
+    *out = attnums;
+    return PH_OK;
+}
+
 /* int2vector prints as "3 1 2"; what INCLUDE adds comes after the keys. */
 static ph_code
 fill_keys(struct ph_catalog_reader *reader, const char *indkey, uint32_t n_keys,
           struct ph_index *index)
 {
-    void *array = NULL;
-    char *at = NULL;
-
-    PH_TRY(ph_catalog_array(reader, n_keys, sizeof(int16_t), &array));
-    int16_t *keys = array;
-    for (uint32_t i = 0; i < n_keys; i++) {
-        keys[i] = (int16_t)strtol(indkey, &at, 10);
-        indkey = at;
-    }
-    index->key_attnums = keys;
     index->n_keys = n_keys;
-    return PH_OK;
+    return read_attnums(reader, indkey, n_keys, &index->key_attnums);
 }
 
 static ph_code
@@ -328,8 +335,9 @@ ph_catalog_read_indexes(struct ph_catalog_reader *reader)
 /* Those that a partition has from its parent are left out: the parent's stands for them. */
 #define FOREIGN_KEYS_SQL(enforced)                                                                 \
     "SELECT k.oid, k.conname, k.conrelid, k.confrelid, k.condeferrable, k.convalidated,"           \
-    " " enforced ", k.confdeltype, k.confupdtype, k.conindid FROM pg_constraint k JOIN pg_class "  \
-    "c ON c.oid = k.conrelid"                                                                      \
+    " " enforced ", k.confdeltype, k.confupdtype, k.conindid, cardinality(k.conkey),"              \
+    " array_to_string(k.conkey, ' '), array_to_string(k.confkey, ' ')"                             \
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"                                  \
     " JOIN pg_namespace n ON n.oid = c.relnamespace"                                               \
     " WHERE k.contype = 'f' AND k.conparentid = 0 AND" PH_CATALOG_USER_SCHEMA(                     \
         "n") "ORDER BY k.oid"
@@ -363,7 +371,15 @@ ph_catalog_read_foreign_keys(struct ph_catalog_reader *reader)
             .on_delete = ph_catalog_char(result, row, 7),
             .on_update = ph_catalog_char(result, row, 8),
             .ref_index = ph_result_u32(result, row, 9),
+            .n_attnums = ph_result_u32(result, row, 10),
         };
+        rc =
+            read_attnums(reader, ph_result_text(result, row, 11),
+                         catalog->foreign_keys[row].n_attnums, &catalog->foreign_keys[row].attnums);
+        if (rc == PH_OK)
+            rc = read_attnums(reader, ph_result_text(result, row, 12),
+                              catalog->foreign_keys[row].n_attnums,
+                              &catalog->foreign_keys[row].ref_attnums);
     }
     ph_result_free(result);
     return rc;

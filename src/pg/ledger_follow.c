@@ -243,11 +243,12 @@ ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *
 
     PH_TRY(ph_conn_query(conn,
                          "UPDATE pghaul.follow f SET end_at = $2 FROM pghaul.job j"
-                         " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run"
-                         " WHERE j.job = $1 AND f.job = j.job AND r.ended IS NULL"
-                         " AND " PH_LEDGER_IS_RUNNING,
+                         " LEFT JOIN pghaul.run r ON r.job = j.job AND r.run = j.run"
+                         " WHERE j.job = $1 AND f.job = j.job"
+                         " RETURNING (r.run IS NOT NULL AND r.ended IS NULL"
+                         " AND " PH_LEDGER_IS_RUNNING ")::text",
                          2, params, &r, err));
-    *told = ph_result_affected(r) == 1;
+    *told = ph_result_rows(r) == 1 && strcmp(ph_result_text(r, 0, 0), "true") == 0;
     ph_result_free(r);
     return PH_OK;
 }

@@ -94,8 +94,8 @@ ph_code ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_er
 /* ---- what people ask, and what was last done ---- */
 
 /*
- * `stop --at`: where the run that is under way is to end; *told false: none is. It holds for the
- * runs after it as well, until one has come to that end.
+ * `stop --at`: where the run that is under way is to end; *told false: none is, so the next one. It
+ * holds for the runs after it as well, until one has come to that end.
  */
 ph_code ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *until,
                           bool *told, struct ph_error *err);

@@ -267,6 +267,19 @@ alloc_draft(struct ph_checker *checker, struct ph_draft *draft)
     return PH_OK;
 }
 
+/* A table may go into another along several routes: each has a name of its own. */
+static void
+number_twins(struct ph_checker *checker, struct ph_route *routes, uint32_t number)
+{
+    struct ph_route *route = &routes[number];
+    uint32_t n = 1;
+
+    for (uint32_t i = 0; i < number; i++)
+        n += routes[i].source == route->source && routes[i].target == route->target;
+    if (n > 1 && route->name != NULL)
+        route->name = ph_arena_printf(checker->arena, "%s (%u)", route->name, n);
+}
+
 static ph_code
 new_route(struct ph_checker *checker, struct ph_draft *draft)
 {
@@ -299,6 +312,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .preserve_columns =
             draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };
+    number_twins(checker, set->routes, number);
     *draft->plan = (struct ph_route_plan){.sample_call = PH_RULE_NONE};
     return draft->route->name == NULL ? ph_check_no_memory(checker) : PH_OK;
 }
@@ -385,24 +399,42 @@ check_leftovers(struct ph_checker *checker, const struct ph_rule_table *table,
     }
 }
 
+/* Whether another partition of its table has been looked at before. */
+static bool
+is_later_leaf(const struct ph_checker *checker, const struct ph_rel *leaf)
+{
+    for (uint32_t i = 0; leaf->is_partition && i < checker->set->n_by_source; i++) {
+        const struct ph_rel *other =
+            ph_catalog_rel(checker->params->source, checker->set->by_source[i].oid);
+        if (other != NULL && other->root_oid == leaf->root_oid)
+            return true;
+    }
+    return false;
+}
+
 static ph_code
 check_leaf(struct ph_checker *checker, const struct ph_rule_table *table,
            const struct ph_rel *source, const struct ph_rel *const *targets)
 {
     bool *taken = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
+    bool *classified = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
     uint32_t first = checker->set->n_routes;
 
-    if (taken == NULL)
+    if (taken == NULL || classified == NULL)
         return ph_check_no_memory(checker);
     for (uint32_t i = 0; i < table->n_routes; i++) {
         struct ph_draft draft = {.table = table,
                                  .rule = &table->routes[i],
                                  .source = source,
                                  .target = targets[i],
-                                 .taken = taken};
+                                 .taken = taken,
+                                 .classified = classified};
         PH_TRY(check_route(checker, &draft));
+        ph_check_mark_classified(&draft);
     }
     check_leftovers(checker, table, source, taken);
+    if (checker->params->rules->classify && !is_later_leaf(checker, source))
+        ph_check_unclassified(checker, source, classified);
     checker->set->by_source[checker->set->n_by_source++] =
         (struct ph_source_routes){source->oid, first, table->n_routes};
     return PH_OK;
@@ -481,15 +513,22 @@ check_all(struct ph_checker *checker)
 {
     const struct ph_ruleset_params *params = checker->params;
     struct ph_ruleset *set = checker->set;
+    const struct ph_rule_table *followed;
+    uint32_t n_followed;
 
     set->by_source =
         PH_ARENA_ARRAY(checker->arena, struct ph_source_routes, (size_t)params->source->n_rels + 1);
     if (set->by_source == NULL)
         return ph_check_no_memory(checker);
+    PH_TRY(ph_check_references(checker));
     for (uint32_t i = 0; i < params->rules->n_tables; i++)
         PH_TRY(check_table(checker, &params->rules->tables[i]));
+    PH_TRY(ph_check_followed_tables(checker, &followed, &n_followed));
+    for (uint32_t i = 0; i < n_followed; i++)
+        PH_TRY(check_table(checker, &followed[i]));
+    ph_check_classify(checker);
     qsort(set->by_source, set->n_by_source, sizeof *set->by_source, compare_oids);
-    if (!ph_buf_ok(&checker->problems))
+    if (!ph_buf_ok(&checker->problems) || !ph_buf_ok(&checker->unclassified))
         return ph_check_no_memory(checker);
     if (checker->n_problems > 0)
         return PH_FAIL(checker->err, PH_E_RULES, "%s", ph_buf_text(&checker->problems));
@@ -502,7 +541,9 @@ ph_rules_check(const struct ph_ruleset_params *params, struct ph_ruleset *set, s
     struct ph_checker checker = {.params = params, .set = set, .arena = &set->arena, .err = err};
 
     ph_buf_init(&checker.problems, PROBLEMS_LIMIT);
+    ph_buf_init(&checker.unclassified, PROBLEMS_LIMIT);
     ph_code rc = check_all(&checker);
+    ph_buf_free(&checker.unclassified);
     ph_buf_free(&checker.problems);
     return rc;
 }

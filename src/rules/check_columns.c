@@ -22,8 +22,9 @@ find_followed(const struct ph_checker *checker, const struct ph_draft *draft, co
 {
     for (uint32_t i = 0; i < checker->n_followed; i++) {
         const struct ph_followed_rule *followed = &checker->followed[i];
-        if (followed->source == draft->source && followed->target == draft->target &&
-            strcmp(followed->rule.target.text, target) == 0)
+        if ((followed->source == draft->source ||
+             followed->source->oid == draft->source->root_oid) &&
+            followed->target == draft->target && strcmp(followed->rule.target.text, target) == 0)
             return followed;
     }
     return NULL;
@@ -191,7 +192,13 @@ set_constant(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
 {
     struct ph_route_output *output = &draft->outputs[n];
 
+    const struct ph_column *replaced = ph_rel_column_named(draft->source, output->target->name);
+
     draft->needs_program = true;
+    if (replaced != NULL) { /* the constant stands in its place */
+        draft->taken[replaced - draft->source->columns] = true;
+        draft->classified[replaced - draft->source->columns] = true;
+    }
     draft->makes[n].kind = PH_MAKE_CONSTANT;
     if (rule->constant.text == NULL && output->target->not_null)
         ph_check_problem(checker, draft, place_of(draft, rule),
@@ -225,6 +232,19 @@ draft_rule(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
 
 /* ---- all of them ---- */
 
+/* A rule that nobody wrote says why it is there. */
+static ph_code
+add_because(struct ph_checker *checker, struct ph_draft *draft, uint32_t n)
+{
+    struct ph_route_output *output = &draft->outputs[n];
+
+    if (draft->drafts[n].because == NULL || output->words == NULL)
+        return PH_OK;
+    output->words = ph_arena_printf(checker->arena, "%s, because it refers to %s", output->words,
+                                    draft->drafts[n].because);
+    return output->words == NULL ? ph_check_no_memory(checker) : PH_OK;
+}
+
 static ph_code
 draft_column(struct ph_checker *checker, struct ph_draft *draft, const struct ph_column *target)
 {
@@ -251,6 +271,7 @@ draft_column(struct ph_checker *checker, struct ph_draft *draft, const struct ph
                              target->name);
     } else if (rule != NULL) {
         PH_TRY(draft_rule(checker, draft, n, rule));
+        PH_TRY(add_because(checker, draft, n));
     } else if (from != NULL && !is_dropped(draft, from->name)) {
         PH_TRY(pass_column(checker, draft, n, from, draft->table->source.place));
     } else {

@@ -15,6 +15,7 @@
 struct ph_followed_rule {
     const struct ph_rel *source;
     const struct ph_rel *target;
+    bool has_entry;      /* of the job file, for the table */
     const char *because; /* "public.users.id" */
     struct ph_rule_column rule;
 };
@@ -28,6 +29,7 @@ struct ph_checker {
     struct ph_followed_rule *followed;
     uint32_t n_followed;
     uint32_t cap_followed;
+    struct ph_buf unclassified; /* names of columns, for `policy: classify` */
     struct ph_error *err;
 };
 
@@ -55,6 +57,7 @@ struct ph_draft { /* a route being checked */
     struct ph_make_plan *makes;
     struct ph_draft_output *drafts; /* beside outputs */
     bool *taken;                    /* by position in source->columns: goes somewhere */
+    bool *classified;               /* the same, by `policy: classify` */
     bool needs_program;
 };
 
@@ -159,6 +162,19 @@ ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_M
 void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
 /* Whether these columns of the source, by position, hold a unique key of it. */
 bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);
+
+/* check_references.c: rules that follow foreign keys, found before routes are made. */
+ph_code ph_check_references(struct ph_checker *checker) PH_MUST_CHECK;
+ph_code ph_check_followed_tables(struct ph_checker *checker, const struct ph_rule_table **out,
+                                 uint32_t *n) PH_MUST_CHECK;
+
+/* check_classify.c */
+void ph_check_mark_classified(const struct ph_draft *draft);
+/* Columns that are not marked; `classified` NULL: all. */
+void ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
+                           const bool *classified);
+/* Tables without an entry too; tells the problem. */
+void ph_check_classify(struct ph_checker *checker);
 
 /* check_columns.c: the outputs of a route. */
 ph_code ph_check_columns(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;

@@ -527,6 +527,7 @@ ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t out
     if (from == NULL || table == NULL)
         return PH_OK;
     draft->taken[from - draft->source->columns] = true;
+    draft->classified[from - draft->source->columns] = true;
     const struct ph_column *key = column_of(checker, draft, table, lookup->key);
     const struct ph_column *value = column_of(checker, draft, table, lookup->value);
     if (key == NULL || value == NULL)

@@ -224,15 +224,36 @@ take_scalar(struct parser *parser, struct ph_json *node)
 
 static enum ph_rule_result take_value(struct parser *parser, struct ph_json **out);
 
-static void
-append_child(struct ph_json *node, struct ph_json *child)
+void
+ph_json_append(struct ph_json *parent, struct ph_json *child)
 {
-    if (node->first == NULL)
-        node->first = child;
+    if (parent->first == NULL)
+        parent->first = child;
     else
-        node->last->next = child;
-    node->last = child;
-    node->n++;
+        parent->last->next = child;
+    parent->last = child;
+    parent->n++;
+}
+
+void
+ph_json_prepend(struct ph_json *parent, struct ph_json *child)
+{
+    child->next = parent->first;
+    parent->first = child;
+    if (parent->last == NULL)
+        parent->last = child;
+    parent->n++;
+}
+
+void
+ph_json_replace(struct ph_json *node, const struct ph_json *value)
+{
+    struct ph_json old = *node;
+
+    *node = *value;
+    node->key = old.key;
+    node->raw_key = old.raw_key;
+    node->next = old.next;
 }
 
 static enum ph_rule_result
@@ -267,7 +288,7 @@ take_container(struct parser *parser, struct ph_json *node, char end)
             PH_OP_TRY(take_member(parser, &child));
         else
             PH_OP_TRY(take_value(parser, &child));
-        append_child(node, child);
+        ph_json_append(node, child);
         skip_spaces(&parser->in);
     } while (take_char(&parser->in, ','));
     parser->depth--;
@@ -310,8 +331,8 @@ ph_json_parse(struct ph_rule_call *call, struct ph_span text, enum ph_json_rules
 
 /* ---- jsonb ---- */
 
-static void
-put_string(struct ph_span text, struct ph_op_text *out)
+void
+ph_json_put_quoted(struct ph_span text, struct ph_op_text *out)
 {
     static const char names[] = "\b\f\n\r\t\"\\";
     static const char written[] = "bfnrt\"\\";
@@ -373,13 +394,14 @@ sort_members(struct ph_rule_call *call, struct ph_json *node)
         members[n] = (struct member){child, n};
     qsort(members, n, sizeof *members, compare_members);
     node->first = NULL;
+    node->last = NULL;
     node->n = 0;
     for (uint32_t i = 0; i < n; i++) {
         bool is_last =
             i + 1 == n || compare_keys(members[i].node->key, members[i + 1].node->key) != 0;
         if (is_last) {
             members[i].node->next = NULL;
-            append_child(node, members[i].node);
+            ph_json_append(node, members[i].node);
         }
     }
     return PH_RULE_OK;
@@ -407,7 +429,7 @@ put_container(struct ph_rule_call *call, struct ph_json *node, struct ph_op_text
         if (child != node->first)
             ph_op_text_puts(out, ", ");
         if (is_object) {
-            put_string(child->key, out);
+            ph_json_put_quoted(child->key, out);
             ph_op_text_puts(out, ": ");
         }
         PH_OP_TRY(ph_json_put_canonical(call, child, out));
@@ -432,7 +454,7 @@ ph_json_put_canonical(struct ph_rule_call *call, struct ph_json *node, struct ph
     case PH_JSON_NUMBER:
         return put_number(call, node->raw, out);
     case PH_JSON_STRING:
-        put_string(node->text, out);
+        ph_json_put_quoted(node->text, out);
         return PH_RULE_OK;
     case PH_JSON_ARRAY:
     case PH_JSON_OBJECT:

@@ -45,6 +45,13 @@ enum ph_rule_result ph_json_parse(struct ph_rule_call *call, struct ph_span text
 enum ph_rule_result ph_json_put_canonical(struct ph_rule_call *call, struct ph_json *node,
                                           struct ph_op_text *out);
 
+/* A string with its quotes and escapes. */
+void ph_json_put_quoted(struct ph_span text, struct ph_op_text *out);
+/* A copy of `value` in place of `node`; it keeps its key and its neighbours. */
+void ph_json_replace(struct ph_json *node, const struct ph_json *value);
+void ph_json_append(struct ph_json *parent, struct ph_json *child);
+void ph_json_prepend(struct ph_json *parent, struct ph_json *child);
+
 /* A jsonb value's text; PH_RULE_BAD: its version is unknown. */
 enum ph_rule_result ph_jsonb_text(struct ph_rule_call *call, const struct ph_value *value,
                                   struct ph_span *out);

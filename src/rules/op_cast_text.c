@@ -144,7 +144,7 @@ ph_cast_float8_to_text(struct ph_rule_call *call, const struct ph_value *args, s
     return give_chars(call, text, ph_shortest_f8(value, text), out);
 }
 
-/* strtod and strtof understand more words and fewer limits than PostgreSQL shows. */
+/* By strtod and strtof, as the server does. */
 static enum ph_rule_result
 check_float(struct ph_rule_call *call, const char *text, const char *end, double value)
 {
@@ -160,7 +160,7 @@ float_text(struct ph_rule_call *call, const struct ph_value *arg, char **out)
 {
     struct ph_span text = ph_op_trimmed(ph_op_span(arg));
 
-    if (memchr(text.data, '(', text.len) != NULL || memchr(text.data, '\0', text.len) != NULL)
+    if (memchr(text.data, '\0', text.len) != NULL)
         return ph_rule_bad(call, "not a number");
     *out = ph_op_terminated(call, text);
     return *out == NULL ? PH_RULE_NO_MEMORY : PH_RULE_OK;
@@ -176,7 +176,7 @@ ph_cast_text_to_float4(struct ph_rule_call *call, const struct ph_value *args, s
     errno = 0;
     float value = strtof(text, &end);
     PH_OP_TRY(check_float(call, text, end, (double)value));
-    return ph_op_give_f4(call, isnan(value) ? NAN : value, out);
+    return ph_op_give_f4(call, value, out);
 }
 
 enum ph_rule_result
@@ -189,7 +189,7 @@ ph_cast_text_to_float8(struct ph_rule_call *call, const struct ph_value *args, s
     errno = 0;
     double value = strtod(text, &end);
     PH_OP_TRY(check_float(call, text, end, value));
-    return ph_op_give_f8(call, isnan(value) ? (double)NAN : value, out);
+    return ph_op_give_f8(call, value, out);
 }
 
 enum ph_rule_result

@@ -24,5 +24,15 @@ extern const struct ph_rule_op ph_text_ops[PH_TEXT_OPS];
 extern const struct ph_rule_op ph_text_case_ops[PH_TEXT_CASE_OPS];
 #define PH_TEXT_REGEXP_OPS 1
 extern const struct ph_rule_op ph_text_regexp_ops[PH_TEXT_REGEXP_OPS];
+#define PH_NUMBER_OPS 66
+extern const struct ph_rule_op ph_number_ops[PH_NUMBER_OPS];
+#define PH_NUMERIC_OPS 15
+extern const struct ph_rule_op ph_numeric_ops[PH_NUMERIC_OPS];
+#define PH_TIME_OPS 12
+extern const struct ph_rule_op ph_time_ops[PH_TIME_OPS];
+#define PH_ARRAY_OPS 10
+extern const struct ph_rule_op ph_array_ops[PH_ARRAY_OPS];
+#define PH_JSON_OPS 6
+extern const struct ph_rule_op ph_json_ops[PH_JSON_OPS];
 
 #endif

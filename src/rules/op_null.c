@@ -1,10 +1,9 @@
 /*
  * NULL in place of a value, and a value in place of NULL.
  */
-#include <stdlib.h>
-
 #include "rules/num.h"
 #include "rules/op_cast.h"
+#include "rules/op_constants.h"
 #include "rules/op_families.h"
 
 static enum ph_rule_result
@@ -24,15 +23,6 @@ null_if_empty(struct ph_rule_call *call, const struct ph_value *args, struct ph_
 }
 
 /* ---- null_if: state is the value ---- */
-
-static bool
-prepare_constant(struct ph_rule_call *call, ph_rule_run_fn *from_text)
-{
-    if (!ph_op_params(call, 1, 1))
-        return false;
-    call->state = ph_op_constant(call, 0, from_text);
-    return call->state != NULL;
-}
 
 /* Types whose equal values have equal bytes. */
 static enum ph_rule_result
@@ -62,7 +52,7 @@ null_if_numeric(struct ph_rule_call *call, const struct ph_value *args, struct p
 #define PREPARE(type)                                                                              \
     static bool prepare_##type(struct ph_rule_call *call)                                          \
     {                                                                                              \
-        return prepare_constant(call, ph_cast_text_to_##type);                                     \
+        return ph_op_prepare_constant(call, ph_cast_text_to_##type);                               \
     }
 
 PREPARE(text)

@@ -155,9 +155,9 @@ ph_op_text_reserve(struct ph_op_text *text, size_t more)
         return false;
     if (more <= text->cap - text->len)
         return true;
+    text->is_too_long = more > PH_OP_VALUE_MAX || text->len > PH_OP_VALUE_MAX;
     size_t cap = text->cap * 2 < text->len + more ? text->len + more : text->cap * 2;
-    uint8_t *data =
-        more > PH_OP_VALUE_MAX || cap > 2 * PH_OP_VALUE_MAX ? NULL : ph_rule_alloc(text->call, cap);
+    uint8_t *data = text->is_too_long ? NULL : ph_rule_alloc(text->call, cap);
     if (data == NULL) {
         text->failed = true;
         return false;
@@ -193,6 +193,8 @@ ph_op_text_putc(struct ph_op_text *text, char c)
 enum ph_rule_result
 ph_op_text_give(const struct ph_op_text *text, struct ph_value *out)
 {
+    if (text->failed && text->is_too_long)
+        return ph_rule_bad(text->call, "the result would be longer than 1 GB");
     if (text->failed)
         return PH_RULE_NO_MEMORY;
     return ph_op_give(text->call, text->data, text->len, out);

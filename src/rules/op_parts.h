@@ -75,6 +75,7 @@ struct ph_op_text {
     size_t len;
     size_t cap;
     bool failed;
+    bool is_too_long; /* why */
 };
 
 struct ph_op_text ph_op_text_of(struct ph_rule_call *call, size_t expected);

@@ -155,6 +155,19 @@ match_failed(struct ph_rule_call *call, int code)
     return ph_rule_bad(call, "the pattern takes too long on it");
 }
 
+/* What JIT has no stack for goes the slow way, so that results do not depend on it. */
+static int
+match(const struct regexp *regexp, const uint8_t *subject, size_t len, size_t start,
+      uint32_t options)
+{
+    int n = pcre2_match(regexp->code, subject, len, start, options, regexp->match, regexp->limits);
+
+    if (n == PCRE2_ERROR_JIT_STACKLIMIT)
+        n = pcre2_match(regexp->code, subject, len, start, options | PCRE2_NO_JIT, regexp->match,
+                        regexp->limits);
+    return n;
+}
+
 static enum ph_rule_result
 regexp_replace(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
@@ -168,8 +181,7 @@ regexp_replace(struct ph_rule_call *call, const struct ph_value *args, struct ph
     size_t start = 0;
 
     while (start <= text.len) {
-        int n = pcre2_match(regexp->code, subject, text.len, start, options, regexp->match,
-                            regexp->limits);
+        int n = match(regexp, subject, text.len, start, options);
         if (n == PCRE2_ERROR_NOMATCH)
             break;
         if (n < 0)

@@ -17,5 +17,10 @@ const struct ph_rule_family ph_rule_families[] = {
     FAMILY("text", ph_text_ops),
     FAMILY("letters", ph_text_case_ops),
     FAMILY("regular expressions", ph_text_regexp_ops),
+    FAMILY("numbers", ph_number_ops),
+    FAMILY("numeric", ph_numeric_ops),
+    FAMILY("times", ph_time_ops),
+    FAMILY("arrays", ph_array_ops),
+    FAMILY("JSON", ph_json_ops),
     {NULL, NULL, 0},
 };

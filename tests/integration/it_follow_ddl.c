@@ -130,6 +130,48 @@ column_of_another_type(void **state)
     copied_anew(&db);
 }
 
+/*
+ * A type whose values are fit for text only makes the whole stream text; what waits in the spool
+ * came in binary, and can not be applied by that any more.
+ */
+static void
+column_for_text_only(void **state)
+{
+    static const char more[] = "ALTER TABLE one ADD COLUMN r regclass";
+    struct pair_db db = new_db("textonly");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "BEGIN; LOCK TABLE one IN EXCLUSIVE MODE");
+    sql_exec(db.source, "UPDATE one SET a = 8 WHERE id = 3");
+    sql_wait_true(pair.src, db.name,
+                  "SELECT confirmed_flush_lsn >= pg_current_wal_lsn() FROM pg_replication_slots"
+                  " WHERE database = current_database()",
+                  60000);
+    run_kill(run);
+    sql_exec(db.source, more);
+    sql_exec(db.target, more);
+    sql_exec(db.target, "COMMIT");
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 3, "changes that wait in the spool came in binary");
+    pair_expect(run, 3, "go on with tables and types as they were");
+    sql_exec(db.source, "ALTER TABLE one DROP COLUMN r");
+    sql_exec(db.target, "ALTER TABLE one DROP COLUMN r");
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_wait_true(pair.dst, db.name, "SELECT a = 8 FROM one WHERE id = 3", 60000);
+    stop(run);
+    /* nothing waits any more */
+    sql_exec(db.source, more);
+    sql_exec(db.target, more);
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE one SET a = 9, r = 'pg_class' WHERE id = 4");
+    end(&db, run);
+}
+
 /* There is nothing to make the table of. */
 static void
 data_only(void **state)
@@ -195,9 +237,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(column_renamed),         cmocka_unit_test(column_dropped),
-        cmocka_unit_test(column_of_another_type), cmocka_unit_test(data_only),
-        cmocka_unit_test(table_renamed),          cmocka_unit_test(table_dropped),
+        cmocka_unit_test(column_renamed),
+        cmocka_unit_test(column_dropped),
+        cmocka_unit_test(column_of_another_type),
+        cmocka_unit_test(column_for_text_only),
+        cmocka_unit_test(data_only),
+        cmocka_unit_test(table_renamed),
+        cmocka_unit_test(table_dropped),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -160,6 +160,26 @@ the_next_run_is_told_too(void **state)
 }
 
 /* What a stream does not bring is in the report; tables that nobody touched are not. */
+/* Nothing runs: the next run ends there, "now" being its beginning. */
+static void
+nobody_was_there_to_be_told(void **state)
+{
+    struct pair_db db = new_db("later");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    insert(&db, 1, 3);
+    pair_expect(pair_stop(&db, "now"), 0, "its next run ends at: now");
+    insert(&db, 4, 5);
+    run = pair_follow(&db);
+    pair_expect(run, 0, "then followed to");
+    assert_int_equal(has(&db, 5), 1);
+    pair_db_end(&db);
+}
+
 static void
 what_did_not_come(void **state)
 {
@@ -191,6 +211,7 @@ main(void)
         cmocka_unit_test(now_is_when_a_copy_was_told),
         cmocka_unit_test(an_end_that_nothing_follows),
         cmocka_unit_test(the_next_run_is_told_too),
+        cmocka_unit_test(nobody_was_there_to_be_told),
         cmocka_unit_test(what_did_not_come),
     };
 

@@ -1,6 +1,7 @@
 /*
  * What a follow says of the source's WAL that its slot keeps, and how a job ends whose slot the
- * source has given up: while rows are copied, while it follows, while it stood still.
+ * source has given up: while rows are copied, in the phases behind them, while it follows, while it
+ * stood still.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,6 +153,89 @@ lost_while_rows_are_copied(void **state)
     ends_lost(&db, run);
 }
 
+/*
+ * The rest begins with the sequences, which can not be read as long as one of them may be dropped:
+ * `other` is that transaction. It is begun while rows are copied, since the catalog is read before.
+ */
+static struct run *
+start_held_up(struct pair_db *db, PGconn *other)
+{
+    sql_exec(db->source, "CREATE SEQUENCE held");
+    struct run *run = pair_follow(db, "--max-rate", "256kB/s");
+
+    sql_wait_true(pair.dst, db->name, "SELECT EXISTS (SELECT FROM pghaul.job WHERE phase = 'rows')",
+                  WAIT_MS);
+    sql_exec(other, "BEGIN; DROP SEQUENCE held");
+    sql_wait_true(pair.dst, db->name,
+                  "SELECT EXISTS (SELECT FROM pghaul.progress WHERE state ->> 'phase' = 'rest')",
+                  WAIT_MS);
+    return run;
+}
+
+static void
+warns_behind_the_rows(void **state)
+{
+    struct pair_db db = new_db("rest");
+    PGconn *other = sql_connect(pair.src, db.name);
+    struct run *run = start_held_up(&db, other);
+
+    (void)state;
+    write_wal(14);
+    run_wait_output(run, "slot: the source keeps 1", WAIT_MS);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT state #>> '{follow,warnings,0,guard}' = 'slot' FROM pghaul.progress"
+                  " WHERE state ->> 'phase' = 'rest'",
+                  WAIT_MS);
+    assert_non_null(strstr(status_of(&db), "warning  slot: the source keeps"));
+    sql_exec(other, "ROLLBACK");
+    PQfinish(other);
+    pair_wait_following(&db, run);
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    run_expect(run, 0);
+    pair_same_table(&db, "item");
+    pair_db_end(&db);
+}
+
+/* Also when what holds it up never ends. */
+static void
+lost_behind_the_rows(void **state)
+{
+    struct pair_db db = new_db("held");
+    PGconn *other = sql_connect(pair.src, db.name);
+    struct run *run = start_held_up(&db, other);
+
+    (void)state;
+    run_signal(run, SIGSTOP);
+    write_wal(40);
+    wait_lost(&db);
+    run_signal(run, SIGCONT);
+    run_wait(run, RUN_DEADLINE_MS);
+    assert_string_equal(sql_value(db.target, "SELECT phase FROM pghaul.job"), "post");
+    PQfinish(other);
+    ends_lost(&db, run);
+}
+
+/* `pghaul stop` reaches it there, too, and the next run receives before the rest is done. */
+static void
+stops_behind_the_rows(void **state)
+{
+    struct pair_db db = new_db("behind");
+    PGconn *other = sql_connect(pair.src, db.name);
+    struct run *run = start_held_up(&db, other);
+
+    (void)state;
+    pair_expect(pair_stop(&db, NULL), 0, "was told to stop");
+    run_expect(run, 5);
+    assert_string_equal(sql_value(db.target, "SELECT phase FROM pghaul.job"), "post");
+    sql_exec(db.source, "INSERT INTO item VALUES (1)");
+    sql_exec(other, "ROLLBACK");
+    PQfinish(other);
+    run = pair_follow(&db, "--until", "now");
+    run_expect(run, 0);
+    pair_same_table(&db, "item");
+    pair_db_end(&db);
+}
+
 static void
 lost_while_nobody_ran(void **state)
 {
@@ -171,9 +255,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(warns_before_it_is_lost),
-        cmocka_unit_test(lost_while_it_follows),
-        cmocka_unit_test(lost_while_rows_are_copied),
+        cmocka_unit_test(warns_before_it_is_lost),    cmocka_unit_test(lost_while_it_follows),
+        cmocka_unit_test(lost_while_rows_are_copied), cmocka_unit_test(warns_behind_the_rows),
+        cmocka_unit_test(lost_behind_the_rows),       cmocka_unit_test(stops_behind_the_rows),
         cmocka_unit_test(lost_while_nobody_ran),
     };
 

@@ -147,6 +147,8 @@ end(struct pair_db *db, struct run *run)
     pair_wait_following(db, run);
     pair_expect(pair_stop(db, "now"), 0, "told to end");
     pair_expect(run, 0, "followed to");
+    assert_null(strstr(run_out(run), "which was lost")); /* the stream has made all of one moment */
+    assert_null(strstr(run_err(run), "which was lost"));
     same_rows(pair.src, db->name, pair.dst, db->name);
     assert_string_equal(sql_valuef(db->source,
                                    "SELECT (SELECT count(*) FROM pg_replication_slots WHERE"

@@ -94,6 +94,10 @@ static const char *const setup[] = {
     "2024-03-31 02:30:00,2024-10-27 02:30:00,2024-03-10 02:30:00,2024-11-03 01:30:00}'"
     "::timestamp[])",
     "CREATE TABLE v_timestamptz AS SELECT v::timestamptz v FROM v_timestamp",
+    /* the server rounds what is further */
+    "CREATE TABLE v_nearer AS SELECT v FROM v_timestamptz WHERE v IS NULL OR NOT isfinite(v) OR v "
+    "< "
+    "'290000-01-01'",
     /* within what is known for certain of zones */
     "CREATE TABLE v_modern AS SELECT v FROM v_timestamp WHERE NOT isfinite(v) OR v BETWEEN "
     "'1971-01-01' AND '2037-01-01'",
@@ -139,6 +143,7 @@ static const char *const setup[] = {
     "E'\"\\x7f\"', '[[[]]]', '{\"a\":1,\"a\":2,\"\":3}'])",
     "CREATE TABLE v_json AS SELECT v::json v FROM v_json_text WHERE v IS NULL OR v ~ '^.*$' AND "
     "is_json(v)",
+    "CREATE TABLE v_json_escaped AS SELECT v FROM v_json",
     "CREATE TABLE v_jsonb AS SELECT v::jsonb v FROM v_json WHERE v IS NULL OR is_jsonb(v::text)",
 
     "CREATE TABLE v_int2_array AS SELECT v FROM (VALUES (NULL::int2[]), ('{}'), ('{1,NULL,-3}'), "
@@ -549,6 +554,290 @@ test_texts(void **state)
     COMPARE_ALL(pairs);
 }
 
+/* With a constant, and with another column. */
+#define ARITHMETIC(name, type, sign, constant)                                                     \
+    {name,                                                                                         \
+     #type " -> " #type,                                                                           \
+     {constant},                                                                                   \
+     {#type},                                                                                      \
+     "(v " sign " '" constant "'::" #type ")::" #type},                                            \
+    {                                                                                              \
+        name, #type ", " #type " -> " #type, {NULL}, {#type, #type}, "(v " sign " w)::" #type      \
+    }
+#define ARITHMETICS(type, constant)                                                                \
+    ARITHMETIC("add", type, "+", constant), ARITHMETIC("subtract", type, "-", constant),           \
+        ARITHMETIC("multiply", type, "*", constant), ARITHMETIC("divide", type, "/", constant)
+#define SAME_TYPE(name, type, sql, ...)                                                            \
+    {                                                                                              \
+        name, #type " -> " #type, {__VA_ARGS__}, {#type}, sql                                      \
+    }
+
+static void
+test_numbers(void **state)
+{
+    static const struct comparison pairs[] = {
+        ARITHMETICS(int2, "-7"),
+        ARITHMETICS(int4, "100000"),
+        ARITHMETICS(int8, "-3000000000"),
+        ARITHMETICS(float4, "1.5e7"),
+        ARITHMETICS(float8, "0.1"),
+        ARITHMETICS(numeric, "-12345.678900"),
+        ARITHMETIC("multiply", numeric, "*", "Infinity"),
+        ARITHMETIC("divide", numeric, "/", "0.0003"),
+        ARITHMETIC("divide", numeric, "/", "123456789012345678901234567890.12"),
+        ARITHMETIC("divide", int8, "/", "-1"),
+        ARITHMETIC("modulo", int2, "%", "7"),
+        ARITHMETIC("modulo", int4, "%", "-1"),
+        ARITHMETIC("modulo", int8, "%", "1000"),
+        ARITHMETIC("modulo", numeric, "%", "0.07"),
+        SAME_TYPE("negate", int2, "-v", NULL),
+        SAME_TYPE("negate", int4, "-v", NULL),
+        SAME_TYPE("negate", int8, "-v", NULL),
+        SAME_TYPE("negate", float4, "-v", NULL),
+        SAME_TYPE("negate", float8, "-v", NULL),
+        SAME_TYPE("negate", numeric, "-v", NULL),
+        SAME_TYPE("abs", int2, "abs(v)", NULL),
+        SAME_TYPE("abs", int4, "abs(v)", NULL),
+        SAME_TYPE("abs", int8, "abs(v)", NULL),
+        SAME_TYPE("abs", float4, "abs(v)", NULL),
+        SAME_TYPE("abs", float8, "abs(v)", NULL),
+        SAME_TYPE("abs", numeric, "abs(v)", NULL),
+        SAME_TYPE("round", float8, "round(v)", NULL),
+        SAME_TYPE("round", numeric, "round(v)", NULL),
+        SAME_TYPE("round", numeric, "round(v, 2)", "2"),
+        SAME_TYPE("round", numeric, "round(v, 5)", "5"),
+        SAME_TYPE("round", numeric, "round(v, -1)", "-1"),
+        SAME_TYPE("round", numeric, "round(v, -4)", "-4"),
+        SAME_TYPE("round", numeric, "round(v, -9)", "-9"),
+        SAME_TYPE("bucket", int2, "(v::numeric - mod(mod(v::numeric, 7) + 7, 7))::int2", "7"),
+        SAME_TYPE("bucket", int4, "(v::numeric - mod(mod(v::numeric, 7) + 7, 7))::int4", "7"),
+        SAME_TYPE("bucket", int8, "(v::numeric - mod(mod(v::numeric, 7) + 7, 7))::int8", "7"),
+        SAME_TYPE("bucket", float8, "floor(v / 0.25::float8) * 0.25::float8", "0.25"),
+        SAME_TYPE("bucket", numeric,
+                  "CASE WHEN v IN ('Infinity', '-Infinity') THEN v ELSE v - mod(mod(v, 0.25) + "
+                  "0.25, 0.25) END",
+                  "0.25"),
+        SAME_TYPE("clamp", int2,
+                  "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5::int2), 100::int2) END", "-5",
+                  "100"),
+        SAME_TYPE("clamp", int4, "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5), 100) END",
+                  "-5", "100"),
+        SAME_TYPE("clamp", int8, "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5), 100) END",
+                  "-5", "100"),
+        SAME_TYPE("clamp", float4,
+                  "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5::float4), 100::float4) END",
+                  "-5", "100"),
+        SAME_TYPE("clamp", float8, "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5), 100) END",
+                  "-5", "100"),
+        SAME_TYPE("clamp", numeric,
+                  "CASE WHEN v IS NOT NULL THEN least(greatest(v, -5), 100.0) END", "-5", "100.0"),
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+}
+
+#define TRUNC(unit)                                                                                \
+    SAME_TYPE("date_trunc", timestamp, "date_trunc('" unit "', v)", unit),                         \
+        SAME_TYPE("date_trunc", timestamptz, "date_trunc('" unit "', v)", unit),                   \
+        {"date_trunc",                                                                             \
+         "timestamptz -> timestamptz",                                                             \
+         {unit, "America/New_York"},                                                               \
+         {"moderntz"},                                                                             \
+         "date_trunc('" unit "', v, 'America/New_York')"},                                         \
+        SAME_TYPE("date_trunc", date, "date_trunc('" unit "', v::timestamp)::date", unit)
+
+static void
+test_date_trunc(void **state)
+{
+    static const struct comparison pairs[] = {
+        TRUNC("microseconds"), TRUNC("milliseconds"), TRUNC("second"), TRUNC("minute"),
+        TRUNC("hour"),         TRUNC("day"),          TRUNC("week"),   TRUNC("month"),
+        TRUNC("quarter"),      TRUNC("year"),         TRUNC("decade"), TRUNC("century"),
+        TRUNC("millennium"),
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+}
+
+#define SHIFT(interval)                                                                            \
+    SAME_TYPE("shift", timestamp, "v + '" interval "'::interval", interval),                       \
+        SAME_TYPE("shift", timestamptz, "v + '" interval "'::interval", interval),                 \
+        SAME_TYPE("shift", date, "(v + '" interval "'::interval)::date", interval)
+
+static void
+test_shift(void **state)
+{
+    static const struct comparison pairs[] = {
+        SHIFT("3 days"),
+        SHIFT("-1 month"),
+        SHIFT("1 month"),
+        SHIFT("1 year 2 mons -3 days -04:05:06.789"),
+        SHIFT("-400 years"),
+        SHIFT("3 centuries 1 decade 2 weeks"),
+        SHIFT("-36 hours 5 minutes 1.25 seconds"),
+        SHIFT("250000 years"),
+        SHIFT("2147483647 days"),
+    };
+    /* The session's zone is what an interval of days counts by. */
+    static const struct comparison zoned[] = {
+        {"shift",
+         "timestamptz -> timestamptz",
+         {"1 day", "Europe/Berlin"},
+         {"moderntz"},
+         "v + '1 day'::interval"},
+        {"shift",
+         "timestamptz -> timestamptz",
+         {"-6 months 1 day 01:00", "Europe/Berlin"},
+         {"moderntz"},
+         "v + '-6 months 1 day 01:00'::interval"},
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+    sql_exec(conn, "SET timezone = 'Europe/Berlin'");
+    COMPARE_ALL(zoned);
+    sql_exec(conn, "SET timezone = 'UTC'");
+}
+
+#define FINITE "CASE WHEN isfinite(v) THEN floor(extract("
+#define OF_TIME(part)                                                                              \
+    {"extract",                                                                                    \
+     "timestamp -> int4",                                                                          \
+     {part},                                                                                       \
+     {"timestamp"},                                                                                \
+     FINITE part " FROM v))::int4 ELSE 1 / isfinite(v)::int END"},                                 \
+    {                                                                                              \
+        "extract", "timestamptz -> int4", {part}, {"timestamptz"},                                 \
+            FINITE part " FROM v))::int4 ELSE 1 / isfinite(v)::int END"                            \
+    }
+#define OF_DATE(part)                                                                              \
+    {                                                                                              \
+        "extract", "date -> int4", {part}, {"date"},                                               \
+            FINITE part " FROM v::timestamp))::int4 ELSE 1 / isfinite(v)::int END"                 \
+    }
+
+static void
+test_extract(void **state)
+{
+    static const struct comparison pairs[] = {
+        OF_TIME("year"),
+        OF_TIME("month"),
+        OF_TIME("day"),
+        OF_TIME("hour"),
+        OF_TIME("minute"),
+        OF_TIME("second"),
+        OF_TIME("milliseconds"),
+        OF_TIME("microseconds"),
+        OF_TIME("week"),
+        OF_TIME("isoyear"),
+        OF_TIME("dow"),
+        OF_TIME("isodow"),
+        OF_TIME("doy"),
+        OF_TIME("quarter"),
+        OF_TIME("decade"),
+        OF_TIME("century"),
+        OF_TIME("millennium"),
+        OF_DATE("year"),
+        OF_DATE("month"),
+        OF_DATE("day"),
+        OF_DATE("week"),
+        OF_DATE("isoyear"),
+        OF_DATE("dow"),
+        OF_DATE("isodow"),
+        OF_DATE("doy"),
+        OF_DATE("quarter"),
+        OF_DATE("decade"),
+        OF_DATE("century"),
+        OF_DATE("millennium"),
+        {"extract",
+         "timestamptz -> int4",
+         {"hour", "Asia/Kolkata"},
+         {"moderntz"},
+         FINITE "hour FROM v AT TIME ZONE 'Asia/Kolkata'))::int4 ELSE 1 / isfinite(v)::int END"},
+        {"from_epoch", "int4 -> timestamptz", {NULL}, {"int4"}, "to_timestamp(v)"},
+        {"from_epoch",
+         "int8 -> timestamptz",
+         {"seconds"},
+         {"int8"},
+         "'1970-01-01Z'::timestamptz + (v / 86400)::int * '1 day'::interval + (v % 86400) * '1 "
+         "second'::interval"},
+        {"to_epoch",
+         "timestamptz -> int8",
+         {NULL},
+         {"nearer"},
+         "floor(extract(epoch FROM v))::int8"},
+        {"to_epoch",
+         "timestamptz -> int8",
+         {"milliseconds"},
+         {"nearer"},
+         "floor(extract(epoch FROM v) * 1000)::int8"},
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+}
+
+#define PATHS(path)                                                                                \
+    {"json_get", "json -> text", {path}, {"json_escaped"}, "v #>> '" path "'"},                    \
+        {"json_get", "jsonb -> text", {path}, {"jsonb"}, "v #>> '" path "'"},                      \
+        {"json_set",                                                                               \
+         "jsonb -> jsonb",                                                                         \
+         {path, "{\"n\": [1e1, \"\\u0001\"]}"},                                                    \
+         {"jsonb"},                                                                                \
+         "jsonb_set(v, '" path "', '{\"n\": [1e1, \"\\u0001\"]}')"},                               \
+    {                                                                                              \
+        "json_delete", "jsonb -> jsonb", {path}, {"jsonb"}, "v #- '" path "'"                      \
+    }
+
+static void
+test_json(void **state)
+{
+    static const struct comparison pairs[] = {
+        PATHS("{a}"),     PATHS("{}"),        PATHS("{0}"),    PATHS("{-1}"),    PATHS("{a,b}"),
+        PATHS("{a,0}"),   PATHS("{a,-2}"),    PATHS("{1,a}"),  PATHS("{7}"),     PATHS("{-7}"),
+        PATHS("{b,7}"),   PATHS("{b,-7}"),    PATHS("{b,c}"),  PATHS("{\"\"}"),  PATHS("{é}"),
+        PATHS("{0,0,0}"), PATHS("{a,a,a,a}"), PATHS("{cc,1}"), PATHS("{b,b,0}"), PATHS("{x}"),
+        PATHS("{1}"),     PATHS("{ab,0}"),
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+}
+
+#define JOIN(type)                                                                                 \
+    {"array_join", #type "[] -> text", {", "}, {#type "_array"}, "array_to_string(v, ', ')"},      \
+    {                                                                                              \
+        "array_join", #type "[] -> text", {"", "-"}, {#type "_array"},                             \
+            "array_to_string(v, '', '-')"                                                          \
+    }
+
+static void
+test_arrays(void **state)
+{
+    static const struct comparison pairs[] = {
+        {"array_length", "any[] -> int4", {NULL}, {"int4_array"}, "array_length(v, 1)"},
+        {"array_length", "any[] -> int4", {"2"}, {"int2_array"}, "array_length(v, 2)"},
+        {"array_length", "any[] -> int4", {"0"}, {"int2_array"}, "array_length(v, 0)"},
+        {"array_element", "any[] -> any", {"1"}, {"text_array"}, "v[1]"},
+        {"array_element", "any[] -> any", {"3"}, {"int4_array"}, "v[3]"},
+        {"array_element", "any[] -> any", {"6"}, {"int2_array"}, "v[6]"},
+        {"array_element", "any[] -> any", {"-1"}, {"int2_array"}, "v[-1]"},
+        JOIN(text),
+        JOIN(int2),
+        JOIN(int4),
+        JOIN(int8),
+        JOIN(float8),
+        JOIN(numeric),
+        JOIN(uuid),
+        JOIN(date),
+    };
+
+    (void)state;
+    COMPARE_ALL(pairs);
+}
+
 int
 main(void)
 {
@@ -560,6 +849,12 @@ main(void)
         cmocka_unit_test(test_casts_of_arrays),
         cmocka_unit_test(test_nulls),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_date_trunc),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_extract),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_arrays),
     };
 
     return cmocka_run_group_tests(tests, start, finish);

@@ -54,6 +54,12 @@ op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const 
         .arena = &run->arena,
         .alloc = op_run_alloc,
     };
+    if ((op->flags & PH_RULE_SECRET) != 0) {
+        run->call.secret = (const uint8_t *)"0123456789abcdef0123456789abcdef";
+        run->call.secret_len = 32;
+    }
+    if ((op->flags & PH_RULE_KEYED) != 0)
+        run->call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\7", 8};
     return op->prepare == NULL || op->prepare(&run->call);
 }
 

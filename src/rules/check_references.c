@@ -1,0 +1,391 @@
+/*
+ * Foreign keys and rules. What a key becomes its references must become too, or rows lose each
+ * other without an error: a rule on a referenced column is given to the columns that refer to it,
+ * before routes are made; one that says something else is refused.
+ *
+ * Foreign keys of both sides count: the target's by the tables that rows go into, the source's by
+ * the tables they come from (the target may have none, or not yet). Rules are compared as they are
+ * written.
+ */
+#include "rules/check_parts.h"
+
+struct site { /* one column of one route, or of a table without an entry */
+    const struct ph_rel *source;
+    const struct ph_rel *target;
+    const struct ph_rule_table *table; /* NULL: none in the job file */
+    const struct ph_rule_route *route;
+    const char *source_column;
+    const char *target_column;
+    const struct ph_rule_column *rule; /* NULL: as it is */
+};
+
+#define SITES_MAX 64u
+
+struct sites {
+    struct site items[SITES_MAX];
+    uint32_t n;
+};
+
+enum side { OF_SOURCE, OF_TARGET };
+
+/* ---- what a column becomes ---- */
+
+static const struct ph_rule_column *
+rule_for(const struct ph_checker *checker, const struct site *site)
+{
+    for (uint32_t i = 0; site->route != NULL && i < site->route->n_columns; i++) {
+        if (strcmp(site->route->columns[i].target.text, site->target_column) == 0)
+            return &site->route->columns[i];
+    }
+    for (uint32_t i = 0; i < checker->n_followed; i++) {
+        const struct ph_followed_rule *followed = &checker->followed[i];
+        if (followed->source == site->source && followed->target == site->target &&
+            strcmp(followed->rule.target.text, site->target_column) == 0)
+            return &followed->rule;
+    }
+    return NULL;
+}
+
+static const char *
+from_of(const struct ph_rule_column *rule)
+{
+    return rule->from.n == 0   ? rule->target.text
+           : rule->from.n == 1 ? rule->from.items[0].text
+                               : NULL;
+}
+
+static void
+add_site(const struct ph_checker *checker, struct sites *sites, struct site site)
+{
+    if (sites->n == SITES_MAX || site.target == NULL ||
+        ph_rel_column_named(site.target, site.target_column) == NULL)
+        return;
+    site.rule = rule_for(checker, &site);
+    if (site.rule != NULL)
+        site.source_column = from_of(site.rule);
+    sites->items[sites->n++] = site;
+}
+
+static bool
+is_of(const struct ph_rel *rel, const struct ph_rel *wanted)
+{
+    return rel == wanted || rel->root_oid == wanted->oid;
+}
+
+static const struct ph_rel *
+target_of(const struct ph_checker *checker, const struct ph_rule_table *table,
+          const struct ph_rule_route *route)
+{
+    struct ph_rule_name name = route->into.name != NULL ? route->into : table->source;
+
+    return ph_catalog_rel_named(checker->params->target, name.schema, name.name);
+}
+
+/* The target's columns that a route fills from that column of the source alone. */
+static void
+add_by_source(const struct ph_checker *checker, struct sites *sites, struct site site,
+              const char *column)
+{
+    bool is_renamed = false;
+
+    site.source_column = column;
+    for (uint32_t i = 0; i < site.route->n_columns; i++) {
+        const struct ph_rule_column *rule = &site.route->columns[i];
+        const char *from = from_of(rule);
+        bool is_own = strcmp(rule->target.text, column) == 0;
+        is_renamed |= is_own;
+        if (rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP || from == NULL ||
+            strcmp(from, column) != 0)
+            continue;
+        site.target_column = rule->target.text;
+        add_site(checker, sites, site);
+    }
+    if (is_renamed)
+        return;
+    site.target_column = column;
+    add_site(checker, sites, site);
+}
+
+/* Whether the job takes the table, or a partition of it. */
+static bool
+is_taken(const struct ph_checker *checker, const struct ph_rel *rel)
+{
+    const struct ph_ruleset_params *params = checker->params;
+
+    if (params->selected == NULL)
+        return rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED;
+    for (uint32_t i = 0; i < params->n_selected; i++) {
+        if (is_of(params->selected[i], rel))
+            return true;
+    }
+    return false;
+}
+
+static void
+find_sites(const struct ph_checker *checker, enum side side, const struct ph_rel *rel,
+           const char *column, struct sites *sites)
+{
+    const struct ph_job_rules *rules = checker->params->rules;
+    const struct ph_rel *plain;
+
+    sites->n = 0;
+    for (uint32_t i = 0; i < rules->n_tables; i++) {
+        const struct ph_rule_table *table = &rules->tables[i];
+        const struct ph_rel *source =
+            ph_catalog_rel_named(checker->params->source, table->source.schema, table->source.name);
+        for (uint32_t r = 0; source != NULL && r < table->n_routes; r++) {
+            struct site site = {.source = source,
+                                .target = target_of(checker, table, &table->routes[r]),
+                                .table = table,
+                                .route = &table->routes[r]};
+            if (side == OF_SOURCE && is_of(source, rel)) {
+                add_by_source(checker, sites, site, column);
+            } else if (side == OF_TARGET && site.target != NULL && is_of(site.target, rel)) {
+                site.source_column = site.target_column = column;
+                add_site(checker, sites, site);
+            }
+        }
+    }
+    plain = ph_catalog_rel_named(checker->params->source, rel->schema, rel->name);
+    if (plain == NULL || !is_taken(checker, plain))
+        return;
+    for (uint32_t i = 0; i < rules->n_tables; i++) {
+        if (strcmp(rules->tables[i].source.name, plain->name) == 0 &&
+            strcmp(rules->tables[i].source.schema, plain->schema) == 0)
+            return; /* has an entry */
+    }
+    const struct site site = {
+        .source = plain,
+        .target = ph_catalog_rel_named(checker->params->target, rel->schema, rel->name),
+        .source_column = column,
+        .target_column = column};
+    if (ph_rel_column_named(plain, column) != NULL)
+        add_site(checker, sites, site);
+}
+
+/* ---- the same rule ---- */
+
+static bool
+same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+same_step(const struct ph_rule_step *a, const struct ph_rule_step *b)
+{
+    if (!same_text(a->op, b->op) || !same_text(a->library, b->library) || a->map != b->map ||
+        a->otherwise != b->otherwise || !same_text(a->else_value.text, b->else_value.text) ||
+        a->params.n != b->params.n)
+        return false;
+    for (uint32_t i = 0; i < a->params.n; i++) {
+        if (!same_text(a->params.items[i].text, b->params.items[i].text))
+            return false;
+    }
+    return true;
+}
+
+static uint32_t
+steps_of(const struct ph_rule_column *rule)
+{
+    return rule == NULL || rule->kind != PH_RULE_TAKE ? 0 : rule->n_steps;
+}
+
+static bool
+same_rule(const struct ph_rule_column *a, const struct ph_rule_column *b)
+{
+    if (steps_of(a) != steps_of(b))
+        return false;
+    for (uint32_t i = 0; i < steps_of(a); i++) {
+        if (!same_step(&a->steps[i], &b->steps[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Constants and look-ups name rows by themselves; maps and defaults do where they change a value.
+ */
+static bool
+names_rows(const struct ph_rule_column *rule)
+{
+    if (rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP || rule->from.n > 1)
+        return true;
+    for (uint32_t i = 0; i < steps_of(rule); i++) {
+        const struct ph_rule_step *step = &rule->steps[i];
+        if (step->map == NULL && !same_text(step->op, "default") && !same_text(step->op, "cast"))
+            return false;
+    }
+    return true;
+}
+
+/* ---- one foreign key's column ---- */
+
+static ph_code
+follow(struct ph_checker *checker, const struct site *site, const struct site *key)
+{
+    if (checker->n_followed == checker->cap_followed) {
+        uint32_t cap = checker->cap_followed == 0 ? 16 : checker->cap_followed * 2;
+        struct ph_followed_rule *more =
+            PH_ARENA_ARRAY(checker->arena, struct ph_followed_rule, cap);
+        if (more == NULL)
+            return ph_check_no_memory(checker);
+        if (checker->n_followed > 0)
+            memcpy(more, checker->followed, checker->n_followed * sizeof *more);
+        checker->followed = more;
+        checker->cap_followed = cap;
+    }
+    struct ph_rule_word *from = PH_ARENA_ARRAY(checker->arena, struct ph_rule_word, 1);
+    const char *because =
+        ph_arena_printf(checker->arena, "%s.%s.%s", key->source->schema, key->source->name,
+                        key->source_column != NULL ? key->source_column : key->target_column);
+    if (from == NULL || because == NULL)
+        return ph_check_no_memory(checker);
+    from->text = site->source_column;
+    struct ph_followed_rule *followed = &checker->followed[checker->n_followed++];
+    *followed = (struct ph_followed_rule){.source = site->source,
+                                          .target = site->target,
+                                          .has_entry = site->table != NULL,
+                                          .because = because,
+                                          .rule = *key->rule};
+    followed->rule.target.text = site->target_column;
+    followed->rule.from = (struct ph_rule_words){from, 1};
+    return PH_OK;
+}
+
+static void
+refuse(struct ph_checker *checker, const struct site *site, const struct site *key,
+       const char *problem)
+{
+    const struct ph_draft draft = {.source = site->source};
+    struct ph_rule_place place = {0, 0};
+
+    if (site->rule != NULL)
+        place = site->rule->target.place;
+    ph_check_problem(checker, &draft, place, "column %s refers to %s.%s.%s, %s",
+                     site->target_column, key->target->schema, key->target->name,
+                     key->target_column, problem);
+}
+
+static ph_code
+match_site(struct ph_checker *checker, const struct site *site, const struct site *key,
+           bool *has_followed)
+{
+    if (same_rule(site->rule, key->rule) ||
+        (site->rule != NULL && names_rows(site->rule) && site->rule->kind != PH_RULE_KEEP &&
+         steps_of(key->rule) == 0))
+        return PH_OK;
+    if (site->rule != NULL &&
+        (site->rule->kind == PH_RULE_SET || site->rule->kind == PH_RULE_LOOKUP))
+        return PH_OK;
+    if (steps_of(key->rule) == 0) {
+        refuse(checker, site, key, "which has no such rule: both must have the same");
+        return PH_OK;
+    }
+    if (site->rule != NULL && (site->rule->kind == PH_RULE_KEEP || steps_of(site->rule) > 0)) {
+        refuse(checker, site, key,
+               "which has another rule: leave this one out, it follows by itself");
+        return PH_OK;
+    }
+    if (key->rule->from.n > 1) {
+        refuse(checker, site, key, "whose rule reads several columns and cannot be followed");
+        return PH_OK;
+    }
+    if (site->rule != NULL) { /* only renamed */
+        refuse(checker, site, key, "which has a rule: say the same one here");
+        return PH_OK;
+    }
+    *has_followed = true;
+    return follow(checker, site, key);
+}
+
+static ph_code
+match_columns(struct ph_checker *checker, enum side side, const struct ph_foreign_key *key,
+              uint32_t k, bool *has_followed)
+{
+    const struct ph_catalog *catalog =
+        side == OF_SOURCE ? checker->params->source : checker->params->target;
+    const struct ph_rel *rel = ph_catalog_rel(catalog, key->rel_oid);
+    const struct ph_rel *ref = ph_catalog_rel(catalog, key->ref_oid);
+    struct sites referencing;
+    struct sites referenced;
+
+    if (rel == NULL || ref == NULL)
+        return PH_OK;
+    const struct ph_column *column = ph_check_attnum(rel, key->attnums[k]);
+    const struct ph_column *ref_column = ph_check_attnum(ref, key->ref_attnums[k]);
+    if (column == NULL || ref_column == NULL)
+        return PH_OK;
+    find_sites(checker, side, ref, ref_column->name, &referenced);
+    find_sites(checker, side, rel, column->name, &referencing);
+    if (referenced.n == 0)
+        return PH_OK; /* rows that the job does not bring */
+    const struct site *chosen = &referenced.items[0];
+    for (uint32_t i = 1; i < referenced.n; i++) {
+        if (steps_of(referenced.items[i].rule) > steps_of(chosen->rule))
+            chosen = &referenced.items[i];
+    }
+    for (uint32_t i = 0; i < referencing.n; i++)
+        PH_TRY(match_site(checker, &referencing.items[i], chosen, has_followed));
+    return PH_OK;
+}
+
+static ph_code
+match_all(struct ph_checker *checker, enum side side, bool *has_followed)
+{
+    const struct ph_catalog *catalog =
+        side == OF_SOURCE ? checker->params->source : checker->params->target;
+
+    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &catalog->foreign_keys[i];
+        for (uint32_t k = 0; k < key->n_attnums; k++)
+            PH_TRY(match_columns(checker, side, key, k, has_followed));
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_check_references(struct ph_checker *checker)
+{
+    bool has_followed = true;
+
+    /* a key may itself refer to another: until nothing more follows */
+    while (has_followed && checker->n_problems == 0) {
+        has_followed = false;
+        PH_TRY(match_all(checker, OF_TARGET, &has_followed));
+        if (checker->n_problems == 0)
+            PH_TRY(match_all(checker, OF_SOURCE, &has_followed));
+    }
+    return PH_OK;
+}
+
+/* Entries for tables that have none in the job file and a rule that follows. */
+ph_code
+ph_check_followed_tables(struct ph_checker *checker, const struct ph_rule_table **out, uint32_t *n)
+{
+    struct ph_rule_table *tables =
+        PH_ARENA_ARRAY(checker->arena, struct ph_rule_table, (size_t)checker->n_followed + 1);
+    uint32_t count = 0;
+
+    if (tables == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < checker->n_followed; i++) {
+        const struct ph_followed_rule *followed = &checker->followed[i];
+        bool is_there = followed->has_entry;
+        for (uint32_t k = 0; k < i && !is_there; k++)
+            is_there = checker->followed[k].source == followed->source;
+        if (is_there)
+            continue;
+        struct ph_rule_route *route = PH_ARENA_ARRAY(checker->arena, struct ph_rule_route, 1);
+        if (route == NULL)
+            return ph_check_no_memory(checker);
+        route->into =
+            (struct ph_rule_name){followed->target->schema, followed->target->name, {0, 0}};
+        tables[count].source =
+            (struct ph_rule_name){followed->source->schema, followed->source->name, {0, 0}};
+        tables[count].routes = route;
+        tables[count++].n_routes = 1;
+    }
+    *out = tables;
+    *n = count;
+    return PH_OK;
+}
