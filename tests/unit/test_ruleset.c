@@ -125,7 +125,8 @@ maps_sets_and_passes(void **state)
     assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
     assert_int_equal(outcome.verdict, PH_ROW_BAD);
     assert_int_equal(outcome.output, 1);
-    assert_string_equal(outcome.message, "the map phase does not have the value");
+    assert_string_equal(outcome.message,
+                        "the map phase does not have the value \"dns_validatiom\"");
     in[1].len = PH_VALUE_NULL;
     assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
     assert_string_equal(outcome.message, "is NULL, and the column is NOT NULL");

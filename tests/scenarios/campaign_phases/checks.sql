@@ -12,7 +12,7 @@ SELECT pg_temp.differ('campaigns', format($$
            progress_percentage, total_items, processed_items, metadata, error_message, created_at, updated_at, started_at,
            completed_at
     FROM campaigns %s$$,
-    CASE WHEN job = 'quarantine' THEN $$WHERE campaign_type <> 'lead_generation' AND status <> 'deleted'$$ END),
+    CASE WHEN job = 'quarantine' THEN $$WHERE campaign_type <> 'unheard-of' AND status <> 'unheard-of'$$ END),
     'SELECT * FROM campaigns')
 FROM scenario;
 -- all types met all statuses: 4 phases by 5 statuses
