@@ -32,12 +32,11 @@ find(const struct ph_rule_library *library, const struct ph_op_wanted *wanted, c
     struct rows rows;
 
     for (uint32_t i = 0; next_rows(library, i, &rows); i++) {
-        const struct ph_rule_op *op = rows.ops;
-        for (uint32_t k = 0; k < rows.n; k++, op++) {
-            if (strcmp(op->name, wanted->name) == 0 &&
-                ph_signature_fits(op->signature, wanted->args, wanted->n_args, result) &&
+        for (uint32_t k = 0; k < rows.n; k++) {
+            if (strcmp(rows.ops[k].name, wanted->name) == 0 &&
+                ph_signature_fits(rows.ops[k].signature, wanted->args, wanted->n_args, result) &&
                 (want == NULL || strcmp(want, result) == 0))
-                return op;
+                return rows.ops + k;
         }
     }
     return NULL;

@@ -73,6 +73,24 @@ may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
     return false;
 }
 
+/* Whether the target has a row is then a matter of all that its rules read of the old one. */
+static bool
+may_be_in_quarantine(const struct ph_draft *draft)
+{
+    const struct ph_route *route = draft->route;
+
+    if (route->quarantines && route->has_program)
+        return true;
+    for (uint32_t i = 0; i < route->n_outputs; i++) {
+        for (uint32_t k = 0; k < draft->makes[i].n_steps; k++) {
+            const struct ph_step_plan *step = &draft->makes[i].steps[k];
+            if (step->kind == PH_STEP_MAP && step->otherwise == PH_ELSE_QUARANTINE)
+                return true;
+        }
+    }
+    return false;
+}
+
 static const char *
 why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *columns)
 {
@@ -132,6 +150,7 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
 
     route->needs_old_row |=
         draft->plan->shape.is_each || (route->makes_rows && !draft->plan->shape.keeps_null);
+    route->needs_old_row |= may_be_in_quarantine(draft);
     for (uint32_t i = 0; i < route->n_outputs; i++)
         route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
     PH_TRY(check_key(checker, draft));
