@@ -224,7 +224,7 @@ give_numeric(struct ph_rule_call *call, __int128 units, uint32_t scale, uint32_t
              struct ph_value *out)
 {
     unsigned __int128 left = (unsigned __int128)(units < 0 ? -units : units);
-    uint16_t groups[NUMERIC_GROUPS_MAX];
+    uint16_t groups[NUMERIC_GROUPS_MAX] = {0};
     uint32_t n = 0;
     uint32_t n_zero = 0; /* groups at the end that are not written */
 
