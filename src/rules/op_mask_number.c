@@ -242,7 +242,7 @@ give_numeric(struct ph_rule_call *call, __int128 units, uint32_t scale, uint32_t
     ph_store_u16(to + 4, units < 0 ? NUMERIC_NEGATIVE : 0);
     ph_store_u16(to + 6, (uint16_t)shown);
     for (uint32_t i = 0; i < n - n_zero; i++)
-        ph_store_u16(to + NUMERIC_HEADER + 2 * i, groups[n - 1 - i]);
+        ph_store_u16(to + NUMERIC_HEADER + (size_t)2 * i, groups[n - 1 - i]);
     return PH_RULE_OK;
 }
 
