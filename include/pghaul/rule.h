@@ -205,9 +205,10 @@ ph_rule_put_i64(uint8_t *at, int64_t value)
 struct ph_rule_frame {
     struct ph_rule_call *calls;
     const struct ph_rule_op *const *ops;
-    uint32_t bad_output; /* of PH_RULE_BAD: the column of the target */
-    const char *message; /* and why */
-    bool quarantine;     /* this row goes to quarantine whatever the job does with others */
+    uint32_t bad_output;       /* of PH_RULE_BAD: the column of the target */
+    const char *message;       /* and why */
+    bool quarantine;           /* this row goes to quarantine whatever the job does with others */
+    struct ph_value bad_value; /* a text that a map does not have; NULL: it is not told */
 };
 
 /* How many rows the source's row gives on this route: 0 when the filter leaves it out. */

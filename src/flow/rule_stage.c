@@ -149,9 +149,13 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
     char key[200];
 
     ph_row_key_of_route(table->route, stage->in, key, sizeof key);
-    if (!outcome->quarantine)
-        return PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column,
-                       outcome->message);
+    if (!outcome->quarantine) {
+        char label[300];
+        PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);
+        ph_plan_table_label(table, label, sizeof label);
+        ph_error_object(err, "%s", label);
+        return PH_E_RULE_VALUE;
+    }
     task->quarantined++;
     if (task->quarantine.limit_bytes == 0)
         ph_buf_init(&task->quarantine, QUARANTINE_LIMIT);

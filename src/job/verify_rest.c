@@ -8,6 +8,7 @@
 #include "pg/constraint_audit.h"
 #include "pg/large_object.h"
 #include "pg/schema_compare.h"
+#include "rules/job_rules.h"
 
 struct rest {
     const struct ph_verify_rest_params *params;
@@ -30,6 +31,43 @@ differs(struct rest *rest, const char *kind, const char *object, const char *for
     ph_report_add_finding(rest->params->report, PH_FINDING_ERROR, kind, object, "%s", text);
 }
 
+/* ---- tables that rules are about ---- */
+
+static bool
+is_named(const struct ph_rule_name *name, const char *schema, const char *table)
+{
+    return strcmp(name->schema, schema) == 0 && strcmp(name->name, table) == 0;
+}
+
+/* Whether rules say what becomes of the rows of that table of the source. */
+static bool
+is_ruled(const struct ph_verify_rest_params *params, const char *schema, const char *table)
+{
+    const struct ph_job_rules *rules = params->options->rules;
+
+    for (uint32_t i = 0; rules != NULL && i < rules->n_tables; i++) {
+        if (is_named(&rules->tables[i].source, schema, table))
+            return true;
+    }
+    return false;
+}
+
+/* Whether rules put rows into that table of the target. */
+static bool
+is_filled_by_rules(const struct ph_verify_rest_params *params, const char *schema,
+                   const char *table)
+{
+    const struct ph_job_rules *rules = params->options->rules;
+
+    for (uint32_t i = 0; rules != NULL && i < rules->n_tables; i++) {
+        for (uint32_t k = 0; k < rules->tables[i].n_routes; k++) {
+            if (is_named(&rules->tables[i].routes[k].into, schema, table))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- sequences ---- */
 
 static const struct ph_sequence_state *
@@ -43,6 +81,15 @@ find_sequence(const struct ph_catalog *catalog, const struct ph_sequence_state *
     return NULL;
 }
 
+/* Whether rules say what becomes of the rows that it numbers. */
+static bool
+is_of_rules(const struct rest *rest, const struct ph_sequence_state *sequence)
+{
+    const struct ph_rel *owner = ph_catalog_rel(rest->params->source_catalog, sequence->owned_by);
+
+    return owner != NULL && is_ruled(rest->params, owner->schema, owner->name);
+}
+
 static void
 compare_sequence(struct rest *rest, const struct ph_sequence_state *ours)
 {
@@ -50,7 +97,11 @@ compare_sequence(struct rest *rest, const struct ph_sequence_state *ours)
     char label[160];
 
     snprintf(label, sizeof label, "%s.%s", ours->schema, ours->name);
-    if (theirs == NULL) {
+    if (theirs == NULL && is_of_rules(rest, ours)) {
+        ph_report_add_finding(rest->params->report, PH_FINDING_WARNING, "sequence", label,
+                              "not on the target: where the rules' rows are numbered by another "
+                              "one, it is to be set");
+    } else if (theirs == NULL) {
         differs(rest, "sequence", label, "missing on the target");
     } else if (!ours->can_read || !theirs->can_read) {
         ph_report_add_finding(rest->params->report, PH_FINDING_WARNING, "sequence", label,
@@ -210,12 +261,19 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
 /* ---- constraints that were not enforced ---- */
 
 static bool
-are_rows_compared(void *arg, const char *schema, const char *table)
+are_rows_the_same(void *arg, const char *schema, const char *table)
 {
     const struct ph_verify_rest_params *params = arg;
     const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, table);
 
-    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel);
+    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel) &&
+           !is_ruled(params, schema, table) && !is_filled_by_rules(params, schema, table);
+}
+
+static bool
+are_rows_compared(void *arg, const char *schema, const char *table)
+{
+    return are_rows_the_same(arg, schema, table) || is_filled_by_rules(arg, schema, table);
 }
 
 static ph_code
@@ -227,6 +285,7 @@ audit_constraints(struct rest *rest, struct ph_error *err)
         .target = arg.target,
         .arg = &arg,
         .is_compared = are_rows_compared,
+        .is_the_same = are_rows_the_same,
     };
     struct ph_findings findings;
     uint32_t n;

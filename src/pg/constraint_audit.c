@@ -101,13 +101,15 @@ list_unique_keys(struct ph_conn *conn, struct ph_result **out, struct ph_error *
     return ph_conn_query(conn, sql, 0, NULL, out, err);
 }
 
+/* A constraint between rows that are the source's holds there, when the source has it too. */
 static bool
-is_compared(const struct ph_constraint_audit *audit, const struct ph_result *row, int at,
-            enum column schema, enum column table)
+holds_on_source(const struct ph_constraint_audit *audit, const struct ph_result *row, int at)
 {
-    return audit->is_compared == NULL || ph_result_is_null(row, at, (int)table) ||
-           audit->is_compared(audit->arg, ph_result_text(row, at, (int)schema),
-                              ph_result_text(row, at, (int)table));
+    return audit->is_the_same(audit->arg, ph_result_text(row, at, COL_SCHEMA),
+                              ph_result_text(row, at, COL_TABLE)) &&
+           (ph_result_is_null(row, at, COL_REF_TABLE) ||
+            audit->is_the_same(audit->arg, ph_result_text(row, at, COL_REF_SCHEMA),
+                               ph_result_text(row, at, COL_REF_TABLE)));
 }
 
 /* By schema, table, name. */
@@ -163,14 +165,15 @@ audit_kind(const struct ph_constraint_audit *audit, list_keys *list, const char 
     if (rc == PH_OK)
         rc = list(audit->target, &theirs, err);
     for (int row = 0; rc == PH_OK && row < ph_result_rows(theirs); row++) {
-        if (!is_compared(audit, theirs, row, COL_SCHEMA, COL_TABLE))
+        if (!audit->is_compared(audit->arg, ph_result_text(theirs, row, COL_SCHEMA),
+                                ph_result_text(theirs, row, COL_TABLE)))
             continue;
         while (at < ph_result_rows(ours) && compare_rows(ours, at, theirs, row) < 0)
             at++;
         if (at < ph_result_rows(ours) && compare_rows(ours, at, theirs, row) == 0 &&
             strcmp(ph_result_text(ours, at, COL_DEFINITION),
                    ph_result_text(theirs, row, COL_DEFINITION)) == 0 &&
-            is_compared(audit, theirs, row, COL_REF_SCHEMA, COL_REF_TABLE))
+            holds_on_source(audit, theirs, row))
             continue;
         rc = ask(audit, theirs, row, what, findings, err);
         ++*n;

@@ -19,8 +19,10 @@ struct ph_constraint_audit {
     struct ph_conn *source;
     struct ph_conn *target;
     void *arg;
-    /* Whether the rows of this table are among those that were compared. NULL: all are. */
+    /* Whether the rows of this table of the target are among those that were compared. */
     bool (*is_compared)(void *arg, const char *schema, const char *table);
+    /* Whether they are those of the source's table of that name, no more and no less. */
+    bool (*is_the_same)(void *arg, const char *schema, const char *table);
 };
 
 /* Findings of code PH_E_CONSTRAINT, kind "constraint". *n: how many constraints were asked about.

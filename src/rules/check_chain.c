@@ -237,6 +237,7 @@ step_map(struct chain *chain, const struct ph_rule_step *step, uint32_t i)
     }
     struct ph_step_plan *plan = add_step(chain, PH_STEP_MAP);
     plan->map_name = step->map->name;
+    plan->is_text = strcmp(chain->class, "text") == 0;
     plan->otherwise = step->otherwise;
     put_map_words(chain, step);
     PH_TRY(fill_map(chain, step, at_end, plan));

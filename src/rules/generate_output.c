@@ -86,6 +86,8 @@ put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_
         ph_buf_puts(out, "        else {\n");
         if (step->otherwise == PH_ELSE_QUARANTINE)
             ph_buf_puts(out, "            frame->quarantine = true;\n");
+        if (step->is_text)
+            ph_buf_puts(out, "            frame->bad_value = v;\n");
         ph_buf_printf(out, "            return bad(frame, %u, \"the map ", n);
         for (const char *at = step->map_name; *at != '\0'; at++)
             ph_buf_printf(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);

@@ -3,6 +3,7 @@
  * row at hand. That memory is one block which every row begins at its start; what does not fit gets
  * blocks of its own, which the next row gives back.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -11,6 +12,7 @@
 #define BLOCK_BYTES ((size_t)64 << 10)
 #define ROW_MEMORY_MAX ((size_t)2 << 30)
 #define ALIGN ((size_t)16)
+#define TOLD_BYTES 200 /* of a value in a message */
 
 struct large { /* a block of its own */
     struct large *next;
@@ -33,6 +35,7 @@ struct ph_rule_machine {
     struct row_memory memory;
     const struct ph_route *route; /* of the row at hand */
     const struct ph_value *in;
+    char message[400]; /* when it has to be put together */
     uint8_t *secret;
     size_t secret_len;
 };
@@ -198,6 +201,21 @@ set_key(struct ph_rule_machine *machine, struct ph_error *err)
     return PH_OK;
 }
 
+/* The frame's, and the value that a map does not have, unless it is a long one. */
+static const char *
+message_of(struct ph_rule_machine *machine)
+{
+    const struct ph_rule_frame *frame = &machine->frame;
+
+    if (frame->message == NULL || frame->message[0] == '\0')
+        return "a rule cannot handle the value";
+    if (frame->bad_value.len < 0 || frame->bad_value.len > TOLD_BYTES)
+        return frame->message;
+    snprintf(machine->message, sizeof machine->message, "%s \"%.*s\"", frame->message,
+             (int)frame->bad_value.len, (const char *)frame->bad_value.data);
+    return machine->message;
+}
+
 static ph_code
 report(struct ph_rule_machine *machine, enum ph_rule_result result, struct ph_rule_outcome *outcome,
        struct ph_error *err)
@@ -209,9 +227,7 @@ report(struct ph_rule_machine *machine, enum ph_rule_result result, struct ph_ru
     case PH_RULE_BAD:
         outcome->verdict = PH_ROW_BAD;
         outcome->output = machine->frame.bad_output;
-        outcome->message = machine->frame.message != NULL && machine->frame.message[0] != '\0'
-                               ? machine->frame.message
-                               : "a rule cannot handle the value";
+        outcome->message = message_of(machine);
         outcome->quarantine = machine->route->quarantines || machine->frame.quarantine;
         return PH_OK;
     case PH_RULE_NO_MEMORY:
@@ -231,6 +247,7 @@ ph_rule_begin_row(struct ph_rule_machine *machine, const struct ph_route *route,
     machine->in = in;
     machine->frame.quarantine = false;
     machine->frame.message = NULL;
+    machine->frame.bad_value.len = PH_VALUE_NULL;
     *outcome = (struct ph_rule_outcome){.verdict = PH_ROW_TAKEN, .rows = 1};
     PH_TRY(set_key(machine, err));
     if (code->rows == NULL)
@@ -246,5 +263,6 @@ ph_rule_take_row(struct ph_rule_machine *machine, uint32_t row, struct ph_value 
 
     machine->frame.quarantine = false;
     machine->frame.message = NULL;
+    machine->frame.bad_value.len = PH_VALUE_NULL;
     return report(machine, code->row(&machine->frame, machine->in, row, out), outcome, err);
 }

@@ -39,6 +39,7 @@ struct ph_step_plan {
     const struct ph_map_entry *entries; /* MAP, without the one for NULL */
     uint32_t n_entries;
     bool has_null; /* MAP: NULL becomes `null_value` */
+    bool is_text;  /* MAP: what is mapped is text */
     struct ph_value null_value;
     enum ph_rule_else otherwise;
     struct ph_value constant; /* DEFAULT; MAP with PH_ELSE_VALUE */

@@ -1,0 +1,271 @@
+/*
+ * The five migrations of tests/scenarios, each as its job files say: run through; killed and given
+ * again at one failpoint after the other; killed at any moment; and, where the job follows, all of
+ * that while the application writes. What arrives is judged by plain SQL.
+ */
+/* timeout: 1800 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/scenario.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct scenario scenarios[] = {
+    {.folder = "content_consolidation", .job = "offline", .target = "target"},
+    {.folder = "campaign_phases", .job = "offline", .target = "target"},
+    {.folder = "campaign_phases",
+     .job = "offline",
+     .target = "target",
+     .spoil = "unknown",
+     .code = 1,
+     .says = "unheard-of"},
+    {.folder = "campaign_phases",
+     .job = "quarantine",
+     .target = "target",
+     .spoil = "unknown",
+     .code = 4,
+     .says = "quarantine"},
+    {.folder = "campaign_phases", .job = "follow", .target = "target", .follows = true},
+    {.folder = "domainflow_consolidation",
+     .job = "offline",
+     .target = "target",
+     .one_database = true},
+    {.folder = "domainflow_consolidation",
+     .job = "follow",
+     .target = "target",
+     .follows = true,
+     .one_database = true},
+    {.folder = "posts_normalization", .job = "offline", .target = "target"},
+    {.folder = "customer_data_platform", .job = "dev_to_staging"},
+    {.folder = "customer_data_platform", .job = "dev_to_staging", .by_owner = true},
+    {.folder = "customer_data_platform", .job = "staging_to_production", .target = "production"},
+    {.folder = "customer_data_platform",
+     .job = "staging_to_production",
+     .target = "production",
+     .by_owner = true},
+    {.folder = "customer_data_platform", .job = "production_to_production", .follows = true},
+};
+#define N_SCENARIOS (sizeof scenarios / sizeof *scenarios)
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return 0;
+}
+
+static void
+rest(int ms)
+{
+    const struct timespec span = {ms / 1000, (long)(ms % 1000) * 1000000};
+
+    nanosleep(&span, NULL);
+}
+
+static struct scenario_case
+begin(void **state, const char *how)
+{
+    const struct scenario *scenario = *state;
+    const char *name =
+        scratch_printf("%.24s_%s%d", scenario->folder, how, (int)(scenario - scenarios));
+
+    printf("  %s, job %s\n", scenario->folder, scenario->job);
+    return scenario_case_begin(&pair, scenario, name);
+}
+
+/* The run that nothing happens to, to its end; one that follows ends where the writing ended. */
+static void
+finish(struct scenario_case *c)
+{
+    struct run *run = scenario_start(c, NULL);
+
+    if (c->scenario->follows) {
+        if (!scenario_wait_following(c, run))
+            run_expect(run, c->scenario->code);
+        rest(1500);
+        scenario_end_writing(c);
+        scenario_stop(c);
+    }
+    scenario_expect(c, run);
+    if (c->scenario->code == 0 || c->scenario->code == 4)
+        scenario_check(c);
+}
+
+static void
+begin_writing(struct scenario_case *c)
+{
+    if (c->scenario->follows)
+        scenario_begin_writing(c);
+}
+
+/* ---- nothing happens ---- */
+
+static void
+runs_through(void **state)
+{
+    struct scenario_case c = begin(state, "plain");
+
+    if (c.scenario->spoil == NULL)
+        scenario_look(&c);
+    begin_writing(&c);
+    finish(&c);
+    scenario_case_end(&c);
+}
+
+/* ---- killed at failpoints ---- */
+
+static const char *const points[] = {
+    /* the beginning of a stream; the others are passed by every copy */
+    "after_follow_noted",
+    "after_publication",
+    "after_slot",
+    "before_first_epoch_commit",
+    "after_holder_start",
+    "after_schema_dump",
+    "ddl_before_batch_commit",
+    "ddl_after_batch",
+    "after_set_aside",
+    "before_prepare_commit",
+    "before_plan_commit",
+    "after_claim",
+    "before_source_read",
+    "before_write",
+    "after_copy_before_receipt",
+    "before_receipt",
+    "before_commit",
+    "after_commit",
+    "step_before_commit",
+    "step_after_commit",
+    "before_restore",
+    "before_verdict_commit",
+    "after_verdict",
+    "before_apply_commit",
+};
+
+/* Whether a copy of that kind passes a point; one that does not would go on to its end. */
+static bool
+is_passed(const struct scenario *scenario, const char *point)
+{
+    static const char *const of_streams[] = {"after_follow_noted", "after_publication",
+                                             "after_slot", "before_first_epoch_commit",
+                                             "before_apply_commit"};
+    static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
+                                             "ddl_after_batch", "step_before_commit",
+                                             "step_after_commit"};
+    static const char *const of_rows_only[] = {"after_set_aside", "before_prepare_commit",
+                                               "before_restore"};
+
+    for (size_t i = 0; i < sizeof of_streams / sizeof *of_streams; i++) {
+        if (strcmp(point, of_streams[i]) == 0)
+            return scenario->follows;
+    }
+    for (size_t i = 0; i < sizeof of_schemas / sizeof *of_schemas; i++) {
+        if (strcmp(point, of_schemas[i]) == 0)
+            return scenario->target == NULL;
+    }
+    for (size_t i = 0; i < sizeof of_rows_only / sizeof *of_rows_only; i++) {
+        if (strcmp(point, of_rows_only[i]) == 0)
+            return scenario->target != NULL;
+    }
+    return true;
+}
+
+/* Waits until it was killed; one that applies changes by then is killed from here. */
+static bool
+was_killed(const struct scenario_case *c, struct run *run)
+{
+    if (c->scenario->follows) {
+        if (scenario_wait_following(c, run)) {
+            rest(200);
+            run_kill(run);
+        }
+    }
+    if (run_wait(run, RUN_DEADLINE_MS) == -SIGKILL)
+        return true;
+    run_expect(run, c->scenario->code);
+    return false;
+}
+
+static void
+killed_again_and_again(void **state)
+{
+    struct scenario_case c = begin(state, "killed");
+
+    begin_writing(&c);
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        if (!is_passed(c.scenario, points[i]))
+            continue;
+        struct run *run = scenario_start(&c, scratch_printf("%s=kill@1", points[i]));
+        bool killed = was_killed(&c, run);
+        printf("    %s%s\n", points[i], killed ? "" : ": not killed");
+        if (!killed && strcmp(points[i], "after_verdict") != 0 && !c.scenario->follows)
+            break;
+    }
+    finish(&c);
+    scenario_case_end(&c);
+}
+
+/* ---- killed at any moment ---- */
+
+static void
+killed_at_any_moment(void **state)
+{
+    struct scenario_case c = begin(state, "moment");
+    unsigned ms = 150;
+
+    begin_writing(&c);
+    for (int i = 0; i < 8; i++) {
+        struct run *run = scenario_start(&c, NULL);
+        rest((int)ms);
+        if (!run_alive(run)) {
+            run_expect(run, c.scenario->code);
+            break;
+        }
+        run_kill(run);
+        ms = 100 + (ms * 7919 + 104729) % 1300;
+    }
+    finish(&c);
+    scenario_case_end(&c);
+}
+
+int
+main(void)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction run;
+    } ways[] = {{"runs through", runs_through},
+                {"killed again and again", killed_again_and_again},
+                {"killed at any moment", killed_at_any_moment}};
+    struct CMUnitTest tests[N_SCENARIOS * 3];
+    size_t n = 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t i = 0; i < N_SCENARIOS; i++) {
+        const struct scenario *scenario = &scenarios[i];
+        for (size_t k = 0; k < (scenario->spoil == NULL ? 3 : 1); k++)
+            tests[n++] = (struct CMUnitTest){
+                .name = scratch_printf("%s/%s%s %s", scenario->folder, scenario->job,
+                                       scenario->spoil == NULL ? "" : "+spoil", ways[k].name),
+                .test_func = ways[k].run,
+                .initial_state = (void *)(uintptr_t)scenario,
+            };
+    }
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return _cmocka_run_group_tests("scenarios", tests, n, start, NULL);
+}

@@ -1,0 +1,2 @@
+-- The same tables, empty.
+\ir schema.sql
