@@ -320,6 +320,58 @@ test_whole_old_rows(void **state)
     pair_db_end(&db);
 }
 
+/* ---- masks ---- */
+
+/* A key and what refers to it, and values that hang on the row's key: as a copy would make them. */
+static void
+test_masks(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=nobody knows it", NULL};
+    static const struct shape shapes[] = {
+        {"SELECT count(*), count(DISTINCT email), count(note) FROM people",
+         "SELECT count(*), count(DISTINCT email), count(note) FROM people"},
+        {"SELECT o.order_no, amount FROM orders o JOIN people p ON p.id = person ORDER BY 1",
+         "SELECT o.order_no, amount FROM orders o JOIN people p ON p.id = person ORDER BY 1"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "masks");
+    const char *job = job_file(&db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+                                    "tables:\n"
+                                    "  people:\n"
+                                    "    columns:\n"
+                                    "      id: {mask: uuid}\n"
+                                    "      email: {mask: email}\n"
+                                    "      note: {do: [encrypt]}\n");
+
+    (void)state;
+    db.env = env;
+    pair_both(&db, "CREATE TABLE people (id uuid PRIMARY KEY, email text, note text);"
+                   "CREATE TABLE orders (order_no int PRIMARY KEY, person uuid REFERENCES people ON"
+                   " UPDATE CASCADE, amount int)");
+    sql_exec(
+        db.source,
+        "INSERT INTO people SELECT md5(g::text)::uuid, 'p' || g || '@example.org', 'note ' || g"
+        " FROM generate_series(1, 200) g;"
+        "INSERT INTO orders SELECT g, md5((1 + g % 200)::text)::uuid, g"
+        " FROM generate_series(1, 400) g");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(
+        db.source,
+        "UPDATE people SET email = 'new' || email WHERE id::text < '4';"
+        "UPDATE people SET id = gen_random_uuid() WHERE id::text > 'c';"
+        "UPDATE people SET note = NULL WHERE id::text < '1';"
+        "DELETE FROM orders WHERE order_no % 7 = 0; UPDATE orders SET amount = 0 WHERE order_no"
+        " < 20; INSERT INTO people VALUES (gen_random_uuid(), 'late@example.org', 'late');"
+        "INSERT INTO orders SELECT 1000, id, 5 FROM people WHERE email = 'late@example.org'");
+    end(&db, run, 0, shapes);
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", "as_they_are"), 0, "agree");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM people WHERE note LIKE '%note%' OR"
+                                        " email LIKE 'p%@example.org' AND email ~ '^p[0-9]+@'"),
+                     0);
+    pair_db_end(&db);
+}
+
 /* ---- while it arrives ---- */
 
 static void
@@ -558,6 +610,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_shapes),
         cmocka_unit_test(test_whole_old_rows),
+        cmocka_unit_test(test_masks),
         cmocka_unit_test(test_large_transactions),
         cmocka_unit_test(test_truncate_of_one_of_several),
         cmocka_unit_test(test_truncate_beside_own_rows),
