@@ -252,6 +252,8 @@ test_all_shapes(void **state)
     for (int round = 0; round < 3; round++)
         write_changes(&db, round);
     sql_wait_true(pair.dst, db.name, "SELECT count(*) > 0 FROM campaigns WHERE id >= 3000", 30000);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (state #>> '{follow,replays}')::int > 0 FROM pghaul.progress", 30000);
     run_kill(run);
     for (int round = 3; round < 5; round++)
         write_changes(&db, round);
