@@ -119,9 +119,10 @@ run_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
     struct ph_rule_checks_params params = {
         .options = job->options,
+        .side = PH_TARGET,
         .source = job->source_control,
         .target = job->target_control,
-        .target_catalog = &job->target_catalog,
+        .catalog = &job->target_catalog,
         .report = &job->run->report,
     };
     uint32_t n = 0;
