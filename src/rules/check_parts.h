@@ -48,6 +48,7 @@ struct ph_draft { /* a route being checked */
     const struct ph_rule_route *rule;
     const struct ph_rel *source;
     const struct ph_rel *target;
+    struct ph_rel keyed; /* the target, with the indexes that it has when rows are in */
     struct ph_route *route;
     struct ph_route_plan *plan;
     struct ph_route_input *inputs;
@@ -159,6 +160,8 @@ void ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *
 ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 
 /* check_unique.c: the target's unique keys. */
+/* draft->keyed: indexes are built after rows, and what rows must not break is known before. */
+ph_code ph_check_target_keys(struct ph_checker *checker, struct ph_draft *draft);
 void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
 /* Whether these columns of the source, by position, hold a unique key of it. */
 bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);

@@ -126,7 +126,7 @@ why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *
 static ph_code
 check_key(struct ph_checker *checker, struct ph_draft *draft)
 {
-    const struct ph_index *key = ph_check_key_of(draft->target);
+    const struct ph_index *key = ph_check_key_of(&draft->keyed);
     bool *columns = PH_ARENA_ARRAY(checker->arena, bool, (size_t)draft->source->n_columns + 1);
 
     if (columns == NULL)
