@@ -231,4 +231,110 @@ struct ph_rule_object { /* a generated object exports one, called ph_rule_object
     uint32_t n_calls;
 };
 
+/* ---- conditions: SQL's three values, so that & is AND and | is OR ---- */
+
+enum ph_truth { PH_FALSE = 0, PH_UNKNOWN = 1, PH_TRUE = 3 };
+
+static inline enum ph_truth
+ph_truth_of(bool value)
+{
+    return value ? PH_TRUE : PH_FALSE;
+}
+
+static inline enum ph_truth
+ph_truth_not(unsigned truth)
+{
+    return truth == PH_UNKNOWN ? PH_UNKNOWN : truth == PH_TRUE ? PH_FALSE : PH_TRUE;
+}
+
+/* By bytes of the shorter one, then by length; neither is NULL. */
+static inline int
+ph_rule_compare_bytes(const struct ph_value *a, const struct ph_value *b)
+{
+    size_t len = (size_t)(a->len < b->len ? a->len : b->len);
+    int order = len > 0 ? memcmp(a->data, b->data, len) : 0;
+
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+struct ph_rule_numeric { /* what numeric_send wrote, without zeros at either end */
+    int rank;            /* -infinity, finite, infinity, NaN: 0 to 3 */
+    int sign;            /* -1, 0, 1; of the finite ones */
+    int weight;          /* of the first digit, to base 10000 */
+    int n;
+    const uint8_t *digits;
+};
+
+static inline int
+ph_rule_numeric_digit(const struct ph_rule_numeric *number, int i)
+{
+    return number->digits[2 * i] << 8 | number->digits[2 * i + 1];
+}
+
+static inline struct ph_rule_numeric
+ph_rule_read_numeric(const struct ph_value *value)
+{
+    struct ph_rule_numeric out = {1, 0, 0, 0, NULL};
+
+    if (value->len < 8)
+        return out;
+    struct ph_value weight = {value->data + 2, 2};
+    int sign = value->data[4] << 8 | value->data[5];
+    out.rank = sign == 0xC000 ? 3 : sign == 0xD000 ? 2 : sign == 0xF000 ? 0 : 1;
+    out.weight = ph_rule_get_i16(&weight);
+    out.digits = value->data + 8;
+    out.n = value->data[0] << 8 | value->data[1];
+    if (out.n > (value->len - 8) / 2)
+        out.n = (value->len - 8) / 2;
+    for (; out.n > 0 && ph_rule_numeric_digit(&out, 0) == 0; out.n--) {
+        out.digits += 2;
+        out.weight--;
+    }
+    while (out.n > 0 && ph_rule_numeric_digit(&out, out.n - 1) == 0)
+        out.n--;
+    out.sign = out.n == 0 ? 0 : sign == 0x4000 ? -1 : 1;
+    return out;
+}
+
+/* As PostgreSQL orders numeric: NaN is above all and equal to itself. Neither is NULL. */
+static inline int
+ph_rule_compare_numeric(const struct ph_value *left, const struct ph_value *right)
+{
+    struct ph_rule_numeric a = ph_rule_read_numeric(left);
+    struct ph_rule_numeric b = ph_rule_read_numeric(right);
+
+    if (a.rank != b.rank || a.rank != 1)
+        return a.rank - b.rank;
+    if (a.sign != b.sign || a.sign == 0)
+        return a.sign - b.sign;
+    if (a.weight != b.weight)
+        return a.weight > b.weight ? a.sign : -a.sign;
+    for (int i = 0; i < a.n && i < b.n; i++) {
+        int difference = ph_rule_numeric_digit(&a, i) - ph_rule_numeric_digit(&b, i);
+        if (difference != 0)
+            return difference > 0 ? a.sign : -a.sign;
+    }
+    return (a.n - b.n) * a.sign;
+}
+
+/* Whether `value` is one of n values that are sorted by `compare`. */
+static inline bool
+ph_rule_is_among(const struct ph_value *value, const struct ph_value *sorted, uint32_t n,
+                 int (*compare)(const struct ph_value *a, const struct ph_value *b))
+{
+    uint32_t low = 0;
+
+    while (low < n) {
+        uint32_t middle = low + (n - low) / 2;
+        int order = compare(value, &sorted[middle]);
+        if (order == 0)
+            return true;
+        if (order > 0)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return false;
+}
+
 #endif

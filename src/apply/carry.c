@@ -27,7 +27,7 @@ is_builtin(const struct ph_type *type)
 static bool
 is_shared(const struct ph_carry_params *params, ph_oid oid)
 {
-    struct ph_type_match match;
+    struct ph_type_match match = {0};
 
     if (oid >= FIRST_USER_OID)
         return false;
@@ -40,7 +40,7 @@ ph_carry_choose(const struct ph_carry_params *params, const struct ph_plan_colum
                 enum ph_carry *out, struct ph_error *err)
 {
     const struct ph_type *type = ph_catalog_type(params->source, column->source->type_oid);
-    struct ph_type_match match;
+    struct ph_type_match match = {0};
 
     ph_type_match(params->source, column->source->type_oid, params->target,
                   column->target->type_oid, &match);

@@ -74,12 +74,14 @@ find_planned(const struct ph_table_plan *plan, const char *name)
     return NULL;
 }
 
-/* The target computes it, whatever the source sends. */
+/* The target computes it, whatever the source sends; or the job's rules, which knew it, drop it. */
 static bool
-is_left_to_target(const struct ph_table_plan *plan, const char *name)
+is_left_out(const struct ph_table_plan *plan, const char *name)
 {
     const struct ph_column *column = ph_rel_column_named(plan->target, name);
 
+    if (plan->route != NULL)
+        return ph_rel_column_named(plan->source, name) != NULL;
     return column != NULL && column->generated != '\0';
 }
 
@@ -93,10 +95,10 @@ check_stream(const struct builder *b)
         const struct ph_stream_column *column = &rel->columns[i];
         if (find_planned(plan, column->name) != NULL)
             continue;
-        if (!is_left_to_target(plan, column->name))
+        if (!is_left_out(plan, column->name))
             return PH_FAIL(b->err, PH_E_TYPES, "column %s of the source is not on the target",
                            column->name);
-        if (column->in_key && rel->replica_identity != 'f')
+        if (column->in_key && rel->replica_identity != 'f' && plan->route == NULL)
             return PH_FAIL(b->err, PH_E_UNSUPPORTED,
                            "column %s of the replica identity is generated on the target",
                            column->name);
@@ -193,7 +195,9 @@ find_keys(struct builder *b)
     const struct ph_stream_rel *rel = b->params->rel;
     const struct ph_table_plan *plan = b->params->plan;
 
-    if (rel->replica_identity == 'f') {
+    if (b->params->keys != NULL) {
+        memcpy(b->keys, b->params->keys, plan->n_columns * sizeof *b->keys);
+    } else if (rel->replica_identity == 'f') {
         find_full_keys(b);
     } else {
         for (uint32_t i = 0; i < plan->n_columns; i++)
@@ -518,6 +522,7 @@ build_planned(const struct ph_apply_table_params *params, struct ph_arena *arena
               const struct ph_apply_table **out, struct ph_error *err)
 {
     const struct ph_table_plan *plan = params->plan;
+    const struct ph_table_plan *of = params->behind != NULL ? params->behind : plan;
     size_t room = (size_t)plan->n_columns + 1;
     struct ph_apply_table *table = ph_arena_alloc(arena, sizeof *table);
     struct builder b = {
@@ -534,13 +539,13 @@ build_planned(const struct ph_apply_table_params *params, struct ph_arena *arena
         return no_memory(err);
     *table = (struct ph_apply_table){
         .index = params->index,
-        .plan = plan,
+        .plan = of,
         .target = plan->target,
         .columns = b.columns,
         .n_columns = plan->n_columns,
         .n_stream_fields = params->rel->n_columns,
         .level = plan->level,
-        .is_part = plan->source->is_partition && !plan->target->is_partition,
+        .is_part = of->source->is_partition && !of->target->is_partition,
     };
     ph_code rc = build(&b);
     if (rc != PH_OK) {

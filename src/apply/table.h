@@ -66,8 +66,8 @@ enum ph_apply_way {
 };
 
 struct ph_apply_table {
-    uint32_t index; /* small and unique among the tables of a stream */
-    const struct ph_table_plan *plan;
+    uint32_t index;                   /* small and unique among the tables of a stream */
+    const struct ph_table_plan *plan; /* of the plan, also where rules stand between */
     const struct ph_rel *target;
     const char *label;      /* schema.name of the target, for messages */
     const char *target_sql; /* ONLY "schema"."name", for a partitioned one without ONLY */
@@ -100,6 +100,11 @@ struct ph_apply_table {
 struct ph_apply_table_params {
     uint32_t index;
     const struct ph_table_plan *plan;
+    /* Rules stand between: `plan` and `rel` are made up, of rows as the rules give them, and this
+     * is the table of the plan; NULL: `plan` itself. */
+    const struct ph_table_plan *behind;
+    const bool *keys; /* per column of the plan: rows are found by these; NULL: by what the stream
+                         or an index says */
     const struct ph_stream_rel *rel; /* need not outlive the call */
     const struct ph_catalog *source;
     const struct ph_catalog *target; /* read when the domains had been made */

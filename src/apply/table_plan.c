@@ -2,17 +2,38 @@
 #include "apply/carry.h"
 #include "apply/table.h"
 
+/*
+ * What comes out of rules is of the target's types, in the form in which the target sends them: to
+ * it as if it were the source as well.
+ */
+static ph_code
+choose(const struct ph_carry_params *params, const struct ph_table_plan *table, uint32_t column,
+       const struct ph_type **type, struct ph_error *err)
+{
+    struct ph_plan_column made = table->columns[column];
+    struct ph_carry_params carry = *params;
+    enum ph_carry how;
+
+    if (table->inputs != NULL) {
+        carry = (struct ph_carry_params){params->target, params->target, PH_FORMAT_BINARY};
+        made.source = made.target;
+    }
+    PH_TRY(ph_carry_choose(&carry, &made, &how, err));
+    *type = ph_catalog_type(params->target, ph_carry_type(&made, how));
+    return PH_OK;
+}
+
 enum ph_format
 ph_apply_stream_format(const struct ph_plan *plan, const struct ph_catalog *source,
                        const struct ph_catalog *target, struct ph_error *why)
 {
     const struct ph_carry_params params = {source, target, PH_FORMAT_BINARY};
-    enum ph_carry carry;
+    const struct ph_type *type;
 
     for (uint32_t t = 0; t < plan->n_tables; t++) {
         const struct ph_table_plan *table = &plan->tables[t];
         for (uint32_t i = 0; i < table->n_columns; i++) {
-            if (ph_carry_choose(&params, &table->columns[i], &carry, why) == PH_OK)
+            if (choose(&params, table, i, &type, why) == PH_OK)
                 continue;
             ph_error_object(why, "%s.%s", table->source->schema, table->source->name);
             return PH_FORMAT_TEXT;
@@ -50,10 +71,8 @@ ph_apply_domains(const struct ph_plan *plan, const struct ph_catalog *source,
     for (uint32_t t = 0; t < plan->n_tables; t++) {
         const struct ph_table_plan *table = &plan->tables[t];
         for (uint32_t i = 0; i < table->n_columns; i++) {
-            const struct ph_plan_column *column = &table->columns[i];
-            enum ph_carry carry;
-            PH_TRY(ph_carry_choose(&params, column, &carry, err));
-            const struct ph_type *type = ph_catalog_type(target, ph_carry_type(column, carry));
+            const struct ph_type *type;
+            PH_TRY(choose(&params, table, i, &type, err));
             if (type == NULL || !ph_carry_needs_domain(type) ||
                 ph_carry_domain(target, type) != NULL || !is_new(&wanted, type))
                 continue;

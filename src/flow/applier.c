@@ -19,22 +19,30 @@
 /* ---- which table ---- */
 
 ph_code
-ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
-                 const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
-                 const struct ph_apply_table **out, struct ph_error *err)
+ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *rel,
+                  struct ph_apply_place **first, uint32_t *n, struct ph_error *err)
 {
-    *out = NULL;
-    *is_skipped = false;
     if (rel == NULL)
         return PH_FAIL(err, PH_E_PROTOCOL, "a change of a table that was not announced");
+    *first = ph_apply_tables_places(&applier->tables, rel->oid, n);
+    return PH_OK;
+}
+
+ph_code
+ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
+                 const struct ph_stream_rel *rel, struct ph_apply_place *place, bool is_filtered,
+                 bool *is_skipped, struct ph_routed_table *out, struct ph_error *err)
+{
+    *out = (struct ph_routed_table){0};
+    *is_skipped = false;
     if (is_filtered) {
-        enum ph_epoch_verdict verdict =
-            ph_epoch_filter_decide(applier->params.filter, txn, rel->oid);
+        enum ph_epoch_verdict verdict = ph_epoch_filter_decide(
+            applier->params.filter, txn, rel->oid, ph_apply_place_plan(place)->index);
         *is_skipped = verdict == PH_EPOCH_SKIP;
         if (verdict != PH_EPOCH_APPLY)
             return PH_OK;
     }
-    return ph_apply_tables_find(&applier->tables, rel, out, err);
+    return ph_apply_tables_find(&applier->tables, place, rel, out, err);
 }
 
 void
@@ -106,6 +114,17 @@ next_group(struct ph_applier *applier, ph_lsn from)
     applier->group_until = 0;
     applier->must_replay = false;
     ph_fold_clear(applier->fold);
+    ph_buf_clear(&applier->quarantine);
+}
+
+/* What of the group is gathered. */
+static ph_code
+send_group(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(ph_apply_send(&applier->target, applier->fold, NULL, err));
+    if (applier->quarantine.len == 0)
+        return PH_OK;
+    return ph_apply_send_plain(&applier->target, ph_buf_text(&applier->quarantine), err);
 }
 
 /* Change by change; what is under way must have been finished. */
@@ -152,15 +171,17 @@ spill(struct ph_applier *applier, struct ph_error *err)
 
     if (applier->must_replay) {
         ph_fold_clear(applier->fold);
+        ph_buf_clear(&applier->quarantine);
         return PH_OK;
     }
     if (!applier->target.is_open) {
         PH_TRY(ph_apply_begin(&applier->target, 0, err));
     }
-    rc = ph_apply_send(&applier->target, applier->fold, NULL, err);
+    rc = send_group(applier, err);
     if (rc == PH_OK)
         rc = ph_apply_check(&applier->target, &refused, &refusal, err);
     ph_fold_clear(applier->fold);
+    ph_buf_clear(&applier->quarantine);
     if (rc != PH_OK && !ph_applier_is_refusal(rc))
         return rc;
     if (rc != PH_OK || refused) {
@@ -207,7 +228,7 @@ end_group(struct ph_applier *applier, struct ph_error *err)
         return end_spilled(applier, err);
     struct sent group = describe_group(applier);
     PH_TRY(ph_apply_begin(&applier->target, group.end, err));
-    ph_code rc = ph_apply_send(&applier->target, applier->fold, NULL, err);
+    ph_code rc = send_group(applier, err);
     if (rc == PH_OK) {
         PH_TRY(ph_apply_go(&applier->target, err));
         applier->sent = group;
@@ -275,21 +296,39 @@ take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, stru
 }
 
 static ph_code
+add_change(struct ph_applier *applier, const struct ph_routed_table *to,
+           const struct ph_change *change, struct ph_error *err)
+{
+    struct ph_reshaped reshaped;
+
+    if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, to->table) ||
+        applier->quarantine.len >= PH_QUARANTINE_FULL)
+        PH_TRY(spill_alone(applier, err));
+    PH_TRY(ph_reshape_change(applier->reshape, to, change, &applier->quarantine, &reshaped, err));
+    for (uint32_t i = 0; i < reshaped.n; i++)
+        PH_TRY(ph_fold_add(applier->fold, to->table, &reshaped.changes[i], err));
+    return PH_OK;
+}
+
+static ph_code
 take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
-    const struct ph_apply_table *table;
+    struct ph_apply_place *place;
+    struct ph_routed_table to;
     bool is_skipped;
+    uint32_t n;
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return take_truncate(applier, event, err);
-    PH_TRY(ph_applier_table(applier, &event->txn, event->event->rel, applier->is_filtered,
-                            &is_skipped, &table, err));
-    applier->group_skipped += is_skipped;
-    if (table == NULL || applier->must_replay)
-        return PH_OK;
-    if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, table))
-        PH_TRY(spill_alone(applier, err));
-    return ph_fold_add(applier->fold, table, &event->event->change, err);
+    PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
+    for (; n > 0; n--, place = ph_apply_place_next(place)) {
+        PH_TRY(ph_applier_table(applier, &event->txn, event->event->rel, place,
+                                applier->is_filtered, &is_skipped, &to, err));
+        applier->group_skipped += is_skipped;
+        if (to.table != NULL && !applier->must_replay)
+            PH_TRY(add_change(applier, &to, &event->event->change, err));
+    }
+    return PH_OK;
 }
 
 /*

@@ -40,6 +40,8 @@ struct ph_applier {
     pthread_t thread;
     struct ph_txn_reader *reader;
     struct ph_apply_tables tables;
+    struct ph_reshape *reshape; /* for all who read: a change is folded before the next is read */
+    struct ph_buf quarantine;   /* the group's rows of it, as a statement; empty: none */
     struct ph_apply_target target;
     struct ph_early *early;   /* apply_early.h */
     struct ph_fold *folds[2]; /* one is filled while the other's statements are under way */
@@ -85,10 +87,19 @@ ph_applier_is_refusal(ph_code rc)
     return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
 }
 
-/* Which table of the target, NULL: none of ours or all of it is in the copy. */
+/* Of rows that go to quarantine, before they are sent. */
+#define PH_QUARANTINE_FULL ((size_t)4 << 20)
+#define PH_QUARANTINE_LIMIT ((size_t)256 << 20)
+
+/* The places that changes of the table go to (ph_apply_tables_places). */
+ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *rel,
+                          struct ph_apply_place **first, uint32_t *n, struct ph_error *err);
+/* What is there; out->table is NULL when the copy has the change (*is_skipped), or none is there.
+ */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
-                         const struct ph_stream_rel *rel, bool is_filtered, bool *is_skipped,
-                         const struct ph_apply_table **out, struct ph_error *err);
+                         const struct ph_stream_rel *rel, struct ph_apply_place *place,
+                         bool is_filtered, bool *is_skipped, struct ph_routed_table *out,
+                         struct ph_error *err);
 /* Every reader that tables were found for ends so. */
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* All whole transactions that were read are committed on the target; none is under way there. */

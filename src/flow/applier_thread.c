@@ -37,6 +37,8 @@ free_applier(struct ph_applier *applier)
     ph_txn_reader_close(applier->reader);
     ph_applier_fence_free(&applier->fence);
     ph_apply_tables_free(&applier->tables);
+    ph_reshape_free(applier->reshape);
+    ph_buf_free(&applier->quarantine);
     ph_fold_free(applier->folds[0]);
     ph_fold_free(applier->folds[1]);
     pthread_mutex_destroy(&applier->lock);
@@ -64,9 +66,11 @@ ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out
     for (int i = 0; i < 2; i++)
         applier->folds[i] = ph_fold_new(PH_FOLD_NET, params->group_bytes);
     applier->fold = applier->folds[0];
+    ph_buf_init(&applier->quarantine, PH_QUARANTINE_LIMIT);
+    applier->reshape = ph_reshape_new(params->job);
     applier->early = ph_early_new(applier);
-    if (rc == PH_OK &&
-        (applier->folds[0] == NULL || applier->folds[1] == NULL || applier->early == NULL))
+    if (rc == PH_OK && (applier->folds[0] == NULL || applier->folds[1] == NULL ||
+                        applier->early == NULL || applier->reshape == NULL))
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK && pthread_create(&applier->thread, NULL, run, applier) != 0)
         rc = PH_FAIL(err, PH_E_MEMORY, "cannot start a thread");

@@ -127,33 +127,89 @@ begins_part(const struct ph_early *early, const struct ph_apply_table *table)
            ph_fold_bytes(reading->fold) >= early->applier->params.group_bytes / SUB_SHARE;
 }
 
+/* Where the change at hand goes. */
+struct early_way {
+    struct ph_apply_place *place;
+    uint32_t n;
+};
+
+/* The next table, the end when out->table is NULL. */
+static ph_code
+next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table *out,
+           struct ph_error *err)
+{
+    const struct ph_source_txn txn = {.xid = early->xid};
+    bool is_skipped;
+
+    *out = (struct ph_routed_table){0};
+    while (way->n > 0 && out->table == NULL) {
+        struct ph_apply_place *place = way->place;
+        way->place = ph_apply_place_next(place);
+        way->n--;
+        PH_TRY(ph_applier_table(early->applier, &txn, early->reading.event.rel, place, false,
+                                &is_skipped, out, err));
+    }
+    return PH_OK;
+}
+
+/* All that comes of the change is of one part: going back reads it again whole. */
+static ph_code
+make_room(struct ph_early *early, struct early_way way, struct ph_error *err)
+{
+    struct ph_routed_table to;
+
+    for (;;) {
+        PH_TRY(next_table(early, &way, &to, err));
+        if (to.table == NULL)
+            return PH_OK;
+        if (begins_part(early, to.table))
+            return ph_early_send_part(early, err);
+    }
+}
+
+/* Rows for the quarantine are none of a part's: such a transaction is applied at its commit. */
+static ph_code
+add_change(struct ph_early *early, struct early_way way, struct ph_error *err)
+{
+    struct early_reading *reading = &early->reading;
+    struct ph_reshaped reshaped;
+    struct ph_routed_table to;
+
+    for (;;) {
+        PH_TRY(next_table(early, &way, &to, err));
+        if (to.table == NULL)
+            break;
+        PH_TRY(ph_reshape_change(early->applier->reshape, &to, &reading->event.change, NULL,
+                                 &reshaped, err));
+        for (uint32_t i = 0; i < reshaped.n; i++)
+            PH_TRY(ph_fold_add(reading->fold, to.table, &reshaped.changes[i], err));
+    }
+    if (ph_early_is_later(reading->event.head.xid, reading->newest))
+        reading->newest = reading->event.head.xid;
+    return PH_OK;
+}
+
 static ph_code
 take_change(struct ph_early *early, struct ph_span message, struct ph_error *err)
 {
     struct early_reading *reading = &early->reading;
     const struct ph_stream_event *event = &reading->event;
-    const struct ph_source_txn txn = {.xid = early->xid};
-    const struct ph_apply_table *table;
-    bool is_skipped;
+    struct early_way way;
 
     PH_TRY(ph_early_decode(early, message, err));
     if (ph_xid_set_has(&reading->aborted, event->head.xid))
         return PH_OK;
     if (event->change.kind == PH_CHANGE_TRUNCATE)
         return PH_FAIL(err, PH_E_UNSUPPORTED, "it truncates a table");
-    PH_TRY(ph_applier_table(early->applier, &txn, event->rel, false, &is_skipped, &table, err));
-    if (table == NULL)
+    PH_TRY(ph_applier_places(early->applier, event->rel, &way.place, &way.n, err));
+    if (way.n == 0)
         return PH_OK;
-    if (begins_part(early, table))
-        PH_TRY(ph_early_send_part(early, err));
+    PH_TRY(make_room(early, way, err));
     if (early->xid == 0)
         return PH_OK;
     if (ph_fold_is_empty(reading->fold))
         begin_part(reading);
-    PH_TRY(ph_fold_add(reading->fold, table, &event->change, err));
-    if (ph_early_is_later(event->head.xid, reading->newest))
-        reading->newest = event->head.xid;
-    return PH_OK;
+    return add_change(early, way, err);
 }
 
 static ph_code

@@ -17,7 +17,8 @@ struct replay {
     struct ph_applier *applier;
     struct ph_txn_reader *reader;
     struct ph_fold *fold;
-    uint64_t *left_out; /* statements of the fold at hand */
+    struct ph_buf quarantine; /* rows that go there, as a statement; empty: none */
+    uint64_t *left_out;       /* statements of the fold at hand */
     size_t n_words;
     ph_lsn from;
     ph_lsn end;
@@ -178,6 +179,17 @@ send(struct replay *replay, struct ph_error *err)
     return PH_OK;
 }
 
+/* All of the fold that is gathered is sent: no savepoint is behind these rows any more. */
+static ph_code
+send_quarantine(struct replay *replay, struct ph_error *err)
+{
+    if (replay->quarantine.len == 0)
+        return PH_OK;
+    PH_TRY(ph_apply_send_plain(&replay->applier->target, ph_buf_text(&replay->quarantine), err));
+    ph_buf_clear(&replay->quarantine);
+    return PH_OK;
+}
+
 /*
  * The row is to be as the source has it, whatever is there: one change at a time, since it is
  * needed a second time when it does not go through.
@@ -235,23 +247,50 @@ truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_erro
 }
 
 static ph_code
+make_room_for(struct replay *replay, const struct ph_apply_table *table, struct ph_error *err)
+{
+    bool is_full = replay->quarantine.len >= PH_QUARANTINE_FULL;
+
+    if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table) || is_full)
+        PH_TRY(send(replay, err));
+    return is_full ? send_quarantine(replay, err) : PH_OK;
+}
+
+static ph_code
+add_change(struct replay *replay, const struct ph_routed_table *to, const struct ph_change *change,
+           struct ph_error *err)
+{
+    struct ph_reshaped reshaped;
+
+    PH_TRY(make_room_for(replay, to->table, err));
+    PH_TRY(ph_reshape_change(replay->applier->reshape, to, change, &replay->quarantine, &reshaped,
+                             err));
+    for (uint32_t i = 0; i < reshaped.n; i++) {
+        PH_TRY(ph_fold_add(replay->fold, to->table, &reshaped.changes[i], err));
+        if (replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE)
+            PH_TRY(send_overwriting(replay, to->table, &reshaped.changes[i], err));
+    }
+    return PH_OK;
+}
+
+static ph_code
 take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
-    const struct ph_apply_table *table;
+    struct ph_apply_place *place;
+    struct ph_routed_table to;
     bool is_skipped;
+    uint32_t n;
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return truncate(replay, event, err);
-    PH_TRY(ph_applier_table(replay->applier, &event->txn, event->event->rel, replay->is_filtered,
-                            &is_skipped, &table, err));
-    if (table == NULL)
-        return PH_OK;
-    if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table))
-        PH_TRY(send(replay, err));
-    PH_TRY(ph_fold_add(replay->fold, table, &event->event->change, err));
-    return replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE
-               ? send_overwriting(replay, table, &event->event->change, err)
-               : PH_OK;
+    PH_TRY(ph_applier_places(replay->applier, event->event->rel, &place, &n, err));
+    for (; n > 0; n--, place = ph_apply_place_next(place)) {
+        PH_TRY(ph_applier_table(replay->applier, &event->txn, event->event->rel, place,
+                                replay->is_filtered, &is_skipped, &to, err));
+        if (to.table != NULL)
+            PH_TRY(add_change(replay, &to, &event->event->change, err));
+    }
+    return PH_OK;
 }
 
 static void
@@ -274,6 +313,7 @@ begin_again(struct replay *replay, struct ph_error *err)
     replay->begun = 0;
     replay->conflicts = 0;
     ph_fold_clear(replay->fold);
+    ph_buf_clear(&replay->quarantine);
     ph_applier_close_reader(applier, &replay->reader);
     PH_TRY(ph_apply_rollback(&applier->target, err));
     PH_TRY(ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err));
@@ -359,6 +399,7 @@ run(struct replay *replay, ph_lsn end, struct ph_error *err)
         PH_TRY(take(replay, &event, err));
     }
     PH_TRY(send(replay, err));
+    PH_TRY(send_quarantine(replay, err));
     PH_TRY(note_conflicts(replay, err));
     PH_TRY(ph_apply_check(target, &refused, &refusal, err));
     return ph_apply_commit(target, err);
@@ -378,6 +419,7 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
 {
     struct replay replay = {.applier = applier, .from = from, .end = end};
 
+    ph_buf_init(&replay.quarantine, PH_QUARANTINE_LIMIT);
     replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
     ph_code rc = replay.fold != NULL
                      ? ph_txn_reader_open(applier->params.spool, from, &replay.reader, err)
@@ -393,6 +435,7 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
     }
     ph_applier_close_reader(applier, &replay.reader);
     ph_fold_free(replay.fold);
+    ph_buf_free(&replay.quarantine);
     free(replay.left_out);
     free(replay.cut);
     return rc;

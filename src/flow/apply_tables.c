@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "flow/apply_route.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
 
 struct version {
     struct ph_stream_rel rel; /* a copy */
-    const struct ph_apply_table *table;
+    struct ph_routed_table table;
     struct version *older;
 };
 
@@ -17,8 +18,8 @@ struct ph_apply_place {
     ph_oid oid;
     const struct ph_table_plan *plan;
     struct version *versions;
-    const struct ph_stream_rel *rel;   /* that was asked for last; NULL: none yet */
-    const struct ph_apply_table *made; /* for it */
+    const struct ph_stream_rel *rel; /* that was asked for last; NULL: none yet */
+    struct ph_routed_table made;     /* for it */
 };
 
 static int
@@ -27,7 +28,9 @@ compare_places(const void *left, const void *right)
     const struct ph_apply_place *a = left;
     const struct ph_apply_place *b = right;
 
-    return a->oid < b->oid ? -1 : a->oid > b->oid;
+    if (a->oid != b->oid)
+        return a->oid < b->oid ? -1 : 1;
+    return a->plan < b->plan ? -1 : a->plan > b->plan;
 }
 
 /* `to` NULL: they are only counted. */
@@ -152,26 +155,55 @@ make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
     if (version == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(copy_rel(&tables->arena, rel, &version->rel, err));
-    PH_TRY(ph_apply_table_build(&made, &tables->arena, &version->table, err));
+    if (place->plan->route == NULL)
+        PH_TRY(ph_apply_table_build(&made, &tables->arena, &version->table.table, err));
+    else
+        PH_TRY(ph_apply_route_build(&made, &tables->arena, &version->table.table,
+                                    &version->table.inputs, err));
     if (place->versions == NULL)
-        warn_of_scans(version->table);
+        warn_of_scans(version->table.table);
     version->older = place->versions;
     place->versions = version;
     *out = version;
     return PH_OK;
 }
 
-ph_code
-ph_apply_tables_find(struct ph_apply_tables *tables, const struct ph_stream_rel *rel,
-                     const struct ph_apply_table **out, struct ph_error *err)
+const struct ph_table_plan *
+ph_apply_place_plan(const struct ph_apply_place *place)
 {
-    struct ph_apply_place key = {.oid = rel->oid};
-    struct ph_apply_place *place =
-        bsearch(&key, tables->places, tables->n_places, sizeof *tables->places, compare_places);
+    return place->plan;
+}
 
-    *out = NULL;
-    if (place == NULL)
-        return PH_OK;
+struct ph_apply_place *
+ph_apply_tables_places(const struct ph_apply_tables *tables, ph_oid oid, uint32_t *n)
+{
+    uint32_t from = 0;
+    uint32_t to = tables->n_places;
+
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (tables->places[middle].oid < oid)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    *n = 0;
+    while (from + *n < tables->n_places && tables->places[from + *n].oid == oid)
+        ++*n;
+    return *n == 0 ? NULL : &tables->places[from];
+}
+
+struct ph_apply_place *
+ph_apply_place_next(struct ph_apply_place *place)
+{
+    return place + 1;
+}
+
+ph_code
+ph_apply_tables_find(struct ph_apply_tables *tables, struct ph_apply_place *place,
+                     const struct ph_stream_rel *rel, struct ph_routed_table *out,
+                     struct ph_error *err)
+{
     if (place->rel != rel) {
         struct version *version = place->versions;
         while (version != NULL && !is_same_rel(&version->rel, rel))

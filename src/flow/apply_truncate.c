@@ -1,50 +1,145 @@
-/* TRUNCATE of the stream: one statement on the target, of the tables that count. */
+/*
+ * TRUNCATE of the stream: one statement on the target, of the tables that count. What the source's
+ * table has on the target must be all that is there, but for rows that the job preserves.
+ */
 #include <stdlib.h>
 
 #include "flow/applier_parts.h"
+#include "rules/ruleset.h"
+
+struct truncated {
+    const struct ph_apply_table **tables;
+    uint32_t n;
+    uint32_t room;
+    uint32_t n_rels; /* of the source, that have tables among these */
+};
+
+static ph_code
+refuse_part(const struct ph_apply_table *table, struct ph_error *err)
+{
+    const struct ph_rel *source = table->plan->source;
+
+    if (table->plan->route == NULL)
+        ph_error_set(err, PH_E_UNSUPPORTED,
+                     "TRUNCATE of a single partition whose rows are among others on the target");
+    else
+        ph_error_set(err, PH_E_UNSUPPORTED,
+                     "TRUNCATE of a table whose rows are among those of others in %s",
+                     table->label);
+    ph_error_object(err, "%s.%s", source->schema, source->name);
+    ph_error_hint(err, "%s",
+                  "delete its rows on the target, then leave it out or begin anew "
+                  "with --restart");
+    return PH_E_UNSUPPORTED;
+}
 
 /*
- * One partition of the source is not to be told from others in the target's root: TRUNCATE of that
- * only when all that has its rows there is truncated.
+ * One partition of the source is not to be told from others in the target's root, nor one of
+ * several tables that the rules bring together: TRUNCATE of that only when all that has its rows
+ * there is truncated.
  */
 static ph_code
-check_parts(const struct ph_applier *applier, const struct ph_apply_table *const *tables,
-            uint32_t n, struct ph_error *err)
+check_parts(const struct ph_applier *applier, const struct truncated *all, struct ph_error *err)
 {
     const struct ph_plan *plan = applier->params.tables.plan;
 
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct ph_apply_table *table = all->tables[i];
+        bool may_share = table->is_part || table->plan->route != NULL;
         uint32_t planned = 0;
         uint32_t named = 0;
-        for (uint32_t j = 0; tables[i]->is_part && j < plan->n_tables; j++)
-            planned += plan->tables[j].target == tables[i]->target;
-        for (uint32_t j = 0; tables[i]->is_part && j < n; j++)
-            named += tables[j]->target == tables[i]->target;
-        if (planned == named)
-            continue;
-        ph_error_set(err, PH_E_UNSUPPORTED,
-                     "TRUNCATE of a single partition whose rows are among others on the target");
-        ph_error_object(err, "%s.%s", tables[i]->plan->source->schema,
-                        tables[i]->plan->source->name);
-        ph_error_hint(err, "%s",
-                      "delete its rows on the target, then leave it out or begin anew "
-                      "with --restart");
-        return PH_E_UNSUPPORTED;
+        for (uint32_t j = 0; may_share && j < plan->n_tables; j++)
+            planned += plan->tables[j].target == table->target;
+        for (uint32_t j = 0; may_share && j < all->n; j++)
+            named += all->tables[j]->target == table->target;
+        if (planned != named)
+            return refuse_part(table, err);
     }
     return PH_OK;
 }
 
 /*
- * A part of what the source truncated at once: tables that foreign keys of the others refer to can
- * only be emptied row by row. One statement, for the pipeline.
+ * Tables that foreign keys of others refer to can only be emptied row by row: a part of what the
+ * source truncated at once, or where rules made other keys. One statement, for the pipeline.
  */
 static void
-put_deletes(const struct ph_apply_table *const *tables, uint32_t n, struct ph_buf *sql)
+put_deletes(const struct truncated *all, struct ph_buf *sql)
 {
-    for (uint32_t i = 0; i < n; i++)
-        ph_buf_printf(sql, "%s d%u AS (DELETE FROM %s)", i == 0 ? "WITH" : ",", i,
-                      tables[i]->target_sql);
+    for (uint32_t i = 0; i < all->n; i++) {
+        const char *where = all->tables[i]->plan->where[PH_TARGET];
+        ph_buf_printf(sql, "%s d%u AS (DELETE FROM %s%s%s)", i == 0 ? "WITH" : ",", i,
+                      all->tables[i]->target_sql, where != NULL ? " " : "",
+                      where != NULL ? where : "");
+    }
     ph_buf_puts(sql, " SELECT 1");
+}
+
+static bool
+is_among(const struct truncated *all, ph_oid target)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        if (all->tables[i]->target->oid == target)
+            return true;
+    }
+    return false;
+}
+
+/* Something stays, or the target's keys refer to it from tables that the source did not name. */
+static bool
+needs_deletes(const struct ph_applier *applier, const struct truncated *all)
+{
+    const struct ph_catalog *target = applier->params.tables.target;
+
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct ph_apply_table *table = all->tables[i];
+        if (table->plan->route == NULL)
+            continue;
+        if (table->plan->where[PH_TARGET] != NULL)
+            return true;
+        for (uint32_t j = 0; j < target->n_foreign_keys; j++) {
+            if (target->foreign_keys[j].ref_oid == table->target->oid &&
+                !is_among(all, target->foreign_keys[j].rel_oid))
+                return true;
+        }
+    }
+    return false;
+}
+
+static ph_code
+add_table(struct truncated *all, const struct ph_apply_table *table, struct ph_error *err)
+{
+    if (all->n == all->room) {
+        uint32_t room = all->room == 0 ? 16 : all->room * 2;
+        const struct ph_apply_table **larger = realloc(all->tables, room * sizeof *larger);
+        if (larger == NULL)
+            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+        all->tables = larger;
+        all->room = room;
+    }
+    all->tables[all->n++] = table;
+    return PH_OK;
+}
+
+static ph_code
+add_rel(struct ph_applier *applier, const struct ph_txn_event *event,
+        const struct ph_stream_rel *rel, bool is_filtered, struct truncated *all,
+        struct ph_error *err)
+{
+    struct ph_apply_place *place;
+    uint32_t before = all->n;
+    uint32_t n;
+
+    PH_TRY(ph_applier_places(applier, rel, &place, &n, err));
+    for (uint32_t i = 0; i < n; i++, place = ph_apply_place_next(place)) {
+        struct ph_routed_table to;
+        bool is_skipped;
+        PH_TRY(
+            ph_applier_table(applier, &event->txn, rel, place, is_filtered, &is_skipped, &to, err));
+        if (to.table != NULL)
+            PH_TRY(add_table(all, to.table, err));
+    }
+    all->n_rels += n > 0 && all->n - before == n;
+    return PH_OK;
 }
 
 ph_code
@@ -53,27 +148,21 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
                         struct ph_error *err)
 {
     const struct ph_change *change = &event->event->change;
-    const struct ph_apply_table **tables = calloc(change->n_truncated + 1u, sizeof *tables);
-    uint32_t n = 0;
+    struct truncated all = {0};
     ph_code rc = PH_OK;
 
-    if (tables == NULL)
-        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    for (uint32_t i = 0; rc == PH_OK && i < change->n_truncated; i++) {
-        const struct ph_apply_table *table;
-        bool is_skipped;
-        rc = ph_applier_table(applier, &event->txn, ph_txn_reader_rel(reader, change->truncated[i]),
-                              is_filtered, &is_skipped, &table, err);
-        if (rc == PH_OK && table != NULL)
-            tables[n++] = table;
-    }
+    for (uint32_t i = 0; rc == PH_OK && i < change->n_truncated; i++)
+        rc = add_rel(applier, event, ph_txn_reader_rel(reader, change->truncated[i]), is_filtered,
+                     &all, err);
     if (rc == PH_OK)
-        rc = check_parts(applier, tables, n, err);
-    if (rc == PH_OK && n > 0 && n == change->n_truncated)
-        ph_apply_put_truncate(tables, n, change->restart_identity, sql);
-    else if (rc == PH_OK && n > 0)
-        put_deletes(tables, n, sql);
-    free(tables);
+        rc = check_parts(applier, &all, err);
+    if (rc == PH_OK && all.n > 0) {
+        if (all.n_rels == change->n_truncated && !needs_deletes(applier, &all))
+            ph_apply_put_truncate(all.tables, all.n, change->restart_identity, sql);
+        else
+            put_deletes(&all, sql);
+    }
+    free(all.tables);
     if (rc == PH_OK && !ph_buf_ok(sql))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     return rc;

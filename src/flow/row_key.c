@@ -137,3 +137,21 @@ ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *val
     snprintf(out, size, "%s", ph_buf_text(&text));
     ph_buf_free(&text);
 }
+
+void
+ph_row_key_of_route(const struct ph_route *route, const struct ph_value *in, char *out, size_t size)
+{
+    const struct ph_column *columns[PH_ROW_KEY_MAX];
+    struct ph_span values[PH_ROW_KEY_MAX];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < route->n_key_inputs && n < PH_ROW_KEY_MAX; i++) {
+        uint32_t input = route->key_inputs[i];
+        if (route->inputs[input].column == NULL)
+            continue;
+        columns[n] = route->inputs[input].column;
+        values[n++] =
+            (struct ph_span){in[input].data, in[input].len > 0 ? (size_t)in[input].len : 0};
+    }
+    ph_row_key_put(columns, values, n, out, size);
+}

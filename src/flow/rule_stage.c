@@ -138,26 +138,6 @@ put_tuple(struct ph_rule_stage *stage, const struct ph_table_plan *table, struct
 
 /* ---- rows that cannot go ---- */
 
-static void
-describe_key(const struct ph_rule_stage *stage, const struct ph_table_plan *table, char *out,
-             size_t size)
-{
-    const struct ph_route *route = table->route;
-    const struct ph_column *columns[PH_ROW_KEY_MAX];
-    struct ph_span values[PH_ROW_KEY_MAX];
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < route->n_key_inputs && n < PH_ROW_KEY_MAX; i++) {
-        uint32_t input = route->key_inputs[i];
-        if (route->inputs[input].column == NULL)
-            continue;
-        columns[n] = route->inputs[input].column;
-        values[n++] = (struct ph_span){stage->in[input].data,
-                                       stage->in[input].len > 0 ? (size_t)stage->in[input].len : 0};
-    }
-    ph_row_key_put(columns, values, n, out, size);
-}
-
 static ph_code
 take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule_outcome *outcome,
          struct ph_error *err)
@@ -168,7 +148,7 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
                              : "(the row)";
     char key[200];
 
-    describe_key(stage, table, key, sizeof key);
+    ph_row_key_of_route(table->route, stage->in, key, sizeof key);
     if (!outcome->quarantine) {
         char label[300];
         PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);

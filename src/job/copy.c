@@ -373,6 +373,18 @@ log_start(const struct ph_job *job)
                ph_phase_name(job->ledger.phase));
 }
 
+/* All that may refuse the job before its first write. */
+static ph_code
+look_first(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_job_reconnect(job, err));
+    PH_TRY(ph_follow_take_until(job, err));
+    PH_TRY(ph_job_lock(job, err));
+    if (job->options->restart)
+        PH_TRY(ph_copy_forget(job, err));
+    return ph_copy_preflight(job, err);
+}
+
 static ph_code
 run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
 {
@@ -380,12 +392,11 @@ run_job(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     ph_report_set_job(&run->report, run->options->name, job->source.label, job->target.label);
     if (run->options->create)
         PH_TRY(ph_create_database(run, err));
-    PH_TRY(ph_job_reconnect(job, err));
-    PH_TRY(ph_follow_take_until(job, err));
-    PH_TRY(ph_job_lock(job, err));
-    if (run->options->restart)
-        PH_TRY(ph_copy_forget(job, err));
-    PH_TRY(ph_copy_preflight(job, err));
+    bool created = run->wrote == PH_HAS_WRITTEN;
+    ph_code rc = look_first(job, err);
+    if (rc != PH_OK && created)
+        ph_error_note(err, "the database that --create made stays on the target, empty");
+    PH_TRY(rc);
     PH_TRY(ph_job_register(job, err));
     log_start(job);
     if (run->options->roles && !run->options->data_only)

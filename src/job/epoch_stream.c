@@ -237,13 +237,14 @@ ph_epoch_start_later(struct ph_job *job, uint32_t number, struct ph_error *err)
 
 /* The stream may call a partitioned table by any of its parts' OIDs, or by its own. */
 static ph_code
-add_tree(const struct ph_job *job, const struct ph_rel *top, uint32_t epoch,
+add_tree(const struct ph_job *job, const struct ph_table_plan *table, uint32_t epoch,
          struct ph_epoch_filter *filter, struct ph_error *err)
 {
+    const struct ph_catalog *catalog = &job->source_catalog;
     const struct ph_rel *rel;
 
-    for (uint32_t at = 0; (rel = ph_catalog_tree_next(&job->source_catalog, top, &at)) != NULL;)
-        PH_TRY(ph_epoch_filter_add_table(filter, rel->oid, epoch, err));
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(catalog, table->source, &at)) != NULL;)
+        PH_TRY(ph_epoch_filter_add_table(filter, rel->oid, table->index, epoch, err));
     return PH_OK;
 }
 
@@ -262,7 +263,7 @@ add_table(const struct ph_job *job, const struct ph_table_plan *table,
                            table->source->schema, table->source->name);
         epoch = state->epoch;
     }
-    return epoch == 0 ? PH_OK : add_tree(job, table->source, epoch, filter, err);
+    return epoch == 0 ? PH_OK : add_tree(job, table, epoch, filter, err);
 }
 
 ph_code

@@ -1,7 +1,7 @@
 /*
  * Columns that were added since the job was planned. One that both sides have by now is applied
  * from the first change on that brings it; changes from before it leave it at its default, as the
- * source did.
+ * source did. Where the job's rules say which columns go where, nothing is added to them.
  */
 #include <string.h>
 
@@ -59,8 +59,10 @@ ph_code
 ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err)
 {
     *n_added = 0;
-    for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        PH_TRY(widen(job, &job->plan.tables[i], n_added, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].route == NULL)
+            PH_TRY(widen(job, &job->plan.tables[i], n_added, err));
+    }
     return PH_OK;
 }
 

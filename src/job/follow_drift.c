@@ -28,7 +28,7 @@ tell_unstreamed(struct ph_job *job)
 
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        if (ph_publish_can(table))
+        if (ph_publish_can(table) || !ph_plan_is_first_of_source(&job->plan, i))
             continue;
         ph_plan_table_label(table, label, sizeof label);
         tell(job, "not in the stream", label,
@@ -73,6 +73,17 @@ has_all_columns(const struct ph_rel *rel, const struct ph_rel *of)
     return true;
 }
 
+/* Where rules say what goes where, the source's table is what they were made for. */
+static bool
+has_its_columns(const struct ph_job *job, const struct ph_table_plan *table,
+                const struct ph_rel *now)
+{
+    const struct ph_rel *planned = table->route != NULL ? table->source : table->target;
+    bool both_ways = table->route != NULL || !job->options->data_only;
+
+    return has_all_columns(planned, now) && (!both_ways || has_all_columns(now, planned));
+}
+
 static void
 tell_altered(struct ph_job *job, const struct ph_catalog *now)
 {
@@ -81,13 +92,16 @@ tell_altered(struct ph_job *job, const struct ph_catalog *now)
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         const struct ph_rel *rel = ph_catalog_rel(now, table->source->oid);
+        if (!ph_plan_is_first_of_source(&job->plan, i))
+            continue;
         ph_plan_table_label(table, label, sizeof label);
         if (rel == NULL)
             tell(job, "table", label, "was dropped on the source since: it is still on the target");
-        else if (!has_all_columns(table->target, rel) ||
-                 (!job->options->data_only && !has_all_columns(rel, table->target)))
+        else if (!has_its_columns(job, table, rel))
             tell(job, "table", label,
-                 "its columns on the source are not those of the target any more");
+                 table->route != NULL
+                     ? "its columns on the source are not those that the rules were made for"
+                     : "its columns on the source are not those of the target any more");
     }
 }
 

@@ -3,6 +3,9 @@
  * too, leaves the job. Any other is copied anew, as the source has it now: the way out for one that
  * was altered so that its changes do not fit any more.
  *
+ * One that rows took a route of the job's rules to does not come again: its source's table may have
+ * others. It is refused when the plan is loaded.
+ *
  * A table that is gone on the source only is refused when the plan is loaded: what the target still
  * has is not given up without a word.
  */
@@ -32,7 +35,8 @@ leave(struct ph_job *job, const struct ph_result *r, int row, struct ph_error *e
     bool is_there;
 
     PH_TRY(is_on_source(job, ph_result_text(r, row, 1), &is_there, err));
-    if (is_there && job->options->data_only)
+    bool has_route = !ph_result_is_null(r, row, 3);
+    if (is_there && (job->options->data_only || has_route))
         return PH_OK; /* there is nothing to make it of; refused with the plan */
     PH_TRY(ph_ledger_forget_table(job->target_control, &job->ledger, ph_result_u32(r, row, 0),
                                   is_there ? PH_TABLE_COMES_AGAIN : PH_TABLE_IS_GONE, err));
@@ -53,7 +57,7 @@ ph_follow_leave_dropped(struct ph_job *job, struct ph_error *err)
     ph_code rc = PH_OK;
 
     PH_TRY(ph_conn_query(job->target_control,
-                         "SELECT tbl, source_oid, source_schema || '.' || source_name"
+                         "SELECT tbl, source_oid, source_schema || '.' || source_name, route"
                          " FROM pghaul.tbl WHERE job = $1 AND NOT EXISTS (SELECT FROM"
                          " pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
                          " ON n.oid = c.relnamespace WHERE n.nspname = target_schema AND"

@@ -46,7 +46,7 @@ ph_plan_add_generated(struct ph_table_plan *table, const struct ph_catalog *sour
                       struct ph_error *err)
 {
     struct ph_table_plan longer = *table;
-    struct ph_table_match match;
+    struct ph_table_match match = {0};
     uint32_t n = count_generated(table);
 
     *extended = false;

@@ -282,7 +282,7 @@ load_chunks(struct ph_job *job, struct ph_error *err)
 static ph_code
 join_types(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
 {
-    struct ph_table_match match;
+    struct ph_table_match match = {0};
 
     if (table->inputs != NULL)
         return ph_plan_set_program_format(table, &job->source_catalog, &job->target_catalog,

@@ -95,7 +95,7 @@ ph_plan_set_program_format(struct ph_table_plan *table, const struct ph_catalog 
                            const struct ph_catalog *target, struct ph_arena *arena,
                            struct ph_error *err)
 {
-    struct ph_table_match match;
+    struct ph_table_match match = {0};
     const struct ph_plan_column *columns = passed_columns(table, arena);
 
     if (columns == NULL)

@@ -304,7 +304,7 @@ collect_misfit(struct ph_planner *planner, const struct ph_table_plan *table, ph
 static ph_code
 set_format(struct ph_planner *planner, struct ph_table_plan *table)
 {
-    struct ph_table_match match;
+    struct ph_table_match match = {0};
     struct ph_error mismatch = {.code = PH_OK};
     ph_code rc = ph_type_match_table(table->columns, table->n_columns, planner->source,
                                      planner->target, &match, &mismatch);
@@ -413,7 +413,7 @@ check_family(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t
 static ph_code
 prefer_binary(struct ph_planner *planner, struct ph_table_plan *table)
 {
-    struct ph_table_match match;
+    struct ph_table_match match = {0};
 
     if (table->format != PH_FORMAT_TEXT)
         return PH_OK;

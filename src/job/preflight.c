@@ -215,8 +215,8 @@ check_target_empty(struct preflight *p, struct ph_error *err)
 static ph_code
 check_tools(struct preflight *p, struct ph_error *err)
 {
-    struct ph_tool dump;
-    struct ph_tool restore;
+    struct ph_tool dump = {0};
+    struct ph_tool restore = {0};
     int source_major = ph_conn_version(p->job->source_control) / 10000;
     int target_major = ph_conn_version(p->job->target_control) / 10000;
     ph_code rc = ph_tool_find("pg_dump", source_major, target_major, &dump, err);

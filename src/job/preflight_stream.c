@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "job/preflight_follow.h"
+#include "job/preflight_routes.h"
 #include "job/publish.h"
 #include "model/identity.h"
 #include "pg/ledger.h"
@@ -185,7 +186,7 @@ check_publication(const struct ph_job *job, const struct ph_publication *publica
              "it does not publish all kinds of changes");
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        if (!ph_publish_can(table))
+        if (!ph_publish_can(table) || !ph_plan_is_first_of_source(&job->plan, i))
             continue;
         if (!by_root || !table->source->is_partition) {
             check_published(publication, name, table, findings);
@@ -247,6 +248,8 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
     ph_buf_init(&sql, SQL_BYTES);
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
+        if (!ph_plan_is_first_of_source(&job->plan, i))
+            continue;
         if (ph_publish_can(table))
             find_identity(job, table, &sql, findings);
         else
@@ -254,6 +257,7 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
         find_deferrable(job, table, findings);
     }
     ph_buf_free(&sql);
+    PH_TRY(ph_preflight_routes(job, findings, err));
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);
     if (given_publication(job) != NULL)
@@ -297,7 +301,7 @@ ph_follow_set_identities(struct ph_job *job, int lock_wait_ms, uint32_t *n, stru
     ph_buf_init(&sql, SQL_BYTES);
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        if (!ph_publish_can(table) ||
+        if (!ph_publish_can(table) || !ph_plan_is_first_of_source(&job->plan, i) ||
             ph_identity_is_usable(ph_rel_identity(table->source, version, NULL)))
             continue;
         ph_buf_clear(&sql);

@@ -73,7 +73,7 @@ ph_publish_list_make(const struct ph_catalog *catalog, const struct ph_plan *pla
     qsort(copied.oids, copied.n, sizeof *copied.oids, compare_oids);
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         const struct ph_rel *rel = plan->tables[i].source;
-        if (!ph_publish_can(&plan->tables[i]))
+        if (!ph_publish_can(&plan->tables[i]) || !ph_plan_is_first_of_source(plan, i))
             continue;
         out->with_generated |= ph_rel_identity_needs_generated(rel, catalog->version_num);
         const struct ph_rel *root =

@@ -10,7 +10,8 @@
 #define ARENA_LIMIT ((size_t)64 << 20)
 
 struct ph_epoch_table {
-    ph_oid oid;     /* 0: free */
+    ph_oid oid; /* 0: free */
+    uint32_t planned;
     uint32_t epoch; /* position in epochs */
 };
 
@@ -66,19 +67,20 @@ ph_epoch_filter_add_epoch(struct ph_epoch_filter *filter, uint32_t number, ph_ls
 
 /* OIDs are handed out one after the other: the multiplication spreads them. */
 static uint32_t
-place_of(const struct ph_epoch_filter *filter, ph_oid oid)
+place_of(const struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned)
 {
-    return (uint32_t)(((uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15)) >> 32) &
+    return (uint32_t)((((uint64_t)planned << 32 | oid) * UINT64_C(0x9E3779B97F4A7C15)) >> 32) &
            (filter->n_places - 1);
 }
 
 /* The table's place, or the free one where it belongs; there always is a free one. */
 static struct ph_epoch_table *
-find_place(const struct ph_epoch_filter *filter, ph_oid oid)
+find_place(const struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned)
 {
-    uint32_t at = place_of(filter, oid);
+    uint32_t at = place_of(filter, oid, planned);
 
-    while (filter->tables[at].oid != 0 && filter->tables[at].oid != oid)
+    while (filter->tables[at].oid != 0 &&
+           (filter->tables[at].oid != oid || filter->tables[at].planned != planned))
         at = (at + 1) & (filter->n_places - 1);
     return &filter->tables[at];
 }
@@ -100,36 +102,35 @@ make_room_for_table(struct ph_epoch_filter *filter, struct ph_error *err)
     filter->n_places = n;
     for (uint32_t i = 0; i < n_old; i++) {
         if (old[i].oid != 0)
-            *find_place(filter, old[i].oid) = old[i];
+            *find_place(filter, old[i].oid, old[i].planned) = old[i];
     }
     return PH_OK;
 }
 
 ph_code
-ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid table, uint32_t epoch,
-                          struct ph_error *err)
+ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned,
+                          uint32_t epoch, struct ph_error *err)
 {
     uint32_t at = 0;
 
     while (at < filter->n_epochs && filter->epochs[at].number != epoch)
         at++;
-    if (at == filter->n_epochs || table == 0)
-        return PH_FAIL(err, PH_E_LEDGER, "table %u is of epoch %u, which is not there", table,
-                       epoch);
+    if (at == filter->n_epochs || oid == 0)
+        return PH_FAIL(err, PH_E_LEDGER, "table %u is of epoch %u, which is not there", oid, epoch);
     PH_TRY(make_room_for_table(filter, err));
-    struct ph_epoch_table *place = find_place(filter, table);
+    struct ph_epoch_table *place = find_place(filter, oid, planned);
     filter->n_tables += place->oid == 0;
-    *place = (struct ph_epoch_table){table, at};
+    *place = (struct ph_epoch_table){oid, planned, at};
     return PH_OK;
 }
 
 enum ph_epoch_verdict
 ph_epoch_filter_decide(const struct ph_epoch_filter *filter, const struct ph_source_txn *txn,
-                       ph_oid table)
+                       ph_oid oid, uint32_t planned)
 {
     if (filter->n_places == 0)
         return PH_EPOCH_UNKNOWN;
-    const struct ph_epoch_table *place = find_place(filter, table);
+    const struct ph_epoch_table *place = find_place(filter, oid, planned);
     if (place->oid == 0)
         return PH_EPOCH_UNKNOWN;
     const struct ph_epoch_mark *epoch = &filter->epochs[place->epoch];

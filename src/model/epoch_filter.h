@@ -66,12 +66,13 @@ void ph_epoch_filter_reset(struct ph_epoch_filter *filter);
 ph_code ph_epoch_filter_add_epoch(struct ph_epoch_filter *filter, uint32_t number, ph_lsn lsn,
                                   const char *snapshot, struct ph_error *err);
 /*
- * A table by the OID that the stream calls it by (with publish_via_partition_root the root's,
- * otherwise each leaf's, also when they were copied as one). A second call gives it another epoch.
- * PH_E_LEDGER when there is no such epoch.
+ * A table of the source as a table of the plan copies it: `oid` is what the stream calls it by
+ * (with publish_via_partition_root the root's, otherwise each leaf's, also when they were copied as
+ * one), `planned` the plan's number, for its rows may take several routes that were copied under
+ * different epochs. A second call gives it another epoch. PH_E_LEDGER when there is no such epoch.
  */
-ph_code ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid table, uint32_t epoch,
-                                  struct ph_error *err);
+ph_code ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned,
+                                  uint32_t epoch, struct ph_error *err);
 
 /*
  * Whether any change of a transaction with this commit may be one to skip. Once false it stays so
@@ -83,9 +84,10 @@ ph_epoch_filter_is_open(const struct ph_epoch_filter *filter, ph_lsn commit_lsn)
     return commit_lsn < filter->open_lsn;
 }
 
-/* What to do with the changes of a transaction on a table. */
+/* What to do with the changes of a transaction on a table, for that table of the plan. */
 enum ph_epoch_verdict ph_epoch_filter_decide(const struct ph_epoch_filter *filter,
-                                             const struct ph_source_txn *txn, ph_oid table);
+                                             const struct ph_source_txn *txn, ph_oid oid,
+                                             uint32_t planned);
 
 /*
  * All commits below `position` are applied (the ledger's position, or what a progress frame behind

@@ -169,6 +169,16 @@ ph_plan_count_sql(const struct ph_table_plan *table, struct ph_buf *out)
         ph_buf_printf(out, " %s", table->where[PH_TARGET]);
 }
 
+bool
+ph_plan_is_first_of_source(const struct ph_plan *plan, uint32_t table)
+{
+    for (uint32_t i = 0; plan->tables[table].route != NULL && i < table; i++) {
+        if (plan->tables[i].source == plan->tables[table].source)
+            return false;
+    }
+    return true;
+}
+
 void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {

@@ -124,6 +124,12 @@ ph_plan_is_config(const struct ph_table_plan *table)
     return table->route == NULL && table->where[PH_SOURCE] != NULL;
 }
 
+/*
+ * Whether it is the first table of the plan with its source, which several routes may share: for
+ * what is said or done of the source's table once.
+ */
+bool ph_plan_is_first_of_source(const struct ph_plan *plan, uint32_t table);
+
 /* "schema.name" of the source table, or its route when that leads elsewhere, for messages; in
  * `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);

@@ -339,7 +339,7 @@ ph_type_match_table(const struct ph_plan_column *columns, uint32_t n_columns,
 
     *out = (struct ph_table_match){.format = PH_FORMAT_BINARY, .reason = "binary"};
     for (uint32_t i = 0; i < n_columns; i++) {
-        struct ph_type_match match;
+        struct ph_type_match match = {0};
         ph_type_match_column(source, columns[i].source, target, columns[i].target, &match);
         out->may_change |= match.may_change;
         if (match.kind == PH_MATCH_NONE)

@@ -173,7 +173,7 @@ ph_code
 ph_archive_dump(const struct ph_archive_params *params, struct ph_error *err)
 {
     char partial[4096];
-    struct ph_tool dump;
+    struct ph_tool dump = {0};
     ph_code rc;
 
     if ((size_t)snprintf(partial, sizeof partial, "%s.partial", params->path) >= sizeof partial)
@@ -230,8 +230,8 @@ static ph_code
 run_restore(const struct ph_archive_params *params, struct ph_buf *script, struct ph_error *err)
 {
     struct args args = {.n = 0};
-    struct ph_tool dump;
-    struct ph_tool restore;
+    struct ph_tool dump = {0};
+    struct ph_tool restore = {0};
 
     PH_TRY(find_dump(params, &dump, err));
     PH_TRY(ph_tool_sibling(&dump, "pg_restore", &restore, err));

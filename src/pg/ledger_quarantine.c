@@ -7,6 +7,24 @@
 #define ROWS_PER_INSERT 500u
 #define SQL_LIMIT ((size_t)64 << 20)
 
+#define INSERT_SQL                                                                                 \
+    "INSERT INTO pghaul.quarantine (job, tbl, chunk, route, row_key, column_name, reason) VALUES "
+
+void
+ph_ledger_put_quarantined(struct ph_buf *sql, const char *job, const struct ph_quarantined_row *row)
+{
+    const char *const texts[] = {row->table->route_name, row->key, row->column, row->reason};
+
+    ph_buf_puts(sql, sql->len == 0 ? INSERT_SQL "(" : ",(");
+    ph_buf_put_literal(sql, job);
+    ph_buf_printf(sql, ",%u,NULL", row->table->index);
+    for (int i = 0; i < 4; i++) {
+        ph_buf_putc(sql, ',');
+        ph_buf_put_literal(sql, texts[i]);
+    }
+    ph_buf_putc(sql, ')');
+}
+
 /* The next of the texts; the last byte of `rows` is a 0. */
 static const char *
 next_text(const struct ph_buf *rows, size_t *at)
@@ -23,10 +41,7 @@ put_row(struct ph_buf *sql, const char *job, const struct ph_table_plan *table,
 {
     ph_buf_putc(sql, '(');
     ph_buf_put_literal(sql, job);
-    if (chunk != NULL)
-        ph_buf_printf(sql, ",%u,%u,", table->index, chunk->number);
-    else
-        ph_buf_printf(sql, ",%u,NULL,", table->index);
+    ph_buf_printf(sql, ",%u,%u,", table->index, chunk->number);
     ph_buf_put_literal(sql, table->route_name);
     for (int i = 0; i < 3; i++) {
         ph_buf_putc(sql, ',');
@@ -75,16 +90,13 @@ ph_ledger_quarantine(struct ph_conn *conn, const char *job, const struct ph_tabl
         return PH_OK;
     ph_buf_init(&sql, SQL_LIMIT);
     for (uint64_t i = 0; rc == PH_OK && i < n; i++) {
-        ph_buf_puts(&sql, i % ROWS_PER_INSERT == 0
-                              ? "INSERT INTO pghaul.quarantine (job, tbl, chunk, route, row_key,"
-                                " column_name, reason) VALUES "
-                              : ",");
+        ph_buf_puts(&sql, i % ROWS_PER_INSERT == 0 ? INSERT_SQL : ",");
         put_row(&sql, job, table, chunk, rows, &at);
         if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == n)
             rc = insert(conn, &sql, err);
     }
     ph_buf_free(&sql);
-    return rc == PH_OK && chunk != NULL ? count_in_chunk(conn, job, chunk, n, err) : rc;
+    return rc == PH_OK ? count_in_chunk(conn, job, chunk, n, err) : rc;
 }
 
 ph_code

@@ -6,9 +6,21 @@
 #include "pg/ledger.h"
 
 /*
+ * The statement that writes down rows of the stream, to go out in the transaction that should have
+ * carried them: begun with the first row in an empty `sql`, longer with each one.
+ */
+struct ph_quarantined_row {
+    const struct ph_table_plan *table;
+    const char *key;
+    const char *column;
+    const char *reason;
+};
+void ph_ledger_put_quarantined(struct ph_buf *sql, const char *job,
+                               const struct ph_quarantined_row *row);
+
+/*
  * Write down rows in the transaction that should have carried them: `rows` holds key, column and
- * reason of each, every one ended by a 0 byte. `chunk`: of the copy, whose receipt must be written;
- * NULL: of the stream.
+ * reason of each, every one ended by a 0 byte. `chunk`: of the copy, whose receipt must be written.
  */
 ph_code ph_ledger_quarantine(struct ph_conn *conn, const char *job,
                              const struct ph_table_plan *table, const struct ph_chunk *chunk,

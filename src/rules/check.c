@@ -473,7 +473,7 @@ check_leaves(struct ph_checker *checker, const struct ph_rule_table *table,
         if (checker->n_problems != problems)
             break; /* the others would say the same */
     }
-    if (n == 0)
+    if (n == 0 && !is_selected(checker, source)) /* else it has no partitions yet */
         ph_check_problem(checker, NULL, table->source.place, "%s.%s has rules and is not selected",
                          source->schema, source->name);
     return PH_OK;

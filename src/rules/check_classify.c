@@ -49,12 +49,14 @@ look_at_selected(struct ph_checker *checker, const struct ph_rel *const *selecte
     const struct ph_rel *rel = selected[i];
     const struct ph_ruleset *set = checker->set;
 
+    if (rel->kind != PH_REL_TABLE)
+        return;
     for (uint32_t k = 0; k < set->n_by_source; k++) {
         if (set->by_source[k].oid == rel->oid)
             return;
     }
     for (uint32_t k = 0; k < i; k++) {
-        if (selected[k]->root_oid == rel->root_oid)
+        if (selected[k]->kind == PH_REL_TABLE && selected[k]->root_oid == rel->root_oid)
             return;
     }
     const struct ph_rel *root = ph_catalog_rel(checker->params->source, rel->root_oid);

@@ -65,7 +65,7 @@ pass_same_class(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
 {
     const struct ph_ruleset_params *params = checker->params;
     const struct ph_column *target = draft->outputs[n].target;
-    struct ph_type_match match;
+    struct ph_type_match match = {0};
 
     ph_type_match(params->source, from->type_oid, params->target, target->type_oid, &match);
     draft->makes[n].kind = PH_MAKE_PASS;
@@ -92,7 +92,7 @@ pass_other_class(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
 {
     const struct ph_ruleset_params *params = checker->params;
     struct ph_route_output *output = &draft->outputs[n];
-    struct ph_type_match match;
+    struct ph_type_match match = {0};
     const struct ph_chain_wanted wanted = {
         .reads = output->reads, .n_reads = 1, .place = place, .is_lenient = true};
 

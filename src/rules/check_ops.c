@@ -36,7 +36,7 @@ find(const struct ph_rule_library *library, const struct ph_op_wanted *wanted, c
             if (strcmp(rows.ops[k].name, wanted->name) == 0 &&
                 ph_signature_fits(rows.ops[k].signature, wanted->args, wanted->n_args, result) &&
                 (want == NULL || strcmp(want, result) == 0))
-                return &rows.ops[k];
+                return rows.ops + k;
         }
     }
     return NULL;

@@ -15,12 +15,9 @@ ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure)
     draft->route->no_stream_cure = cure;
 }
 
-/* What an UPDATE or DELETE brings of the old row. */
 static bool
-is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+is_of_key(const struct ph_rel *source, const struct ph_column *column)
 {
-    if (source->replica_identity == 'f')
-        return true;
     for (uint32_t i = 0; i < source->n_indexes; i++) {
         const struct ph_index *index = &source->indexes[i];
         if (source->replica_identity == 'i' ? !index->is_identity : !index->is_primary)
@@ -31,6 +28,13 @@ is_of_identity(const struct ph_rel *source, const struct ph_column *column)
         }
     }
     return false;
+}
+
+/* What an UPDATE or DELETE brings of the old row. */
+static bool
+is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+{
+    return source->replica_identity == 'f' || is_of_key(source, column);
 }
 
 /* Values of these types are never stored out of line, so they never come as unchanged. */
@@ -62,9 +66,27 @@ may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
     for (uint32_t i = 0; i < output->n_reads && output->n_reads > 1; i++) {
         uint32_t input = output->reads[i];
         const struct ph_column *column = draft->inputs[input].column;
-        if (column != NULL && !is_of_identity(draft->source, column) &&
+        if (column != NULL && !is_of_key(draft->source, column) &&
             !is_never_toasted(checker, draft->input_types[input]))
             return true;
+    }
+    return false;
+}
+
+/* Whether the target has a row is then a matter of all that its rules read of the old one. */
+static bool
+may_be_in_quarantine(const struct ph_draft *draft)
+{
+    const struct ph_route *route = draft->route;
+
+    if (route->quarantines && route->has_program)
+        return true;
+    for (uint32_t i = 0; i < route->n_outputs; i++) {
+        for (uint32_t k = 0; k < draft->makes[i].n_steps; k++) {
+            const struct ph_step_plan *step = &draft->makes[i].steps[k];
+            if (step->kind == PH_STEP_MAP && step->otherwise == PH_ELSE_QUARANTINE)
+                return true;
+        }
     }
     return false;
 }
@@ -128,6 +150,7 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
 
     route->needs_old_row |=
         draft->plan->shape.is_each || (route->makes_rows && !draft->plan->shape.keeps_null);
+    route->needs_old_row |= may_be_in_quarantine(draft);
     for (uint32_t i = 0; i < route->n_outputs; i++)
         route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
     PH_TRY(check_key(checker, draft));

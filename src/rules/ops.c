@@ -1,5 +1,6 @@
 #include "rules/ops.h"
 
+#include "rules/mask_families.h"
 #include "rules/op_families.h"
 
 #define FAMILY(name, ops)                                                                          \
@@ -22,5 +23,9 @@ const struct ph_rule_family ph_rule_families[] = {
     FAMILY("times", ph_time_ops),
     FAMILY("arrays", ph_array_ops),
     FAMILY("JSON", ph_json_ops),
+    FAMILY("hashes", ph_hash_ops),
+    FAMILY("passwords and encryption", ph_encrypt_ops),
+    FAMILY("masks of people", ph_mask_person_ops),
+    FAMILY("masks that keep a format", ph_mask_format_ops),
     {NULL, NULL, 0},
 };

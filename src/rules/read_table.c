@@ -467,11 +467,12 @@ make_routes(struct ph_rules_reader *reader, const struct ph_yaml_node *into,
             struct ph_rule_route *base, struct ph_rule_table *table)
 {
     bool is_list = into != NULL && into->kind == PH_YAML_LIST;
+    size_t n = into != NULL && is_list ? into->n : 1;
 
-    if (into != NULL && (into->kind == PH_YAML_MAPPING || (is_list && into->n == 0)))
+    if (into != NULL && (into->kind == PH_YAML_MAPPING || n == 0))
         return ph_read_fail(reader, into, "into: expected a table, or a list of tables, found %s",
                             is_list ? "an empty one" : ph_yaml_kind_name(into));
-    table->routes = PH_ARENA_ARRAY(reader->arena, struct ph_rule_route, is_list ? into->n : 1);
+    table->routes = PH_ARENA_ARRAY(reader->arena, struct ph_rule_route, n);
     if (table->routes == NULL)
         return ph_read_no_memory(reader);
     if (into == NULL)

@@ -227,6 +227,18 @@ test_roles(void **state)
                                      "--no-owner", "--no-acl");
     run_expect(run, 0);
 
+    /* --create is there for the checks that need a database: what a refused run leaves is said */
+    run = run_pghaul_env(env, "copy", "--source", source, "--target",
+                         pg_test_conninfo(dst, "refused"), "--create");
+    has(run_err(run), "PH-NOT-READY App Owner");
+    has(run_err(run), "the database that --create made stays on the target, empty");
+    assert_string_equal(
+        sql_once(dst, "refused", "SELECT count(*) FROM pg_class WHERE oid >= 16384"), "0\n");
+    run = run_pghaul_env(env, "copy", "--source", source, "--target",
+                         pg_test_conninfo(dst, "refused"), "--create");
+    has(run_err(run), "PH-NOT-READY App Owner");
+    assert_null(strstr(run_err(run), "that --create made"));
+
     /* --create and --roles together make what is missing, and no more */
     const char *fresh = pg_test_conninfo(dst, "'Fresh db'");
     run = run_pghaul_env(env, "copy", "--source", source, "--target", fresh, "--create", "--roles");

@@ -399,9 +399,11 @@ filter_of_the_ledger(void **state)
     const struct ph_table_plan tables[] = {
         {.source = ph_catalog_rel_named(&job.source_catalog, "public", "t"), .n_chunks = 2},
         {.source = ph_catalog_rel_named(&job.source_catalog, "public", "parts"),
+         .index = 1,
          .first_chunk = 2,
          .n_chunks = 1},
         {.source = ph_catalog_rel_named(&job.source_catalog, "public", "later"),
+         .index = 2,
          .first_chunk = 3,
          .n_chunks = 1},
     };
@@ -410,14 +412,19 @@ filter_of_the_ledger(void **state)
     made_of(&filter, tables, 3);
     struct ph_source_txn first = {xid, lsn - 8};
     struct ph_source_txn second = {xid_2, lsn + 8};
-    assert_int_equal(ph_epoch_filter_decide(&filter, &first, tables[0].source->oid), PH_EPOCH_SKIP);
-    assert_int_equal(ph_epoch_filter_decide(&filter, &second, tables[0].source->oid),
-                     PH_EPOCH_APPLY);
-    assert_int_equal(ph_epoch_filter_decide(&filter, &second, part_2), PH_EPOCH_SKIP);
-    assert_int_equal(ph_epoch_filter_decide(&filter, &second, tables[1].source->oid),
-                     PH_EPOCH_SKIP);
-    assert_int_equal(ph_epoch_filter_decide(&filter, &second, tables[2].source->oid),
-                     PH_EPOCH_UNKNOWN);
+    assert_int_equal(
+        ph_epoch_filter_decide(&filter, &first, tables[0].source->oid, tables[0].index),
+        PH_EPOCH_SKIP);
+    assert_int_equal(
+        ph_epoch_filter_decide(&filter, &second, tables[0].source->oid, tables[0].index),
+        PH_EPOCH_APPLY);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &second, part_2, 1), PH_EPOCH_SKIP);
+    assert_int_equal(
+        ph_epoch_filter_decide(&filter, &second, tables[1].source->oid, tables[1].index),
+        PH_EPOCH_SKIP);
+    assert_int_equal(
+        ph_epoch_filter_decide(&filter, &second, tables[2].source->oid, tables[2].index),
+        PH_EPOCH_UNKNOWN);
     states[1].epoch = 2; /* never so: a table is of one snapshot */
     job.plan.tables = (struct ph_table_plan *)(uintptr_t)tables;
     job.plan.n_tables = 1;
@@ -452,7 +459,8 @@ trap_72_prepared_is_in_progress(void **state)
     ph_epoch_filter_init(&filter);
     made_of(&filter, tables, 1);
     struct ph_source_txn txn = {xid, ph_epoch_filter_consistent_point(&filter) - 8};
-    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, tables[0].source->oid), PH_EPOCH_APPLY);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, tables[0].source->oid, tables[0].index),
+                     PH_EPOCH_APPLY);
     job.chunk_states = NULL;
     ph_epoch_filter_reset(&filter);
 }

@@ -117,7 +117,7 @@ fake_typmod(const char *type, const char *modifier)
 
     if (modifier == NULL || sscanf(modifier, "(%d,%d)", &a, &b) < 1)
         return -1;
-    if (strcmp(type, "numeric") == 0)
+    if (strncmp(type, "numeric", 7) == 0)
         return ((a << 16) | (b & 0x7ff)) + 4;
     return strncmp(type, "time", 4) == 0 ? a : a + 4;
 }

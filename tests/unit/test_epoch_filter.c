@@ -37,7 +37,7 @@ epoch(uint32_t number, ph_lsn lsn, const char *snapshot)
 static void
 table(ph_oid oid, uint32_t number)
 {
-    assert_int_equal(ph_epoch_filter_add_table(&filter, oid, number, &err), PH_OK);
+    assert_int_equal(ph_epoch_filter_add_table(&filter, oid, 0, number, &err), PH_OK);
 }
 
 static void
@@ -45,7 +45,7 @@ decides(uint32_t xid, ph_lsn commit_lsn, ph_oid oid, enum ph_epoch_verdict expec
 {
     struct ph_source_txn txn = {xid, commit_lsn};
 
-    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, oid), expected);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, oid, 0), expected);
 }
 
 static void
@@ -80,8 +80,24 @@ each_table_by_its_own_epoch(void **state)
     assert_true(ph_epoch_filter_consistent_point(&filter) == 3000);
     table(500, 3); /* copied anew */
     decides(20, 900, 500, PH_EPOCH_SKIP);
-    assert_int_equal(ph_epoch_filter_add_table(&filter, 502, 2, &err), PH_E_LEDGER);
+    assert_int_equal(ph_epoch_filter_add_table(&filter, 502, 0, 2, &err), PH_E_LEDGER);
     assert_int_equal(ph_epoch_filter_add_epoch(&filter, 4, 1, "nonsense", &err), PH_E_PROTOCOL);
+}
+
+/* One table of the source along two routes. */
+static void
+each_route_by_its_own_epoch(void **state)
+{
+    const struct ph_source_txn txn = {20, 900};
+
+    (void)state;
+    epoch(1, 1000, "10:10:");
+    epoch(2, 3000, "30:30:");
+    assert_int_equal(ph_epoch_filter_add_table(&filter, 500, 7, 1, &err), PH_OK);
+    assert_int_equal(ph_epoch_filter_add_table(&filter, 500, 8, 2, &err), PH_OK);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, 500, 7), PH_EPOCH_APPLY);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, 500, 8), PH_EPOCH_SKIP);
+    assert_int_equal(ph_epoch_filter_decide(&filter, &txn, 500, 9), PH_EPOCH_UNKNOWN);
 }
 
 static void
@@ -162,6 +178,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_halves_of_the_rule, begin, end),
         cmocka_unit_test_setup_teardown(each_table_by_its_own_epoch, begin, end),
+        cmocka_unit_test_setup_teardown(each_route_by_its_own_epoch, begin, end),
         cmocka_unit_test_setup_teardown(retirement, begin, end),
         cmocka_unit_test_setup_teardown(trap_71_wrapped_ids, begin, end),
         cmocka_unit_test_setup_teardown(trap_82_subtransactions_look_visible, begin, end),

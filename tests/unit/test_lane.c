@@ -128,7 +128,8 @@ start_lane(struct ph_lane *lane, struct ph_budget *budget, struct fake *fake)
 static ph_code
 run_lane(struct ph_lane *lane, struct fake *fake)
 {
-    struct ph_task task = {0};
+    struct ph_table_plan table = {0};
+    struct ph_task task = {.table = &table};
     struct ph_error err;
 
     fake->written = 0;

@@ -1,4 +1,4 @@
-/* Rules from the check to compiled code and rows: what they do. */
+/* Rules from the job file to compiled code and rows: what comes out of what. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,29 +6,18 @@
 
 #include <cmocka.h>
 
-#include "rules/ruleset.h"
+#include "fake_rules.h"
 
-#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "fake_tables.h"
-
-static struct fake_tables source;
-static struct fake_tables target;
-static struct ph_ruleset *set;
-static struct ph_rule_machine *machine;
-static struct ph_error err;
-static char dir[64];
+static struct fake_rules fake;
 
 static int
 begin(void **state)
 {
     (void)state;
-    fake_tables_init(&source);
-    fake_tables_init(&target);
-    ph_error_reset(&err);
-    set = NULL;
-    machine = NULL;
+    fake_rules_begin(&fake);
     return 0;
 }
 
@@ -36,104 +25,515 @@ static int
 end(void **state)
 {
     (void)state;
-    ph_rule_machine_free(machine);
-    ph_ruleset_free(set);
+    fake_rules_end(&fake);
     return 0;
 }
 
-static ph_code
-make(const struct ph_job_rules *rules)
-{
-    const struct ph_ruleset_params params = {.rules = rules,
-                                             .source = &source.catalog,
-                                             .target = &target.catalog,
-                                             .dir = dir,
-                                             .constant = fake_constant};
+#define assert_row(number, row, expected)                                                          \
+    assert_string_equal(fake_run(&fake, number, row), expected)
 
-    return ph_ruleset_make(&params, &set, &err);
+static const struct ph_route *
+route(uint32_t number)
+{
+    return ph_ruleset_route(fake.set, number);
 }
 
-static struct ph_value
-text(const char *words)
-{
-    return (struct ph_value){(const uint8_t *)words, (int32_t)strlen(words)};
-}
+/* ---- columns ---- */
 
 static void
-assert_value(struct ph_value value, const char *expected)
+campaigns(const char *source, const char *target)
 {
-    assert_int_equal(value.len, strlen(expected));
-    assert_memory_equal(value.data, expected, strlen(expected));
+    fake_table(&fake.source, "public.campaigns", source);
+    fake_table(&fake.target, "public.campaigns", target);
 }
+
+#define PHASES                                                                                     \
+    "maps:\n  phase: {domain_generation: generation, dns_validation: dns, http_validation: http,"  \
+    " comprehensive: generation}\n"
 
 static void
 maps_sets_and_passes(void **state)
 {
-    static const struct ph_rule_pair pairs[] = {
-        {{"domain_generation", {0, 0}}, {"generation", {0, 0}}},
-        {{"dns_validation", {0, 0}}, {"dns", {0, 0}}},
-        {{"http_validation", {0, 0}}, {"http", {0, 0}}},
-    };
-    static const struct ph_rule_map map = {.name = "phase", .pairs = pairs, .n_pairs = 3};
-    const struct ph_rule_step step = {.op = "map", .map = &map};
-    struct ph_rule_word from = {.text = "campaign_type"};
-    struct ph_rule_word gone = {.text = "launch_sequence"};
-    struct ph_rule_column columns[] = {
-        {.target = {.text = "phase"},
-         .kind = PH_RULE_TAKE,
-         .from = {&from, 1},
-         .steps = &step,
-         .n_steps = 1},
-        {.target = {.text = "note"}, .kind = PH_RULE_SET, .constant = {.text = "x*/y"}},
-    };
-    struct ph_rule_route route = {.into = {"app", "campaigns", {0, 0}},
-                                  .columns = columns,
-                                  .n_columns = 2,
-                                  .drop = {&gone, 1}};
-    struct ph_rule_table table = {.source = {"public", "campaigns", {3, 1}}, &route, 1};
-    const struct ph_job_rules rules = {.file = "job.yaml", .tables = &table, .n_tables = 1};
-    struct ph_rule_outcome outcome;
-    struct ph_value out[3];
     uint32_t n;
 
     (void)state;
-    fake_table(&source, "public.campaigns",
-               "id int4*, campaign_type text, launch_sequence bool, note text");
-    fake_table(&target, "app.campaigns", "id int4*, phase phase!, note text");
-    columns[1].from = (struct ph_rule_words){NULL, 0};
-    if (make(&rules) != PH_OK)
-        assert_string_equal(err.message,
-                            "job.yaml:3:1: public.campaigns: column note goes nowhere: give it a "
-                            "rule, or list it under `drop:`");
-    struct ph_rule_word both[] = {gone, {.text = "note"}};
-    route.drop = (struct ph_rule_words){both, 2};
-    if (make(&rules) != PH_OK)
-        fail_msg("%s", err.message);
-    const struct ph_route *made = ph_ruleset_of(set, source.rels[0].oid, &n);
+    campaigns("id int4*, campaign_type text, launch_sequence bool, note text",
+              "id int4*, phase phase!, note text, org int4!");
+    fake_must_make(&fake, PHASES "tables:\n  public.campaigns:\n    columns:\n"
+                                 "      phase: {map: phase, from: campaign_type}\n"
+                                 "      note: {set: \"x*/y\\\"?\"}\n      org: {set: 42}\n"
+                                 "    drop: [launch_sequence]\n");
+    const struct ph_route *made = ph_ruleset_of(fake.set, fake.source.rels[0].oid, &n);
     assert_int_equal(n, 1);
+    assert_ptr_equal(made, route(0));
+    assert_string_equal(made->name, "public.campaigns -> public.campaigns");
     assert_true(made->has_program);
-    assert_int_equal(made->n_outputs, 3);
-    assert_int_equal(ph_rule_machine_new(set, NULL, 0, &machine, &err), PH_OK);
-    struct ph_value in[] = {{(const uint8_t *)"\0\0\0\7", 4}, text("dns_validation")};
-    assert_int_equal(ph_rule_begin_row(machine, made, in, &outcome, &err), PH_OK);
-    assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
-    assert_int_equal(outcome.verdict, PH_ROW_TAKEN);
-    assert_ptr_equal(out[0].data, in[0].data);
-    assert_value(out[1], "dns");
-    assert_value(out[2], "x*/y");
-    in[1] = text("dns_validatiom");
-    assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
-    assert_int_equal(outcome.verdict, PH_ROW_BAD);
-    assert_int_equal(outcome.output, 1);
-    assert_string_equal(outcome.message,
-                        "the map phase does not have the value \"dns_validatiom\"");
-    in[1].len = PH_VALUE_NULL;
-    assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
-    assert_string_equal(outcome.message, "is NULL, and the column is NOT NULL");
-    in[1].len = PH_VALUE_UNCHANGED;
-    assert_int_equal(ph_rule_take_row(machine, 0, out, &outcome, &err), PH_OK);
-    assert_int_equal(outcome.verdict, PH_ROW_TAKEN);
-    assert_int_equal(out[1].len, PH_VALUE_UNCHANGED);
+    assert_false(made->outputs[1].is_injective);
+    assert_true(made->outputs[0].is_injective);
+    assert_int_equal(made->n_key_inputs, 1);
+    assert_null(ph_ruleset_of(fake.set, 1, &n));
+    assert_row(0, "7|dns_validation", "7|dns|x*/y\"?|42");
+    assert_row(0, "7|domain_generation", "7|generation|x*/y\"?|42");
+    assert_row(0, "7|comprehensive", "7|generation|x*/y\"?|42");
+    assert_row(0, "7|dns_validatiom",
+               "BAD phase: the map phase does not have the value \"dns_validatiom\"");
+    assert_row(0, "7|-", "BAD phase: is NULL, and the column is NOT NULL");
+    assert_row(0, "7|~", "7|~|x*/y\"?|42");
+}
+
+static void
+a_map_has_every_else(void **state)
+{
+    static const struct {
+        const char *otherwise;
+        const char *expected;
+    } cases[] = {
+        {"error", "BAD b: the map m does not have the value \"zz\""},
+        {"quarantine", "QUARANTINE b: the map m does not have the value \"zz\""},
+        {"null", "1|-"},
+        {"keep", "1|zz"},
+        {"{value: other}", "1|other"},
+    };
+
+    (void)state;
+    campaigns("id int4*, a text", "id int4*, b text");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        snprintf(job, sizeof job,
+                 "maps: {m: {x: one, y: two, null: none}}\ntables:\n  campaigns:\n    columns:\n"
+                 "      b: {map: m, from: a, else: %s}\n",
+                 cases[i].otherwise);
+        fake_must_make(&fake, job);
+        assert_row(0, "1|x", "1|one");
+        assert_row(0, "1|y", "1|two");
+        assert_row(0, "1|-", "1|none");
+        assert_row(0, "1|zz", cases[i].expected);
+    }
+}
+
+/* Keys of many lengths, some of them prefixes, some with the same letters: none is mistaken. */
+static void
+a_large_map_finds_each_key(void **state)
+{
+    char job[32768] = "maps:\n  m:\n";
+    char row[64];
+    char expected[64];
+
+    (void)state;
+    campaigns("id int4*, a text", "id int4*, b text");
+    for (int i = 0; i < 500; i++)
+        snprintf(job + strlen(job), sizeof job - strlen(job), "    \"k%d%.*s\": v%d\n", i * 7919,
+                 i % 9, "abcdefghi", i);
+    strncat(job, "tables: {campaigns: {columns: {b: {map: m, from: a, else: null}}}}\n",
+            sizeof job - strlen(job) - 1);
+    fake_must_make(&fake, job);
+    for (int i = 0; i < 500; i++) {
+        snprintf(row, sizeof row, "%d|k%d%.*s", i, i * 7919, i % 9, "abcdefghi");
+        snprintf(expected, sizeof expected, "%d|v%d", i, i);
+        assert_row(0, row, expected);
+        row[strlen(row) - 1]++;
+        snprintf(expected, sizeof expected, "%d|-", i);
+        if (i % 9 > 0)
+            assert_row(0, row, expected);
+    }
+    assert_row(0, "1|", "1|-");
+}
+
+static void
+integers_and_booleans_are_mapped(void **state)
+{
+    (void)state;
+    campaigns("id int4*, a int4, f bool", "id int4*, a text, f int4");
+    fake_must_make(&fake, "maps: {m: {1: one, 256: many}, f: {true: 1, false: 0}}\n"
+                          "tables: {campaigns: {columns: {a: {map: m}, f: {map: f}}}}\n");
+    assert_row(0, "1|1|true", "1|one|1");
+    assert_row(0, "1|256|false", "1|many|0");
+    assert_row(0, "1|16777216|false", "BAD a: the map m does not have the value \"zz\"");
+}
+
+static void
+types_are_cast_where_they_differ(void **state)
+{
+    (void)state;
+    campaigns("id int4*, a int4, b text, c old_phase", "id int8*, a text, b int8, c phase");
+    fake_must_make(&fake, "tables: {campaigns: {}}\n");
+    assert_true(route(0)->has_program);
+    assert_row(0, "1|22|333|generation", "1|22|333|generation");
+    assert_row(0, "1|-|x|generation", "BAD b: not an integer");
+    assert_row(0, "1|-|3|domain_generation", "BAD c: is no value of the column's enum");
+}
+
+static void
+chains_and_defaults(void **state)
+{
+    (void)state;
+    campaigns("id int4*, a text, b int4, c text, d text", "id int4*, a text, b int8, cd text");
+    fake_must_make(&fake, "maps: {m: {AB: found}}\n"
+                          "tables:\n  campaigns:\n    columns:\n"
+                          "      a: {do: [trim, upper, {map: m, else: keep}, {default: nothing}]}\n"
+                          "      b: {default: 99}\n"
+                          "      cd: {do: [{concat: \"-\"}], from: [c, d]}\n");
+    assert_row(0, "1|  ab |-|x|y", "1|found|99|x-y");
+    assert_row(0, "1|q|5|x|-", "1|Q|5|x");
+    assert_row(0, "1|-|5|x|~", "1|nothing|5|~");
+}
+
+static void
+a_renamed_table_needs_no_program(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, body text, old int4, kind old_phase");
+    fake_table(&fake.target, "app.articles", "id int4*, content varchar, kind text, made date=");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: app.articles\n"
+                          "    columns: {content: {from: body}}\n    drop: [old]\n");
+    assert_false(route(0)->has_program);
+    assert_int_equal(route(0)->n_inputs, 0);
+    assert_int_equal(route(0)->n_outputs, 3);
+    assert_string_equal(route(0)->outputs[1].source->name, "body");
+    assert_string_equal(route(0)->outputs[1].words, "from body");
+    assert_string_equal(route(0)->outputs[2].source->name, "kind");
+    assert_null(route(0)->no_stream);
+}
+
+/* Every value as it is: the very bytes, whatever they are. */
+static void
+identity_gives_the_same_bytes(void **state)
+{
+    uint8_t bytes[64];
+    uint64_t random = 88172645463325252u;
+    struct ph_rule_outcome outcome;
+
+    (void)state;
+    campaigns("id int4*, a text, b numeric, c int4[], d jsonb, e varchar(500)",
+              "id int4*, a text, b numeric, c int4[], d jsonb, e varchar(500), s int4");
+    fake_must_make(&fake, "tables: {campaigns: {columns: {s: {set: 1}}}}\n");
+    for (int i = 0; i < 2000; i++) {
+        struct ph_value in[6];
+        struct ph_value out[7];
+        for (int k = 0; k < 6; k++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            bytes[i % 64] = (uint8_t)random;
+            in[k] = (struct ph_value){bytes + random % 32, (int32_t)(random >> 8) % 32 - 2};
+            if (in[k].len < PH_VALUE_UNCHANGED || (k == 0 && in[k].len < 0))
+                in[k].len = 3;
+        }
+        assert_int_equal(ph_rule_begin_row(fake.machine, route(0), in, &outcome, &fake.err), PH_OK);
+        assert_int_equal(outcome.rows, 1);
+        assert_int_equal(ph_rule_take_row(fake.machine, 0, out, &outcome, &fake.err), PH_OK);
+        for (int k = 0; k < 6; k++) {
+            assert_int_equal(out[k].len, in[route(0)->outputs[k].input].len);
+            assert_ptr_equal(out[k].data, in[route(0)->outputs[k].input].data);
+        }
+    }
+}
+
+/* ---- what must fit ---- */
+
+static void
+lengths_fit_or_are_told(void **state)
+{
+    (void)state;
+    campaigns("id int4*, a text, b text, c int4", "id int4*, a varchar(3), b bpchar(4), c int4!");
+    fake_must_make(&fake, "tables:\n  campaigns:\n    columns:\n      a: {do: [trim]}\n"
+                          "      b: {do: [trim]}\n    on_bad: quarantine\n");
+    assert_true(route(0)->quarantines);
+    assert_row(0, "1|abc|x|1", "1|abc|x   |1");
+    assert_row(0, "1|\303\244\303\266\303\274|\303\244|1",
+               "1|\303\244\303\266\303\274|\303\244   |1");
+    assert_row(0, "1|abcd|x|1", "QUARANTINE a: is longer than the column");
+    assert_row(0, "1|-|abcde|1", "QUARANTINE b: is longer than the column");
+    assert_row(0, "1|-|-|-", "QUARANTINE c: is NULL, and the column is NOT NULL");
+}
+
+/* A numeric in send format: groups of four digits. */
+static struct ph_value
+numeric(int16_t weight, uint16_t sign, uint16_t scale, const int16_t *groups, int16_t n)
+{
+    uint8_t *bytes = ph_arena_alloc(&fake.arena, 8 + 2 * (size_t)n);
+
+    ph_rule_put_i16(bytes, n);
+    ph_rule_put_i16(bytes + 2, weight);
+    ph_rule_put_i16(bytes + 4, (int16_t)sign);
+    ph_rule_put_i16(bytes + 6, (int16_t)scale);
+    for (int16_t i = 0; i < n; i++)
+        ph_rule_put_i16(bytes + 8 + 2 * i, groups[i]);
+    return (struct ph_value){bytes, 8 + 2 * n};
+}
+
+static void
+assert_numeric(struct ph_value in, const char *message, struct ph_value expected)
+{
+    struct ph_rule_outcome outcome;
+    struct ph_value row[] = {fake_value(&fake, 23, "1"), in};
+    struct ph_value out[2];
+
+    assert_int_equal(ph_rule_begin_row(fake.machine, route(0), row, &outcome, &fake.err), PH_OK);
+    assert_int_equal(ph_rule_take_row(fake.machine, 0, out, &outcome, &fake.err), PH_OK);
+    if (message == NULL && outcome.verdict != PH_ROW_TAKEN)
+        fail_msg("%s", outcome.message);
+    if (message != NULL) {
+        assert_string_equal(outcome.message, message);
+        return;
+    }
+    assert_int_equal(out[1].len, expected.len);
+    assert_memory_equal(out[1].data, expected.data, (size_t)expected.len);
+}
+
+static void
+numerics_are_rounded_as_the_server_does(void **state)
+{
+    const int16_t in[] = {1, 2345, 6750};
+    const int16_t rounded[] = {1, 2345, 6800};
+    const int16_t nines[] = {9999, 9999};
+    const int16_t small[] = {40};
+    const int16_t large[] = {1, 0, 0};
+    const struct ph_value none = {NULL, -1};
+
+    (void)state;
+    campaigns("id int4*, a numeric", "id int4*, a numeric(7,2)");
+    fake_must_make(&fake, "tables: {campaigns: {on_bad: quarantine}}\n");
+    assert_numeric(numeric(1, 0, 4, in, 3), NULL, numeric(1, 0, 2, rounded, 3));
+    assert_numeric(numeric(1, 0x4000, 4, in, 3), NULL, numeric(1, 0x4000, 2, rounded, 3));
+    assert_numeric(numeric(0, 0, 4, nines, 2), NULL, numeric(1, 0, 2, (int16_t[]){1}, 1));
+    assert_numeric(numeric(-1, 0, 4, small, 1), NULL, numeric(0, 0, 2, NULL, 0));
+    assert_numeric(numeric(0, 0, 0, NULL, 0), NULL, numeric(0, 0, 2, NULL, 0));
+    assert_numeric(numeric(1, 0, 0, (int16_t[]){9}, 1), NULL, numeric(1, 0, 2, (int16_t[]){9}, 1));
+    assert_numeric(numeric(1, 0, 0, (int16_t[]){10}, 1), "has more digits than the column", none);
+    assert_numeric(numeric(2, 0, 0, large, 1), "has more digits than the column", none);
+    assert_numeric(numeric(0, 0xC000, 0, NULL, 0), NULL, numeric(0, 0xC000, 0, NULL, 0));
+    assert_numeric(numeric(0, 0xD000, 0, NULL, 0),
+                   "is infinite, which the column's precision does not allow", none);
+    assert_numeric((struct ph_value){(const uint8_t *)"x", 1}, "is not a numeric", none);
+}
+
+/* ---- shapes ---- */
+
+static void
+columns_become_rows(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, likes int4, shares int4, views int4");
+    fake_table(&fake.target, "public.metrics", "id int4*, metric text*, amount int8, source text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: metrics\n    columns: {source: {set: s}}\n"
+                          "    unpivot: {columns: [likes, shares, views], name: metric,"
+                          " value: amount}\n");
+    assert_true(route(0)->makes_rows);
+    assert_true(route(0)->needs_old_row);
+    /* inputs: likes, shares, views, id */
+    assert_row(0, "10|20|30|1", "1|likes|10|s;1|shares|20|s;1|views|30|s");
+    assert_row(0, "10|-|30|1", "1|likes|10|s;1|views|30|s");
+    assert_row(0, "-|-|-|1", "");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: metrics\n    columns: {source: {set: s}}\n"
+                          "    unpivot: {columns: [likes, shares, views], name: metric,"
+                          " value: amount, nulls: keep}\n");
+    assert_false(route(0)->needs_old_row);
+    assert_row(0, "10|-|30|1", "1|likes|10|s;1|shares|-|s;1|views|30|s");
+    assert_row(0, "10|~|30|1", "1|likes|10|s;1|shares|~|s;1|views|30|s");
+}
+
+static void
+json_elements_become_rows(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags json");
+    fake_table(&fake.target, "public.tags", "id int4*, n int4*, tag text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    assert_row(0, "[\"a\", \"b,]\\\"\" , 1.10, null, {\"x\": [1, 2]}]|7",
+               "7|1|a;7|2|b,]\";7|3|1.10;7|4|-;7|5|{\"x\": [1, 2]}");
+    assert_row(0, "[]|7", "");
+    assert_row(0, " [ ] |7", "");
+    assert_row(0, "-|7", "");
+    assert_row(0, "null|7", "");
+    assert_row(0, "[\"\\u00e4\\ud83d\\ude00\\n\"]|7", "7|1|\303\244\360\237\230\200\n");
+    assert_row(0, "{}|7", "BAD id: is JSON, but not an array");
+}
+
+static struct ph_value
+text_array(const char *const *items, uint32_t n)
+{
+    uint8_t *bytes = ph_arena_alloc(&fake.arena, 256);
+    int32_t len = 20;
+
+    ph_rule_put_i32(bytes, n > 0);
+    ph_rule_put_i32(bytes + 4, 0);
+    ph_rule_put_i32(bytes + 8, 25);
+    if (n == 0)
+        return (struct ph_value){bytes, 12};
+    ph_rule_put_i32(bytes + 12, (int32_t)n);
+    ph_rule_put_i32(bytes + 16, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t item = items[i] == NULL ? -1 : (int32_t)strlen(items[i]);
+        ph_rule_put_i32(bytes + len, item);
+        len += 4;
+        if (item > 0)
+            memcpy(bytes + len, items[i], (size_t)item);
+        len += item > 0 ? item : 0;
+    }
+    return (struct ph_value){bytes, len};
+}
+
+static void
+array_elements_become_rows(void **state)
+{
+    static const char *const items[] = {"1", NULL, "", "44"};
+    struct ph_value in[2];
+
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags text[]");
+    fake_table(&fake.target, "public.tags", "id int4*, n int8*, tag text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    in[0] = text_array(items, 4);
+    in[1] = fake_value(&fake, 23, "7");
+    assert_string_equal(fake_run_values(&fake, route(0), in), "7|1|1;7|2|-;7|3|;7|4|44");
+    in[0] = text_array(items, 0);
+    assert_string_equal(fake_run_values(&fake, route(0), in), "");
+    in[0].len = 11;
+    assert_string_equal(fake_run_values(&fake, route(0), in), "BAD id: is not an array");
+}
+
+static void
+one_row_goes_to_several_tables(void **state)
+{
+    uint32_t n;
+
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, body text, likes int4");
+    fake_table(&fake.target, "public.posts_core", "id int4*, likes int4");
+    fake_table(&fake.target, "public.posts_content", "post_id int4*, body text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into:\n      - posts_core\n"
+                          "      - {table: posts_content, columns: {post_id: {from: id},"
+                          " body: {do: [upper]}}}\n");
+    assert_non_null(ph_ruleset_of(fake.set, fake.source.rels[0].oid, &n));
+    assert_int_equal(n, 2);
+    assert_false(route(0)->has_program);
+    assert_true(route(1)->has_program);
+    assert_row(1, "1|x", "1|X");
+}
+
+/* ---- the object ---- */
+
+static const char simple[] = "tables: {campaigns: {columns: {a: {do: [upper]}}}}\n";
+
+static time_t
+mtime_of(const char *path)
+{
+    struct stat is;
+
+    assert_int_equal(stat(path, &is), 0);
+    return is.st_mtim.tv_nsec + is.st_mtim.tv_sec * 1000000000;
+}
+
+static void
+the_object_is_cached_and_checked(void **state)
+{
+    char path[256];
+    char print[64];
+
+    (void)state;
+    campaigns("id int4*, a text", "id int4*, a text");
+    fake_must_make(&fake, simple);
+    snprintf(print, sizeof print, "%s", ph_ruleset_fingerprint(fake.set));
+    assert_int_equal(strlen(print), 32);
+    snprintf(path, sizeof path, "%s/%s.so", fake.dir, print);
+    time_t first = mtime_of(path);
+    fake_must_make(&fake, simple);
+    assert_string_equal(ph_ruleset_fingerprint(fake.set), print);
+    assert_int_equal(mtime_of(path), first);
+    assert_int_equal(chmod(path, 0722), 0);
+    assert_int_equal(fake_make(&fake, simple), PH_E_COMPILER);
+    assert_non_null(strstr(fake.err.message, "can be written by others"));
+    assert_int_equal(chmod(path, 0700), 0);
+    fake.source.columns[0][1].not_null = true;
+    fake_must_make(&fake, simple);
+    assert_string_not_equal(ph_ruleset_fingerprint(fake.set), print);
+}
+
+static void
+an_object_is_built_elsewhere(void **state)
+{
+    char path[256];
+    char code[256];
+
+    (void)state;
+    campaigns("id int4*, a text", "id int4*, a text");
+    snprintf(path, sizeof path, "%s/elsewhere.so", fake.dir);
+    snprintf(code, sizeof code, "%s/kept.c", fake.dir);
+    fake.params.keep_c = code;
+    fake_must_make(&fake, simple);
+    assert_int_equal(access(code, R_OK), 0);
+    fake.params.keep_c = NULL;
+    assert_int_equal(ph_ruleset_build(&fake.params, path, &fake.err), PH_OK);
+    fake.params.object = path;
+    fake_must_make(&fake, simple);
+    assert_row(0, "1|x", "1|X");
+    assert_int_equal(fake_make(&fake, "tables: {campaigns: {columns: {a: {do: [lower]}}}}\n"),
+                     PH_E_COMPILER);
+    assert_non_null(strstr(fake.err.message, "made of other rules"));
+}
+
+/* ---- users' libraries ---- */
+
+static const char library_c[] =
+    "#include <pghaul/rule.h>\n"
+    "static enum ph_rule_result\n"
+    "add(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)\n{\n"
+    "    uint8_t *bytes = ph_rule_alloc(call, 4);\n"
+    "    if (bytes == NULL)\n        return PH_RULE_NO_MEMORY;\n"
+    "    int32_t sum = 0;\n"
+    "    for (uint32_t i = 0; i < call->n_args; i++)\n        sum += ph_rule_get_i32(&args[i]);\n"
+    "    if (sum < 0)\n        return ph_rule_bad(call, \"is below zero\");\n"
+    "    ph_rule_put_i32(bytes, sum);\n    *out = (struct ph_value){bytes, 4};\n"
+    "    return PH_RULE_OK;\n}\n"
+    "static enum ph_rule_result\n"
+    "key(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)\n{\n"
+    "    (void)args;\n    *out = call->row_key;\n    return PH_RULE_OK;\n}\n"
+    "static const struct ph_rule_op ops[] = {\n"
+    "    {.name = \"add\", .signature = \"int4... -> int4\", .run = add},\n"
+    "    {.name = \"key\", .signature = \"any -> bytea\", .flags = PH_RULE_KEYED, .run = key},\n"
+    "};\n"
+    "const struct ph_rule_library ph_rule_library = {PH_RULE_ABI, ops, 2};\n";
+
+static void
+a_library_takes_part(void **state)
+{
+    char path[256];
+    char command[1024];
+    char job[1024];
+    FILE *file;
+
+    (void)state;
+    campaigns("id int4*, a int4, b int4", "id int4*, c int4, k bytea");
+    snprintf(path, sizeof path, "%s/my.c", fake.dir);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(library_c, file);
+    fclose(file);
+    snprintf(command, sizeof command, "cc -shared -fPIC -I%s/../include -o %s/my.so %s",
+             PH_TEST_DIR, fake.dir, path);
+    file = popen(command, "r");
+    assert_non_null(file);
+    assert_int_equal(pclose(file), 0);
+    snprintf(path, sizeof path, "%s/my.so", fake.dir);
+    assert_int_equal(chmod(path, 0755), 0);
+    snprintf(job, sizeof job,
+             "tables:\n  campaigns:\n    columns:\n      c: {c: \"%s:add\", from: [a, b, id]}\n"
+             "      k: {c: \"%s:key\", from: a}\n",
+             path, path);
+    fake_must_make(&fake, job);
+    assert_true(route(0)->outputs[2].is_keyed);
+    const struct ph_value in[] = {fake_value(&fake, 23, "1"), fake_value(&fake, 23, "2"),
+                                  fake_value(&fake, 23, "3")};
+    const char *row = fake_run_values(&fake, route(0), in);
+    assert_memory_equal(row, "1|6|\0\0\0\4\0\0\0\1", 12);
+    assert_row(0, "1|-9|3", "BAD c: is below zero");
+    assert_row(0, "1|-|3", "1|-|-");
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(fake_make(&fake, job), PH_E_COMPILER);
+    assert_non_null(strstr(fake.err.message, "can be written by others"));
 }
 
 int
@@ -141,10 +541,26 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(maps_sets_and_passes, begin, end),
+        cmocka_unit_test_setup_teardown(a_map_has_every_else, begin, end),
+        cmocka_unit_test_setup_teardown(a_large_map_finds_each_key, begin, end),
+        cmocka_unit_test_setup_teardown(integers_and_booleans_are_mapped, begin, end),
+        cmocka_unit_test_setup_teardown(types_are_cast_where_they_differ, begin, end),
+        cmocka_unit_test_setup_teardown(chains_and_defaults, begin, end),
+        cmocka_unit_test_setup_teardown(a_renamed_table_needs_no_program, begin, end),
+        cmocka_unit_test_setup_teardown(identity_gives_the_same_bytes, begin, end),
+        cmocka_unit_test_setup_teardown(lengths_fit_or_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(numerics_are_rounded_as_the_server_does, begin, end),
+        cmocka_unit_test_setup_teardown(columns_become_rows, begin, end),
+        cmocka_unit_test_setup_teardown(json_elements_become_rows, begin, end),
+        cmocka_unit_test_setup_teardown(array_elements_become_rows, begin, end),
+        cmocka_unit_test_setup_teardown(one_row_goes_to_several_tables, begin, end),
+        cmocka_unit_test_setup_teardown(the_object_is_cached_and_checked, begin, end),
+        cmocka_unit_test_setup_teardown(an_object_is_built_elsewhere, begin, end),
+        cmocka_unit_test_setup_teardown(a_library_takes_part, begin, end),
     };
 
-    snprintf(dir, sizeof dir, "/tmp/test_ruleset.XXXXXX");
-    if (mkdtemp(dir) == NULL)
+    snprintf(fake.dir, sizeof fake.dir, "/tmp/test_ruleset.XXXXXX");
+    if (mkdtemp(fake.dir) == NULL)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

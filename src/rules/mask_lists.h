@@ -1,0 +1,21 @@
+/*
+ * Names, streets and towns that masks are made of. Their order and number are part of every mask:
+ * a change of a list changes what all values become.
+ */
+#ifndef PH_RULES_MASK_LISTS_H
+#define PH_RULES_MASK_LISTS_H
+
+#include <stdint.h>
+
+struct ph_mask_list { /* words of ASCII letters, in order */
+    const char *const *words;
+    uint32_t n;
+};
+
+extern const struct ph_mask_list ph_mask_first_names;
+extern const struct ph_mask_list ph_mask_last_names;
+extern const struct ph_mask_list ph_mask_streets;
+extern const struct ph_mask_list ph_mask_street_kinds;
+extern const struct ph_mask_list ph_mask_cities;
+
+#endif

@@ -1,0 +1,357 @@
+/*
+ * Rows reshaped while they follow: what arrives of the stream is what SQL makes of the source,
+ * after changes of every kind, kills, and groups that the target refuses at first.
+ */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return 0;
+}
+
+static const char *
+job_file(const struct pair_db *db, const char *text)
+{
+    return scratch_write(scratch_printf("%s.yaml", db->name), text);
+}
+
+struct shape { /* of the source, and as the target is to have it */
+    const char *source;
+    const char *target;
+};
+
+static void
+same(struct pair_db *db, const struct shape *shape)
+{
+    const char *expected = sql_rows(db->source, shape->source);
+    const char *found = sql_rows(db->target, shape->target);
+
+    if (strcmp(expected, found) != 0)
+        fail_msg("%s\ngives on the source\n%.3000s\nbut on the target\n%.3000s", shape->target,
+                 expected, found);
+}
+
+/* It is told to end, with that code, and all is as it should be. */
+static void
+end(struct pair_db *db, struct run *run, int code, const struct shape *shapes)
+{
+    pair_wait_following(db, run);
+    pair_expect(pair_stop(db, "now"), 0, "told to end");
+    pair_expect(run, code, code == 0 ? "followed to" : "rows are in quarantine");
+    for (uint32_t i = 0; shapes[i].source != NULL; i++)
+        same(db, &shapes[i]);
+}
+
+/* ---- all shapes at once ---- */
+
+static const char all_job[] =
+    "maps:\n"
+    "  phase: {domain_generation: generation, dns_validation: dns_validation,\n"
+    "          comprehensive: generation}\n"
+    "tables:\n"
+    "  campaigns:\n"
+    "    columns:\n"
+    "      current_phase: {map: phase, from: campaign_type}\n"
+    "      note: {from: remark}\n"
+    "      org: {set: 7}\n"
+    "    drop: [campaign_type]\n"
+    "  items:\n"
+    "    where: \"state <> 'hidden' AND amount >= 10\"\n"
+    "    columns: {price: {from: amount}}\n"
+    "    drop: [state]\n"
+    "  posts:\n"
+    "    into:\n"
+    "      - {table: core.posts, columns: {made: {from: at}}}\n"
+    "      - {table: core.bodies, columns: {post_id: {from: id}, words: {from: body}},\n"
+    "         drop: [at]}\n"
+    "  metrics:\n"
+    "    unpivot: {columns: [likes, shares], name: metric, value: n, nulls: keep}\n"
+    "  cats:\n"
+    "    into: pets\n"
+    "    columns: {kind: {set: cat}}\n"
+    "  dogs:\n"
+    "    into: pets\n"
+    "    columns: {kind: {set: dog}}\n"
+    "  people:\n"
+    "    columns: {id: {do: [{cast: text}]}}\n"
+    "  orders:\n"
+    "    columns: {person: {do: [{cast: text}]}}\n"
+    "  marks:\n"
+    "    columns: {mark: {map: phase}}\n"
+    "    on_bad: quarantine\n"
+    "  places:\n"
+    "    columns: {name: {from: label}, org: {set: 7}}\n";
+
+static const char all_source[] =
+    "CREATE TYPE mood AS ENUM ('sad', 'ok');"
+    "CREATE TABLE campaigns (id int PRIMARY KEY, campaign_type text NOT NULL, remark text,"
+    " tags text[], moods mood[]);"
+    "CREATE TABLE items (id int PRIMARY KEY, state text NOT NULL, amount int NOT NULL, body text);"
+    "ALTER TABLE items REPLICA IDENTITY FULL; ALTER TABLE items ALTER body SET STORAGE EXTERNAL;"
+    "CREATE TABLE posts (id bigint PRIMARY KEY, at timestamptz, body text);"
+    "ALTER TABLE posts ALTER body SET STORAGE EXTERNAL;"
+    "CREATE TABLE metrics (id int PRIMARY KEY, likes int, shares int);"
+    "CREATE TABLE cats (id int PRIMARY KEY, name text);"
+    "CREATE TABLE dogs (id int PRIMARY KEY, name text);"
+    "CREATE TABLE people (id int PRIMARY KEY, name text);"
+    "CREATE TABLE orders (id int PRIMARY KEY, person int REFERENCES people ON UPDATE CASCADE);"
+    "CREATE TABLE marks (id int PRIMARY KEY, mark text);"
+    "ALTER TABLE marks REPLICA IDENTITY FULL;"
+    "CREATE TABLE places (id int PRIMARY KEY, label text UNIQUE);"
+    "CREATE TABLE plain (id int PRIMARY KEY, a text);"
+    "INSERT INTO campaigns SELECT g, (ARRAY['domain_generation', 'dns_validation',"
+    " 'comprehensive'])[1 + g % 3], 'r' || g, ARRAY['a', NULL, g::text], ARRAY['ok', 'sad']::mood[]"
+    " FROM generate_series(1, 500) g;"
+    "INSERT INTO items SELECT g, (ARRAY['hidden', 'new', 'old'])[1 + g % 3], g % 30,"
+    " repeat('x' || g, 900) FROM generate_series(1, 300) g;"
+    "INSERT INTO posts SELECT g, to_timestamp(g), repeat('y' || g, 900)"
+    " FROM generate_series(1, 300) g;"
+    "INSERT INTO metrics SELECT g, nullif(g % 5, 0), g FROM generate_series(1, 200) g;"
+    "INSERT INTO cats SELECT g, 'cat ' || g FROM generate_series(1, 100) g;"
+    "INSERT INTO dogs SELECT g, 'dog ' || g FROM generate_series(1, 100) g;"
+    "INSERT INTO people SELECT g, 'p' || g FROM generate_series(1, 100) g;"
+    "INSERT INTO orders SELECT g, 1 + g % 100 FROM generate_series(1, 200) g;"
+    "INSERT INTO marks SELECT g, CASE g % 10 WHEN 0 THEN 'odd' ELSE 'dns_validation' END"
+    " FROM generate_series(1, 100) g;"
+    "INSERT INTO places SELECT g, 'place ' || g FROM generate_series(1, 100) g;"
+    "INSERT INTO plain SELECT g, 'a' FROM generate_series(1, 10) g";
+
+static const char all_target[] =
+    "CREATE TYPE unused AS ENUM ('x'); CREATE TYPE mood AS ENUM ('sad', 'ok');"
+    "CREATE TYPE phase AS ENUM ('generation', 'dns_validation');"
+    "CREATE TABLE campaigns (id int PRIMARY KEY, current_phase phase NOT NULL, org int NOT NULL,"
+    " note text, tags text[], moods mood[]);"
+    "CREATE TABLE items (id int PRIMARY KEY, price bigint NOT NULL, body text);"
+    "CREATE SCHEMA core;"
+    "CREATE TABLE core.posts (id bigint PRIMARY KEY, made timestamptz);"
+    "CREATE TABLE core.bodies (words text, post_id bigint PRIMARY KEY);"
+    "CREATE TABLE metrics (id int, metric text, n int, PRIMARY KEY (metric, id));"
+    "CREATE TABLE pets (kind text, id int, name text, PRIMARY KEY (kind, id));"
+    "CREATE TABLE people (id text PRIMARY KEY, name text);"
+    "CREATE TABLE orders (id int PRIMARY KEY, person text REFERENCES people);"
+    "CREATE TABLE marks (id int PRIMARY KEY, mark text);"
+    "CREATE TABLE places (id int PRIMARY KEY, org int, name text UNIQUE);"
+    "CREATE TABLE plain (id int PRIMARY KEY, a text)";
+
+static const struct shape all_shapes[] = {
+    {"SELECT id, CASE campaign_type WHEN 'dns_validation' THEN 'dns_validation' ELSE 'generation'"
+     " END, 7, remark, tags, moods FROM campaigns ORDER BY id",
+     "SELECT id, current_phase, org, note, tags, moods FROM campaigns ORDER BY id"},
+    {"SELECT id, amount, md5(body) FROM items WHERE state <> 'hidden' AND amount >= 10 ORDER BY id",
+     "SELECT id, price, md5(body) FROM items ORDER BY id"},
+    {"SELECT id, at FROM posts ORDER BY id", "SELECT * FROM core.posts ORDER BY id"},
+    {"SELECT id, md5(body) FROM posts ORDER BY id",
+     "SELECT post_id, md5(words) FROM core.bodies ORDER BY 1"},
+    {"SELECT id, 'likes' AS m, likes FROM metrics UNION ALL SELECT id, 'shares', shares FROM"
+     " metrics ORDER BY 1, 2",
+     "SELECT id, metric, n FROM metrics ORDER BY 1, 2"},
+    {"SELECT 'cat' AS k, * FROM cats UNION ALL SELECT 'dog', * FROM dogs ORDER BY 1, 2",
+     "SELECT * FROM pets ORDER BY 1, 2"},
+    {"SELECT id, name FROM people ORDER BY id", "SELECT * FROM people ORDER BY id::int"},
+    {"SELECT * FROM orders ORDER BY id", "SELECT * FROM orders ORDER BY id"},
+    {"SELECT id, CASE mark WHEN 'dns_validation' THEN 'dns_validation' ELSE 'generation' END"
+     " FROM marks WHERE mark IN ('domain_generation', 'dns_validation', 'comprehensive')"
+     " ORDER BY id",
+     "SELECT * FROM marks ORDER BY id"},
+    {"SELECT id, 7, label FROM places ORDER BY id", "SELECT * FROM places ORDER BY id"},
+    {"SELECT * FROM plain ORDER BY id", "SELECT * FROM plain ORDER BY id"},
+    {NULL, NULL},
+};
+
+/* Changes of every kind; `round` makes them others each time. */
+static void
+write_changes(struct pair_db *db, int round)
+{
+    int id = 1000 * (round + 1);
+
+    sql_execf(db->source,
+              "INSERT INTO campaigns SELECT g, 'dns_validation', NULL, NULL, '{ok}'"
+              " FROM generate_series(%d, %d) g;"
+              "UPDATE campaigns SET campaign_type = 'comprehensive' WHERE id %% 7 = %d;"
+              "UPDATE campaigns SET remark = 'changed', moods = '{sad,NULL}' WHERE id %% 11 = %d;"
+              "DELETE FROM campaigns WHERE id %% 13 = %d;"
+              "UPDATE campaigns SET id = id + 50000 WHERE id %% 17 = %d AND id < 400;",
+              id, id + 50, round, round, round, round);
+    /* out of the condition and into it, whole although the body is not touched */
+    sql_execf(db->source,
+              "UPDATE items SET state = CASE state WHEN 'hidden' THEN 'new' ELSE 'hidden' END"
+              " WHERE id %% 5 = %d;"
+              "UPDATE items SET amount = amount + 7 WHERE id %% 3 = %d;"
+              "UPDATE items SET amount = 0 WHERE id %% 19 = %d; DELETE FROM items WHERE id %% 23 ="
+              " %d; INSERT INTO items VALUES (%d, 'new', 50, 'short'), (%d, 'hidden', 50, 'long');"
+              "UPDATE items SET id = id + 50000 WHERE id %% 29 = %d AND id < 400",
+              round, round % 3, round, round, id, id + 1, round);
+    sql_execf(db->source,
+              "UPDATE posts SET at = at + interval '1 day' WHERE id %% 3 = %d;"
+              "UPDATE posts SET body = repeat('z', 4000) WHERE id %% 17 = %d;"
+              "UPDATE posts SET id = id + 50000 WHERE id %% 31 = %d AND id < 400;"
+              "DELETE FROM posts WHERE id %% 13 = %d; INSERT INTO posts VALUES (%d, now(), NULL)",
+              round % 3, round, round, round, id);
+    sql_execf(db->source,
+              "UPDATE metrics SET likes = NULL WHERE id %% 5 = %d;"
+              "UPDATE metrics SET shares = shares + 1 WHERE id %% 2 = %d;"
+              "UPDATE metrics SET id = id + 50000 WHERE id %% 41 = %d AND id < 400;"
+              "DELETE FROM metrics WHERE id %% 11 = %d; INSERT INTO metrics VALUES (%d, 5, NULL)",
+              round, round % 2, round, round, id);
+    sql_execf(db->source,
+              "BEGIN; UPDATE cats SET name = name || '!' WHERE id %% 3 = %d;"
+              "DELETE FROM dogs WHERE id %% 7 = %d; INSERT INTO dogs VALUES (%d, 'new dog');"
+              "INSERT INTO cats VALUES (%d, 'new cat');"
+              "UPDATE dogs SET id = id + 50000 WHERE id %% 9 = %d AND id < 400; COMMIT;"
+              "UPDATE people SET id = id + 50000 WHERE id %% 6 = %d AND id < 400;"
+              "INSERT INTO people VALUES (%d, 'new'); INSERT INTO orders VALUES (%d, %d);"
+              "DELETE FROM orders WHERE id %% 10 = %d",
+              round % 3, round, id, id, round, round, id, id, id, round);
+    sql_execf(db->source,
+              "UPDATE marks SET mark = 'odd' WHERE id %% 6 = %d;"
+              "UPDATE marks SET mark = 'comprehensive' WHERE id %% 9 = %d;"
+              "DELETE FROM marks WHERE id %% 21 = %d; INSERT INTO marks VALUES (%d, 'strange')",
+              round, round, round, id);
+    /* values that only one after the other can have */
+    sql_execf(db->source,
+              "BEGIN; UPDATE places SET label = 'aside' WHERE id = %d;"
+              "UPDATE places SET label = 'place %d' WHERE id = %d;"
+              "UPDATE places SET label = 'place %d' WHERE id = %d; COMMIT;"
+              "UPDATE plain SET a = a || 'b'",
+              2 * round + 1, 2 * round + 1, 2 * round + 2, 2 * round + 2, 2 * round + 1);
+}
+
+static void
+test_all_shapes(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "shapes");
+    const char *job = job_file(&db, all_job);
+
+    (void)state;
+    sql_exec(db.source, all_source);
+    sql_exec(db.target, all_target);
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--follow"), 0, "ready");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    for (int round = 0; round < 3; round++)
+        write_changes(&db, round);
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) > 0 FROM campaigns WHERE id >= 3000", 30000);
+    run_kill(run);
+    for (int round = 3; round < 5; round++)
+        write_changes(&db, round);
+    run = pair_follow(&db, job, "--data-only");
+    sql_exec(db.source, "TRUNCATE campaigns; TRUNCATE posts; TRUNCATE cats, dogs;"
+                        "INSERT INTO campaigns VALUES (1, 'comprehensive', 'again', NULL, NULL);"
+                        "INSERT INTO posts VALUES (1, now(), 'again');"
+                        "INSERT INTO cats VALUES (1, 'again'); INSERT INTO dogs VALUES (2, 'too')");
+    write_changes(&db, 5);
+    end(&db, run, 4, all_shapes);
+    assert_true(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine WHERE chunk IS NULL AND"
+                                   " column_name = 'mark' AND row_key LIKE '(id=%)'") > 0);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine WHERE"
+                                        " row_key = '(id=3000)'"),
+                     1);
+    pair_db_end(&db);
+}
+
+/* ---- what cannot be ---- */
+
+static void
+test_truncate_of_one_of_several(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "one_of_several");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  cats: {into: pets, columns: {kind: {set: cat}}}\n"
+                                    "  dogs: {into: pets, columns: {kind: {set: dog}}}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE cats (id int PRIMARY KEY, name text);"
+                        "CREATE TABLE dogs (id int PRIMARY KEY, name text);"
+                        "INSERT INTO cats VALUES (1, 'a'); INSERT INTO dogs VALUES (1, 'b')");
+    sql_exec(db.target, "CREATE TABLE pets (kind text, id int, name text, PRIMARY KEY (kind, id))");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "TRUNCATE cats");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 3, "TRUNCATE of a table whose rows are among those of others");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pets"), 2);
+    pair_db_end(&db);
+}
+
+/* A value that a rule does not know stops the job, with the row's key. */
+static void
+test_bad_value(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "bad_value");
+    const char *job = job_file(&db, "maps:\n  m: {a: x}\n"
+                                    "tables:\n  t:\n    columns: {v: {map: m}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a')");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO t VALUES (2, 'a'); INSERT INTO t VALUES (3, 'odd')");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "id=3");
+    pair_db_end(&db);
+}
+
+static void
+refused(struct pair_db *db, const char *text, int code, const char *why)
+{
+    const char *job = job_file(db, text);
+
+    pair_expect(pair_run(db, "check", job, "--data-only", "--follow"), 3, why);
+    pair_expect(pair_run(db, "copy", job, "--data-only", "--follow"), code, why);
+    assert_int_equal(sql_int(db->source, "SELECT count(*) FROM pg_replication_slots WHERE"
+                                         " database = current_database()"),
+                     0);
+}
+
+static void
+test_refusals(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "refusals");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text, n int)");
+    sql_exec(db.target, "ALTER TABLE t ADD m text");
+    refused(&db, "tables:\n  t:\n    where: \"n > 5\"\n", 2, "REPLICA IDENTITY FULL");
+    refused(&db, "tables:\n  t:\n    where: \"length(v) > 5\"\n", 2, "cannot");
+    refused(&db,
+            "maps:\n  m: {a: x}\n"
+            "tables:\n  t:\n    on_bad: quarantine\n    columns: {v: {map: m}}\n",
+            2, "REPLICA IDENTITY FULL");
+    sql_exec(db.source, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
+    sql_exec(db.target, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
+    refused(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n", 3, "rules need a stream in binary");
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_shapes),
+        cmocka_unit_test(test_truncate_of_one_of_several),
+        cmocka_unit_test(test_bad_value),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}

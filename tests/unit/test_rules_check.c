@@ -1,0 +1,448 @@
+/* What the check of rules refuses, with its words, and the SQL it makes for the source. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fake_rules.h"
+
+#include <unistd.h>
+
+static struct fake_rules fake;
+
+static int
+begin(void **state)
+{
+    (void)state;
+    fake_rules_begin(&fake);
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    (void)state;
+    fake_rules_end(&fake);
+    return 0;
+}
+
+static void
+refused(const char *job, const char *message)
+{
+    ph_code rc = fake_make(&fake, job);
+
+    if (rc != PH_E_RULES)
+        fail_msg("not refused (%d %s):\n%s", (int)rc, fake.err.message, job);
+    if (strstr(fake.err.message, message) == NULL)
+        fail_msg("%s\ndoes not hold\n%s", fake.err.message, message);
+}
+
+static const struct ph_route *
+route(uint32_t number)
+{
+    return ph_ruleset_route(fake.set, number);
+}
+
+static void
+tables(const char *source, const char *target)
+{
+    fake_table(&fake.source, "public.users", source);
+    fake_table(&fake.target, "public.users", target);
+}
+
+/* ---- names ---- */
+
+static void
+names_must_be_there(void **state)
+{
+    (void)state;
+    tables("id int4*, email text, gone text", "id int4*, email text, must text!, made date!~");
+    refused("tables: {usesr: {}}",
+            "job.yaml:1:10: the source has no table public.usesr; did you mean "
+            "public.users?");
+    refused("tables: {users: {into: people}}", "the target has no table public.people");
+    refused("tables: {users: {columns: {emial: {set: x}}}}",
+            "public.users: the target has no column emial; did you mean email?");
+    refused("tables: {users: {columns: {email: {from: mail}}}}", "the source has no column mail");
+    refused("tables: {users: {drop: [gome]}}", "the source has no column gome; did you mean gone?");
+    refused("tables: {users: {drop: [gone]}}",
+            "column must of the target is NOT NULL without a default, and nothing fills it");
+    refused("tables: {users: {columns: {must: {from: email}}}}",
+            "column gone goes nowhere: give it a rule, or list it under `drop:`");
+    refused("tables: {users: {columns: {made: {set: x}}}}",
+            "column made is generated on the target");
+    refused("tables: {users: {columns: {must: {set: null}}, drop: [gone]}}",
+            "column must is NOT NULL on the target and set to null");
+}
+
+static void
+all_problems_are_told(void **state)
+{
+    (void)state;
+    tables("id int4*, a text, b text", "id int4*, a text");
+    assert_int_equal(fake_make(&fake, "tables:\n  users:\n    columns:\n      other: {set: 1}\n"
+                                      "      third: {set: 2}\n"),
+                     PH_E_RULES);
+    assert_string_equal(fake.err.message,
+                        "job.yaml:4:7: public.users: the target has no column other\n"
+                        "  job.yaml:5:7: public.users: the target has no column third\n"
+                        "  job.yaml:2:3: public.users: column b goes nowhere: give it a rule, or "
+                        "list it under `drop:`");
+}
+
+static void
+operators_must_fit(void **state)
+{
+    (void)state;
+    tables("id int4*, a text, b int4, p point, k phase",
+           "id int4*, a text, b int4, p text, k phase");
+    refused("tables: {users: {columns: {a: {do: [trin]}}, drop: [p]}}",
+            "there is no operator trin; did you mean trim?");
+    refused("tables: {users: {columns: {b: {do: [trim]}}, drop: [p]}}", "trim does not take int4");
+    refused("tables: {users: {columns: {a: {do: [{substring: [1, 2, 3]}]}}, drop: [p]}}",
+            "substring takes the constants (");
+    refused("tables: {users: {columns: {b: {set: x}}, drop: [p]}}", "\"x\" is not of type int4");
+    refused("maps: {m: {a: nothing}}\n"
+            "tables: {users: {columns: {k: {map: m, from: a}}, drop: [p]}}",
+            "nothing is not a value of phase");
+    refused("maps: {m: {a: http}}\n"
+            "tables: {users: {columns: {p: {map: m, from: p}}}}",
+            "values of type point cannot be mapped");
+    refused("maps: {m: {a: 1}}\ntables: {users: {columns: {b: {map: m, from: a, else: keep}}, "
+            "drop: [p]}}",
+            "`else: keep` would put a value of type text into one of type int4");
+    refused("tables: {users: {columns: {a: {do: [upper]}}}}",
+            "column p can only go as text (there is no cast from point to text)");
+    refused("tables: {users: {columns: {a: {c: \"no_such.so:f\"}}, drop: [p]}}",
+            "there is no library no_such.so");
+}
+
+static void
+only_selected_tables(void **state)
+{
+    (void)state;
+    tables("id int4*", "id int4*");
+    const struct ph_rel *other = fake_table(&fake.source, "public.other", "id int4*");
+    const struct ph_rel *selected[] = {other};
+    fake.params.selected = selected;
+    fake.params.n_selected = 1;
+    refused("tables: {users: {}}", "public.users has rules and is not selected");
+}
+
+/* ---- partitions ---- */
+
+static void
+a_root_stands_for_its_partitions(void **state)
+{
+    uint32_t n;
+
+    (void)state;
+    struct ph_rel *root = fake_table(&fake.source, "public.users", "id int4*, a text");
+    root->kind = PH_REL_PARTITIONED;
+    for (int i = 0; i < 2; i++) {
+        struct ph_rel *leaf = fake_table(&fake.source, i == 0 ? "public.users_1" : "public.users_2",
+                                         "id int4*, a text");
+        leaf->is_partition = true;
+        leaf->parent_oid = leaf->root_oid = root->oid;
+    }
+    fake_table(&fake.target, "public.users", "id int4*, b text")->kind = PH_REL_PARTITIONED;
+    fake_must_make(&fake, "tables: {users: {columns: {b: {from: a}}}}");
+    assert_int_equal(ph_ruleset_count(fake.set), 2);
+    assert_null(ph_ruleset_of(fake.set, root->oid, &n));
+    assert_string_equal(ph_ruleset_of(fake.set, root[2].oid, &n)->name,
+                        "public.users_2 -> public.users");
+    refused("tables: {users: {columns: {b: {from: a}}}, users_1: {into: users, columns: {b: {from: "
+            "a}}}}",
+            "public.users_1 has an entry already");
+}
+
+/* ---- keys ---- */
+
+static void
+unique_keys_stay_unique(void **state)
+{
+    (void)state;
+    tables("id int4*, email text^, org int4", "id int4*, email text^, org int4");
+    refused("tables: {users: {columns: {email: {do: [upper]}}}}",
+            "column email is part of the target's unique key unique, and its rule (from email, "
+            "through upper) may make different values equal");
+    refused("tables: {users: {columns: {id: {set: 1}}}}",
+            "column id is part of the target's unique key pkey");
+    refused("maps: {m: {1: 2, 3: 2}}\ntables: {users: {columns: {id: {map: m}}}}",
+            "may make different values equal");
+    fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables: {users: {columns: {id: {map: m}}}}");
+    assert_true(route(0)->outputs[0].is_injective);
+}
+
+static void
+another_column_keeps_a_key_unique(void **state)
+{
+    (void)state;
+    tables("id int4*, a text", "id int4*, org text*, a text");
+    fake_must_make(&fake, "tables: {users: {columns: {org: {set: x}}}}");
+    assert_null(route(0)->no_stream);
+    fake_rules_end(&fake);
+    fake_rules_begin(&fake);
+    tables("id int4*, likes int4, shares int4", "id int4*, n int4");
+    refused(
+        "tables: {users: {columns: {}, unpivot: {columns: [likes, shares], name: x, value: n}}}",
+        "the target has no column x");
+    fake_rules_end(&fake);
+    fake_rules_begin(&fake);
+    tables("id int4*, likes int4, shares int4", "id int4*, name text, n int4");
+    refused("tables: {users: {unpivot: {columns: [likes, shares], name: name, value: n}}}",
+            "one row becomes several, and the target's unique key pkey does not tell them apart");
+}
+
+static void
+shapes_must_fit(void **state)
+{
+    (void)state;
+    tables("id int4*, a int4, b text, c date", "id int4*, name text*, v text, n text");
+    refused("tables: {users: {unpivot: {columns: [a, b], name: name, value: v}, drop: [c]}}",
+            "the columns of `unpivot` must be of one type: a is int4, b is text");
+    refused("tables: {users: {each: {column: c, value: v}, drop: [a, b]}}",
+            "column c is neither an array nor JSON, but date");
+}
+
+/* ---- foreign keys ---- */
+
+static const int16_t first[] = {1};
+static const int16_t second[] = {2};
+
+static void
+refer(struct fake_tables *world, const struct ph_rel *from, const struct ph_rel *to)
+{
+    world->foreign_keys[world->catalog.n_foreign_keys++] =
+        (struct ph_foreign_key){.name = "fk",
+                                .rel_oid = from->oid,
+                                .ref_oid = to->oid,
+                                .attnums = second,
+                                .ref_attnums = first,
+                                .n_attnums = 1};
+}
+
+static void
+references(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct fake_tables *world = i == 0 ? &fake.source : &fake.target;
+        const struct ph_rel *users = fake_table(world, "public.users", "id int8*, note text");
+        const struct ph_rel *posts = fake_table(world, "public.posts", "id int8*, user_id int8");
+        refer(world, posts, users);
+    }
+}
+
+static void
+references_follow_their_key(void **state)
+{
+    uint32_t n;
+
+    (void)state;
+    references();
+    fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables: {users: {columns: {id: {map: m}}}}");
+    assert_int_equal(ph_ruleset_count(fake.set), 2);
+    const struct ph_route *posts = ph_ruleset_of(fake.set, fake.source.rels[1].oid, &n);
+    assert_non_null(posts);
+    assert_string_equal(
+        posts->outputs[1].words,
+        "from user_id, by the map m of 2 values; anything else is an error, because "
+        "it refers to public.users.id");
+    assert_string_equal(fake_run(&fake, posts->number, "9|3"), "9|4");
+    refused("maps: {m: {1: 2, 3: 4}, o: {1: 3}}\n"
+            "tables: {users: {columns: {id: {map: m}}}, posts: {columns: {user_id: {map: o}}}}",
+            "column user_id refers to public.users.id, which has another rule");
+    refused("maps: {m: {1: 2, 3: 4}}\n"
+            "tables: {users: {columns: {id: {map: m}}}, posts: {columns: {user_id: keep}}}",
+            "column user_id refers to public.users.id, which has another rule");
+    refused("tables: {posts: {columns: {user_id: {do: [{add: 1}]}}}}",
+            "column user_id refers to public.users.id, which has no such rule");
+    fake_must_make(&fake, "maps: {m: {1: 2}}\ntables: {posts: {columns: {user_id: {map: m}}}}");
+    fake_must_make(&fake, "tables: {posts: {columns: {user_id: {set: null}}}}");
+}
+
+/* ---- policy ---- */
+
+static void
+classified_columns(void **state)
+{
+    (void)state;
+    tables("id int4*, email text, note text", "id int4*, email text, note text");
+    const struct ph_rel *posts = fake_table(&fake.source, "public.posts", "id int4*, body text");
+    const struct ph_rel *selected[] = {&fake.source.rels[0], posts};
+    fake_table(&fake.target, "public.posts", "id int4*, body text");
+    fake.params.selected = selected;
+    fake.params.n_selected = 2;
+    refused("policy: classify\ntables: {users: {columns: {email: {set: x}}, keep: [id]}}",
+            "these columns have no rule and are neither kept nor dropped: public.users.note, "
+            "public.posts.id, public.posts.body");
+    fake_must_make(&fake,
+                   "policy: classify\ntables: {users: {columns: {email: {set: x}}, keep: [id], "
+                   "drop: [note]}, posts: {keep: all}}");
+}
+
+/* ---- the stream ---- */
+
+static void
+the_stream_must_be_exact(void **state)
+{
+    (void)state;
+    tables("id int4*, a text, b text, tags json", "id int4*, ab text, n int4");
+    fake.params.follows = true;
+    refused("tables: {users: {columns: {ab: {do: [concat], from: [a, b]}}, drop: [tags]}}",
+            "ALTER TABLE public.users REPLICA IDENTITY FULL");
+    fake.source.rels[0].replica_identity = 'f';
+    fake_must_make(&fake,
+                   "tables: {users: {columns: {ab: {do: [concat], from: [a, b]}}, drop: [tags]}}");
+    assert_true(route(0)->needs_old_row);
+    refused("tables: {users: {columns: {ab: {from: a}}, drop: [b, tags], "
+            "dedup: {key: [a], prefer: [id]}}}",
+            "--follow cannot be exact: `dedup` chooses among rows");
+    fake.target.rels[0].n_indexes = 0;
+    refused("tables: {users: {columns: {ab: {from: a}}, drop: [b, tags]}}",
+            "the target has no key by which a change finds its row");
+}
+
+static void
+the_targets_key_follows_from_the_sources(void **state)
+{
+    (void)state;
+    tables("id int4*, code int4^, a text", "code int4*, a text");
+    fake.params.follows = true;
+    refused("tables: {users: {drop: [id]}}",
+            "the target's key is made of columns that are not in the source's key");
+    fake.params.follows = false;
+    fake_must_make(&fake, "tables: {users: {drop: [id]}}");
+    assert_non_null(route(0)->no_stream);
+}
+
+/* ---- SQL ---- */
+
+static void
+conditions_of_the_source(void **state)
+{
+    (void)state;
+    tables("id int4*, handle text, at date", "id int4*, handle text, at date");
+    fake_table(&fake.source, "public.older", "id int4*, name text");
+    fake_must_make(&fake, "tables: {users: {merge: {key: [handle], after: [{table: older, key: "
+                          "[name]}]}}}");
+    assert_string_equal(route(0)->where,
+                        "(NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"older\" AS earlier WHERE "
+                        "earlier.\"name\" = \"public\".\"users\".\"handle\"))");
+    assert_non_null(route(0)->no_stream);
+    assert_false(route(0)->has_program);
+    fake_must_make(&fake, "tables: {users: {dedup: {key: [handle], prefer: [at desc]}}}");
+    assert_string_equal(
+        route(0)->where,
+        "(NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"users\" AS better WHERE better.\"handle\" = "
+        "\"public\".\"users\".\"handle\" AND (better.\"at\" > \"public\".\"users\".\"at\" OR "
+        "(better.\"at\" IS NOT NULL AND \"public\".\"users\".\"at\" IS NULL) OR (better.\"at\" IS "
+        "NOT DISTINCT FROM \"public\".\"users\".\"at\" AND (better.\"id\") < "
+        "(\"public\".\"users\".\"id\")))))");
+    fake_must_make(&fake, "tables: {users: {sample: 50%}}");
+    assert_string_equal(route(0)->where,
+                        "(('x' || pg_catalog.substr(pg_catalog.md5(\"public\".\"users\".\"id\""
+                        "::pg_catalog.text), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < "
+                        "2147483648)");
+    refused("tables: {users: {merge: {key: [id], after: [users]}}}",
+            "a table cannot come after itself");
+    refused("tables: {users: {merge: {key: [id], after: [{table: older, key: [name]}]}}}",
+            "public.older.name is of another type than id");
+    refused("tables: {users: {dedup: {key: [nandle], prefer: [id]}}}",
+            "public.users has no column nandle; did you mean handle?");
+}
+
+static void
+conditions_mean_the_same_in_the_stream(void **state)
+{
+    (void)state;
+    tables("id int4*, a text, n int4", "id int4*, a text, n int4");
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5 and a <> 'x'\"}}");
+    assert_false(route(0)->has_program);
+    assert_false(route(0)->filters);
+    assert_true(route(0)->needs_old_row);
+    assert_non_null(strstr(route(0)->where, "\"n\" > "));
+    fake.params.follows = true;
+    refused("tables: {users: {where: \"n > 5\"}}",
+            "ALTER TABLE public.users REPLICA IDENTITY FULL");
+    refused("tables: {users: {where: \"lower(a) = 'x'\"}}",
+            "--follow cannot be exact: pghaul cannot compute its condition: ");
+    refused("tables: {users: {where: \"m > 5\"}}", "m");
+    fake_must_make(&fake, "tables: {users: {where: \"id > 5\"}}");
+    assert_true(route(0)->filters);
+    assert_string_equal(fake_run(&fake, 0, "5|x|1"), "");
+    assert_string_equal(fake_run(&fake, 0, "6|x|1"), "6|x|1");
+    fake.source.rels[0].replica_identity = 'f';
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5 and a <> 'x'\"}}");
+    assert_string_equal(fake_run(&fake, 0, "1|y|6"), "1|y|6");
+    assert_string_equal(fake_run(&fake, 0, "1|x|6"), "");
+    assert_string_equal(fake_run(&fake, 0, "1|-|6"), "");
+    fake.params.follows = false;
+    fake_must_make(&fake, "tables: {users: {where: \"n > 5\", dedup: {key: [a], prefer: [n]}}}");
+    assert_non_null(strstr(route(0)->where, "\"public\".\"users\".\"a\" AND (\"n\" > "));
+}
+
+/* md5('1') begins with c4ca4238, md5('2') with c81e728d, md5('4') with a87ff679. */
+static void
+a_sample_in_the_stream(void **state)
+{
+    (void)state;
+    tables("id int4*, a text", "id int4*, a text");
+    fake.params.follows = true;
+    fake_must_make(&fake, "tables: {users: {sample: 70%}}");
+    assert_true(route(0)->filters);
+    assert_string_equal(fake_run(&fake, 0, "1|x"), "");
+    assert_string_equal(fake_run(&fake, 0, "4|x"), "4|x");
+}
+
+static void
+lookups_are_columns_of_the_select(void **state)
+{
+    (void)state;
+    tables("id int4*, plan_id int4", "id int4*, plan text");
+    fake_table(&fake.source, "public.plans", "id int4*, name text, code int4");
+    fake_must_make(&fake,
+                   "tables: {users: {columns: {plan: {lookup: {table: plans, key: id, value: "
+                   "name}, from: plan_id}}}}");
+    assert_null(route(0)->inputs[1].column);
+    assert_string_equal(route(0)->inputs[1].sql,
+                        "(SELECT looked.\"name\" FROM ONLY \"public\".\"plans\" AS looked WHERE "
+                        "looked.\"id\" = \"public\".\"users\".\"plan_id\")");
+    assert_string_equal(route(0)->outputs[1].words,
+                        "name of the row of public.plans whose id is plan_id");
+    assert_string_equal(fake_run(&fake, 0, "1|gold"), "1|gold");
+    refused(
+        "tables: {users: {columns: {plan: {lookup: {table: plans, key: code, value: name}, from: "
+        "plan_id}}}}",
+        "public.plans.code is not unique: a lookup must find one row");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(names_must_be_there, begin, end),
+        cmocka_unit_test_setup_teardown(all_problems_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(operators_must_fit, begin, end),
+        cmocka_unit_test_setup_teardown(only_selected_tables, begin, end),
+        cmocka_unit_test_setup_teardown(a_root_stands_for_its_partitions, begin, end),
+        cmocka_unit_test_setup_teardown(unique_keys_stay_unique, begin, end),
+        cmocka_unit_test_setup_teardown(another_column_keeps_a_key_unique, begin, end),
+        cmocka_unit_test_setup_teardown(shapes_must_fit, begin, end),
+        cmocka_unit_test_setup_teardown(references_follow_their_key, begin, end),
+        cmocka_unit_test_setup_teardown(classified_columns, begin, end),
+        cmocka_unit_test_setup_teardown(the_stream_must_be_exact, begin, end),
+        cmocka_unit_test_setup_teardown(the_targets_key_follows_from_the_sources, begin, end),
+        cmocka_unit_test_setup_teardown(conditions_of_the_source, begin, end),
+        cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
+        cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
+        cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
+    };
+
+    snprintf(fake.dir, sizeof fake.dir, "/tmp/test_rules_check.XXXXXX");
+    if (mkdtemp(fake.dir) == NULL)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
