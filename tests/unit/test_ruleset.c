@@ -148,7 +148,7 @@ integers_and_booleans_are_mapped(void **state)
                           "tables: {campaigns: {columns: {a: {map: m}, f: {map: f}}}}\n");
     assert_row(0, "1|1|true", "1|one|1");
     assert_row(0, "1|256|false", "1|many|0");
-    assert_row(0, "1|16777216|false", "BAD a: the map m does not have the value \"zz\"");
+    assert_row(0, "1|16777216|false", "BAD a: the map m does not have the value");
 }
 
 static void
