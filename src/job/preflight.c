@@ -267,13 +267,6 @@ check_one_database(struct preflight *p)
 
     if (!job->is_one_database)
         return;
-    if (!job->options->data_only) {
-        blocker(p, PH_E_NOT_READY, "server", job->target.label,
-                "name another database with --target; or, for rules that lead into other tables of "
-                "the same one, give --data-only",
-                "source and target are the same database");
-        return;
-    }
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         if (table->source->oid != table->target->oid)
@@ -357,6 +350,11 @@ ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *
     if (findings->n_errors > 0)
         return PH_OK;
     PH_TRY(ph_job_look_whether_one(job, err));
+    if (job->is_one_database && !job->options->data_only)
+        blocker(&p, PH_E_NOT_READY, "server", job->target.label,
+                "name another database with --target; or, for rules that lead into other tables of "
+                "the same one, give --data-only",
+                "source and target are the same database");
     PH_TRY(check_target_state(&p, err));
     PH_TRY(check_encoding(&p, err));
     PH_TRY(check_connections(&p, job->source_control, job->jobs + 3, err));

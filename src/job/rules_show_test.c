@@ -157,11 +157,13 @@ load(struct trial *trial, struct ph_buf *sql)
     struct ph_conn *conn = trial->job->target_control;
     uint64_t rows;
 
-    ph_buf_puts(sql, "CREATE TEMP TABLE pghaul_rules_test ON COMMIT DROP AS SELECT ");
-    put_target_columns(trial, "", sql);
-    ph_buf_puts(sql, " FROM ");
-    ph_buf_put_qualified(sql, trial->table->target->schema, trial->table->target->name);
-    ph_buf_puts(sql, " WITH NO DATA");
+    ph_buf_puts(sql, "CREATE TEMP TABLE pghaul_rules_test (");
+    for (uint32_t i = 0; i < trial->table->n_columns; i++) {
+        ph_buf_puts(sql, i == 0 ? "" : ", ");
+        ph_buf_put_ident(sql, trial->table->columns[i].target_name);
+        ph_buf_printf(sql, " %s", trial->table->columns[i].target->type_text);
+    }
+    ph_buf_puts(sql, ") ON COMMIT DROP");
     PH_TRY(ph_conn_exec(conn, ph_buf_text(sql), trial->err));
     ph_buf_clear(sql);
     ph_buf_puts(sql, "COPY pg_temp.pghaul_rules_test (");
@@ -189,6 +191,10 @@ store(struct trial *trial, struct ph_result **after)
     ph_buf_puts(&sql, "SELECT ");
     put_target_columns(trial, "::text", &sql);
     ph_buf_puts(&sql, " FROM pg_temp.pghaul_rules_test ORDER BY ctid");
+    if (rc != PH_OK && !trial->job->options->data_only)
+        ph_error_hint(trial->err,
+                      "types that the target does not have yet are made by `pghaul copy "
+                      "--schema-only`");
     if (rc == PH_OK)
         rc = ph_buf_ok(&sql) ? ph_conn_query(conn, ph_buf_text(&sql), 0, NULL, after, trial->err)
                              : PH_FAIL(trial->err, PH_E_MEMORY, "out of memory");

@@ -179,6 +179,19 @@ make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
     return PH_OK;
 }
 
+static const char *
+label_of(struct ph_verify *verify, const struct ph_table_plan *first, uint32_t n)
+{
+    const struct ph_rel *target = first->target;
+    char label[160];
+
+    if (n > 1)
+        return ph_arena_printf(&verify->arena, "%s.%s (%u %s)", target->schema, target->name, n,
+                               first->route != NULL ? "routes" : "partitions");
+    ph_plan_table_label(first, label, sizeof label);
+    return ph_arena_strdup(&verify->arena, label);
+}
+
 static ph_code
 make_group(struct ph_verify *verify, struct ph_table_plan **tables, uint32_t n,
            struct ph_verify_group *out, struct ph_error *err)
@@ -188,10 +201,7 @@ make_group(struct ph_verify *verify, struct ph_table_plan **tables, uint32_t n,
     PH_TRY(align(verify, tables, n, err));
     *out = (struct ph_verify_group){.n_tables = n, .bytes = target->bytes};
     out->tables = PH_ARENA_ARRAY(&verify->arena, const struct ph_table_plan *, n);
-    out->label = n > 1 ? ph_arena_printf(&verify->arena, "%s.%s (%u partitions)", target->schema,
-                                         target->name, n)
-                       : ph_arena_printf(&verify->arena, "%s.%s", tables[0]->source->schema,
-                                         tables[0]->source->name);
+    out->label = label_of(verify, tables[0], n);
     if (out->tables == NULL || out->label == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < n; i++) {
@@ -237,14 +247,16 @@ make_groups(struct ph_verify *verify, struct ph_error *err)
 
 /* ---- tables that only the target has ---- */
 
-/* A partition of a table that is compared as a whole is compared with it. */
+/* A table that rules lead to; a partition of one that is compared as a whole is compared with it.
+ */
 static bool
 is_compared(const struct ph_verify *verify, const struct ph_rel *rel)
 {
     if (ph_catalog_rel_named(&verify->catalogs[PH_SOURCE], rel->schema, rel->name) != NULL)
         return true;
-    for (uint32_t i = 0; rel->is_partition && i < verify->n_groups; i++) {
-        if (verify->groups[i].target_view.target->oid == rel->root_oid)
+    for (uint32_t i = 0; i < verify->n_groups; i++) {
+        ph_oid oid = verify->groups[i].target_view.target->oid;
+        if (oid == rel->oid || (rel->is_partition && oid == rel->root_oid))
             return true;
     }
     return false;

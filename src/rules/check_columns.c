@@ -156,6 +156,26 @@ fit_of_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t n)
     return PH_OK;
 }
 
+/* Types that only the lane can carry over: it rewrites the OIDs in them, no operator does. */
+static void
+refuse_embedded(struct ph_checker *checker, const struct ph_draft *draft, uint32_t n,
+                const struct ph_column *from, struct ph_rule_place place)
+{
+    const struct ph_column *target = draft->outputs[n].target;
+    struct ph_type_match match;
+    char class[PH_CLASS_SIZE];
+
+    if (!ph_type_class(checker->params->target, target->type_oid, class) ||
+        strchr(class, '.') == NULL)
+        return;
+    ph_type_match(checker->params->source, from->type_oid, checker->params->target,
+                  target->type_oid, &match);
+    if (match.kind != PH_MATCH_PASS)
+        ph_check_problem(checker, draft, place,
+                         "column %s is of type %s, on whose values no rule can be", target->name,
+                         class);
+}
+
 static ph_code
 take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
              const struct ph_rule_column *rule)
@@ -182,6 +202,7 @@ take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
                                            .n_steps = rule->n_steps,
                                            .place = place_of(draft, rule)};
     draft->needs_program = true;
+    refuse_embedded(checker, draft, n, column, wanted.place);
     PH_TRY(ph_check_chain(checker, draft, n, &wanted));
     return fit_of_chain(checker, draft, n);
 }

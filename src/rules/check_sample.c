@@ -4,18 +4,20 @@
  */
 #include <stdio.h>
 
+#include "model/type_match.h"
 #include "rules/check_parts.h"
 #include "rules/inner_ops.h"
 
 #define KEYS_MAX 32
 
+/* character(n) has blanks in the one form and not in the other. */
 static bool
-has_text_form(const char *class)
+has_text_form(const struct ph_type *type, const char *class)
 {
     static const char *const known[] = {"int2", "int4", "int8", "text", "uuid"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(class, known[i]) == 0)
+        if (strcmp(class, known[i]) == 0 && strcmp(type->name, "bpchar") != 0)
             return true;
     }
     return false;
@@ -36,7 +38,8 @@ ph_check_sample(struct ph_checker *checker, struct ph_draft *draft, const struct
         const struct ph_column *column = ph_check_attnum(draft->source, key->key_attnums[k]);
         if (column == NULL || k == KEYS_MAX ||
             !ph_type_class(checker->params->source, column->type_oid, class) ||
-            !has_text_form(class) || strcmp(checker->params->source->encoding, "UTF8") != 0) {
+            !has_text_form(ph_type_base(checker->params->source, column->type_oid), class) ||
+            strcmp(checker->params->source->encoding, "UTF8") != 0) {
             ph_check_no_stream(draft, "`sample` hashes keys of integers, text (UTF8) and uuid only",
                                "copy it without --follow, or choose rows by `where`");
             return PH_OK;

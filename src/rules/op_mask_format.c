@@ -122,6 +122,8 @@ run_phone(struct ph_rule_call *call, const struct ph_value *args, struct ph_valu
 const struct ph_rule_op ph_mask_format_ops[PH_MASK_FORMAT_OPS] = {
     {"mask_fpe", "text -> text", NULL, FORMAT, run_fpe, prepare_fpe, ph_mask_release_perm,
      "other digits and letters in the same places"},
+    {"mask_zip", "text -> text", NULL, FORMAT, run_fpe, prepare_fpe, ph_mask_release_perm,
+     "a postal code, or any other code: as mask_fpe"},
     {"mask_phone", "text -> text", NULL, FORMAT, run_phone, prepare_phone, ph_mask_release_perm,
      "another number of the same country and format"},
 };

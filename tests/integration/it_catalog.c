@@ -294,7 +294,13 @@ foreign_key_of(const struct ph_catalog *catalog, const char *name)
 static void
 check_foreign_keys(const struct ph_catalog *catalog)
 {
+    const struct ph_foreign_key *boss = foreign_key_of(catalog, "a_boss_fkey");
+    const struct ph_rel *a = rel_of(catalog, "a");
+
     assert_int_equal(catalog->n_foreign_keys, 4);
+    assert_int_equal(boss->n_attnums, 1);
+    assert_int_equal(boss->attnums[0], ph_rel_column_named(a, "boss")->attnum);
+    assert_int_equal(boss->ref_attnums[0], ph_rel_column_named(a, "id")->attnum);
     assert_int_equal(foreign_key_of(catalog, "a_boss_fkey")->ref_oid, rel_of(catalog, "a")->oid);
     assert_true(foreign_key_of(catalog, "b_a_id_fkey")->deferrable);
     assert_int_equal(foreign_key_of(catalog, "b_a_id_fkey")->on_delete, 'c');

@@ -74,6 +74,8 @@ test_wrong_usage(void **state)
            "--name", "Ä");
     EXPECT(2, "PH-USAGE --target", "neither a libpq connection string nor a URI", "status",
            "--target", "host=a port", "--name", "j");
+    EXPECT(2, "PH-USAGE rules", "one of: list, explain, test, build", "rules");
+    EXPECT(2, "PH-USAGE rules", "one of: list, explain, test, build", "rules", "biuld");
     EXPECT(2, "PH-USAGE clean", "--yes", "clean", "--target", target, "--name", "j");
     EXPECT(2, "PH-JOBFILE", "bad.yaml:3:3: unknown key \"jbos\"", "status", file);
     EXPECT(2, "PH-JOBFILE /nowhere.yaml", "No such file", "status", "/nowhere.yaml");
@@ -93,13 +95,15 @@ test_every_option_with_a_bad_value(void **state)
         const char *command = (option->commands & PH_FOR(COPY)) != 0     ? "copy"
                               : (option->commands & PH_FOR(VERIFY)) != 0 ? "verify"
                               : (option->commands & PH_FOR(STOP)) != 0   ? "stop"
-                                                                         : "status";
+                              : (option->commands & PH_FOR(STATUS)) != 0 ? "status"
+                                                                         : "rules";
         if (option->kind == PH_OPTION_INFO)
             continue;
         const char *word = option->kind == PH_OPTION_FLAG
                                ? scratch_printf("--%s=1", option->name)
                                : scratch_printf("--%s=%s", option->name, is_free_text ? "" : "-7x");
-        struct run *run = run_pghaul_env(env, command, word);
+        struct run *run = strcmp(command, "rules") == 0 ? run_pghaul_env(env, command, "list", word)
+                                                        : run_pghaul_env(env, command, word);
         run_expect(run, 2);
         has(run_err(run), scratch_printf("PH-USAGE --%s: ", option->name));
         ph_option_expected(option, expected, sizeof expected);

@@ -21,7 +21,8 @@ static struct pair pair;
 static int
 start(void **state)
 {
-    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
+    static const struct pg_test_params params = {
+        .conf = "autovacuum = off\nlogical_decoding_work_mem = 64kB\n"};
 
     (void)state;
     pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
@@ -268,6 +269,131 @@ test_all_shapes(void **state)
     pair_db_end(&db);
 }
 
+/* ---- with the whole old row ---- */
+
+static void
+test_whole_old_rows(void **state)
+{
+    static const struct shape shapes[] = {
+        {"SELECT id, tag, n FROM t, unnest(tags) WITH ORDINALITY u (tag, n) ORDER BY 1, 3",
+         "SELECT * FROM tags ORDER BY 1, 3"},
+        {"SELECT id, m, n, note FROM t, LATERAL (VALUES ('a', a), ('b', b)) v (m, n) WHERE n IS NOT"
+         " NULL AND id > 3 ORDER BY 1, 2",
+         "SELECT id, m, n, note FROM counts ORDER BY 1, 2"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "whole");
+    const char *job = job_file(
+        &db,
+        "tables:\n"
+        "  t:\n"
+        "    into:\n"
+        "      - {table: tags, each: {column: tags, value: tag, position: n},\n"
+        "         drop: [a, b, note]}\n"
+        "      - {table: counts, unpivot: {columns: [a, b], name: m, value: n}, drop: [tags],\n"
+        "         where: \"id > 3\"}\n");
+
+    (void)state;
+    sql_exec(
+        db.source,
+        "CREATE TABLE t (id int PRIMARY KEY, tags text[], a int, b int, note text);"
+        "ALTER TABLE t REPLICA IDENTITY FULL; ALTER TABLE t ALTER note SET STORAGE EXTERNAL;"
+        "INSERT INTO t SELECT g, ARRAY['x', NULL, g::text], nullif(g % 3, 0), nullif(g % 4, 0),"
+        " repeat('n', 5000) FROM generate_series(1, 50) g");
+    sql_exec(db.target,
+             "CREATE TABLE tags (id int, tag text, n int, PRIMARY KEY (id, n));"
+             "CREATE TABLE counts (id int, m text, n bigint, note text, PRIMARY KEY (id, m))");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source,
+             "UPDATE t SET tags = tags || 'more'::text WHERE id % 5 = 0; UPDATE t SET tags = NULL"
+             " WHERE id % 7 = 0; UPDATE t SET tags = '{}' WHERE id % 8 = 0;"
+             "UPDATE t SET a = 9, b = NULL WHERE id % 6 = 0; UPDATE t SET id = id - 100 WHERE id %"
+             " 10 = 1; UPDATE t SET id = id + 200 WHERE id < -80; UPDATE t SET id = 2000 - id"
+             " WHERE id BETWEEN 1 AND 5; UPDATE t SET a = NULL, b = NULL WHERE id = 20;"
+             "DELETE FROM t WHERE id % 9 = 0; INSERT INTO t VALUES (500, '{q}', 1, 2, 'new'),"
+             " (501, NULL, NULL, NULL, NULL); UPDATE t SET tags = tags[2:3]");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 2 FROM counts WHERE id = 500", 30000);
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", db.name), 0, "agree");
+    end(&db, run, 0, shapes);
+    pair_db_end(&db);
+}
+
+/* ---- while it arrives ---- */
+
+static void
+wait_counts(const struct pair_db *db, int early, int left)
+{
+    sql_wait_true(pair.dst, db->name,
+                  scratch_printf("SELECT (state #>> '{follow,early}')::int = %d AND"
+                                 " (state #>> '{follow,early_left}')::int = %d FROM"
+                                 " pghaul.progress",
+                                 early, left),
+                  60000);
+}
+
+static void
+wait_early(const struct pair_db *db)
+{
+    sql_wait_true(
+        pair.dst, db->name,
+        scratch_printf("SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '%s' AND"
+                       " application_name LIKE '%%apply early' AND backend_xid IS NOT"
+                       " NULL AND state = 'idle in transaction'",
+                       db->name),
+        60000);
+}
+
+/* Both routes go back to a savepoint together; a row for the quarantine waits for the commit. */
+static void
+test_large_transactions(void **state)
+{
+    static const struct shape shapes[] = {
+        {"SELECT id, 1 FROM t WHERE v IN ('a', 'b') ORDER BY id",
+         "SELECT id, org FROM u ORDER BY id"},
+        {"SELECT id, CASE v WHEN 'a' THEN 'x' ELSE 'y' END FROM t WHERE v IN ('a', 'b') ORDER BY "
+         "id",
+         "SELECT * FROM t ORDER BY id"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "large");
+    const char *job = job_file(&db, "maps:\n  m: {a: x, b: y}\n"
+                                    "tables:\n"
+                                    "  t:\n"
+                                    "    where: \"v <> 'out'\"\n"
+                                    "    columns: {v: {map: m}}\n"
+                                    "    into: [t, {table: u, columns: {org: {set: 1}}}]\n"
+                                    "    on_bad: quarantine\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                        "ALTER TABLE t REPLICA IDENTITY FULL;"
+                        "INSERT INTO t SELECT g, 'a' FROM generate_series(1, 100) g");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE u (id int PRIMARY KEY, v text, org int)");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    PGconn *large = sql_connect(pair.src, db.name);
+    pair_wait_following(&db, run);
+    sql_exec(large, "BEGIN; INSERT INTO t SELECT g, 'b' FROM generate_series(1001, 9000) g;"
+                    "SAVEPOINT s; UPDATE t SET v = 'out' WHERE id % 3 = 0 AND id > 1000;"
+                    "INSERT INTO t SELECT g, 'a' FROM generate_series(20001, 29000) g");
+    wait_early(&db);
+    sql_exec(large, "ROLLBACK TO s; UPDATE t SET id = id + 100000 WHERE id % 4 = 0 AND id > 1000;"
+                    "INSERT INTO t SELECT g, 'a' FROM generate_series(20001, 24000) g");
+    sql_exec(db.source, "UPDATE t SET v = 'b' WHERE id < 50");
+    sql_exec(large, "COMMIT");
+    wait_counts(&db, 1, 0);
+    sql_exec(large, "BEGIN; INSERT INTO t SELECT g, 'b' FROM generate_series(30001, 38000) g");
+    wait_early(&db);
+    sql_exec(large, "INSERT INTO t SELECT g, 'strange' FROM generate_series(40001, 40003) g;"
+                    "INSERT INTO t SELECT g, 'b' FROM generate_series(50001, 58000) g; COMMIT");
+    wait_counts(&db, 1, 1);
+    PQfinish(large);
+    end(&db, run, 4, shapes);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine"), 6);
+    pair_db_end(&db);
+}
+
 /* ---- what cannot be ---- */
 
 static void
@@ -348,6 +474,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_shapes),
+        cmocka_unit_test(test_whole_old_rows),
+        cmocka_unit_test(test_large_transactions),
         cmocka_unit_test(test_truncate_of_one_of_several),
         cmocka_unit_test(test_bad_value),
         cmocka_unit_test(test_refusals),

@@ -133,7 +133,7 @@ fake_column(struct fake_tables *world, uint32_t rel, char *spec)
     char *at = type + marks;
 
     type[-1] = '\0';
-    snprintf(world->names[rel][n + 2], 64, "%s", spec);
+    snprintf(world->names[rel][n + 2], 64, "%.63s", spec);
     *column = (struct ph_column){.name = world->names[rel][n + 2], .attnum = (int16_t)(n + 1)};
     for (; *at != '\0'; at++) {
         column->not_null |= *at == '*' || *at == '!';
@@ -173,7 +173,7 @@ fake_table(struct fake_tables *world, const char *name, const char *columns)
     if (n >= FAKE_RELS)
         abort();
     snprintf(world->names[n][0], 64, "%.*s", (int)strcspn(name, "."), name);
-    snprintf(world->names[n][1], 64, "%s", strchr(name, '.') + 1);
+    snprintf(world->names[n][1], 64, "%.63s", strchr(name, '.') + 1);
     snprintf(specs, sizeof specs, "%s", columns);
     *rel = (struct ph_rel){.oid = 20000 + n,
                            .root_oid = 20000 + n,
