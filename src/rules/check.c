@@ -156,6 +156,47 @@ ph_check_key_of(const struct ph_rel *rel)
     return best;
 }
 
+/* The index with the column numbers of another table that has columns of the same names. */
+static bool
+renumber(struct ph_checker *checker, const struct ph_rel *from, const struct ph_rel *to,
+         struct ph_index *index)
+{
+    int16_t *attnums = PH_ARENA_ARRAY(checker->arena, int16_t, (size_t)index->n_keys + 1);
+
+    for (uint32_t k = 0; attnums != NULL && k < index->n_keys; k++) {
+        const struct ph_column *ours = column_of(from, index->key_attnums[k]);
+        const struct ph_column *theirs = ours == NULL ? NULL : ph_rel_column_named(to, ours->name);
+        attnums[k] = theirs == NULL ? 0 : theirs->attnum;
+    }
+    index->key_attnums = attnums;
+    return attnums != NULL;
+}
+
+const struct ph_rel *
+ph_check_keyed_target(struct ph_checker *checker, const struct ph_draft *draft)
+{
+    const struct ph_rel *target = draft->target;
+    const struct ph_rel *like =
+        ph_catalog_rel_named(checker->params->source, target->schema, target->name);
+
+    if (!checker->params->target_is_made || like == NULL)
+        return target;
+    struct ph_rel *made = PH_ARENA_ARRAY(checker->arena, struct ph_rel, 1);
+    struct ph_index *indexes =
+        PH_ARENA_ARRAY(checker->arena, struct ph_index, (size_t)like->n_indexes + 1);
+    if (made == NULL || indexes == NULL)
+        return NULL;
+    *made = *target;
+    made->indexes = indexes;
+    made->n_indexes = like->n_indexes;
+    for (uint32_t i = 0; i < like->n_indexes; i++) {
+        indexes[i] = like->indexes[i];
+        if (!renumber(checker, like, target, &indexes[i]))
+            return NULL;
+    }
+    return made;
+}
+
 const struct ph_column *
 ph_check_attnum(const struct ph_rel *rel, int16_t attnum)
 {

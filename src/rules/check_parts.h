@@ -84,6 +84,10 @@ ph_code ph_check_input_sql(struct ph_checker *checker, struct ph_draft *draft, c
 
 /* The source's key: the primary one, or a unique one without NULLs; NULL: none. */
 const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
+/* The target with the unique keys that it has, or will have once the copy has made them; NULL:
+ * memory ran out. */
+const struct ph_rel *ph_check_keyed_target(struct ph_checker *checker,
+                                           const struct ph_draft *draft);
 const struct ph_column *ph_check_attnum(const struct ph_rel *rel, int16_t attnum);
 
 /* check_ops.c */

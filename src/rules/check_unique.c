@@ -101,11 +101,12 @@ void
 ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft)
 {
     bool *columns = PH_ARENA_ARRAY(checker->arena, bool, (size_t)draft->source->n_columns + 1);
+    const struct ph_rel *target = ph_check_keyed_target(checker, draft);
 
-    if (columns == NULL || !draft->route->has_program)
+    if (columns == NULL || target == NULL || !draft->route->has_program)
         return;
-    for (uint32_t i = 0; i < draft->target->n_indexes; i++) {
-        const struct ph_index *index = &draft->target->indexes[i];
+    for (uint32_t i = 0; i < target->n_indexes; i++) {
+        const struct ph_index *index = &target->indexes[i];
         if (index->is_unique && index->is_valid && !index->is_partial && !index->has_expressions)
             check_index(checker, draft, index, columns);
     }
