@@ -156,6 +156,7 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .target_catalog = &job->target_catalog,
         .selection = &all,
         .report = &job->run->report,
+        .is_one_database = job->is_one_database,
     };
     uint32_t n = 0;
     ph_code rc = PH_OK;

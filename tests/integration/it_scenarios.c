@@ -48,6 +48,9 @@ static const struct scenario scenarios[] = {
     {.folder = "posts_normalization", .job = "offline", .target = "target"},
     {.folder = "customer_data_platform", .job = "dev_to_staging"},
     {.folder = "customer_data_platform", .job = "dev_to_staging", .by_owner = true},
+    {.folder = "customer_data_platform",
+     .job = "staging_to_production_keys",
+     .target = "production_keys"},
     {.folder = "customer_data_platform", .job = "staging_to_production", .target = "production"},
     {.folder = "customer_data_platform",
      .job = "staging_to_production",
@@ -138,8 +141,7 @@ static const char *const points[] = {
     "after_holder_start",
     "after_schema_dump",
     "ddl_before_batch_commit",
-    "ddl_after_batch",
-    "after_set_aside",
+    "ddl_after_batch", 
     "before_prepare_commit",
     "before_plan_commit",
     "after_claim",
@@ -167,7 +169,7 @@ is_passed(const struct scenario *scenario, const char *point)
     static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
                                              "ddl_after_batch", "step_before_commit",
                                              "step_after_commit"};
-    static const char *const of_rows_only[] = {"after_set_aside", "before_prepare_commit",
+    static const char *const of_rows_only[] = {"before_prepare_commit",
                                                "before_restore"};
 
     for (size_t i = 0; i < sizeof of_streams / sizeof *of_streams; i++) {

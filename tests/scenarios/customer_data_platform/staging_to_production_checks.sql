@@ -7,9 +7,9 @@ CREATE TEMP TABLE wanted AS
 SELECT d.*, false AS is_kept
 FROM public.dblink('source', 'SELECT * FROM integrations') d (id uuid, name text, type text, environment text, credentials text, api_key text,
     status text, created_at timestamptz, updated_at timestamptz);
--- production had those numbered 1 to 20; 6 to 20 are shared
+-- production had those numbered 1 to 5 for its own, and in the other case 6 to 20 in common with staging
 UPDATE wanted w SET credentials = 'production credentials ' || i, api_key = 'key_production_in_' || i, is_kept = true
-FROM generate_series(6, 20) i WHERE w.id = md5('in' || i)::uuid;
+FROM generate_series(6, 20) i, scenario WHERE w.id = md5('in' || i)::uuid AND job = 'staging_to_production_keys';
 DELETE FROM wanted w USING generate_series(1, 5) i WHERE w.id = md5('in' || i)::uuid;
 SELECT 'integration ' || coalesce(w.id, i.id) || ': ' || coalesce(i::text, 'missing') || ', expected ' || coalesce(w::text, 'none')
 FROM wanted w FULL JOIN (SELECT * FROM integrations WHERE environment <> 'production') i USING (id)
