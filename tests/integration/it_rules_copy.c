@@ -85,6 +85,10 @@ test_map_and_drop(void **state)
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.target, "UPDATE campaigns SET phase_status = 'wrong' WHERE id = 77");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "id=77");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--repair", "--yes"), 4,
+                "rows that rules have made are not mended");
+    assert_string_equal(sql_value(db.target, "SELECT phase_status FROM campaigns WHERE id = 77"),
+                        "wrong");
     pair_db_end(&db);
 }
 

@@ -141,7 +141,7 @@ static const char *const points[] = {
     "after_holder_start",
     "after_schema_dump",
     "ddl_before_batch_commit",
-    "ddl_after_batch", 
+    "ddl_after_batch",
     "before_prepare_commit",
     "before_plan_commit",
     "after_claim",
@@ -169,8 +169,7 @@ is_passed(const struct scenario *scenario, const char *point)
     static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
                                              "ddl_after_batch", "step_before_commit",
                                              "step_after_commit"};
-    static const char *const of_rows_only[] = {"before_prepare_commit",
-                                               "before_restore"};
+    static const char *const of_rows_only[] = {"before_prepare_commit", "before_restore"};
 
     for (size_t i = 0; i < sizeof of_streams / sizeof *of_streams; i++) {
         if (strcmp(point, of_streams[i]) == 0)
