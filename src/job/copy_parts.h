@@ -56,6 +56,16 @@ void ph_copy_put_target(struct ph_buf *sql, const struct ph_rel *rel);
 /* Empty all targets of the plan. In transactions of its own. */
 ph_code ph_copy_truncate(struct ph_job *job, struct ph_error *err);
 
+/* ---- copy_backup.c ---- */
+
+/* `backup:` tables that are there already, or would be there twice. Reads only. */
+ph_code ph_copy_check_backups(struct ph_job *job, struct ph_findings *findings,
+                              struct ph_error *err);
+/* Statements that keep the rows of the table, or of its partitions that the plan has, unless this
+ * job has done so; "" when the job file asks for none. */
+ph_code ph_copy_put_backups(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql,
+                            struct ph_error *err);
+
 /* ---- set_aside.c ---- */
 
 /*

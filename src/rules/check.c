@@ -328,6 +328,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .source = draft->source,
         .target = draft->target,
         .preserve = draft->rule->preserve.text,
+        .backup = draft->rule->backup,
         .preserve_columns =
             draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };

@@ -133,6 +133,7 @@ struct ph_rule_route {
     struct ph_rule_dedup dedup;
     struct ph_rule_word preserve; /* condition on rows of the target that stay; text NULL: none */
     struct ph_rule_words preserve_columns; /* of the target: existing rows keep their values */
+    const char *backup; /* schema of the target that keeps the old rows; NULL: none */
     enum ph_rule_on_bad on_bad;
 };
 

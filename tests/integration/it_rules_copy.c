@@ -345,6 +345,44 @@ test_preserved_rows(void **state)
     pair_db_end(&db);
 }
 
+/* What --truncate empties is kept first, whatever happens in between. */
+static void
+test_backup(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "backup");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  users: {backup: before}\n"
+                                    "  Odd: {backup: before, preserve: id > 100}\n");
+    const char *old = "SELECT * FROM before.users UNION ALL SELECT id, v, NULL FROM before.\"Odd\""
+                      " ORDER BY 1";
+    const char *expected = "1|old|3\n2|it's|4\n50|gone|<null>\n101|stays|<null>\n";
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text,"
+                   " len int GENERATED ALWAYS AS (length(name)) STORED);"
+                   "CREATE TABLE \"Odd\" (id int PRIMARY KEY, v text)");
+    sql_exec(db.source, "INSERT INTO users (name) SELECT 'new' || g FROM generate_series(1, 9) g;"
+                        "INSERT INTO \"Odd\" VALUES (1, 'new')");
+    sql_exec(db.target, "INSERT INTO users (name) VALUES ('old'), ('it''s');"
+                        "INSERT INTO \"Odd\" VALUES (50, 'gone'), (101, 'stays');"
+                        "CREATE SCHEMA before; CREATE TABLE before.users ()");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--yes"), 3,
+                "before.users: the table that old rows are to be kept in is there");
+    sql_exec(db.target, "DROP SCHEMA before CASCADE");
+    const char *env[] = {"PGHAUL_FAILPOINT=before_plan_commit=kill", NULL};
+    db.env = env; /* killed when the tables have been emptied, before the ledger says so */
+    (void)pair_copy(&db, job, "--data-only", "--truncate", "--yes");
+    db.env = NULL;
+    assert_string_equal(sql_rows(db.target, old), expected);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 0);
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, old), expected);
+    pair_same_table(&db, "users");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM \"Odd\" ORDER BY 1"),
+                        "1|new\n101|stays\n");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -357,6 +395,7 @@ main(void)
         cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
         cmocka_unit_test(test_preserved_rows),
+        cmocka_unit_test(test_backup),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
