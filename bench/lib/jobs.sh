@@ -98,4 +98,17 @@ native() {
 haul_job() { haul --verify none; }
 haul_proof() { haul; }
 
+# ---- rules: the job file comes first
+
+data=$(dirname "$0")/../data
+haul_rules() { # JOBFILE, and options
+    "$PGHAUL" copy "$data/$1" --source "$SRC" --target "$DST" --name bench --dir "$TMP/spool" --quiet "${@:2}"
+}
+haul_rules_drop() { haul_rules drop.yaml --data-only; }
+haul_rules_map() { haul_rules map.yaml --data-only; }
+haul_rules_drop_rows() { haul_rules drop.yaml --data-only --verify none; }
+haul_rules_map_rows() { haul_rules map.yaml --data-only --verify none; }
+haul_rules_plain() { haul; }
+haul_rules_mask() { haul_rules mask.yaml; }
+
 "$@"

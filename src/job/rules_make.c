@@ -213,7 +213,7 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
         .follows = params->follows,
-        .target_is_made = !params->options->data_only && params->target != NULL,
+        .keys_come_later = params->keys_come_later,
         .constant = ask_constant,
         .constant_arg = params->conn,
     };

@@ -19,6 +19,7 @@ struct ph_rules_params {
     const struct ph_selection *selection;
     struct ph_conn *conn; /* of the server whose types the constants are of; outside of a COPY */
     bool follows;
+    bool keys_come_later; /* as in struct ph_ruleset_params */
 };
 
 struct ph_rules_made {

@@ -156,47 +156,6 @@ ph_check_key_of(const struct ph_rel *rel)
     return best;
 }
 
-/* The index with the column numbers of another table that has columns of the same names. */
-static bool
-renumber(struct ph_checker *checker, const struct ph_rel *from, const struct ph_rel *to,
-         struct ph_index *index)
-{
-    int16_t *attnums = PH_ARENA_ARRAY(checker->arena, int16_t, (size_t)index->n_keys + 1);
-
-    for (uint32_t k = 0; attnums != NULL && k < index->n_keys; k++) {
-        const struct ph_column *ours = column_of(from, index->key_attnums[k]);
-        const struct ph_column *theirs = ours == NULL ? NULL : ph_rel_column_named(to, ours->name);
-        attnums[k] = theirs == NULL ? 0 : theirs->attnum;
-    }
-    index->key_attnums = attnums;
-    return attnums != NULL;
-}
-
-const struct ph_rel *
-ph_check_keyed_target(struct ph_checker *checker, const struct ph_draft *draft)
-{
-    const struct ph_rel *target = draft->target;
-    const struct ph_rel *like =
-        ph_catalog_rel_named(checker->params->source, target->schema, target->name);
-
-    if (!checker->params->target_is_made || like == NULL)
-        return target;
-    struct ph_rel *made = PH_ARENA_ARRAY(checker->arena, struct ph_rel, 1);
-    struct ph_index *indexes =
-        PH_ARENA_ARRAY(checker->arena, struct ph_index, (size_t)like->n_indexes + 1);
-    if (made == NULL || indexes == NULL)
-        return NULL;
-    *made = *target;
-    made->indexes = indexes;
-    made->n_indexes = like->n_indexes;
-    for (uint32_t i = 0; i < like->n_indexes; i++) {
-        indexes[i] = like->indexes[i];
-        if (!renumber(checker, like, target, &indexes[i]))
-            return NULL;
-    }
-    return made;
-}
-
 const struct ph_column *
 ph_check_attnum(const struct ph_rel *rel, int16_t attnum)
 {
@@ -257,6 +216,23 @@ list_keyed_calls(struct ph_checker *checker, struct ph_draft *draft, uint32_t fi
     return PH_OK;
 }
 
+/* Values of a column that passes come back in another form, which the proof must know: numeric of
+ * another scale, time of fewer digits, blanks behind character(n). */
+static bool
+changes_form(const struct ph_checker *checker, const struct ph_draft *draft)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < draft->route->n_outputs; i++) {
+        uint32_t call = draft->makes[i].fit.call;
+        if (draft->drafts[i].text_only)
+            return false;
+        found |=
+            call != PH_RULE_NONE && strcmp(checker->set->calls[call].op->name, "fit_varchar") != 0;
+    }
+    return found;
+}
+
 /* Whether there is a program is known only now, and what depends on it is settled. */
 static ph_code
 settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
@@ -266,6 +242,7 @@ settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
     route->quarantines = draft->rule->on_bad == PH_BAD_QUARANTINE;
     for (uint32_t i = 0; i < route->n_outputs; i++)
         draft->needs_program |= route->quarantines && draft->drafts[i].narrows;
+    draft->needs_program |= changes_form(checker, draft);
     route->has_program = draft->needs_program;
     route->outputs = draft->outputs;
     draft->plan->makes = draft->makes;
@@ -369,6 +346,7 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
     PH_TRY(ph_check_columns(checker, draft));
     PH_TRY(ph_check_where(checker, draft));
     PH_TRY(settle(checker, draft, first_call));
+    PH_TRY(ph_check_target_keys(checker, draft));
     ph_check_unique(checker, draft);
     PH_TRY(ph_check_stream(checker, draft));
     checker->set->n_routes++;

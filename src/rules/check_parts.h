@@ -48,6 +48,7 @@ struct ph_draft { /* a route being checked */
     const struct ph_rule_route *rule;
     const struct ph_rel *source;
     const struct ph_rel *target;
+    struct ph_rel keyed; /* the target, with the indexes that it has when rows are in */
     struct ph_route *route;
     struct ph_route_plan *plan;
     struct ph_route_input *inputs;
@@ -84,10 +85,6 @@ ph_code ph_check_input_sql(struct ph_checker *checker, struct ph_draft *draft, c
 
 /* The source's key: the primary one, or a unique one without NULLs; NULL: none. */
 const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
-/* The target with the unique keys that it has, or will have once the copy has made them; NULL:
- * memory ran out. */
-const struct ph_rel *ph_check_keyed_target(struct ph_checker *checker,
-                                           const struct ph_draft *draft);
 const struct ph_column *ph_check_attnum(const struct ph_rel *rel, int16_t attnum);
 
 /* check_ops.c */
@@ -163,6 +160,8 @@ void ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *
 ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 
 /* check_unique.c: the target's unique keys. */
+/* draft->keyed: indexes are built after rows, and what rows must not break is known before. */
+ph_code ph_check_target_keys(struct ph_checker *checker, struct ph_draft *draft);
 void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
 /* Whether these columns of the source, by position, hold a unique key of it. */
 bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);

@@ -126,11 +126,10 @@ why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *
 static ph_code
 check_key(struct ph_checker *checker, struct ph_draft *draft)
 {
-    const struct ph_rel *target = ph_check_keyed_target(checker, draft);
-    const struct ph_index *key = target == NULL ? NULL : ph_check_key_of(target);
+    const struct ph_index *key = ph_check_key_of(&draft->keyed);
     bool *columns = PH_ARENA_ARRAY(checker->arena, bool, (size_t)draft->source->n_columns + 1);
 
-    if (columns == NULL || target == NULL)
+    if (columns == NULL)
         return ph_check_no_memory(checker);
     if (key == NULL) {
         ph_check_no_stream(draft, "the target has no key by which a change finds its row",

@@ -97,16 +97,54 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
                                             : "may make different values equal");
 }
 
+/* The source's number of a column may not be the target's: dropped columns are not made there. */
+static int16_t
+attnum_there(const struct ph_rel *made_as, const struct ph_rel *target, int16_t attnum)
+{
+    const struct ph_column *here = ph_check_attnum(made_as, attnum);
+    const struct ph_column *there = here != NULL ? ph_rel_column_named(target, here->name) : NULL;
+
+    return there != NULL ? there->attnum : 0;
+}
+
+ph_code
+ph_check_target_keys(struct ph_checker *checker, struct ph_draft *draft)
+{
+    const struct ph_rel *target = draft->target;
+
+    draft->keyed = *target;
+    const struct ph_rel *made_as =
+        ph_catalog_rel_named(checker->params->source, target->schema, target->name);
+    if (!checker->params->keys_come_later || made_as == NULL)
+        return PH_OK;
+    struct ph_index *indexes =
+        PH_ARENA_ARRAY(checker->arena, struct ph_index, (size_t)made_as->n_indexes + 1);
+    if (indexes == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < made_as->n_indexes; i++) {
+        const struct ph_index *index = &made_as->indexes[i];
+        int16_t *attnums = PH_ARENA_ARRAY(checker->arena, int16_t, (size_t)index->n_keys + 1);
+        if (attnums == NULL)
+            return ph_check_no_memory(checker);
+        for (uint32_t k = 0; k < index->n_keys; k++)
+            attnums[k] = attnum_there(made_as, target, index->key_attnums[k]);
+        indexes[i] = *index;
+        indexes[i].key_attnums = attnums;
+    }
+    draft->keyed.indexes = indexes;
+    draft->keyed.n_indexes = made_as->n_indexes;
+    return PH_OK;
+}
+
 void
 ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft)
 {
     bool *columns = PH_ARENA_ARRAY(checker->arena, bool, (size_t)draft->source->n_columns + 1);
-    const struct ph_rel *target = ph_check_keyed_target(checker, draft);
 
-    if (columns == NULL || target == NULL || !draft->route->has_program)
+    if (columns == NULL || !draft->route->has_program)
         return;
-    for (uint32_t i = 0; i < target->n_indexes; i++) {
-        const struct ph_index *index = &target->indexes[i];
+    for (uint32_t i = 0; i < draft->keyed.n_indexes; i++) {
+        const struct ph_index *index = &draft->keyed.indexes[i];
         if (index->is_unique && index->is_valid && !index->is_partial && !index->has_expressions)
             check_index(checker, draft, index, columns);
     }

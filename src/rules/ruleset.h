@@ -75,11 +75,12 @@ struct ph_ruleset_params {
     const struct ph_rel *const *selected; /* tables of the source that the job takes: rules on
                                              others are refused; NULL: all of them */
     uint32_t n_selected;
-    const char *dir;     /* of the cache of compiled objects, 0700 */
-    const char *keep_c;  /* file to write the generated C to as well; NULL: none */
-    const char *object;  /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
-    bool follows;        /* refuse what the stream cannot do */
-    bool target_is_made; /* by the copy: its tables have the source's keys, later if not now */
+    const char *dir;      /* of the cache of compiled objects, 0700 */
+    const char *keep_c;   /* file to write the generated C to as well; NULL: none */
+    const char *object;   /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
+    bool follows;         /* refuse what the stream cannot do */
+    bool keys_come_later; /* the target's tables get the keys of the source's tables of their names
+                           */
     /* Constants become values of the target's types by asking it: `text` as `type_oid`, its binary
      * form into `out` (arena). PH_E_TYPES: not a value of the type. */
     ph_code (*constant)(void *arg, const struct ph_column *column, const char *text,

@@ -46,6 +46,7 @@ CREATE TABLE users (
     number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     email email_address NOT NULL,
     "Display Name" text NOT NULL,
+    phone varchar(24),
     address postal_address,
     password_hash bytea,
     roles text[] NOT NULL DEFAULT '{}',
@@ -58,10 +59,11 @@ CREATE TABLE users (
     created_at timestamptz NOT NULL);
 ALTER TABLE users DROP COLUMN legacy_flag;
 COMMENT ON COLUMN users."Display Name" IS 'as the user typed it, may be "quoted"';
-INSERT INTO users (id, email, "Display Name", address, password_hash, roles, last_login, device,
+INSERT INTO users (id, email, "Display Name", phone, address, password_hash, roles, last_login, device,
                    birthday, settings, referred_by, created_at)
 SELECT pg_temp.uid('u', i), 'user' || i || '@example.org',
        (ARRAY['Zoë', 'Łukasz', 'Jürgen', '田中', 'O''Neil', 'back\slash', E'tab\there'])[1 + i % 7] || ' ' || i,
+       CASE WHEN i % 6 > 0 THEN '+49 30 ' || lpad(i::text, 8, '0') END,
        CASE WHEN i % 5 > 0 THEN ROW('Main St ' || i, 'Town ' || i % 500, lpad((i % 99999)::text, 5, '0'),
             point(i % 180, -(i % 90)))::postal_address END,
        sha256(i::text::bytea), ARRAY['member', 'team' || i % 40],
@@ -93,6 +95,11 @@ CREATE TABLE campaigns (
     search tsvector,
     winner_id bigint,
     created_at timestamptz NOT NULL,
+    -- What phases were before there were any, still written; the two below them are what they are to become.
+    campaign_type text,
+    status text,
+    current_phase campaign_phase,
+    phase_status varchar(20),
     name_upper text GENERATED ALWAYS AS (upper(name)) STORED,
     CONSTRAINT "spent is not negative" CHECK (spent >= 0));
 INSERT INTO campaigns
@@ -108,7 +115,10 @@ SELECT pg_temp.uid('c', i), pg_temp.uid('u', 1 + pg_temp.h(i, 2) % :users), 'Cam
        (i % 90) * interval '1 day' + interval '3:04:05.678', '08:30:00'::time + (i % 600) * interval '1 min',
        CASE WHEN i % 10 = 0 THEN ('<note id="' || i || '">ok</note>')::xml END,
        to_tsvector('simple', 'campaign number ' || i || ' about ' || md5(i::text)), NULL,
-       pg_temp.at(pg_temp.h(i, 5))
+       pg_temp.at(pg_temp.h(i, 5)),
+       (ARRAY['domain_generation', 'dns_validation', 'http_keyword_validation', 'lead_generation', 'comprehensive'])
+           [1 + pg_temp.h(i, 21) % 5],
+       (ARRAY['pending', 'running', 'archived', 'paused', 'odd', NULL])[1 + pg_temp.h(i, 22) % 6]
 FROM generate_series(1, :campaigns) i;
 
 CREATE TABLE generated_domains (
@@ -145,6 +155,7 @@ CREATE TABLE messages (
     id uuid PRIMARY KEY,
     domain_id bigint REFERENCES generated_domains (id) ON DELETE CASCADE,
     sender_id uuid REFERENCES users (id),
+    sender_email text,
     parent_id uuid REFERENCES messages (id),
     direction message_direction NOT NULL,
     subject varchar(300),
@@ -155,9 +166,10 @@ CREATE TABLE messages (
     ticket int NOT NULL DEFAULT nextval('ticket_number'),
     sent_at timestamp,
     received_at timestamptz);
-INSERT INTO messages (id, domain_id, sender_id, parent_id, direction, subject, body, attachment, opened,
+INSERT INTO messages (id, domain_id, sender_id, sender_email, parent_id, direction, subject, body, attachment, opened,
                       cost, sent_at, received_at)
 SELECT pg_temp.uid('m', i), 1 + pg_temp.h(i, 11) % :domains, pg_temp.uid('u', 1 + pg_temp.h(i, 12) % :users),
+       'user' || 1 + pg_temp.h(i, 12) % :users || '@example.org',
        CASE WHEN i > 100 AND i % 3 = 0 THEN pg_temp.uid('m', i / 2) END,
        (enum_range(NULL::message_direction))[1 + i % 2], 'Re: offer ' || i % 1000,
        CASE i % 100 WHEN 0 THEN (SELECT string_agg(md5((i * 100 + j)::text), E'\n') FROM generate_series(1, 110) j)

@@ -15,11 +15,17 @@
 \if :what <= 30
 -- an offer is sent, and paid for
 BEGIN;
-INSERT INTO platform.messages (id, domain_id, sender_id, direction, subject, body, cost, sent_at)
-VALUES (gen_random_uuid(), :domain, md5('u' || :user)::uuid, 'outbound', 'Re: offer ' || :some,
+INSERT INTO platform.messages (id, domain_id, sender_id, sender_email, direction, subject, body, cost, sent_at)
+VALUES (gen_random_uuid(), :domain, md5('u' || :user)::uuid, 'user' || :user || '@example.org', 'outbound', 'Re: offer ' || :some,
         repeat('Hello ' || :message || E',\n', 1 + :domain % 60), (:some / 100.0)::numeric::money, now());
 UPDATE platform.campaigns SET spent = spent + :some / 100.0 WHERE id = md5('c' || :campaign)::uuid;
 COMMIT;
+\elif :what <= 34
+-- a campaign goes on
+UPDATE platform.campaigns
+SET campaign_type = (ARRAY['domain_generation', 'dns_validation', 'http_keyword_validation'])[1 + :some % 3],
+    status = (ARRAY['pending', 'running', 'archived', NULL])[1 + :some % 4]
+WHERE id = md5('c' || :campaign)::uuid;
 \elif :what <= 50
 -- one is read
 UPDATE platform.messages SET opened = NOT opened, received_at = now() WHERE id = md5('m' || :message)::uuid;
@@ -55,8 +61,9 @@ INSERT INTO platform.metrics VALUES (date '2025-01-01' + :campaign % 365, :campa
 ON CONFLICT DO NOTHING;
 COMMIT;
 \elif :what <= 93
-INSERT INTO platform.users (id, email, "Display Name", created_at)
-VALUES (gen_random_uuid(), 'new.' || gen_random_uuid() || '@example.org', 'Söner ' || :some, now());
+INSERT INTO platform.users (id, email, "Display Name", phone, created_at)
+VALUES (gen_random_uuid(), 'new.' || gen_random_uuid() || '@example.org', 'Söner ' || :some, '+1 555 ' || :job, now());
+UPDATE platform.users SET phone = '+44 20 7946 0' || 100 + :some WHERE id = md5('u' || :user)::uuid;
 \elif :what <= 96
 INSERT INTO platform.generated_domains (campaign_id, name, tld, flags)
 VALUES (md5('c' || :campaign)::uuid, 'new-' || :domain || '-' || :some, 'net', B'10101010');

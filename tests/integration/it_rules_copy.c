@@ -88,6 +88,73 @@ test_map_and_drop(void **state)
     pair_db_end(&db);
 }
 
+/* Values take the form in which the target holds them, or the proof would see differences. */
+static void
+test_forms(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "forms");
+    const char *job =
+        job_file(&db, "maps:\n  m: {a: '1.005', b: '2'}\n  t: {a: '10:00:00.55', b: '11:00'}\n"
+                      "tables:\n"
+                      "  forms:\n"
+                      "    columns:\n"
+                      "      c_set: {set: x}\n      c_do: {do: [upper], from: word}\n"
+                      "      c_int: {from: i}\n      v: {from: blank}\n      n_map: {map: m, from: "
+                      "word}\n      n_cast: {from: f}\n      n_int: {from: i}\n"
+                      "      n_default: {default: 7, from: n}\n      n_up: {from: n}\n"
+                      "      n_left: {from: big}\n"
+                      "      ts: {from: tz, do: [{cast: timestamp}]}\n      tz: keep\n"
+                      "      ti: {map: t, from: word}\n      iv: keep\n      iv_day: {from: iv}\n"
+                      "      iv_text: {set: '1 day 2:03:04.56789'}\n"
+                      "      j: {from: js}\n      f4: {from: f}\n      f8: {from: n}\n"
+                      "      vs: {from: words}\n      ns: {from: ns}\n      bits: {from: b}\n"
+                      "      nm: {from: word}\n      one: {do: [coalesce], from: [n, big]}\n"
+                      "  renamed: {columns: {n: {from: m}}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE forms (id int PRIMARY KEY, word text, i int, blank text, f float8,"
+             " n numeric, big numeric, tz timestamptz, iv interval, js text, words text[],"
+             " ns numeric[], b varbit);"
+             "INSERT INTO forms SELECT g, (ARRAY['a', 'b', NULL])[1 + g % 3], g,"
+             " 'abc' || repeat(' ', g % 9), g / 7.0, CASE WHEN g % 5 > 0 THEN (g - 900) / 3.0 END,"
+             " g * 1234, '2024-01-01'::timestamptz + (g - 900) * interval '1.2345678 hours',"
+             " (g - 900) * interval '31 days 1.2345678 hours',"
+             " '{\"b\": 1.50, \"aa\":[' || g || ' ,2], \"b\": null}',"
+             " ARRAY['x', NULL, 'yy  '], ARRAY[g / 3.0, NULL, g], g::bit(3)::varbit"
+             " FROM generate_series(1, 2000) g;"
+             "CREATE TABLE renamed (id int PRIMARY KEY, m numeric, c text);"
+             "INSERT INTO renamed SELECT g, g / 7.0, g FROM generate_series(1, 100) g");
+    sql_exec(db.target,
+             "CREATE TABLE forms (id int PRIMARY KEY, c_set char(4), c_do char(3), c_int char(6),"
+             " v varchar(5), n_map numeric(6,2), n_cast numeric(12,3), n_int numeric(8,2),"
+             " n_default numeric(10,4), n_up numeric(30,25), n_left numeric(7,-2),"
+             " ts timestamp(1), tz timestamptz(3), ti time(1), iv interval(2), iv_day interval day"
+             " to hour, iv_text interval second(1), j jsonb, f4 float4, f8 float8,"
+             " vs varchar(3)[], ns numeric(8,2)[], bits varbit(3), nm name, one numeric(15,1));"
+             "CREATE TABLE renamed (id int PRIMARY KEY, n numeric(10,2), c char(5))");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    same(&db,
+         "SELECT id, 'x'::char(4), upper(word)::char(3), i::text::char(6),"
+         " CASE WHEN length(blank) > 5 THEN left(blank, 5) ELSE blank END,"
+         " (CASE word WHEN 'a' THEN '1.005' WHEN 'b' THEN '2' END)::numeric(6,2),"
+         " f::numeric(12,3), i::numeric(8,2), coalesce(n, 7)::numeric(10,4), n::numeric(30,25),"
+         " big::numeric(7,-2), (tz AT TIME ZONE 'UTC')::timestamp(1), tz::timestamptz(3),"
+         " (CASE word WHEN 'a' THEN '10:00:00.55' WHEN 'b' THEN '11:00' END)::time(1),"
+         " iv::interval(2), iv::interval day to hour,"
+         " interval '1 day 2:03:04.56789'::interval second(1), js::jsonb, f::float4, n::float8,"
+         " ARRAY['x', NULL, 'yy '], ns::numeric(8,2)[], b, word::name,"
+         " coalesce(n, big)::numeric(15,1) FROM forms ORDER BY id",
+         "SELECT * FROM forms ORDER BY id");
+    same(&db, "SELECT id, m::numeric(10,2), c::char(5) FROM renamed ORDER BY 1",
+         "SELECT * FROM renamed ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.source, "UPDATE forms SET ns = ARRAY[1, 1234567.8] WHERE id = 9");
+    sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; TRUNCATE forms, renamed");
+    pair_expect(pair_copy(&db, job, "--data-only"), 1, "more digits than the column");
+    pair_db_end(&db);
+}
+
 /* What a rule cannot handle: the job stops with the row's key, or the row stays behind. */
 static void
 test_bad_values(void **state)
@@ -109,6 +176,42 @@ test_bad_values(void **state)
     assert_string_equal(sql_rows(db.target, "SELECT * FROM t ORDER BY 1"), "1|x\n2|<null>\n");
     assert_string_equal(sql_rows(db.target, "SELECT row_key, column_name FROM pghaul.quarantine"),
                         "(id=3)|v\n");
+    pair_db_end(&db);
+}
+
+/* ---- checks ---- */
+
+/* Of the source: told before anything is written, and what is said to fail the job stops it. */
+static void
+test_source_checks(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "source_checks");
+#define CHECKS(fail)                                                                               \
+    "tables: {}\nchecks:\n"                                                                        \
+    "  - {orphans: {table: posts, columns: [author], references: authors, key: [id]},"             \
+    " on: source" fail "}\n"                                                                       \
+    "  - unique: {table: posts, columns: [slug], on: source}\n"                                    \
+    "  - matrix: {table: posts, columns: [slug], on: source}\n"                                    \
+    "  - unique: {table: posts, columns: [id], on: target}\n"
+    const char *tells = job_file(&db, CHECKS(""));
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE authors (id int PRIMARY KEY);"
+                   "CREATE TABLE posts (id int PRIMARY KEY, author int, slug text)");
+    sql_exec(db.source, "INSERT INTO authors VALUES (1);"
+                        "INSERT INTO posts VALUES (1, 1, 'a'), (2, 7, 'a'), (3, 7, 'b')");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "(author=7) 2 times");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "(slug=a) 2 times");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "slug=b: 1 rows");
+    pair_expect(pair_run(&db, "check", tells, "--data-only", "--json"), 0, "(author=7) 2 times");
+    const char *fails = scratch_write("source_checks_fail.yaml", CHECKS(", fail: true"));
+    pair_expect(pair_run(&db, "check", fails, "--data-only"), 3, "(author=7) 2 times");
+    pair_expect(pair_copy(&db, fails, "--data-only"), 3, "are orphans in 2 rows");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM posts"), 0);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pg_namespace WHERE nspname ="
+                                        " 'pghaul'"),
+                     0);
+    pair_expect(pair_copy(&db, tells, "--data-only"), 0, "no value occurs twice");
     pair_db_end(&db);
 }
 
@@ -161,7 +264,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_and_drop),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
     };
 

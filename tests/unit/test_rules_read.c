@@ -686,6 +686,8 @@ mistakes_in_checks(void **context)
     refused("checks: [matrix]", "1:10", "checks: expected a mapping with one check");
     refused("checks: [{}]", "1:10", "found 0 of them");
     refused("checks: [{fail: true}]", "1:10", "found 0 of them");
+    refused("checks: [{on: source}]", "1:10", "found 0 of them");
+    refused("checks: [{on: here, unique: {table: t, columns: [a]}}]", "1:15", "source or target");
     refused("checks: [{matrx: {}}]", "1:11", "did you mean \"matrix\"?");
     refused("checks: [{matrix: {table: t}}]", "1:19", "matrix: \"columns\" is missing");
     refused("checks: [{matrix: {table: t, columns: [a]}, unique: {table: t, columns: [a]}}]",
