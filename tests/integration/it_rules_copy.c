@@ -259,6 +259,35 @@ test_filter_rename_and_split(void **state)
     pair_db_end(&db);
 }
 
+/* Rows of the target that meet a condition stay and are not compared. */
+static void
+test_preserved_rows(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserved");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  hosts:\n"
+                                    "    preserve: {rows: \"env = 'own'\"}\n"
+                                    "    columns: {name: {do: [upper]}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE hosts (id int PRIMARY KEY, env text, name text)");
+    sql_exec(db.source, "INSERT INTO hosts SELECT g, nullif('theirs', CASE g % 2 WHEN 0 THEN"
+                        " 'theirs' END), 'h' || g FROM generate_series(1, 500) g");
+    sql_exec(db.target, "INSERT INTO hosts VALUES (1001, 'own', 'keep'), (2, 'old', 'goes'),"
+                        " (1002, NULL, 'goes')");
+    pair_expect(pair_copy(&db, job, "--data-only"), 3, "already has rows");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    same(&db,
+         "SELECT id, env, upper(name) FROM hosts UNION ALL SELECT 1001, 'own', 'keep' ORDER BY 1",
+         "SELECT * FROM hosts ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.target, "UPDATE hosts SET name = 'other' WHERE id = 1001");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.target, "INSERT INTO hosts VALUES (1003, NULL, 'extra')");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "id=1003");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -268,6 +297,7 @@ main(void)
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
+        cmocka_unit_test(test_preserved_rows),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

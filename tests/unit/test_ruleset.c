@@ -89,7 +89,7 @@ a_map_has_every_else(void **state)
         const char *expected;
     } cases[] = {
         {"error", "BAD b: the map m does not have the value \"zz\""},
-        {"quarantine", "QUARANTINE b: the map m does not have the value"},
+        {"quarantine", "QUARANTINE b: the map m does not have the value \"zz\""},
         {"null", "1|-"},
         {"keep", "1|zz"},
         {"{value: other}", "1|other"},
