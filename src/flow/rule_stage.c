@@ -15,12 +15,23 @@ ph_rule_stage_init(struct ph_rule_stage *stage, size_t batch_bytes, size_t max_r
     *stage = (struct ph_rule_stage){.batch_bytes = batch_bytes, .max_row_bytes = max_row_bytes};
 }
 
+static void
+forget_route(struct ph_rule_stage *stage)
+{
+    free(stage->in);
+    free(stage->fields);
+    free(stage->out);
+    free(stage->pieces);
+    stage->in = stage->out = NULL;
+    stage->fields = NULL;
+    stage->pieces = NULL;
+}
+
 void
 ph_rule_stage_free(struct ph_rule_stage *stage)
 {
     ph_rule_machine_free(stage->machine);
-    free(stage->in);
-    free(stage->out);
+    forget_route(stage);
     free(stage->spare);
     *stage = (struct ph_rule_stage){0};
 }
@@ -37,6 +48,28 @@ no_memory(struct ph_error *err)
     return PH_FAIL(err, PH_E_MEMORY, "no memory for the rows that rules make");
 }
 
+/* Columns that rules leave alone go in one piece as long as they lie as they will lie. */
+static void
+cut_tuple(struct ph_rule_stage *stage, const struct ph_task *task)
+{
+    const struct ph_route *route = task->table->route;
+    struct ph_rule_piece *piece = NULL;
+
+    stage->n_pieces = 0;
+    for (uint32_t i = 0; i < task->table->n_columns; i++) {
+        const struct ph_route_output *output = &route->outputs[i];
+        bool is_made = output->source == NULL || output->is_fitted ||
+                       ph_oid_remap_needs(task->table->remap, i);
+        if (piece != NULL && !piece->is_made && !is_made &&
+            output->input == piece->input + piece->n) {
+            piece->n++;
+            continue;
+        }
+        piece = &stage->pieces[stage->n_pieces++];
+        *piece = (struct ph_rule_piece){i, 1, is_made ? 0 : output->input, is_made};
+    }
+}
+
 ph_code
 ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, struct ph_error *err)
 {
@@ -47,11 +80,15 @@ ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, stru
     if (stage->machine == NULL)
         PH_TRY(ph_rule_machine_new(rules->set, rules->secret, rules->secret_len, &stage->machine,
                                    err));
-    free(stage->in);
-    free(stage->out);
+    forget_route(stage);
     stage->in = calloc((size_t)route->n_inputs + 1, sizeof *stage->in);
+    stage->fields = calloc((size_t)route->n_inputs + 1, sizeof *stage->fields);
     stage->out = calloc((size_t)route->n_outputs + 1, sizeof *stage->out);
-    return stage->in != NULL && stage->out != NULL ? PH_OK : no_memory(err);
+    stage->pieces = calloc((size_t)route->n_outputs + 1, sizeof *stage->pieces);
+    if (stage->in == NULL || stage->fields == NULL || stage->out == NULL || stage->pieces == NULL)
+        return no_memory(err);
+    cut_tuple(stage, task);
+    return PH_OK;
 }
 
 /* ---- bytes in ---- */
@@ -64,18 +101,22 @@ bad_tuple(struct ph_error *err)
 
 /* One tuple of n fields; *n_fields is -1 at the trailer. */
 static ph_code
-take_tuple(struct ph_cursor *cursor, struct ph_value *in, uint32_t n, int16_t *n_fields,
+take_tuple(struct ph_rule_stage *stage, struct ph_cursor *cursor, uint32_t n, int16_t *n_fields,
            struct ph_error *err)
 {
+    struct ph_value *in = stage->in;
+
     if (!ph_take_i16(cursor, n_fields) || (*n_fields >= 0 && (uint32_t)*n_fields != n))
         return bad_tuple(err);
     for (uint32_t i = 0; *n_fields >= 0 && i < n; i++) {
         struct ph_span bytes = {0};
+        stage->fields[i] = cursor->at;
         if (!ph_take_i32(cursor, &in[i].len) || in[i].len < PH_VALUE_NULL ||
             (in[i].len >= 0 && !ph_take_span(cursor, (size_t)in[i].len, &bytes)))
             return bad_tuple(err);
         in[i].data = bytes.data;
     }
+    stage->fields[n] = cursor->at;
     return PH_OK;
 }
 
@@ -101,36 +142,63 @@ reserve(struct ph_rule_stage *stage, size_t more, struct ph_error *err)
     return PH_OK;
 }
 
+static struct ph_span
+passed_bytes(const struct ph_rule_stage *stage, const struct ph_rule_piece *piece)
+{
+    const uint8_t *begin = stage->fields[piece->input];
+
+    return (struct ph_span){begin, (size_t)(stage->fields[piece->input + piece->n] - begin)};
+}
+
 static size_t
-tuple_bytes(const struct ph_value *values, uint32_t n)
+tuple_bytes(const struct ph_rule_stage *stage)
 {
     size_t len = TUPLE_HEADER;
 
-    for (uint32_t i = 0; i < n; i++)
-        len += FIELD_HEADER + (values[i].len > 0 ? (size_t)values[i].len : 0);
+    for (uint32_t i = 0; i < stage->n_pieces; i++) {
+        const struct ph_rule_piece *piece = &stage->pieces[i];
+        int32_t made = stage->out[piece->first].len;
+        len += piece->is_made ? FIELD_HEADER + (made > 0 ? (size_t)made : 0)
+                              : passed_bytes(stage, piece).len;
+    }
     return len;
+}
+
+/* One field; *at moves behind it. */
+static ph_code
+put_made(struct ph_rule_stage *stage, const struct ph_table_plan *table, uint32_t column,
+         uint8_t **at, struct ph_error *err)
+{
+    const struct ph_value *value = &stage->out[column];
+
+    ph_store_u32(*at, (uint32_t)value->len);
+    *at += FIELD_HEADER;
+    if (value->len <= 0)
+        return PH_OK;
+    memcpy(*at, value->data, (size_t)value->len);
+    /* the value of a user's type goes out with the target's OIDs, whoever else reads it */
+    if (ph_oid_remap_needs(table->remap, column))
+        PH_TRY(ph_oid_remap_field(table->remap, column, *at, (size_t)value->len, err));
+    *at += value->len;
+    return PH_OK;
 }
 
 static ph_code
 put_tuple(struct ph_rule_stage *stage, const struct ph_table_plan *table, struct ph_error *err)
 {
-    uint32_t n = table->n_columns;
-
-    PH_TRY(reserve(stage, tuple_bytes(stage->out, n), err));
+    PH_TRY(reserve(stage, tuple_bytes(stage), err));
     uint8_t *at = stage->spare + stage->len;
-    ph_store_u16(at, (uint16_t)n);
+    ph_store_u16(at, (uint16_t)table->n_columns);
     at += TUPLE_HEADER;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct ph_value *value = &stage->out[i];
-        ph_store_u32(at, (uint32_t)value->len);
-        at += FIELD_HEADER;
-        if (value->len <= 0)
+    for (uint32_t i = 0; i < stage->n_pieces; i++) {
+        const struct ph_rule_piece *piece = &stage->pieces[i];
+        if (piece->is_made) {
+            PH_TRY(put_made(stage, table, piece->first, &at, err));
             continue;
-        memcpy(at, value->data, (size_t)value->len);
-        /* the value of a user's type goes out with the target's OIDs, whoever else reads it */
-        if (ph_oid_remap_needs(table->remap, i))
-            PH_TRY(ph_oid_remap_field(table->remap, i, at, (size_t)value->len, err));
-        at += value->len;
+        }
+        struct ph_span bytes = passed_bytes(stage, piece);
+        memcpy(at, bytes.data, bytes.len);
+        at += bytes.len;
     }
     stage->len = (size_t)(at - stage->spare);
     return PH_OK;
@@ -200,7 +268,7 @@ run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
 
     while (ph_cursor_left(&cursor) > 0) {
         int16_t n_fields;
-        PH_TRY(take_tuple(&cursor, stage->in, task->table->n_inputs, &n_fields, err));
+        PH_TRY(take_tuple(stage, &cursor, task->table->n_inputs, &n_fields, err));
         if (n_fields < 0) {
             PH_TRY(reserve(stage, TUPLE_HEADER, err));
             ph_store_u16(stage->spare + stage->len, (uint16_t)n_fields);

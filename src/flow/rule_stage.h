@@ -14,11 +14,21 @@
 #include "flow/task.h"
 #include "rules/ruleset.h"
 
+struct ph_rule_piece { /* of a tuple that goes out */
+    uint32_t first;    /* column */
+    uint32_t n;        /* columns that go as they lie beside each other in the source's tuple */
+    uint32_t input;    /* the first one's */
+    bool is_made;      /* one column, a value of the machine's */
+};
+
 struct ph_rule_stage {
     struct ph_rule_machine *machine; /* made for the first task that needs it */
     size_t max_row_bytes;
-    struct ph_value *in; /* of the task's route */
+    struct ph_value *in;    /* of the task's route */
+    const uint8_t **fields; /* where the input's fields begin, and where the last one ends */
     struct ph_value *out;
+    struct ph_rule_piece *pieces;
+    uint32_t n_pieces;
     uint8_t *spare; /* where the next batch's rows are put */
     size_t capacity;
     size_t len;

@@ -253,6 +253,7 @@ settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
     }
     checker->set->has_program = true;
     for (uint32_t i = 0; i < route->n_outputs; i++) {
+        draft->outputs[i].is_fitted = draft->makes[i].fit.call != PH_RULE_NONE;
         if (draft->drafts[i].is_soft) {
             draft->outputs[i].source = NULL;
             draft->makes[i].kind = PH_MAKE_CHAIN;

@@ -27,6 +27,7 @@ struct ph_route_output { /* a column of the target that the route fills */
     const struct ph_column *target;
     const struct ph_column *source; /* passed through as it is; NULL: a rule makes it */
     uint32_t input;                 /* of `source`, when the route has a program */
+    bool is_fitted;                 /* and then made to fit: cut, rounded */
     const uint32_t *reads;          /* inputs the rule reads */
     uint32_t n_reads;
     bool is_injective; /* a function of columns by which different values stay different */

@@ -155,6 +155,59 @@ test_forms(void **state)
     pair_db_end(&db);
 }
 
+/* Columns that no rule names pass in one piece, but for those that must be made to fit. */
+static void
+test_passed_columns(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "passed");
+    const char *job =
+        job_file(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n    drop: [gone]\n");
+    const char *wanted =
+        "SELECT id, a, b, gone IS NULL, round(cost, 1), c, d, e, 'x' FROM t ORDER BY id";
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE t (id int PRIMARY KEY, a text, b int[], gone text, cost numeric,"
+             " c text, d bytea, m text, e text);"
+             "INSERT INTO t SELECT g, CASE WHEN g % 3 > 0 THEN repeat('a', g % 50) END,"
+             " CASE WHEN g % 5 > 0 THEN ARRAY[g, NULL] END, NULL, g / 7.0,"
+             " nullif(g % 4, 0), sha256(g::text::bytea), 'm', CASE WHEN g % 2 > 0 THEN ''"
+             " END FROM generate_series(1, 5000) g");
+    /* columns in another order; one of two neighbours is between others there */
+    sql_exec(db.target,
+             "CREATE TABLE t (e text, c text, d bytea, cost numeric(8, 1), id int PRIMARY KEY,"
+             " a text, b int[], m text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    same(&db, wanted, "SELECT id, a, b, true, cost, c, d, e, m FROM t ORDER BY id");
+    pair_db_end(&db);
+}
+
+/* The schema is made on the way: keys are not there yet when rules are checked. */
+static void
+test_schema_made_here(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "made_here");
+    const char *blurs =
+        job_file(&db, "tables:\n  t:\n    columns: {code: {do: [lower], from: code}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE t (gone int, id int PRIMARY KEY, code text UNIQUE, v text);"
+             "ALTER TABLE t DROP gone;"
+             "INSERT INTO t SELECT g, 'C' || g, 'v' || g % 3 FROM generate_series(1, 900) g");
+    pair_expect(pair_copy(&db, blurs), 1, "may make different values equal");
+    pair_expect(pair_run(&db, "clean", blurs, "--yes"), 0, NULL);
+    sql_exec(db.target, "DROP TABLE IF EXISTS t");
+    const char *job = job_file(&db, "maps:\n  m: {v0: none, v1: one, v2: two}\n"
+                                    "tables:\n  t:\n    columns: {v: {map: m}}\n");
+    pair_expect(pair_copy(&db, job, "--follow", "--until", "now"), 0, "proven");
+    same(&db,
+         "SELECT id, code, CASE v WHEN 'v0' THEN 'none' WHEN 'v1' THEN 'one' ELSE 'two' END FROM t"
+         " ORDER BY id",
+         "SELECT * FROM t ORDER BY id");
+    pair_db_end(&db);
+}
+
 /* What a rule cannot handle: the job stops with the row's key, or the row stays behind. */
 static void
 test_bad_values(void **state)
@@ -294,6 +347,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_and_drop),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_passed_columns),
+        cmocka_unit_test(test_schema_made_here),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),

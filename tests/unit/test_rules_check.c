@@ -176,6 +176,22 @@ unique_keys_stay_unique(void **state)
     assert_true(route(0)->outputs[0].is_injective);
 }
 
+/* A copy that makes the schema builds keys when rows are in: they count before. */
+static void
+keys_that_come_later_count(void **state)
+{
+    (void)state;
+    tables("gone text, id int4*, email text^", "id int4!, email text");
+    fake.params.follows = true;
+    refused("tables: {users: {columns: {email: {mask: email}}, drop: [gone]}}",
+            "the target has no key by which a change finds its row");
+    fake.params.keys_come_later = true;
+    fake_must_make(&fake, "tables: {users: {columns: {email: {mask: email}}, drop: [gone]}}");
+    assert_null(route(0)->no_stream);
+    refused("tables: {users: {columns: {email: {do: [upper]}}, drop: [gone]}}",
+            "column email is part of the target's unique key unique");
+}
+
 static void
 another_column_keeps_a_key_unique(void **state)
 {
@@ -443,6 +459,7 @@ main(void)
         cmocka_unit_test_setup_teardown(only_selected_tables, begin, end),
         cmocka_unit_test_setup_teardown(a_root_stands_for_its_partitions, begin, end),
         cmocka_unit_test_setup_teardown(unique_keys_stay_unique, begin, end),
+        cmocka_unit_test_setup_teardown(keys_that_come_later_count, begin, end),
         cmocka_unit_test_setup_teardown(another_column_keeps_a_key_unique, begin, end),
         cmocka_unit_test_setup_teardown(shapes_must_fit, begin, end),
         cmocka_unit_test_setup_teardown(references_follow_their_key, begin, end),
