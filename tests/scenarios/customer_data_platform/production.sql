@@ -4,7 +4,3 @@
 INSERT INTO integrations
 SELECT pg_temp.uid('prod', i), 'Production ' || i, 'braze', 'production', 'encrypted long ago ' || i, 'key_production_' || i, 'connected',
        pg_temp.at(i, 1), pg_temp.at(i, 2) FROM generate_series(1, 10) i;
--- of the same ids as in staging: for production only, whatever staging says
-INSERT INTO integrations
-SELECT pg_temp.uid('in', i), 'kept whole ' || i, 'slack', 'production', 'production credentials ' || i, 'key_production_in_' || i, 'connected',
-       pg_temp.at(i, 3), pg_temp.at(i, 4) FROM generate_series(1, 5) i;
