@@ -262,6 +262,23 @@ is_compared(const struct ph_verify *verify, const struct ph_rel *rel)
     return false;
 }
 
+/* Where rules send rows, and where `backup:` keeps those that were there before. */
+static bool
+is_of_a_route(const struct ph_plan *plan, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        const struct ph_route *route = plan->tables[i].route;
+        if (route == NULL)
+            continue;
+        if (route->target->oid == rel->oid || route->target->oid == rel->root_oid)
+            return true;
+        if (route->backup != NULL && strcmp(route->backup, rel->schema) == 0 &&
+            strcmp(route->target->name, rel->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static ph_code
 find_extra_tables(struct ph_verify *verify, struct ph_error *err)
 {
@@ -281,7 +298,7 @@ find_extra_tables(struct ph_verify *verify, struct ph_error *err)
         const struct ph_rel *rel = &target->rels[i];
         char label[160];
         if (!ph_selection_has(&selection, target, rel) || rel->kind != PH_REL_TABLE ||
-            is_compared(verify, rel))
+            is_compared(verify, rel) || is_of_a_route(&verify->plan, rel))
             continue;
         snprintf(label, sizeof label, "%s.%s", rel->schema, rel->name);
         ph_report_add_finding(verify->report, PH_FINDING_ERROR, "table", label,

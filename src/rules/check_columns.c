@@ -287,11 +287,10 @@ draft_column(struct ph_checker *checker, struct ph_draft *draft, const struct ph
     }
     PH_TRY(ph_check_shape_column(checker, draft, n, &is_shaped));
     if (is_shaped) {
-        if (rule != NULL)
-            ph_check_problem(checker, draft, rule->target.place,
-                             "column %s is filled by unpivot or each, it cannot have a rule too",
-                             target->name);
-    } else if (rule != NULL) {
+        draft->route->n_outputs++;
+        return PH_OK;
+    }
+    if (rule != NULL) {
         PH_TRY(draft_rule(checker, draft, n, rule));
         PH_TRY(add_because(checker, draft, n));
     } else if (from != NULL && !is_dropped(draft, from->name)) {

@@ -103,9 +103,10 @@ begin_each(struct ph_checker *checker, struct ph_draft *draft)
     struct ph_rule_word form = {.text = "text"};
     bool is_json = is_class(class, "json") || is_class(class, "jsonb");
     if (is_json) {
-        form.text = is_class(wanted, "json")    ? "json"
-                    : is_class(wanted, "jsonb") ? "jsonb"
-                                                : "text";
+        /* of json the text, which a cast then makes jsonb */
+        bool is_kept = is_class(wanted, "json") || is_class(wanted, "jsonb");
+        bool is_jsonb = is_class(wanted, "jsonb") && is_class(class, "jsonb");
+        form.text = is_jsonb ? "jsonb" : is_kept ? "json" : "text";
         snprintf(class, sizeof class, "%s", form.text);
     } else if (len > 2 && is_class(class + len - 2, "[]")) {
         class[len - 2] = '\0';
@@ -171,15 +172,35 @@ fill_name(struct ph_checker *checker, struct ph_draft *draft, uint32_t output)
     return PH_OK;
 }
 
+/* `$value` and nothing else, perhaps unsaid. */
+static bool
+reads_value(const struct ph_rule_column *rule)
+{
+    return rule->kind == PH_RULE_TAKE &&
+           (rule->from.n == 0 ||
+            (rule->from.n == 1 && strcmp(rule->from.items[0].text, "$value") == 0));
+}
+
 static ph_code
 fill_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
            struct ph_rule_place place)
 {
+    const struct ph_rule_column *rule = draft->drafts[output].rule;
     struct ph_shape_plan *shape = &draft->plan->shape;
     char class[PH_CLASS_SIZE];
     struct ph_chain_wanted wanted = {
         .reads = shape->inputs, .n_reads = shape->n_inputs, .place = place};
 
+    if (rule != NULL && !reads_value(rule))
+        ph_check_problem(checker, draft, rule->target.place,
+                         "column %s is filled by unpivot or each: its rule can only be a chain on "
+                         "that value (`from: $value`)",
+                         rule->target.text);
+    if (rule != NULL) {
+        wanted.steps = rule->steps;
+        wanted.n_steps = rule->n_steps;
+        wanted.place = rule->target.place;
+    }
     if (shape->n_inputs == 0)
         return PH_OK; /* told */
     if (shape->is_each) {
@@ -196,6 +217,17 @@ fill_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
     PH_TRY(ph_check_chain(checker, draft, output, &wanted));
     draft->outputs[output].is_injective = false;
     return ph_check_fit(checker, draft, output, NULL);
+}
+
+static void
+refuse_rule(struct ph_checker *checker, const struct ph_draft *draft, uint32_t output)
+{
+    const struct ph_rule_column *rule = draft->drafts[output].rule;
+
+    if (rule != NULL)
+        ph_check_problem(checker, draft, rule->target.place,
+                         "column %s is filled by unpivot or each, it cannot have a rule too",
+                         rule->target.text);
 }
 
 static ph_code
@@ -228,6 +260,9 @@ ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft, uint32
     const struct ph_rule_each *each = &draft->rule->each;
 
     *is_shaped = true;
+    if ((unpivot->is_there && is_word(unpivot->name, target)) ||
+        (each->is_there && is_word(each->position, target)))
+        refuse_rule(checker, draft, output);
     if (unpivot->is_there && is_word(unpivot->name, target))
         return fill_name(checker, draft, output);
     if (unpivot->is_there && is_word(unpivot->value, target))

@@ -314,6 +314,44 @@ test_filter_rename_and_split(void **state)
     pair_db_end(&db);
 }
 
+/* Elements become what the target's column holds, through the rule for it. */
+static void
+test_elements(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "elements");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  posts:\n"
+                                    "    drop: [words]\n"
+                                    "    each: {column: items, value: item, position: n}\n"
+                                    "    into: [{table: items}]\n"
+                                    "  tagged:\n"
+                                    "    into: tags\n"
+                                    "    columns: {tag: {from: $value, do: [trim, lower]}}\n"
+                                    "    each: {column: words, value: tag, position: n}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE posts (id int PRIMARY KEY, items json, words text);"
+             "CREATE TABLE tagged (id int PRIMARY KEY, words text[]);"
+             "INSERT INTO posts SELECT g, ('[{\"b\": 1.50, \"aa\" :' || g || ', \"b\": 1e2}, "
+             "[ 1 ,2], null]')::json FROM generate_series(1, 300) g;"
+             "INSERT INTO tagged SELECT g, ARRAY[' A' || g, NULL, 'b '] FROM generate_series(1,"
+             " 300) g");
+    sql_exec(db.target, "CREATE TABLE items (id int, n int, item jsonb, PRIMARY KEY (id, n));"
+                        "CREATE TABLE tags (id int, n int, tag char(6), PRIMARY KEY (id, n))");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    same(&db,
+         "SELECT id, n, item::jsonb FROM posts, json_array_elements(items) WITH ORDINALITY e(item,"
+         " n) ORDER BY 1, 2",
+         "SELECT * FROM items ORDER BY 1, 2");
+    same(&db,
+         "SELECT id, n, lower(trim(w))::char(6) FROM tagged, unnest(words) WITH ORDINALITY e(w, n)"
+         " ORDER BY 1, 2",
+         "SELECT * FROM tags ORDER BY 1, 2");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    pair_db_end(&db);
+}
+
 /* Rows of the target that meet a condition stay and are not compared. */
 static void
 test_preserved_rows(void **state)
@@ -376,6 +414,7 @@ test_backup(void **state)
     pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
     assert_string_equal(sql_rows(db.target, old), expected);
     pair_same_table(&db, "users");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM \"Odd\" ORDER BY 1"),
                         "1|new\n101|stays\n");
     pair_db_end(&db);
@@ -392,6 +431,7 @@ main(void)
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
+        cmocka_unit_test(test_elements),
         cmocka_unit_test(test_preserved_rows),
         cmocka_unit_test(test_backup),
     };

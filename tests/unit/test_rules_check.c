@@ -413,6 +413,22 @@ a_sample_in_the_stream(void **state)
     assert_string_equal(fake_run(&fake, 0, "4|x"), "4|x");
 }
 
+static void
+rules_of_shaped_columns(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags json");
+    fake_table(&fake.target, "public.tags", "id int4*, n int4*, tag text");
+#define EACH "each: {column: tags, value: tag, position: n}}}"
+    refused("tables: {posts: {into: tags, columns: {n: {set: 1}}, " EACH,
+            "column n is filled by unpivot or each, it cannot have a rule too");
+    refused("tables: {posts: {into: tags, columns: {tag: {from: id}}, " EACH,
+            "its rule can only be a chain on that value");
+    refused("tables: {posts: {into: tags, columns: {tag: {set: x}}, " EACH,
+            "its rule can only be a chain on that value");
+    fake_must_make(&fake, "tables: {posts: {into: tags, columns: {tag: {do: [trim]}}, " EACH);
+}
+
 /* Nothing keeps single columns: what is not done is not taken in silence. */
 static void
 columns_are_not_preserved(void **state)
@@ -469,6 +485,7 @@ main(void)
         cmocka_unit_test_setup_teardown(conditions_of_the_source, begin, end),
         cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
+        cmocka_unit_test_setup_teardown(rules_of_shaped_columns, begin, end),
         cmocka_unit_test_setup_teardown(columns_are_not_preserved, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
     };

@@ -351,6 +351,24 @@ json_elements_become_rows(void **state)
     assert_row(0, "{}|7", "BAD id: is JSON, but not an array");
 }
 
+static void
+values_of_made_rows_go_through_a_chain(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags json");
+    fake_table(&fake.target, "public.tags", "id int4*, n int4*, tag varchar(4)");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n"
+                          "    columns: {tag: {do: [trim, upper]}}\n    on_bad: quarantine\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    assert_row(0, "[\" a\", \"b \", null]|7", "7|1|A;7|2|B;7|3|-");
+    fake_table(&fake.source, "public.counts", "id int4*, likes int4, shares int4");
+    fake_table(&fake.target, "public.metrics", "id int4*, metric text*, amount text");
+    fake_must_make(&fake, "tables:\n  counts:\n    into: metrics\n"
+                          "    columns: {amount: {from: $value, do: [{cast: text}]}}\n"
+                          "    unpivot: {columns: [likes, shares], name: metric, value: amount}\n");
+    assert_row(0, "10|20|1", "1|likes|10;1|shares|20");
+}
+
 static struct ph_value
 text_array(const char *const *items, uint32_t n)
 {
@@ -548,6 +566,7 @@ main(void)
         cmocka_unit_test_setup_teardown(chains_and_defaults, begin, end),
         cmocka_unit_test_setup_teardown(a_renamed_table_needs_no_program, begin, end),
         cmocka_unit_test_setup_teardown(identity_gives_the_same_bytes, begin, end),
+        cmocka_unit_test_setup_teardown(values_of_made_rows_go_through_a_chain, begin, end),
         cmocka_unit_test_setup_teardown(lengths_fit_or_are_told, begin, end),
         cmocka_unit_test_setup_teardown(numerics_are_rounded_as_the_server_does, begin, end),
         cmocka_unit_test_setup_teardown(columns_become_rows, begin, end),
