@@ -35,6 +35,17 @@ static const struct sample samples[] = {
     {"mask_phone", "text -> text", "+49 30 1%06u", {NULL}},
     {"mask_fpe", "text -> text", "AB-%06u", {NULL}},
     {"mask_fpe", "text -> text", "Order of %06u, abcdefghijkl 0000", {NULL}},
+    {"mask_card", "text -> text", "4111 1111 11%06u", {NULL}},
+    {"mask_iban", "text -> text", "DE89 3704 0044 0532 %06u", {NULL}},
+    {"mask_text", "text -> text", "Dear Mr. %06u, I saw you on Monday in the park.", {NULL}},
+    {"mask_first", "text -> text", "secret %06u", {"2"}},
+    {"mask_json", "json -> json", "{\"name\": \"person %06u\", \"tags\": [\"a\", \"b\"]}", {NULL}},
+    {"mask_uuid", "uuid -> uuid", "%016u", {NULL}},
+    {"uuid_v5", "text -> uuid", "person%06u@example.net", {"dns"}},
+    {"mask_int", "int8 -> int8", NULL, {NULL}},
+    {"mask_int", "int8 -> int8", NULL, {"1", "1000000000"}},
+    {"mask_number", "int8 -> int8", NULL, {"1", "1000000"}},
+    {"mask_date", "timestamptz -> timestamptz", NULL, {NULL}},
 };
 
 static uint8_t arena[1 << 20];

@@ -404,6 +404,19 @@ has_same_keys(const struct ph_reshape *reshape)
     return true;
 }
 
+/* Of the row that was read last. */
+static bool
+lacks_key(const struct ph_reshape *reshape)
+{
+    const struct ph_route *route = planned(reshape)->route;
+
+    for (uint32_t i = 0; i < route->n_key_inputs; i++) {
+        if (reshape->in[route->key_inputs[i]].len == PH_VALUE_UNCHANGED)
+            return true;
+    }
+    return false;
+}
+
 /* A value that did not come stays as it is; but not one that depends on more than that. */
 static ph_code
 check_update(const struct ph_reshape *reshape, const struct ph_field *row, struct ph_error *err)
@@ -413,8 +426,10 @@ check_update(const struct ph_reshape *reshape, const struct ph_field *row, struc
 
     for (uint32_t i = 0; i < route->n_outputs; i++) {
         const struct ph_route_output *output = &route->outputs[i];
-        if (row[i].state == PH_FIELD_UNCHANGED &&
-            ((output->n_reads > 1 && !route->makes_rows) || (output->is_keyed && key_came)))
+        bool is_there = row[i].state != PH_FIELD_UNCHANGED;
+        bool is_mixed = output->n_reads > 1 && !route->makes_rows;
+        if ((!is_there && is_mixed) ||
+            (output->is_keyed && (is_there ? lacks_key(reshape) : key_came)))
             return needs_old_row(reshape,
                                  "a rule reads a value that its UPDATE did not touch, and that "
                                  "did not come, together with others",

@@ -56,6 +56,16 @@ void ph_copy_put_target(struct ph_buf *sql, const struct ph_rel *rel);
 /* Empty all targets of the plan. In transactions of its own. */
 ph_code ph_copy_truncate(struct ph_job *job, struct ph_error *err);
 
+/* ---- copy_backup.c ---- */
+
+/* `backup:` tables that are there already, or would be there twice. Reads only. */
+ph_code ph_copy_check_backups(struct ph_job *job, struct ph_findings *findings,
+                              struct ph_error *err);
+/* Statements that keep the rows of the table, or of its partitions that the plan has, unless this
+ * job has done so; "" when the job file asks for none. */
+ph_code ph_copy_put_backups(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql,
+                            struct ph_error *err);
+
 /* ---- set_aside.c ---- */
 
 /*
@@ -87,6 +97,8 @@ void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *
 /* Rows that differ are named, what is not rows is compared; the verdict is written down; ends in
  * PH_PHASE_DONE. */
 ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
+/* What the proof of an earlier run, or attempt, has found: into the report. */
+ph_code ph_copy_tell_kept(struct ph_job *job, struct ph_error *err);
 /* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */
 ph_code ph_copy_verdict(struct ph_job *job, struct ph_error *err);
 

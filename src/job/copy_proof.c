@@ -14,6 +14,7 @@
 #include "job/rule_checks.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
+#include "pg/ledger_finding.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/snapshot.h"
 
@@ -118,9 +119,10 @@ run_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
 {
     struct ph_rule_checks_params params = {
         .options = job->options,
+        .side = PH_TARGET,
         .source = job->source_control,
         .target = job->target_control,
-        .target_catalog = &job->target_catalog,
+        .catalog = &job->target_catalog,
         .report = &job->run->report,
     };
     uint32_t n = 0;
@@ -154,6 +156,7 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .target_catalog = &job->target_catalog,
         .selection = &all,
         .report = &job->run->report,
+        .is_one_database = job->is_one_database,
     };
     uint32_t n = 0;
     ph_code rc = PH_OK;
@@ -243,6 +246,25 @@ check_unlogged(struct ph_job *job, struct ph_error *err)
                    "the target has crashed: what it keeps without a log is loaded again");
 }
 
+/* A run that comes later has only the ledger to tell them from. */
+static ph_code
+keep_findings(struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_report *report = &job->run->report;
+    struct ph_ledger_finding *kept =
+        PH_ARENA_ARRAY(&job->arena, struct ph_ledger_finding, (size_t)report->n_findings + 1);
+
+    if (kept == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < report->n_findings; i++) {
+        const struct ph_report_finding *finding = &report->findings[i];
+        kept[i] = (struct ph_ledger_finding){finding->severity, finding->kind, finding->object,
+                                             finding->text};
+    }
+    return ph_ledger_save_findings(job->target_control, job->options->name, kept,
+                                   report->n_findings, err);
+}
+
 static ph_code
 write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
 {
@@ -251,6 +273,8 @@ write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     ph_code rc = ph_ledger_set_verdict(conn, &job->ledger, verdict,
                                        job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err);
+    if (rc == PH_OK)
+        rc = keep_findings(job, err);
     if (rc == PH_OK && job->join.is_under_way)
         rc = ph_join_end(job, err);
     PH_FAILPOINT(before_verdict_commit);
@@ -292,6 +316,20 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(write_verdict(job, verdict, err));
     PH_FAILPOINT(after_verdict);
     ph_job_release_epoch(job);
+    return PH_OK;
+}
+
+ph_code
+ph_copy_tell_kept(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_ledger_finding *findings;
+    uint32_t n;
+
+    PH_TRY(ph_ledger_load_findings(job->target_control, job->options->name, &job->arena, &findings,
+                                   &n, err));
+    for (uint32_t i = 0; i < n; i++)
+        ph_report_add_finding(&job->run->report, findings[i].severity, findings[i].kind,
+                              findings[i].object, "%s", findings[i].text);
     return PH_OK;
 }
 

@@ -152,10 +152,12 @@ check_references(struct ph_job *job, struct ph_findings *findings)
 ph_code
 ph_copy_check_target(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
 {
-    if (job->options->truncate)
+    if (job->options->truncate) {
         check_references(job, findings);
-    else
+        PH_TRY(ph_copy_check_backups(job, findings, err));
+    } else {
         PH_TRY(find_rows(job, findings, err));
+    }
     return ph_copy_check_set_aside(job, findings, err);
 }
 

@@ -171,16 +171,20 @@ static ph_code
 truncate_some(struct ph_job *job, const struct item *items, uint32_t n, struct ph_error *err)
 {
     struct ph_buf sql;
+    ph_code rc = PH_OK;
 
     if (n == 0)
         return PH_OK;
     ph_buf_init(&sql, (size_t)64 << 20);
+    for (uint32_t i = 0; rc == PH_OK && i < n; i++)
+        rc = ph_copy_put_backups(job, items[i].rel, &sql, err);
     ph_buf_puts(&sql, "TRUNCATE ");
     for (uint32_t i = 0; i < n; i++) {
         ph_buf_puts(&sql, i > 0 ? ", " : "");
         ph_copy_put_target(&sql, items[i].rel);
     }
-    ph_code rc = run_quietly(job, &sql, err);
+    if (rc == PH_OK)
+        rc = run_quietly(job, &sql, err);
     ph_buf_free(&sql);
     return rc;
 }
@@ -213,10 +217,12 @@ delete_ours(struct ph_job *job, struct ph_error *err)
         if (table->where[PH_TARGET] == NULL)
             continue;
         ph_buf_init(&sql, (size_t)1 << 20);
+        ph_code rc = ph_copy_put_backups(job, table->target, &sql, err);
         ph_buf_puts(&sql, "DELETE FROM ");
         ph_copy_put_target(&sql, table->target);
         ph_buf_printf(&sql, " %s", table->where[PH_TARGET]);
-        ph_code rc = run_quietly(job, &sql, err);
+        if (rc == PH_OK)
+            rc = run_quietly(job, &sql, err);
         ph_buf_free(&sql);
         PH_TRY(rc);
     }

@@ -58,9 +58,10 @@ struct ph_job {
     struct {
         bool is_under_way; /* tables are being added to a job that follows */
         struct ph_ledger_tables had;
-        struct ph_selection before; /* of the narrower patterns, as `selection` */
-    } join;                         /* job/join.c's, with the selection */
-    struct ph_rules_made rules;     /* of both catalogs, for the attempt at hand */
+        struct ph_selection before;     /* of the narrower patterns, as `selection` */
+        const struct ph_selection *all; /* while `selection` is of the new tables alone; or NULL */
+    } join;                             /* job/join.c's, with the selection */
+    struct ph_rules_made rules;         /* of both catalogs, for the attempt at hand */
     struct ph_plan plan;
     struct ph_chunk_state *chunk_states; /* plan.n_chunks */
     struct ph_table_state *table_states; /* plan.n_tables */

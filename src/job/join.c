@@ -136,7 +136,9 @@ ph_join_make_plan(struct ph_job *job, struct ph_error *err)
         return ph_copy_make_plan(job, err);
     PH_TRY(ph_join_select_new(job, &fresh, err));
     job->selection = fresh;
+    job->join.all = &all;
     ph_code rc = ph_copy_make_plan(job, err);
+    job->join.all = NULL;
     job->selection = all;
     return rc;
 }

@@ -13,7 +13,7 @@ ph_job_make_rules(struct ph_job *job, struct ph_error *err)
         .options = job->options,
         .source = &job->source_catalog,
         .target = has_target ? &job->target_catalog : NULL,
-        .selection = &job->selection,
+        .selection = job->join.all != NULL ? job->join.all : &job->selection,
         .conn = has_target ? job->target_control : job->source_control,
         .follows = job->options->follow,
         .keys_come_later = !job->options->data_only,

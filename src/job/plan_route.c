@@ -108,7 +108,8 @@ ph_plan_set_program_format(struct ph_table_plan *table, const struct ph_catalog 
                        match.reason);
     table->format = PH_FORMAT_BINARY;
     table->format_reason = "binary: rules are applied";
-    table->may_change = match.may_change;
+    table->may_change =
+        match.may_change && table->inputs == NULL; /* or the program makes its form */
     table->remap = NULL;
     if (!match.remap)
         return PH_OK;

@@ -16,6 +16,7 @@
 #include "job/create.h"
 #include "job/preflight_follow.h"
 #include "job/preflight_schema.h"
+#include "job/rule_checks.h"
 #include "pg/large_object.h"
 #include "pg/tool.h"
 
@@ -295,6 +296,29 @@ warn_of_other_forms(struct preflight *p)
     }
 }
 
+/* What the job file asks of the source's rows. */
+static ph_code
+check_source_rows(struct preflight *p, struct ph_error *err)
+{
+    struct ph_job *job = p->job;
+    struct ph_rule_checks_params params = {
+        .options = job->options,
+        .side = PH_SOURCE,
+        .source = job->source_control,
+        .catalog = &job->source_catalog,
+        .findings = p->findings,
+    };
+    uint32_t n_failed;
+
+    if (job->options->rules == NULL || job->options->schema_only)
+        return PH_OK;
+    PH_TRY(
+        ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
+    ph_code rc = ph_rule_checks_run(&params, &n_failed, err);
+    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
+    return as_finding(p, "check", rc, err);
+}
+
 /* The plan says what of the selection cannot go, and why. */
 static ph_code
 check_plan(struct preflight *p, struct ph_error *err)
@@ -320,6 +344,8 @@ check_plan(struct preflight *p, struct ph_error *err)
         PH_TRY(ph_copy_check_target(job, p->findings, err));
     if (rc == PH_OK && job->options->follow)
         PH_TRY(ph_preflight_follow_tables(job, p->findings, err));
+    if (rc == PH_OK)
+        PH_TRY(check_source_rows(p, err));
     return rc == PH_OK ? check_large_objects(p, err) : PH_OK;
 }
 

@@ -78,6 +78,20 @@ run_rounds(struct ph_repair *repair, struct ph_error *err)
     }
 }
 
+/* The statements bring the source's own values, not what rules make of them. */
+static ph_code
+refuse_routes(const struct ph_repair_params *params, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < params->n_tables; i++) {
+        if (params->tables[i]->route != NULL)
+            return PH_FAIL(
+                err, PH_E_DIFFERENT,
+                "rows that rules have made are not mended one by one: empty the table and "
+                "copy it again, as a job of its own");
+    }
+    return PH_OK;
+}
+
 ph_code
 ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
                 struct ph_error *err)
@@ -96,6 +110,7 @@ ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
     };
 
     *out = (struct ph_repaired){0};
+    PH_TRY(refuse_routes(params, err));
     ph_code rc = params->has_begun ? PH_OK : ph_repair_begin(params, 0, err);
     if (rc == PH_OK)
         rc = ph_repair_set_aside(&repair, &triggers, err);

@@ -16,6 +16,7 @@
 struct checking {
     const struct ph_rule_checks_params *params;
     const struct ph_rule_check *check;
+    struct ph_conn *conn; /* of the side that it is asked of */
     char label[200];
     uint32_t *n_failed;
     struct ph_error *err;
@@ -26,12 +27,19 @@ struct checking {
 static void
 tell(struct checking *checking, bool is_bad, const char *text)
 {
+    const struct ph_rule_checks_params *params = checking->params;
     enum ph_severity severity = !is_bad                       ? PH_FINDING_NOTE
                                 : checking->check->is_failure ? PH_FINDING_ERROR
                                                               : PH_FINDING_WARNING;
+    const struct ph_finding_params finding = {
+        severity, PH_E_NOT_READY, "check", checking->label,
+        is_bad ? "mend the source's rows, or take `fail: true` off the check" : ""};
 
     *checking->n_failed += severity == PH_FINDING_ERROR;
-    ph_report_add_finding(checking->params->report, severity, "check", checking->label, "%s", text);
+    if (params->report != NULL)
+        ph_report_add_finding(params->report, severity, "check", checking->label, "%s", text);
+    else
+        ph_finding_add(params->findings, &finding, "%s", text);
 }
 
 /* "a=1, b=two" of a row whose first columns are the check's. */
@@ -102,7 +110,7 @@ run_matrix(struct checking *checking)
     ph_buf_puts(&sql, " ORDER BY ");
     put_list(&sql, &checking->check->columns, "");
     ph_buf_printf(&sql, " LIMIT %d", COMBINATIONS + 1);
-    ph_code rc = query(checking, checking->params->target, &sql, &r);
+    ph_code rc = query(checking, checking->conn, &sql, &r);
     ph_buf_free(&sql);
     PH_TRY(rc);
     ph_buf_init(&text, SQL_LIMIT);
@@ -173,7 +181,7 @@ run_unique(struct checking *checking)
     put_list(&sql, &checking->check->columns, "");
     ph_buf_puts(&sql, " HAVING pg_catalog.count(*) > 1) ");
     put_totals(checking, &sql);
-    ph_code rc = query(checking, checking->params->target, &sql, &r);
+    ph_code rc = query(checking, checking->conn, &sql, &r);
     ph_buf_free(&sql);
     PH_TRY(rc);
     tell_values(checking, r, "occur more than once", "no value occurs twice");
@@ -230,7 +238,7 @@ run_orphans_here(struct checking *checking)
     }
     ph_buf_puts(&sql, ")) ");
     put_totals(checking, &sql);
-    ph_code rc = query(checking, checking->params->target, &sql, &r);
+    ph_code rc = query(checking, checking->conn, &sql, &r);
     ph_buf_free(&sql);
     PH_TRY(rc);
     tell_values(checking, r, "are orphans", "no orphans");
@@ -254,8 +262,8 @@ static const char *
 type_of(const struct checking *checking, uint32_t column)
 {
     const struct ph_rule_check *check = checking->check;
-    const struct ph_rel *rel = ph_catalog_rel_named(checking->params->target_catalog,
-                                                    check->table.schema, check->table.name);
+    const struct ph_rel *rel =
+        ph_catalog_rel_named(checking->params->catalog, check->table.schema, check->table.name);
     const struct ph_column *found =
         rel == NULL ? NULL : ph_rel_column_named(rel, check->columns.items[column].text);
 
@@ -322,7 +330,7 @@ static ph_code
 ask_all(struct lookup *lookup)
 {
     struct checking *checking = lookup->checking;
-    struct ph_conn *target = checking->params->target;
+    struct ph_conn *conn = checking->conn;
     struct ph_buf sql;
     int n = 1;
 
@@ -336,20 +344,20 @@ ask_all(struct lookup *lookup)
     ph_buf_puts(&sql, ") FROM (");
     put_values_with_counts(checking, &sql);
     ph_buf_puts(&sql, ") v");
-    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(target, ph_buf_text(&sql), checking->err)
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), checking->err)
                                  : PH_FAIL(checking->err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
     while (rc == PH_OK && n > 0) {
         struct ph_result *batch;
         PH_TRY(ph_stop_check(checking->err));
-        PH_TRY(ph_conn_query(target, "FETCH " ASKED_AT_ONCE " FROM pghaul_values", 0, NULL, &batch,
+        PH_TRY(ph_conn_query(conn, "FETCH " ASKED_AT_ONCE " FROM pghaul_values", 0, NULL, &batch,
                              checking->err));
         n = ph_result_rows(batch);
         if (n > 0)
             rc = ask(lookup, batch);
         ph_result_free(batch);
     }
-    return rc == PH_OK ? ph_conn_exec(target, "CLOSE pghaul_values", checking->err) : rc;
+    return rc == PH_OK ? ph_conn_exec(conn, "CLOSE pghaul_values", checking->err) : rc;
 }
 
 static void
@@ -437,13 +445,10 @@ run_same_count(struct checking *checking)
 
     PH_TRY(count(checking, checking->params->source, &check->table, here, sizeof here));
     for (uint32_t i = 0; i < check->n_others; i++) {
-        PH_TRY(count(checking, checking->params->target, &check->others[i], there, sizeof there));
-        bool is_bad = strcmp(here, there) != 0;
+        PH_TRY(count(checking, checking->conn, &check->others[i], there, sizeof there));
         snprintf(text, sizeof text, "%s rows on the source, %s in %.100s.%.100s", here, there,
                  check->others[i].schema, check->others[i].name);
-        *checking->n_failed += is_bad;
-        ph_report_add_finding(checking->params->report, is_bad ? PH_FINDING_ERROR : PH_FINDING_NOTE,
-                              "check", checking->label, "%s", text);
+        tell(checking, strcmp(here, there) != 0, text);
     }
     return PH_OK;
 }
@@ -481,8 +486,14 @@ ph_rule_checks_run(const struct ph_rule_checks_params *params, uint32_t *n_faile
 
     *n_failed = 0;
     for (uint32_t i = 0; rules != NULL && i < rules->n_checks; i++) {
-        struct checking checking = {
-            .params = params, .check = &rules->checks[i], .n_failed = n_failed, .err = err};
+        struct checking checking = {.params = params,
+                                    .check = &rules->checks[i],
+                                    .conn =
+                                        params->side == PH_SOURCE ? params->source : params->target,
+                                    .n_failed = n_failed,
+                                    .err = err};
+        if (checking.check->on_source != (params->side == PH_SOURCE))
+            continue;
         PH_TRY(ph_stop_check(err));
         PH_TRY(run(&checking));
     }

@@ -1,7 +1,7 @@
 /*
- * The job file's `checks:`, asked of both databases when the rows are in: counts per combination of
- * values, orphans, tables that should have as many rows as another, duplicates. What they find
- * stands in the report.
+ * The job file's `checks:`: counts per combination of values, orphans, tables that should have as
+ * many rows as another, duplicates. Those of the target are asked when the rows are in, and what
+ * they find stands in the report; those of the source before anything is written.
  */
 #ifndef PH_JOB_RULE_CHECKS_H
 #define PH_JOB_RULE_CHECKS_H
@@ -10,14 +10,17 @@
 #include "job/options.h"
 #include "job/report.h"
 #include "model/catalog.h"
+#include "model/finding.h"
 #include "pg/conn.h"
 
 struct ph_rule_checks_params {
     const struct ph_options *options;
+    enum ph_side side;      /* the checks that are asked: those on the source or on the target */
     struct ph_conn *source; /* both in transactions whose snapshots count */
-    struct ph_conn *target;
-    const struct ph_catalog *target_catalog;
-    struct ph_report *report;
+    struct ph_conn *target; /* not needed for those on the source */
+    const struct ph_catalog *catalog; /* of that side */
+    struct ph_report *report;         /* where findings go; NULL: to `findings` */
+    struct ph_findings *findings;
 };
 
 /*

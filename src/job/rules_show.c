@@ -57,6 +57,9 @@ put_route(const struct ph_route *route, struct ph_buf *out)
         ph_buf_printf(out, "  rows: %s\n", route->where);
     if (route->preserve != NULL)
         ph_buf_printf(out, "  rows of the target that stay: %s\n", route->preserve);
+    if (route->backup != NULL)
+        ph_buf_printf(out, "  with --truncate the target's old rows are kept as %s.%s\n",
+                      route->backup, route->target->name);
     for (uint32_t i = 0; i < route->n_outputs; i++)
         ph_buf_printf(out, "  %-24s %s\n", route->outputs[i].target->name,
                       route->outputs[i].words != NULL ? route->outputs[i].words : "as it is");

@@ -46,6 +46,7 @@ struct ph_verify_rest_params {
     struct ph_catalog *target_catalog;
     const struct ph_selection *selection; /* of the source's catalog */
     struct ph_report *report;
+    bool is_one_database; /* there is one set of sequences */
     bool follows; /* what the stream does not bring is not compared: it is carried now and then */
 };
 /*

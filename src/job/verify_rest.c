@@ -309,7 +309,7 @@ ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n, struct p
         ph_report_add_finding(params->report, PH_FINDING_NOTE, "sequences", "",
                               "neither sequences nor large objects are compared while the job "
                               "follows: the stream does not bring them");
-    else
+    else if (!params->is_one_database)
         compare_sequences(&rest);
     if (params->selection->whole_database && !params->follows)
         rc = compare_objects(&rest, err);

@@ -74,6 +74,9 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.set_aside ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, object text NOT NULL,"
     " restore_sql text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
+    "CREATE TABLE IF NOT EXISTS pghaul.finding ("
+    " job text, n bigint GENERATED ALWAYS AS IDENTITY, severity text NOT NULL, kind text NOT NULL,"
+    " object text NOT NULL, finding text NOT NULL, PRIMARY KEY (job, n))",
     "CREATE TABLE IF NOT EXISTS pghaul.event ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(),"
     " level text NOT NULL, message text NOT NULL, PRIMARY KEY (job, n))",
@@ -85,9 +88,9 @@ static const char *const create_statements[] = {
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress",   "alive", "event", "set_aside", "step",
-                                         "quarantine", "chunk", "tbl",   "fence",     "position",
-                                         "follow",     "epoch", "run",   "job"};
+static const char *const job_tables[] = {"progress",   "alive",   "event", "set_aside", "step",
+                                         "quarantine", "finding", "chunk", "tbl",       "fence",
+                                         "position",   "follow",  "epoch", "run",       "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
                                           "post", "verify", "follow", "done"};

@@ -216,6 +216,23 @@ list_keyed_calls(struct ph_checker *checker, struct ph_draft *draft, uint32_t fi
     return PH_OK;
 }
 
+/* Values of a column that passes come back in another form, which the proof must know: numeric of
+ * another scale, time of fewer digits, blanks behind character(n). */
+static bool
+changes_form(const struct ph_checker *checker, const struct ph_draft *draft)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < draft->route->n_outputs; i++) {
+        uint32_t call = draft->makes[i].fit.call;
+        if (draft->drafts[i].text_only)
+            return false;
+        found |=
+            call != PH_RULE_NONE && strcmp(checker->set->calls[call].op->name, "fit_varchar") != 0;
+    }
+    return found;
+}
+
 /* Whether there is a program is known only now, and what depends on it is settled. */
 static ph_code
 settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
@@ -225,6 +242,7 @@ settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
     route->quarantines = draft->rule->on_bad == PH_BAD_QUARANTINE;
     for (uint32_t i = 0; i < route->n_outputs; i++)
         draft->needs_program |= route->quarantines && draft->drafts[i].narrows;
+    draft->needs_program |= changes_form(checker, draft);
     route->has_program = draft->needs_program;
     route->outputs = draft->outputs;
     draft->plan->makes = draft->makes;
@@ -310,6 +328,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .source = draft->source,
         .target = draft->target,
         .preserve = draft->rule->preserve.text,
+        .backup = draft->rule->backup,
         .preserve_columns =
             draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };

@@ -149,8 +149,9 @@ fit_of_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t n)
 {
     PH_TRY(ph_check_fit(checker, draft, n, NULL));
     if (draft->makes[n].fit.call != PH_RULE_NONE) {
-        const char *name = checker->set->calls[draft->makes[n].fit.call].op->name;
-        if (strcmp(name, "fit_numeric") == 0 || strcmp(name, "fit_time") == 0)
+        const struct ph_call_plan *fit = &checker->set->calls[draft->makes[n].fit.call];
+        bool is_plain_array = strcmp(fit->op->name, "fit_array") == 0 && fit->n_params == 1;
+        if ((fit->op->flags & PH_RULE_INJECTIVE) == 0 && !is_plain_array)
             draft->outputs[n].is_injective = false;
     }
     return PH_OK;

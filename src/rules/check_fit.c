@@ -22,80 +22,125 @@ is_named(const struct ph_type *type, const char *name)
     return strcmp(type->schema, "pg_catalog") == 0 && strcmp(type->name, name) == 0;
 }
 
-static ph_code
-add_fit(struct ph_checker *checker, const struct ph_draft *draft, const char *name,
-        struct ph_rule_words params, struct ph_fit *fit)
-{
-    const struct ph_call_wanted call = {.op = ph_inner_op(name),
-                                        .params = params.items,
-                                        .n_params = params.n,
-                                        .n_args = 1,
-                                        .place = draft->table->source.place};
+/* The inner operator that gives a value its form, with its constants; name NULL: none is needed. */
+struct form {
+    const char *name;
+    struct ph_rule_word params[4];
+    uint32_t n_params;
+    uint32_t max_bytes; /* longer values need it; 0: all do */
+};
 
-    return ph_check_add_call(checker, draft, &call, &fit->call);
+static ph_code
+add_number(struct ph_checker *checker, int64_t number, struct form *form)
+{
+    const char *text = ph_arena_printf(checker->arena, "%lld", (long long)number);
+
+    form->params[form->n_params++].text = text;
+    return text == NULL ? ph_check_no_memory(checker) : PH_OK;
+}
+
+static void
+add_word(const char *word, struct form *form)
+{
+    form->params[form->n_params++].text = word;
 }
 
 static ph_code
-put_number(struct ph_checker *checker, int64_t number, struct ph_rule_word *word)
-{
-    word->text = ph_arena_printf(checker->arena, "%lld", (long long)number);
-    return word->text == NULL ? ph_check_no_memory(checker) : PH_OK;
-}
-
-static ph_code
-fit_length(struct ph_checker *checker, const struct ph_draft *draft, struct modifier to,
-           struct ph_fit *fit)
+form_of_length(struct ph_checker *checker, struct modifier to, struct form *form)
 {
     bool is_utf8 = strcmp(checker->params->target->encoding, "UTF8") == 0;
-    struct ph_rule_word words[2] = {{.text = NULL}, {.text = is_utf8 ? "utf8" : "bytes"}};
     int32_t chars = to.typmod - TYPMOD_HEADER;
     bool is_padded = is_named(to.type, "bpchar");
 
-    PH_TRY(put_number(checker, chars, &words[0]));
-    fit->max_bytes = is_padded ? 0 : (uint32_t)chars;
-    return add_fit(checker, draft, is_padded ? "fit_bpchar" : "fit_varchar",
-                   (struct ph_rule_words){words, 2}, fit);
+    form->name = is_padded ? "fit_bpchar" : "fit_varchar";
+    form->max_bytes = is_padded ? 0 : (uint32_t)chars;
+    PH_TRY(add_number(checker, chars, form));
+    add_word(is_utf8 ? "utf8" : "bytes", form);
+    return PH_OK;
 }
 
 static ph_code
-fit_numeric(struct ph_checker *checker, const struct ph_draft *draft, struct modifier to,
-            struct ph_fit *fit)
+form_of_numeric(struct ph_checker *checker, struct modifier to, struct form *form)
 {
     int32_t bits = to.typmod - TYPMOD_HEADER;
     int32_t scale = ((bits & 0x7ff) ^ 1024) - 1024; /* eleven bits with a sign */
-    struct ph_rule_word words[2] = {{.text = NULL}};
 
-    PH_TRY(put_number(checker, bits >> 16, &words[0]));
-    PH_TRY(put_number(checker, scale, &words[1]));
-    return add_fit(checker, draft, "fit_numeric", (struct ph_rule_words){words, 2}, fit);
+    form->name = "fit_numeric";
+    PH_TRY(add_number(checker, bits >> 16, form));
+    return add_number(checker, scale, form);
 }
 
 static ph_code
-fit_one_number(struct ph_checker *checker, const struct ph_draft *draft, const char *name,
-               int64_t number, struct ph_fit *fit)
+form_of_interval(struct ph_checker *checker, struct modifier to, struct form *form)
 {
-    struct ph_rule_word word = {.text = NULL};
+    form->name = "fit_interval";
+    PH_TRY(add_number(checker, to.typmod & 0xffff, form));
+    return add_number(checker, to.typmod >> 16 & 0x7fff, form);
+}
 
-    PH_TRY(put_number(checker, number, &word));
-    return add_fit(checker, draft, name, (struct ph_rule_words){&word, 1}, fit);
+static ph_code
+form_of_bits(struct ph_checker *checker, struct modifier to, struct form *form)
+{
+    form->name = "fit_bits";
+    PH_TRY(add_number(checker, to.typmod, form));
+    add_word(is_named(to.type, "bit") ? "exactly" : "at most", form);
+    return PH_OK;
+}
+
+/* Of a value that is no array. */
+static ph_code
+find_form(struct ph_checker *checker, struct modifier to, struct form *form)
+{
+    if (is_named(to.type, "name"))
+        form->name = "fit_name";
+    if (to.typmod < 0)
+        return PH_OK;
+    if (is_named(to.type, "varchar") || is_named(to.type, "bpchar"))
+        return form_of_length(checker, to, form);
+    if (is_named(to.type, "numeric"))
+        return form_of_numeric(checker, to, form);
+    if (is_named(to.type, "interval"))
+        return form_of_interval(checker, to, form);
+    if (is_named(to.type, "bit") || is_named(to.type, "varbit"))
+        return form_of_bits(checker, to, form);
+    if (is_named(to.type, "timestamp") || is_named(to.type, "timestamptz") ||
+        is_named(to.type, "time") || is_named(to.type, "timetz")) {
+        form->name = "fit_time";
+        return add_number(checker, to.typmod, form);
+    }
+    return PH_OK;
 }
 
 static ph_code
 fit_form(struct ph_checker *checker, const struct ph_draft *draft, struct modifier to,
          struct ph_fit *fit)
 {
-    if (ph_type_is_array(to.type))
-        return fit_one_number(checker, draft, "fit_array", to.type->elem_oid, fit);
-    if (to.typmod < 0)
-        return PH_OK;
-    if (is_named(to.type, "varchar") || is_named(to.type, "bpchar"))
-        return fit_length(checker, draft, to, fit);
-    if (is_named(to.type, "numeric"))
-        return fit_numeric(checker, draft, to, fit);
-    if (is_named(to.type, "timestamp") || is_named(to.type, "timestamptz") ||
-        is_named(to.type, "time") || is_named(to.type, "timetz"))
-        return fit_one_number(checker, draft, "fit_time", to.typmod, fit);
-    return PH_OK;
+    struct ph_rule_word words[6] = {{.text = NULL}};
+    struct form form = {.name = NULL};
+    struct form array = {.name = "fit_array"};
+    struct ph_call_wanted call = {
+        .params = words, .n_args = 1, .place = draft->table->source.place};
+
+    if (ph_type_is_array(to.type)) {
+        PH_TRY(add_number(checker, to.type->elem_oid, &array));
+        words[call.n_params++] = array.params[0];
+        to.type = ph_type_base(checker->params->target, to.type->elem_oid);
+        if (to.type != NULL)
+            PH_TRY(find_form(checker, to, &form));
+        if (form.name != NULL)
+            words[call.n_params++].text = form.name;
+        fit->max_bytes = 0;
+        call.op = ph_inner_op(array.name);
+    } else {
+        PH_TRY(find_form(checker, to, &form));
+        if (form.name == NULL)
+            return PH_OK;
+        fit->max_bytes = form.max_bytes;
+        call.op = ph_inner_op(form.name);
+    }
+    for (uint32_t i = 0; i < form.n_params; i++)
+        words[call.n_params++] = form.params[i];
+    return ph_check_add_call(checker, draft, &call, &fit->call);
 }
 
 /* Whether every value of the source's type is a label of the target's enum. */
@@ -116,10 +161,18 @@ has_all_labels(const struct ph_type *from, const struct ph_type *to)
 
 /* The source's column promises the form already: the same modifier, or a shorter one. */
 static bool
-promises(struct modifier from, struct modifier to)
+promises(const struct ph_checker *checker, struct modifier from, struct modifier to)
 {
-    if (from.type == NULL || ph_type_is_array(to.type) || strcmp(from.type->name, to.type->name))
-        return ph_type_is_array(to.type);
+    if (from.type == NULL)
+        return false;
+    if (ph_type_is_array(to.type) && ph_type_is_array(from.type)) {
+        from.type = ph_type_base(checker->params->source, from.type->elem_oid);
+        to.type = ph_type_base(checker->params->target, to.type->elem_oid);
+        if (from.type == NULL || to.type == NULL || (to.typmod < 0 && !is_named(to.type, "name")))
+            return true; /* the lane puts in the OID that the target expects */
+    }
+    if (strcmp(from.type->name, to.type->name) != 0)
+        return false;
     return from.typmod == to.typmod ||
            (is_named(to.type, "varchar") && from.typmod > 0 && from.typmod < to.typmod);
 }
@@ -144,8 +197,10 @@ ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output
         make->fit.labels = to.type->labels;
         make->fit.n_labels = to.type->n_labels;
     }
-    if (from == NULL || !promises(had, to))
+    if (from == NULL || !promises(checker, had, to))
         PH_TRY(fit_form(checker, draft, to, &make->fit));
+    if (from != NULL && make->fit.call != PH_RULE_NONE && ph_type_is_array(to.type))
+        draft->drafts[output].is_soft = true; /* its OID is put in here, not by the lane */
     draft->drafts[output].narrows =
         from != NULL &&
         (make->fit.not_null || make->fit.labels != NULL || make->fit.call != PH_RULE_NONE);

@@ -226,25 +226,6 @@ run_fit_time(struct ph_rule_call *call, const struct ph_value *args, struct ph_v
     return PH_RULE_OK;
 }
 
-/* ---- arrays ---- */
-
-#define ARRAY_HEADER 12 /* dimensions, flags, element type */
-
-/* The element type's OID that the target expects. */
-static enum ph_rule_result
-run_fit_array(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
-{
-    if (args[0].len < ARRAY_HEADER)
-        return ph_rule_bad(call, "is not an array");
-    uint8_t *bytes = ph_rule_alloc(call, (size_t)args[0].len);
-    if (bytes == NULL)
-        return PH_RULE_NO_MEMORY;
-    memcpy(bytes, args[0].data, (size_t)args[0].len);
-    ph_rule_put_i32(bytes + 8, (int32_t)(uint32_t)strtoul(call->params[0], NULL, 10));
-    *out = (struct ph_value){bytes, args[0].len};
-    return PH_RULE_OK;
-}
-
 const struct ph_rule_op ph_inner_ops[] = {
     {"fit_varchar", "text -> text", "chars, encoding", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD,
      run_fit_varchar, prepare_length, release_state, "at most so many characters"},
@@ -254,8 +235,14 @@ const struct ph_rule_op ph_inner_ops[] = {
      prepare_scale, release_state, "rounded to the scale, within the precision"},
     {"fit_time", "any -> any", "digits", PH_RULE_MAY_BAD, run_fit_time, NULL, NULL,
      "rounded to so many digits of a second"},
-    {"fit_array", "any[] -> any[]", "oid", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, run_fit_array, NULL,
-     NULL, "of elements of that type"},
+    {"fit_interval", "any -> any", "digits, fields", PH_RULE_MAY_BAD, ph_inner_fit_interval, NULL,
+     NULL, "of these fields, rounded to so many digits of a second"},
+    {"fit_bits", "any -> any", "bits, how", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, ph_inner_fit_bits,
+     NULL, NULL, "exactly or at most so many bits"},
+    {"fit_name", "text -> text", "", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, ph_inner_fit_name, NULL,
+     NULL, "as long as a name may be"},
+    {"fit_array", "any[] -> any[]", "oid, fit?, of...", PH_RULE_MAY_BAD, ph_inner_fit_array,
+     ph_inner_prepare_array, ph_inner_release_array, "of elements of that type, each fitting"},
     {"array_elements", "any[], int4 -> any", "", PH_RULE_TAKES_NULL | PH_RULE_MAY_BAD,
      ph_inner_array_elements, ph_inner_prepare_elements, ph_inner_release_elements,
      "how many elements, or one of them"},

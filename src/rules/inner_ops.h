@@ -13,6 +13,14 @@ extern const uint32_t ph_n_inner_ops;
 /* By name; they all are there. */
 const struct ph_rule_op *ph_inner_op(const char *name);
 
+/* inner_form.c */
+ph_rule_run_fn ph_inner_fit_interval;
+ph_rule_run_fn ph_inner_fit_bits;
+ph_rule_run_fn ph_inner_fit_name;
+ph_rule_prepare_fn ph_inner_prepare_array;
+ph_rule_release_fn ph_inner_release_array;
+ph_rule_run_fn ph_inner_fit_array;
+
 /* inner_elements.c */
 ph_rule_prepare_fn ph_inner_prepare_elements;
 ph_rule_release_fn ph_inner_release_elements;

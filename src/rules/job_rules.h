@@ -133,6 +133,7 @@ struct ph_rule_route {
     struct ph_rule_dedup dedup;
     struct ph_rule_word preserve; /* condition on rows of the target that stay; text NULL: none */
     struct ph_rule_words preserve_columns; /* of the target: existing rows keep their values */
+    const char *backup; /* schema of the target that keeps the old rows; NULL: none */
     enum ph_rule_on_bad on_bad;
 };
 
@@ -149,17 +150,19 @@ enum ph_rule_check_kind {
     PH_CHECK_UNIQUE      /* columns without duplicates */
 };
 
-struct ph_rule_check { /* asked of the target when the rows are in */
+struct ph_rule_check {
     enum ph_rule_check_kind kind;
+    bool on_source;   /* asked of the source before anything is written, by `check` too; else of the
+                         target when the rows are in */
     const char *name; /* for the report */
     struct ph_rule_place place;
     struct ph_rule_name table;
     struct ph_rule_words columns;
     struct ph_rule_name references; /* orphans */
     struct ph_rule_words reference_columns;
-    const char *database;              /* conninfo of where `references` is; NULL: the target */
-    const struct ph_rule_name *others; /* same_count: tables of the target to count beside `table`,
-                                          which is of the source */
+    const char *database; /* conninfo of where `references` is; NULL: where `table` is */
+    const struct ph_rule_name *others; /* same_count: tables to count beside `table`, which always
+                                          is of the source */
     uint32_t n_others;
     bool is_failure; /* a finding of it is a difference (exit code 4), not only told */
 };

@@ -98,7 +98,8 @@ static const char *const cities[] = {
     "Westbrook",   "Whitfield",   "Willowby",   "Woodstock",
 };
 
-#define LIST(name) const struct ph_mask_list ph_mask_##name = {name, sizeof name / sizeof name[0]}
+#define LIST(name)                                                                                 \
+    const struct ph_mask_list ph_mask_##name = {(name), sizeof(name) / sizeof(name)[0]}
 
 LIST(first_names);
 LIST(last_names);

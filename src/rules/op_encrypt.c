@@ -64,7 +64,8 @@ static bool
 is_bcrypt(struct ph_span text)
 {
     if (text.len != BCRYPT_LEN || !starts_with(text, "$2") ||
-        memchr("abxy", text.data[2], 4) == NULL || text.data[3] != '$' || text.data[6] != '$')
+        strchr("abxy", text.data[2]) == NULL || text.data[2] == '\0' || text.data[3] != '$' ||
+        text.data[6] != '$')
         return false;
     for (size_t i = 4; i < BCRYPT_LEN; i++) {
         uint8_t c = text.data[i];

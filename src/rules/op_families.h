@@ -16,7 +16,7 @@ extern const struct ph_rule_op ph_cast_time_ops[PH_CAST_TIME_OPS];
 extern const struct ph_rule_op ph_cast_json_ops[PH_CAST_JSON_OPS];
 #define PH_CAST_ARRAY_OPS 28
 extern const struct ph_rule_op ph_cast_array_ops[PH_CAST_ARRAY_OPS];
-#define PH_NULL_OPS 12
+#define PH_NULL_OPS 13
 extern const struct ph_rule_op ph_null_ops[PH_NULL_OPS];
 #define PH_TEXT_OPS 12
 extern const struct ph_rule_op ph_text_ops[PH_TEXT_OPS];

@@ -224,7 +224,7 @@ give_numeric(struct ph_rule_call *call, __int128 units, uint32_t scale, uint32_t
              struct ph_value *out)
 {
     unsigned __int128 left = (unsigned __int128)(units < 0 ? -units : units);
-    uint16_t groups[NUMERIC_GROUPS_MAX];
+    uint16_t groups[NUMERIC_GROUPS_MAX] = {0};
     uint32_t n = 0;
     uint32_t n_zero = 0; /* groups at the end that are not written */
 
@@ -242,7 +242,7 @@ give_numeric(struct ph_rule_call *call, __int128 units, uint32_t scale, uint32_t
     ph_store_u16(to + 4, units < 0 ? NUMERIC_NEGATIVE : 0);
     ph_store_u16(to + 6, (uint16_t)shown);
     for (uint32_t i = 0; i < n - n_zero; i++)
-        ph_store_u16(to + NUMERIC_HEADER + 2 * i, groups[n - 1 - i]);
+        ph_store_u16(to + NUMERIC_HEADER + (size_t)2 * i, groups[n - 1 - i]);
     return PH_RULE_OK;
 }
 

@@ -22,6 +22,17 @@ null_if_empty(struct ph_rule_call *call, const struct ph_value *args, struct ph_
     return PH_RULE_OK;
 }
 
+static enum ph_rule_result
+coalesce(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+{
+    uint32_t i = 0;
+
+    while (i + 1 < call->n_args && args[i].len == PH_VALUE_NULL)
+        i++;
+    *out = args[i];
+    return PH_RULE_OK;
+}
+
 /* ---- null_if: state is the value ---- */
 
 /* Types whose equal values have equal bytes. */
@@ -75,6 +86,8 @@ PREPARE(timestamptz)
 const struct ph_rule_op ph_null_ops[PH_NULL_OPS] = {
     {"default", "any, any -> any", NULL, PH_RULE_TAKES_NULL, default_value, NULL, NULL,
      "the second instead of NULL"},
+    {"coalesce", "any, any... -> any", NULL, PH_RULE_TAKES_NULL, coalesce, NULL, NULL,
+     "the first that is not NULL"},
     {"null_if_empty", "text -> text", NULL, PH_RULE_MAY_NULL, null_if_empty, NULL, NULL,
      "NULL instead of an empty text"},
     NULL_IF(text, null_if_bytes),

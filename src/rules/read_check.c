@@ -1,4 +1,7 @@
-/* `checks:`: a list of mappings with the kind of check for a key, and perhaps `fail` beside it. */
+/*
+ * `checks:`: a list of mappings with the kind of check for a key, and perhaps `fail` and `on`
+ * beside it.
+ */
 #include <string.h>
 
 #include "base/buf.h"
@@ -63,6 +66,18 @@ read_fail(struct ph_rules_reader *reader, const struct ph_yaml_node *node, void 
     return ph_read_flag(reader, node, "fail", &out_of(into)->is_failure);
 }
 
+static ph_code
+read_on(struct ph_rules_reader *reader, const struct ph_yaml_node *node, void *into)
+{
+    const char *side;
+
+    PH_TRY(ph_read_text(reader, node, "on", &side));
+    out_of(into)->on_source = strcmp(side, "source") == 0;
+    if (!out_of(into)->on_source && strcmp(side, "target") != 0)
+        return ph_read_fail(reader, node, "on: expected source or target, found \"%.100s\"", side);
+    return PH_OK;
+}
+
 /* ---- kinds ---- */
 
 static ph_code
@@ -86,6 +101,7 @@ read_matrix(struct ph_rules_reader *reader, const struct ph_yaml_node *node, voi
     static const struct ph_read_key keys[] = {{"table", read_table, true},
                                               {"columns", read_columns, true},
                                               {"fail", read_fail, false},
+                                              {"on", read_on, false},
                                               {NULL, NULL, false}};
 
     out_of(into)->kind = PH_CHECK_MATRIX;
@@ -100,7 +116,7 @@ read_orphans(struct ph_rules_reader *reader, const struct ph_yaml_node *node, vo
         {"table", read_table, true}, {"columns", read_columns, true},
         {"key", read_key, true},     {"references", read_references, true},
         {"fail", read_fail, false},  {"database", read_database, false},
-        {NULL, NULL, false},
+        {"on", read_on, false},      {NULL, NULL, false},
     };
     struct ph_rule_check *check = into;
 
@@ -120,6 +136,7 @@ read_same_count(struct ph_rules_reader *reader, const struct ph_yaml_node *node,
     static const struct ph_read_key keys[] = {{"table", read_table, true},
                                               {"as", read_as, true},
                                               {"fail", read_fail, false},
+                                              {"on", read_on, false},
                                               {NULL, NULL, false}};
 
     out_of(into)->kind = PH_CHECK_SAME_COUNT;
@@ -133,11 +150,20 @@ read_unique(struct ph_rules_reader *reader, const struct ph_yaml_node *node, voi
     static const struct ph_read_key keys[] = {{"table", read_table, true},
                                               {"columns", read_columns, true},
                                               {"fail", read_fail, false},
+                                              {"on", read_on, false},
                                               {NULL, NULL, false}};
 
     out_of(into)->kind = PH_CHECK_UNIQUE;
     PH_TRY(ph_read_mapping(reader, node, "unique", keys, into));
     return set_name(reader, "unique", into);
+}
+
+/* What stands beside the kind of check. */
+static bool
+is_beside(const struct ph_yaml_node *key)
+{
+    return key->kind == PH_YAML_SCALAR && key->text != NULL &&
+           (strcmp(key->text, "fail") == 0 || strcmp(key->text, "on") == 0);
 }
 
 static ph_code
@@ -150,6 +176,7 @@ read_check(struct ph_rules_reader *reader, const struct ph_yaml_node *node,
         {"same_count", read_same_count, false},
         {"unique", read_unique, false},
         {"fail", read_fail, false},
+        {"on", read_on, false},
         {NULL, NULL, false},
     };
     const char *expected = "one of matrix, orphans, same_count and unique";
@@ -159,8 +186,7 @@ read_check(struct ph_rules_reader *reader, const struct ph_yaml_node *node,
     if (node->kind != PH_YAML_MAPPING)
         return ph_read_fail_type(reader, node, "checks", "a mapping with one check");
     for (const struct ph_yaml_node *key = node->first; key != NULL; key = key->next->next)
-        n_kinds +=
-            key->kind != PH_YAML_SCALAR || key->text == NULL || strcmp(key->text, "fail") != 0;
+        n_kinds += !is_beside(key);
     PH_TRY(ph_read_mapping(reader, node, "checks", keys, out));
     if (n_kinds != 1)
         return ph_read_fail(reader, node, "checks: expected %s in an entry, found %u of them",

@@ -203,6 +203,15 @@ read_on_bad(struct ph_rules_reader *reader, const struct ph_yaml_node *node, voi
 }
 
 static ph_code
+read_backup(struct ph_rules_reader *reader, const struct ph_yaml_node *node, void *into)
+{
+    PH_TRY(ph_read_text(reader, node, "backup", &out_of(into)->backup));
+    return out_of(into)->backup != NULL
+               ? PH_OK
+               : ph_read_fail(reader, node, "backup: expected the name of a schema");
+}
+
+static ph_code
 read_preserve_rows(struct ph_rules_reader *reader, const struct ph_yaml_node *node, void *into)
 {
     return ph_read_word(reader, node, "rows", &out_of(into)->preserve);
@@ -426,7 +435,7 @@ read_entry_table(struct ph_rules_reader *reader, const struct ph_yaml_node *node
         {"where", read_where, false}, {"sample", read_sample, false},                              \
         {"unpivot", read_unpivot, false}, {"each", read_each, false},                              \
         {"merge", read_merge, false}, {"dedup", read_dedup, false},                                \
-        {"preserve", read_preserve, false},                                                        \
+        {"preserve", read_preserve, false}, {"backup", read_backup, false},                        \
     {                                                                                              \
         "on_bad", read_on_bad, false                                                               \
     }

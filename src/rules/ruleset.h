@@ -51,7 +51,8 @@ struct ph_route {
     const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
     const char *preserve; /* condition on the target's rows that stay; NULL: none */
     const struct ph_rule_words *preserve_columns;
-    bool quarantines;           /* a bad row goes to quarantine instead of stopping the job */
+    const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */
+    bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */

@@ -196,6 +196,8 @@ ph_params_count(const char *params, uint32_t *least, uint32_t *most)
 {
     char word[PH_CLASS_SIZE];
 
+    bool is_optional = false; /* and so is what stands behind it */
+
     *least = *most = 0;
     if (params == NULL)
         return;
@@ -203,7 +205,8 @@ ph_params_count(const char *params, uint32_t *least, uint32_t *most)
         bool repeats = ends_in(word, "...");
         if (repeats)
             word[strlen(word) - 3] = '\0';
-        if (!ends_in(word, "?"))
+        is_optional |= ends_in(word, "?");
+        if (!is_optional)
             ++*least;
         if (repeats)
             *most = UINT32_MAX;

@@ -145,6 +145,10 @@ status_tells(void **state)
 
     (void)state;
     pair_wait_following(&db, run);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (f->>'transactions')::int > 0 AND (f->>'consistent')::bool"
+                  " FROM (SELECT state->'follow' AS f FROM pghaul.progress) p",
+                  WAIT_MS);
     run_wait_output(run, "follow: at ", WAIT_MS);
     assert_non_null(strstr(run_err(run), "transactions/s"));
     struct run *status = run_pghaul("status", "--target", target, "--name", db.name);

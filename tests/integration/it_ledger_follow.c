@@ -248,10 +248,10 @@ asked_to_end(void **state)
     OK(ph_ledger_begin_run(conn, &job, "app", &err));
     made(1);
     OK(ph_ledger_ask_end(conn, "j", &until, &told, &err));
-    assert_false(told); /* nobody runs it */
+    assert_false(told); /* nobody runs it: kept for who will */
     OK(ph_ledger_lock(conn, "j", &taken, &err));
     OK(ph_ledger_end_asked(conn, "j", &until, &err));
-    assert_int_equal(until.kind, PH_UNTIL_STOPPED);
+    assert_int_equal(until.kind, PH_UNTIL_NOW);
     until = (struct ph_until){PH_UNTIL_LSN, 0x123456789};
     OK(ph_ledger_ask_end(conn, "j", &until, &told, &err));
     assert_true(told);

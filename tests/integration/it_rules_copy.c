@@ -85,6 +85,77 @@ test_map_and_drop(void **state)
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.target, "UPDATE campaigns SET phase_status = 'wrong' WHERE id = 77");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "id=77");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--repair", "--yes"), 4,
+                "rows that rules have made are not mended");
+    assert_string_equal(sql_value(db.target, "SELECT phase_status FROM campaigns WHERE id = 77"),
+                        "wrong");
+    pair_db_end(&db);
+}
+
+/* Values take the form in which the target holds them, or the proof would see differences. */
+static void
+test_forms(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "forms");
+    const char *job =
+        job_file(&db, "maps:\n  m: {a: '1.005', b: '2'}\n  t: {a: '10:00:00.55', b: '11:00'}\n"
+                      "tables:\n"
+                      "  forms:\n"
+                      "    columns:\n"
+                      "      c_set: {set: x}\n      c_do: {do: [upper], from: word}\n"
+                      "      c_int: {from: i}\n      v: {from: blank}\n      n_map: {map: m, from: "
+                      "word}\n      n_cast: {from: f}\n      n_int: {from: i}\n"
+                      "      n_default: {default: 7, from: n}\n      n_up: {from: n}\n"
+                      "      n_left: {from: big}\n"
+                      "      ts: {from: tz, do: [{cast: timestamp}]}\n      tz: keep\n"
+                      "      ti: {map: t, from: word}\n      iv: keep\n      iv_day: {from: iv}\n"
+                      "      iv_text: {set: '1 day 2:03:04.56789'}\n"
+                      "      j: {from: js}\n      f4: {from: f}\n      f8: {from: n}\n"
+                      "      vs: {from: words}\n      ns: {from: ns}\n      bits: {from: b}\n"
+                      "      nm: {from: word}\n      one: {do: [coalesce], from: [n, big]}\n"
+                      "  renamed: {columns: {n: {from: m}}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE forms (id int PRIMARY KEY, word text, i int, blank text, f float8,"
+             " n numeric, big numeric, tz timestamptz, iv interval, js text, words text[],"
+             " ns numeric[], b varbit);"
+             "INSERT INTO forms SELECT g, (ARRAY['a', 'b', NULL])[1 + g % 3], g,"
+             " 'abc' || repeat(' ', g % 9), g / 7.0, CASE WHEN g % 5 > 0 THEN (g - 900) / 3.0 END,"
+             " g * 1234, '2024-01-01'::timestamptz + (g - 900) * interval '1.2345678 hours',"
+             " (g - 900) * interval '31 days 1.2345678 hours',"
+             " '{\"b\": 1.50, \"aa\":[' || g || ' ,2], \"b\": null}',"
+             " ARRAY['x', NULL, 'yy  '], ARRAY[g / 3.0, NULL, g], g::bit(3)::varbit"
+             " FROM generate_series(1, 2000) g;"
+             "CREATE TABLE renamed (id int PRIMARY KEY, m numeric, c text);"
+             "INSERT INTO renamed SELECT g, g / 7.0, g FROM generate_series(1, 100) g");
+    sql_exec(db.target,
+             "CREATE TABLE forms (id int PRIMARY KEY, c_set char(4), c_do char(3), c_int char(6),"
+             " v varchar(5), n_map numeric(6,2), n_cast numeric(12,3), n_int numeric(8,2),"
+             " n_default numeric(10,4), n_up numeric(30,25), n_left numeric(7,-2),"
+             " ts timestamp(1), tz timestamptz(3), ti time(1), iv interval(2), iv_day interval day"
+             " to hour, iv_text interval second(1), j jsonb, f4 float4, f8 float8,"
+             " vs varchar(3)[], ns numeric(8,2)[], bits varbit(3), nm name, one numeric(15,1));"
+             "CREATE TABLE renamed (id int PRIMARY KEY, n numeric(10,2), c char(5))");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    same(&db,
+         "SELECT id, 'x'::char(4), upper(word)::char(3), i::text::char(6),"
+         " CASE WHEN length(blank) > 5 THEN left(blank, 5) ELSE blank END,"
+         " (CASE word WHEN 'a' THEN '1.005' WHEN 'b' THEN '2' END)::numeric(6,2),"
+         " f::numeric(12,3), i::numeric(8,2), coalesce(n, 7)::numeric(10,4), n::numeric(30,25),"
+         " big::numeric(7,-2), (tz AT TIME ZONE 'UTC')::timestamp(1), tz::timestamptz(3),"
+         " (CASE word WHEN 'a' THEN '10:00:00.55' WHEN 'b' THEN '11:00' END)::time(1),"
+         " iv::interval(2), iv::interval day to hour,"
+         " interval '1 day 2:03:04.56789'::interval second(1), js::jsonb, f::float4, n::float8,"
+         " ARRAY['x', NULL, 'yy '], ns::numeric(8,2)[], b, word::name,"
+         " coalesce(n, big)::numeric(15,1) FROM forms ORDER BY id",
+         "SELECT * FROM forms ORDER BY id");
+    same(&db, "SELECT id, m::numeric(10,2), c::char(5) FROM renamed ORDER BY 1",
+         "SELECT * FROM renamed ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.source, "UPDATE forms SET ns = ARRAY[1, 1234567.8] WHERE id = 9");
+    sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; TRUNCATE forms, renamed");
+    pair_expect(pair_copy(&db, job, "--data-only"), 1, "more digits than the column");
     pair_db_end(&db);
 }
 
@@ -165,6 +236,42 @@ test_bad_values(void **state)
     pair_db_end(&db);
 }
 
+/* ---- checks ---- */
+
+/* Of the source: told before anything is written, and what is said to fail the job stops it. */
+static void
+test_source_checks(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "source_checks");
+#define CHECKS(fail)                                                                               \
+    "tables: {}\nchecks:\n"                                                                        \
+    "  - {orphans: {table: posts, columns: [author], references: authors, key: [id]},"             \
+    " on: source" fail "}\n"                                                                       \
+    "  - unique: {table: posts, columns: [slug], on: source}\n"                                    \
+    "  - matrix: {table: posts, columns: [slug], on: source}\n"                                    \
+    "  - unique: {table: posts, columns: [id], on: target}\n"
+    const char *tells = job_file(&db, CHECKS(""));
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE authors (id int PRIMARY KEY);"
+                   "CREATE TABLE posts (id int PRIMARY KEY, author int, slug text)");
+    sql_exec(db.source, "INSERT INTO authors VALUES (1);"
+                        "INSERT INTO posts VALUES (1, 1, 'a'), (2, 7, 'a'), (3, 7, 'b')");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "(author=7) 2 times");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "(slug=a) 2 times");
+    pair_expect(pair_run(&db, "check", tells, "--data-only"), 0, "slug=b: 1 rows");
+    pair_expect(pair_run(&db, "check", tells, "--data-only", "--json"), 0, "(author=7) 2 times");
+    const char *fails = scratch_write("source_checks_fail.yaml", CHECKS(", fail: true"));
+    pair_expect(pair_run(&db, "check", fails, "--data-only"), 3, "(author=7) 2 times");
+    pair_expect(pair_copy(&db, fails, "--data-only"), 3, "are orphans in 2 rows");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM posts"), 0);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pg_namespace WHERE nspname ="
+                                        " 'pghaul'"),
+                     0);
+    pair_expect(pair_copy(&db, tells, "--data-only"), 0, "no value occurs twice");
+    pair_db_end(&db);
+}
+
 /* ---- rows ---- */
 
 static void
@@ -209,15 +316,86 @@ test_filter_rename_and_split(void **state)
     pair_db_end(&db);
 }
 
+/* Rows of the target that meet a condition stay and are not compared. */
+static void
+test_preserved_rows(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserved");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  hosts:\n"
+                                    "    preserve: {rows: \"env = 'own'\"}\n"
+                                    "    columns: {name: {do: [upper]}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE hosts (id int PRIMARY KEY, env text, name text)");
+    sql_exec(db.source, "INSERT INTO hosts SELECT g, nullif('theirs', CASE g % 2 WHEN 0 THEN"
+                        " 'theirs' END), 'h' || g FROM generate_series(1, 500) g");
+    sql_exec(db.target, "INSERT INTO hosts VALUES (1001, 'own', 'keep'), (2, 'old', 'goes'),"
+                        " (1002, NULL, 'goes')");
+    pair_expect(pair_copy(&db, job, "--data-only"), 3, "already has rows");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    same(&db,
+         "SELECT id, env, upper(name) FROM hosts UNION ALL SELECT 1001, 'own', 'keep' ORDER BY 1",
+         "SELECT * FROM hosts ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.target, "UPDATE hosts SET name = 'other' WHERE id = 1001");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    sql_exec(db.target, "INSERT INTO hosts VALUES (1003, NULL, 'extra')");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "id=1003");
+    pair_db_end(&db);
+}
+
+/* What --truncate empties is kept first, whatever happens in between. */
+static void
+test_backup(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "backup");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  users: {backup: before}\n"
+                                    "  Odd: {backup: before, preserve: id > 100}\n");
+    const char *old = "SELECT * FROM before.users UNION ALL SELECT id, v, NULL FROM before.\"Odd\""
+                      " ORDER BY 1";
+    const char *expected = "1|old|3\n2|it's|4\n50|gone|<null>\n101|stays|<null>\n";
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text,"
+                   " len int GENERATED ALWAYS AS (length(name)) STORED);"
+                   "CREATE TABLE \"Odd\" (id int PRIMARY KEY, v text)");
+    sql_exec(db.source, "INSERT INTO users (name) SELECT 'new' || g FROM generate_series(1, 9) g;"
+                        "INSERT INTO \"Odd\" VALUES (1, 'new')");
+    sql_exec(db.target, "INSERT INTO users (name) VALUES ('old'), ('it''s');"
+                        "INSERT INTO \"Odd\" VALUES (50, 'gone'), (101, 'stays');"
+                        "CREATE SCHEMA before; CREATE TABLE before.users ()");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--yes"), 3,
+                "before.users: the table that old rows are to be kept in is there");
+    sql_exec(db.target, "DROP SCHEMA before CASCADE");
+    const char *env[] = {"PGHAUL_FAILPOINT=before_plan_commit=kill", NULL};
+    db.env = env; /* killed when the tables have been emptied, before the ledger says so */
+    (void)pair_copy(&db, job, "--data-only", "--truncate", "--yes");
+    db.env = NULL;
+    assert_string_equal(sql_rows(db.target, old), expected);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 0);
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, old), expected);
+    pair_same_table(&db, "users");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM \"Odd\" ORDER BY 1"),
+                        "1|new\n101|stays\n");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_and_drop),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_passed_columns),
         cmocka_unit_test(test_schema_made_here),
         cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
+        cmocka_unit_test(test_preserved_rows),
+        cmocka_unit_test(test_backup),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

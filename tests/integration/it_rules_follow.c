@@ -13,6 +13,7 @@
 #include "support/pair.h"
 #include "support/scratch.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +252,8 @@ test_all_shapes(void **state)
     for (int round = 0; round < 3; round++)
         write_changes(&db, round);
     sql_wait_true(pair.dst, db.name, "SELECT count(*) > 0 FROM campaigns WHERE id >= 3000", 30000);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (state #>> '{follow,replays}')::int > 0 FROM pghaul.progress", 30000);
     run_kill(run);
     for (int round = 3; round < 5; round++)
         write_changes(&db, round);
@@ -316,6 +319,58 @@ test_whole_old_rows(void **state)
     sql_wait_true(pair.dst, db.name, "SELECT count(*) = 2 FROM counts WHERE id = 500", 30000);
     pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", db.name), 0, "agree");
     end(&db, run, 0, shapes);
+    pair_db_end(&db);
+}
+
+/* ---- masks ---- */
+
+/* A key and what refers to it, and values that hang on the row's key: as a copy would make them. */
+static void
+test_masks(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=nobody knows it", NULL};
+    static const struct shape shapes[] = {
+        {"SELECT count(*), count(DISTINCT email), count(note) FROM people",
+         "SELECT count(*), count(DISTINCT email), count(note) FROM people"},
+        {"SELECT o.order_no, amount FROM orders o JOIN people p ON p.id = person ORDER BY 1",
+         "SELECT o.order_no, amount FROM orders o JOIN people p ON p.id = person ORDER BY 1"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "masks");
+    const char *job = job_file(&db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+                                    "tables:\n"
+                                    "  people:\n"
+                                    "    columns:\n"
+                                    "      id: {mask: uuid}\n"
+                                    "      email: {mask: email}\n"
+                                    "      note: {do: [encrypt]}\n");
+
+    (void)state;
+    db.env = env;
+    pair_both(&db, "CREATE TABLE people (id uuid PRIMARY KEY, email text, note text);"
+                   "CREATE TABLE orders (order_no int PRIMARY KEY, person uuid REFERENCES people ON"
+                   " UPDATE CASCADE, amount int)");
+    sql_exec(
+        db.source,
+        "INSERT INTO people SELECT md5(g::text)::uuid, 'p' || g || '@example.org', 'note ' || g"
+        " FROM generate_series(1, 200) g;"
+        "INSERT INTO orders SELECT g, md5((1 + g % 200)::text)::uuid, g"
+        " FROM generate_series(1, 400) g");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(
+        db.source,
+        "UPDATE people SET email = 'new' || email WHERE id::text < '4';"
+        "UPDATE people SET id = gen_random_uuid() WHERE id::text > 'c';"
+        "UPDATE people SET note = NULL WHERE id::text < '1';"
+        "DELETE FROM orders WHERE order_no % 7 = 0; UPDATE orders SET amount = 0 WHERE order_no"
+        " < 20; INSERT INTO people VALUES (gen_random_uuid(), 'late@example.org', 'late');"
+        "INSERT INTO orders SELECT 1000, id, 5 FROM people WHERE email = 'late@example.org'");
+    end(&db, run, 0, shapes);
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", "as_they_are"), 0, "agree");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM people WHERE note LIKE '%note%' OR"
+                                        " email LIKE 'p%@example.org' AND email ~ '^p[0-9]+@'"),
+                     0);
     pair_db_end(&db);
 }
 
@@ -418,6 +473,88 @@ test_truncate_of_one_of_several(void **state)
     pair_db_end(&db);
 }
 
+/* Rows of the target that are its own outlive a TRUNCATE, and what refers to the others goes with
+ * them. */
+static void
+test_truncate_beside_own_rows(void **state)
+{
+    static const struct shape shapes[] = {
+        {"SELECT id, 'staging', v FROM keys UNION ALL SELECT 1000, 'production', 'own' ORDER BY 1",
+         "SELECT id, env, v FROM keys ORDER BY 1"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "own_rows");
+    const char *job = job_file(&db, "tables:\n"
+                                    "  keys:\n"
+                                    "    columns: {env: {set: staging}}\n"
+                                    "    preserve: \"env = 'production'\"\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE keys (id int PRIMARY KEY, v text);"
+                        "INSERT INTO keys SELECT g, 'v' FROM generate_series(1, 10) g");
+    sql_exec(db.target, "CREATE TABLE keys (id int PRIMARY KEY, env text NOT NULL, v text);"
+                        "INSERT INTO keys VALUES (1000, 'production', 'own')");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "DELETE FROM keys WHERE id = 3; TRUNCATE keys;"
+                        "INSERT INTO keys VALUES (5, 'again'), (6, 'more')");
+    end(&db, run, 0, shapes);
+    pair_db_end(&db);
+}
+
+/* A column that the rules do not know goes nowhere: that is for people to say. */
+static void
+test_column_is_added(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "added");
+    const char *job = job_file(&db, "tables:\n  t:\n    columns: {org: {set: 7}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    sql_exec(db.target, "ALTER TABLE t ADD org int");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a')");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM t", 30000);
+    sql_exec(db.source, "ALTER TABLE t ADD secret text; INSERT INTO t VALUES (2, 'b', 'c')");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 2, "column secret goes nowhere");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM t"), "1|a|7\n");
+    pair_db_end(&db);
+}
+
+/* A table without rules comes to a job that has some. */
+static void
+test_table_joins(void **state)
+{
+    static const struct shape shapes[] = {
+        {"SELECT id, v, 7 FROM t ORDER BY 1", "SELECT * FROM t ORDER BY 1"},
+        {"SELECT id, v, 8 FROM t ORDER BY 1", "SELECT * FROM more ORDER BY 1"},
+        {"SELECT * FROM plain ORDER BY 1", "SELECT * FROM plain ORDER BY 1"},
+        {NULL, NULL},
+    };
+    struct pair_db db = pair_db_new(&pair, "joins");
+    const char *job = job_file(&db, "tables:\n  t:\n    into:\n"
+                                    "      - {table: t, columns: {org: {set: 7}}}\n"
+                                    "      - {table: more, columns: {org: {set: 8}}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                   "CREATE TABLE plain (id int PRIMARY KEY, v text)");
+    sql_exec(db.target, "ALTER TABLE t ADD org int; CREATE TABLE more (LIKE t INCLUDING ALL)");
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a'); INSERT INTO plain VALUES (1, 'b')");
+    struct run *run = pair_follow(&db, job, "--data-only", "--table", "public.t");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO t VALUES (2, 'a'); INSERT INTO plain VALUES (2, 'b')");
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    run = pair_follow(&db, job, "--data-only", "--table", "public.t", "--table", "public.plain");
+    run_wait_output(run, "applying changes", 60000);
+    sql_exec(db.source, "INSERT INTO t VALUES (3, 'a'); INSERT INTO plain VALUES (3, 'b')");
+    end(&db, run, 0, shapes);
+    pair_db_end(&db);
+}
+
 /* A value that a rule does not know stops the job, with the row's key. */
 static void
 test_bad_value(void **state)
@@ -475,8 +612,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_shapes),
         cmocka_unit_test(test_whole_old_rows),
+        cmocka_unit_test(test_masks),
         cmocka_unit_test(test_large_transactions),
         cmocka_unit_test(test_truncate_of_one_of_several),
+        cmocka_unit_test(test_truncate_beside_own_rows),
+        cmocka_unit_test(test_column_is_added),
+        cmocka_unit_test(test_table_joins),
         cmocka_unit_test(test_bad_value),
         cmocka_unit_test(test_refusals),
     };

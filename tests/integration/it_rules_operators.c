@@ -483,6 +483,8 @@ test_nulls(void **state)
     static const struct comparison pairs[] = {
         {"default", "any, any -> any", {NULL}, {"int4", "int4"}, "coalesce(v, w)"},
         {"default", "any, any -> any", {NULL}, {"text", "text"}, "coalesce(v, w)"},
+        {"coalesce", "any, any... -> any", {NULL}, {"text", "text"}, "coalesce(v, w)"},
+        {"coalesce", "any, any... -> any", {NULL}, {"int4", "int4"}, "coalesce(v, w)"},
         {"null_if_empty", "text -> text", {NULL}, {"text"}, "nullif(v, '')"},
         NULL_IF(text, "abc"),
         NULL_IF(int2, "1"),

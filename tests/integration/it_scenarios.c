@@ -41,6 +41,13 @@ static const struct scenario scenarios[] = {
      .target = "target",
      .one_database = true},
     {.folder = "domainflow_consolidation",
+     .job = "offline",
+     .target = "target",
+     .spoil = "orphans",
+     .code = 3,
+     .says = "orphans",
+     .one_database = true},
+    {.folder = "domainflow_consolidation",
      .job = "follow",
      .target = "target",
      .follows = true,
@@ -48,6 +55,11 @@ static const struct scenario scenarios[] = {
     {.folder = "posts_normalization", .job = "offline", .target = "target"},
     {.folder = "customer_data_platform", .job = "dev_to_staging"},
     {.folder = "customer_data_platform", .job = "dev_to_staging", .by_owner = true},
+    {.folder = "customer_data_platform",
+     .job = "staging_to_production_keys",
+     .target = "production_keys",
+     .code = 2,
+     .says = "columns cannot be preserved yet"},
     {.folder = "customer_data_platform", .job = "staging_to_production", .target = "production"},
     {.folder = "customer_data_platform",
      .job = "staging_to_production",
@@ -120,7 +132,7 @@ runs_through(void **state)
 {
     struct scenario_case c = begin(state, "plain");
 
-    if (c.scenario->spoil == NULL)
+    if (c.scenario->code == 0)
         scenario_look(&c);
     begin_writing(&c);
     finish(&c);
@@ -139,7 +151,6 @@ static const char *const points[] = {
     "after_schema_dump",
     "ddl_before_batch_commit",
     "ddl_after_batch",
-    "after_set_aside",
     "before_prepare_commit",
     "before_plan_commit",
     "after_claim",
@@ -167,8 +178,7 @@ is_passed(const struct scenario *scenario, const char *point)
     static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
                                              "ddl_after_batch", "step_before_commit",
                                              "step_after_commit"};
-    static const char *const of_rows_only[] = {"after_set_aside", "before_prepare_commit",
-                                               "before_restore"};
+    static const char *const of_rows_only[] = {"before_prepare_commit", "before_restore"};
 
     for (size_t i = 0; i < sizeof of_streams / sizeof *of_streams; i++) {
         if (strcmp(point, of_streams[i]) == 0)
@@ -258,7 +268,7 @@ main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < N_SCENARIOS; i++) {
         const struct scenario *scenario = &scenarios[i];
-        for (size_t k = 0; k < (scenario->spoil == NULL ? 3 : 1); k++)
+        for (size_t k = 0; k < (scenario->code == 0 ? 3 : 1); k++)
             tests[n++] = (struct CMUnitTest){
                 .name = scratch_printf("%s/%s%s %s", scenario->folder, scenario->job,
                                        scenario->spoil == NULL ? "" : "+spoil", ways[k].name),

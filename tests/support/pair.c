@@ -91,10 +91,11 @@ pair_wait_following(const struct pair_db *db, const struct run *run)
 {
     sql_wait_true(
         db->pair->dst, db->name,
-        scratch_printf("SELECT j.phase = 'follow' AND p.state ? 'follow' AND p.at > r.started"
-                       " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
-                       " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
-                       (int)run->pid),
+        scratch_printf(
+            "SELECT j.phase = 'follow' AND p.state->>'phase' = 'follow' AND p.at > r.started"
+            " FROM pghaul.job j JOIN pghaul.progress p USING (job)"
+            " JOIN pghaul.run r ON r.job = j.job AND r.run = j.run AND r.pid = %d",
+            (int)run->pid),
         WAIT_MS);
 }
 

@@ -19,7 +19,7 @@ bcrypt(void **context)
 {
     struct crypt_data scratch = {.input = {0}};
     struct mask mask;
-    char first[61];
+    char first[512];
 
     (void)context;
     assert_true(mask_try(&mask, "bcrypt", "text -> text", quick, 1, MASK_SECRET));

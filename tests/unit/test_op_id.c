@@ -24,7 +24,7 @@ uuid_v5(void **context)
     mask_end(&mask);
     assert_true(mask_try(&mask, "uuid_v5", "text -> uuid", own, 1, NULL));
     assert_int_equal(mask_bytes(&mask, "-42", 3), PH_RULE_OK);
-    char first[33];
+    char first[512];
     snprintf(first, sizeof first, "%s", mask_hex(&mask));
     mask_end(&mask);
     assert_true(mask_try(&mask, "uuid_v5", "int4 -> uuid", own, 1, NULL));

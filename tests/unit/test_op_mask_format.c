@@ -182,7 +182,7 @@ phones_keep_their_country(void **context)
         {"+7 495 000-00-00", "+7"},
     };
     struct mask mask;
-    char text[256];
+    char text[512];
 
     (void)context;
     begin(&mask, "mask_phone");

@@ -413,6 +413,20 @@ a_sample_in_the_stream(void **state)
     assert_string_equal(fake_run(&fake, 0, "4|x"), "4|x");
 }
 
+/* Nothing keeps single columns: what is not done is not taken in silence. */
+static void
+columns_are_not_preserved(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.users", "id int4*, api_key text");
+    fake_table(&fake.target, "public.users", "id int4*, api_key text");
+    refused("tables: {users: {preserve: {rows: \"id > 7\", columns: [api_key]}}}",
+            "columns cannot be preserved yet");
+    refused("tables: {users: {preserve: {columns: [api]}}}", "no column api");
+    fake_must_make(&fake, "tables: {users: {preserve: {rows: \"id > 7\"}}}");
+    assert_non_null(route(0)->preserve);
+}
+
 static void
 lookups_are_columns_of_the_select(void **state)
 {
@@ -455,6 +469,7 @@ main(void)
         cmocka_unit_test_setup_teardown(conditions_of_the_source, begin, end),
         cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
+        cmocka_unit_test_setup_teardown(columns_are_not_preserved, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
     };
 

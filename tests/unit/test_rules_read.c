@@ -419,6 +419,8 @@ which_rows(void **context)
     const struct ph_rule_route *route = &table_of("where: \"a = 'x'\"")->routes[0];
     assert_string_equal(route->where.text, "a = 'x'");
     assert_int_equal(route->where.place.column, 28);
+    route = &table_of("backup: old")->routes[0];
+    assert_string_equal(route->backup, "old");
     route = &table_of("preserve: environment = 1")->routes[0];
     assert_string_equal(route->preserve.text, "environment = 1");
     assert_int_equal(route->preserve_columns.n, 0);
@@ -597,6 +599,8 @@ mistakes_in_shapes(void **context)
     refused_in_table("preserve: {}", 11, "expected \"rows\", \"columns\" or both");
     refused_in_table("preserve: {row: x}", 12, "did you mean \"rows\"?");
     refused_in_table("preserve: {columns: a}", 21, "expected a list of names");
+    refused_in_table("backup: []", 9, "backup");
+    refused_in_table("backup: \"\"", 9, "the value is empty");
     refused_in_table("preserve: []", 11, "preserve: expected a mapping, found a list");
     refused_in_table("unpivot: {columns: [a], name: b}", 10, "unpivot: \"value\" is missing");
     refused_in_table("unpivot: {columns: [a], name: b, value: c, nulls: no}", 51,
@@ -686,6 +690,8 @@ mistakes_in_checks(void **context)
     refused("checks: [matrix]", "1:10", "checks: expected a mapping with one check");
     refused("checks: [{}]", "1:10", "found 0 of them");
     refused("checks: [{fail: true}]", "1:10", "found 0 of them");
+    refused("checks: [{on: source}]", "1:10", "found 0 of them");
+    refused("checks: [{on: here, unique: {table: t, columns: [a]}}]", "1:15", "source or target");
     refused("checks: [{matrx: {}}]", "1:11", "did you mean \"matrix\"?");
     refused("checks: [{matrix: {table: t}}]", "1:19", "matrix: \"columns\" is missing");
     refused("checks: [{matrix: {table: t, columns: [a]}, unique: {table: t, columns: [a]}}]",

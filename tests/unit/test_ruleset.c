@@ -75,7 +75,8 @@ maps_sets_and_passes(void **state)
     assert_row(0, "7|dns_validation", "7|dns|x*/y\"?|42");
     assert_row(0, "7|domain_generation", "7|generation|x*/y\"?|42");
     assert_row(0, "7|comprehensive", "7|generation|x*/y\"?|42");
-    assert_row(0, "7|dns_validatiom", "BAD phase: the map phase does not have the value");
+    assert_row(0, "7|dns_validatiom",
+               "BAD phase: the map phase does not have the value \"dns_validatiom\"");
     assert_row(0, "7|-", "BAD phase: is NULL, and the column is NOT NULL");
     assert_row(0, "7|~", "7|~|x*/y\"?|42");
 }
@@ -87,8 +88,8 @@ a_map_has_every_else(void **state)
         const char *otherwise;
         const char *expected;
     } cases[] = {
-        {"error", "BAD b: the map m does not have the value"},
-        {"quarantine", "QUARANTINE b: the map m does not have the value"},
+        {"error", "BAD b: the map m does not have the value \"zz\""},
+        {"quarantine", "QUARANTINE b: the map m does not have the value \"zz\""},
         {"null", "1|-"},
         {"keep", "1|zz"},
         {"{value: other}", "1|other"},

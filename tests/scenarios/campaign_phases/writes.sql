@@ -32,10 +32,12 @@ BEGIN;
 UPDATE campaigns SET name = 'never happened' WHERE id = md5('c' || :campaign)::uuid;
 ROLLBACK;
 \elif :what <= 95
-INSERT INTO campaign_jobs (campaign_id, job_type, payload) VALUES (md5('c' || :campaign)::uuid, 'probe', '{ "x":1,  "x":2 }');
+INSERT INTO campaign_jobs (campaign_id, job_type, payload)
+SELECT id, 'probe', '{ "x":1,  "x":2 }' FROM campaigns WHERE id = md5('c' || :campaign)::uuid FOR KEY SHARE;
 \else
 -- a campaign gets another key, and its jobs go
 BEGIN;
+SELECT FROM campaigns WHERE id = md5('c' || :campaign)::uuid FOR UPDATE;
 DELETE FROM campaign_jobs WHERE campaign_id = md5('c' || :campaign)::uuid;
 UPDATE campaigns SET id = gen_random_uuid() WHERE id = md5('c' || :campaign)::uuid
     AND NOT EXISTS (SELECT FROM campaign_jobs WHERE campaign_id = md5('c' || :campaign)::uuid);

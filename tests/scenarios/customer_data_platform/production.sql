@@ -1,15 +1,6 @@
--- Production: the same tables, empty but for its own integrations. Some are its own alone, some are those of
--- staging with keys of its own.
+-- Production: the same tables, empty but for its own integrations.
 \ir ../common.sql
 \ir schema.sql
 INSERT INTO integrations
 SELECT pg_temp.uid('prod', i), 'Production ' || i, 'braze', 'production', 'encrypted long ago ' || i, 'key_production_' || i, 'connected',
        pg_temp.at(i, 1), pg_temp.at(i, 2) FROM generate_series(1, 10) i;
--- of the same ids as in staging: for production only, whatever staging says
-INSERT INTO integrations
-SELECT pg_temp.uid('in', i), 'kept whole ' || i, 'slack', 'production', 'production credentials ' || i, 'key_production_in_' || i, 'connected',
-       pg_temp.at(i, 3), pg_temp.at(i, 4) FROM generate_series(1, 5) i;
--- and those that take names and states from staging, but keep their keys
-INSERT INTO integrations
-SELECT pg_temp.uid('in', i), 'old name ' || i, 'old', 'all', 'production credentials ' || i, 'key_production_in_' || i, 'broken',
-       pg_temp.at(i, 5), pg_temp.at(i, 6) FROM generate_series(6, 20) i;

@@ -1,0 +1,1 @@
+\ir staging_to_production_checks.sql
