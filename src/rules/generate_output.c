@@ -74,12 +74,15 @@ put_assign(const struct ph_generator *generator, struct ph_value value)
 }
 
 static void
-put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_plan *step)
+put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_plan *step,
+         const char *map)
 {
     struct ph_buf *out = generator->out;
 
-    ph_buf_puts(out, "        if (entry >= 0)\n"
-                     "            v = values[entry];\n");
+    ph_buf_printf(out,
+                  "        if (entry >= 0)\n"
+                  "            v = %s_values[entry];\n",
+                  map);
     switch (step->otherwise) {
     case PH_ELSE_ERROR:
     case PH_ELSE_QUARANTINE:
@@ -106,29 +109,77 @@ put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_
     }
 }
 
-static void
-put_map(const struct ph_generator *generator, uint32_t n, uint32_t i,
-        const struct ph_step_plan *step)
+static bool
+is_same_value(struct ph_value a, struct ph_value b)
 {
+    return a.len == b.len && (a.len <= 0 || memcmp(a.data, b.data, (size_t)a.len) == 0);
+}
+
+static bool
+is_same_map(const struct ph_step_plan *a, const struct ph_step_plan *b)
+{
+    if (b->kind != PH_STEP_MAP || a->n_entries != b->n_entries)
+        return false;
+    for (uint32_t i = 0; i < a->n_entries && a->entries != b->entries; i++) {
+        if (!is_same_value(a->entries[i].key, b->entries[i].key) ||
+            !is_same_value(a->entries[i].value, b->entries[i].value))
+            return false;
+    }
+    return true;
+}
+
+/* Columns of any route that have one map share what the compiler makes of it. */
+static const struct ph_step_plan *
+name_map(const struct ph_generator *generator, const struct ph_step_plan *step, char *name,
+         size_t size)
+{
+    const struct ph_ruleset *set = generator->set;
+
+    for (uint32_t r = 0; r <= generator->route->number; r++) {
+        for (uint32_t n = 0; n < set->routes[r].n_outputs; n++) {
+            const struct ph_make_plan *make = &set->plans[r].makes[n];
+            for (uint32_t i = 0; set->routes[r].has_program && i < make->n_steps; i++) {
+                if (!is_same_map(step, &make->steps[i]))
+                    continue;
+                snprintf(name, size, "route_%u_%u_map_%u", r, n, i);
+                return &make->steps[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void
+put_map_table(const struct ph_generator *generator, const struct ph_step_plan *step)
+{
+    struct ph_buf *out = generator->out;
+    char name[64];
+
+    if (name_map(generator, step, name, sizeof name) != step)
+        return;
+    ph_rules_generate_map(step->entries, step->n_entries, name, out);
+    ph_buf_printf(out, "static const struct ph_value %s_values[] = {\n", name);
+    for (uint32_t k = 0; k < step->n_entries; k++) {
+        ph_buf_puts(out, "    ");
+        ph_generate_value(step->entries[k].value, out);
+        ph_buf_puts(out, ",\n");
+    }
+    ph_buf_puts(out, step->n_entries == 0 ? "    {0}};\n\n" : "};\n\n");
+}
+
+static void
+put_map(const struct ph_generator *generator, const struct ph_step_plan *step, uint32_t n)
+{
+    char name[64] = "";
+
     struct ph_buf *out = generator->out;
 
     ph_buf_puts(out, "    /* map ");
     ph_generate_comment(out, step->map_name);
     ph_buf_puts(out, " */\n    if (v.len >= 0) {\n");
-    if (step->n_entries > 0) {
-        ph_buf_puts(out, "        static const struct ph_value values[] = {\n");
-        for (uint32_t k = 0; k < step->n_entries; k++) {
-            ph_buf_puts(out, "            ");
-            ph_generate_value(step->entries[k].value, out);
-            ph_buf_puts(out, ",\n");
-        }
-        ph_buf_puts(out, "        };\n");
-    } else {
-        ph_buf_puts(out, "        static const struct ph_value values[1];\n");
-    }
-    ph_buf_printf(out, "        int entry = route_%u_%u_map_%u(&v);\n", generator->route->number, n,
-                  i);
-    put_else(generator, n, step);
+    (void)name_map(generator, step, name, sizeof name);
+    ph_buf_printf(out, "        int entry = %s(&v);\n", name);
+    put_else(generator, n, step, name);
     ph_buf_puts(out, "    }");
     if (step->has_null) {
         ph_buf_puts(out, " else {\n        ");
@@ -148,7 +199,7 @@ put_step(const struct ph_generator *generator, uint32_t n, uint32_t i, uint32_t 
         put_call(generator, n, step, n_args);
         break;
     case PH_STEP_MAP:
-        put_map(generator, n, i, step);
+        put_map(generator, step, n);
         break;
     case PH_STEP_DEFAULT:
         ph_buf_puts(generator->out, "    if (v.len < 0)\n        ");
@@ -246,13 +297,10 @@ ph_generate_output(const struct ph_generator *generator, uint32_t n)
     const struct ph_make_plan *make = &generator->plan->makes[n];
     const struct ph_route_output *output = &generator->route->outputs[n];
     struct ph_buf *out = generator->out;
-    char function[64];
 
     for (uint32_t i = 0; i < make->n_steps; i++) {
-        if (make->steps[i].kind != PH_STEP_MAP)
-            continue;
-        snprintf(function, sizeof function, "route_%u_%u_map_%u", generator->route->number, n, i);
-        ph_rules_generate_map(make->steps[i].entries, make->steps[i].n_entries, function, out);
+        if (make->steps[i].kind == PH_STEP_MAP)
+            put_map_table(generator, &make->steps[i]);
     }
     if (make->fit.labels != NULL)
         put_labels(generator, n, &make->fit);
