@@ -199,9 +199,8 @@ test_schema_made_here(void **state)
              "CREATE TABLE t (gone int, id int PRIMARY KEY, code text UNIQUE, v text);"
              "ALTER TABLE t DROP gone;"
              "INSERT INTO t SELECT g, 'C' || g, 'v' || g % 3 FROM generate_series(1, 900) g");
-    pair_expect(pair_copy(&db, blurs), 1, "may make different values equal");
-    pair_expect(pair_run(&db, "clean", blurs, "--yes"), 0, NULL);
-    sql_exec(db.target, "DROP TABLE IF EXISTS t");
+    pair_expect(pair_copy(&db, blurs), 2, "may make different values equal");
+    sql_exec(db.target, "DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS pghaul CASCADE");
     const char *job = job_file(&db, "maps:\n  m: {v0: none, v1: one, v2: two}\n"
                                     "tables:\n  t:\n    columns: {v: {map: m}}\n");
     pair_expect(pair_copy(&db, job, "--follow", "--until", "now"), 0, "proven");
