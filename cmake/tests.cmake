@@ -63,7 +63,7 @@ function(ph_integration_tests)
         target_link_libraries(${name} PRIVATE ph_test ph_cli ph_test_warnings)
         add_test(NAME integration.${name} COMMAND ${name})
         set_tests_properties(integration.${name} PROPERTIES
-            LABELS "integration;${labels}" TIMEOUT ${timeout}
+            LABELS "integration;${labels}" TIMEOUT ${timeout} COST ${timeout} # long ones first
             ENVIRONMENT "${PH_TEST_ENV};PGHAUL_BIN=${PROJECT_BINARY_DIR}/pghaul"
             SKIP_RETURN_CODE 77)
         if(TARGET pghaul)
