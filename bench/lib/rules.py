@@ -19,9 +19,9 @@ WHOLE = {
     "mapping": Whole("two maps, two dropped columns, 5 million rows, into a schema that exists", "campaigns",
                      "campaigns.sql", "rows", 5000000, 100000, {
                          "drop": "the two columns dropped, proven",
-                         "map": "**and two maps**, proven",
-                         "drop_rows": "the two columns dropped, not proven",
-                         "map_rows": "**and two maps**, not proven"}),
+                         "map": "**and two maps**, proven"}),
+    "mapping_rows": Whole("the same, not proven", "campaigns", "campaigns.sql", "rows", 5000000, 100000, {
+        "drop_rows": "the two columns dropped", "map_rows": "**and two maps**"}),
     "masked": Whole("the mixed set with 20 masked columns, whole jobs, proven", "mixed", "mixed.sql", "scale",
                     1, 0.02, {"plain": "as it is", "mask": "**20 masked columns**"}),
 }
@@ -93,7 +93,7 @@ def run_whole(bench, part, options):
         order = jobs if number % 2 == 0 else jobs[::-1]
         samples = {}
         for job in order:
-            sample = bench.run(f"haul_rules_{job}", chosen.database, part == "mapping", 1)
+            sample = bench.run(f"haul_rules_{job}", chosen.database, part.startswith("mapping"), 1)
             sample.pop("report", None)
             sample["cpu"] = sample["client"] + sample["source"] + sample["target"]
             samples[job] = sample
@@ -190,6 +190,7 @@ def promises(part, result):
         yield "maps: wall time against the same job without", measure.ratios(rounds, "map", "drop"), 1.05, True
         yield ("maps: CPU of client and both servers against it", measure.ratios(rounds, "map", "drop", "cpu"),
                1.03, True)
+    if part == "mapping_rows":
         yield ("the same, rows not proven: wall time", measure.ratios(rounds, "map_rows", "drop_rows"), None,
                True)
         yield ("the same, rows not proven: CPU", measure.ratios(rounds, "map_rows", "drop_rows", "cpu"), None,
