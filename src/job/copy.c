@@ -266,8 +266,11 @@ attempt(struct ph_job *job, struct ph_error *err)
     if (!found)
         return PH_FAIL(err, PH_E_LEDGER, "the job vanished from the ledger");
     job->was_done = job->ledger.phase == PH_PHASE_DONE;
-    if (job->ledger.phase >= PH_PHASE_FOLLOW) /* the proof was another run's, or attempt's */
+    /* a proof of this run, or what was told before a connection was lost, is in the report already
+     */
+    if (job->ledger.phase >= PH_PHASE_FOLLOW && !job->has_told_kept)
         PH_TRY(ph_copy_tell_kept(job, err));
+    job->has_told_kept = true;
     if (job->was_done) {
         ph_job_release_epoch(job); /* its run may have been killed before it did so */
         return job->follows ? ph_follow_remove_stream(job, err) : PH_OK;

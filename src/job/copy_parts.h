@@ -97,7 +97,7 @@ void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *
 /* Rows that differ are named, what is not rows is compared; the verdict is written down; ends in
  * PH_PHASE_DONE. */
 ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
-/* What the proof of an earlier run, or attempt, has found: into the report. */
+/* What the proof of an earlier run has found: into the report. */
 ph_code ph_copy_tell_kept(struct ph_job *job, struct ph_error *err);
 /* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */
 ph_code ph_copy_verdict(struct ph_job *job, struct ph_error *err);

@@ -42,10 +42,12 @@ struct ph_job {
         uint64_t transactions; /* by this run */
         uint64_t conflicts;    /* left out or overwritten, by all runs */
         ph_lsn applied;
-    } followed;           /* once the follow has come to its end */
-    bool follows;         /* a stream is applied after the copy: epochs have an L */
-    bool is_new;          /* this run made the job */
-    bool was_done;        /* an earlier run finished it */
+    } followed;         /* once the follow has come to its end */
+    bool follows;       /* a stream is applied after the copy: epochs have an L */
+    bool is_new;        /* this run made the job */
+    bool was_done;      /* an earlier run finished it */
+    bool has_told_kept; /* what an earlier run's proof has found is in the report, or none was there
+                         */
     bool is_one_database; /* source and target are: rules lead into other tables of it */
     bool sequences_set;   /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;    /* by this attempt: a table has changed under it */
