@@ -427,8 +427,7 @@ check_update(const struct ph_reshape *reshape, const struct ph_field *row, struc
     for (uint32_t i = 0; i < route->n_outputs; i++) {
         const struct ph_route_output *output = &route->outputs[i];
         bool is_there = row[i].state != PH_FIELD_UNCHANGED;
-        bool is_mixed = output->n_reads > 1 && !route->makes_rows;
-        if ((!is_there && is_mixed) ||
+        if ((!is_there && output->is_mixed) ||
             (output->is_keyed && (is_there ? lacks_key(reshape) : key_came)))
             return needs_old_row(reshape,
                                  "a rule reads a value that its UPDATE did not touch, and that "

@@ -1,5 +1,5 @@
 /*
- * A chain: the columns it reads, step after step, to the type of its column on the target. The
+ * A chain: its arguments, step after step, to the type of its column on the target. The
  * class of the value is carried along; a cast is put in where the two ends do not meet.
  */
 #include <stdio.h>
@@ -319,30 +319,62 @@ walk_steps(struct chain *chain, const char *const *args, uint32_t n_args)
 
 /* ---- the ends ---- */
 
+/* The class of an argument into chain->class, and what it is in words. */
+static ph_code
+look_at_arg(struct chain *chain, const struct ph_arg_plan *arg, const char **words)
+{
+    const struct ph_route_input *input = &chain->draft->inputs[arg->input];
+
+    if (arg->kind != PH_ARG_INPUT)
+        return ph_check_part_class(chain->checker, chain->draft, arg->kind, chain->class, words);
+    if (!ph_type_class(chain->checker->params->source, chain->draft->input_types[arg->input],
+                       chain->class))
+        return PH_FAIL(chain->checker->err, PH_E_INTERNAL, "the type of %s is not known",
+                       input->sql);
+    *words = input->column != NULL ? input->column->name : "a lookup";
+    return PH_OK;
+}
+
 static ph_code
 begin(struct chain *chain, const char **args)
 {
     const struct ph_chain_wanted *wanted = chain->wanted;
-    struct ph_arena *arena = chain->checker->arena;
+    bool is_part = wanted->n_args == 1 && wanted->args[0].kind != PH_ARG_INPUT;
+    const char *words;
 
-    if (wanted->class != NULL) {
-        snprintf(chain->class, sizeof chain->class, "%s", wanted->class);
-        args[0] = wanted->class;
-        ph_buf_puts(&chain->words, wanted->words);
-        return PH_OK;
-    }
-    for (uint32_t i = 0; i < wanted->n_reads; i++) {
-        const struct ph_route_input *input = &chain->draft->inputs[wanted->reads[i]];
-        if (!ph_type_class(chain->checker->params->source,
-                           chain->draft->input_types[wanted->reads[i]], chain->class))
-            return PH_FAIL(chain->checker->err, PH_E_INTERNAL, "the type of %s is not known",
-                           input->sql);
-        args[i] = ph_arena_strdup(arena, chain->class);
+    for (uint32_t i = 0; i < wanted->n_args; i++) {
+        PH_TRY(look_at_arg(chain, &wanted->args[i], &words));
+        args[i] = ph_arena_strdup(chain->checker->arena, chain->class);
         if (args[i] == NULL)
             return ph_check_no_memory(chain->checker);
-        ph_buf_printf(&chain->words, "%s%s", i > 0 ? ", " : "from ",
-                      input->column != NULL ? input->column->name : "a lookup");
+        ph_buf_printf(&chain->words, "%s%s", i > 0 ? ", " : is_part ? "" : "from ", words);
     }
+    return PH_OK;
+}
+
+/* The inputs behind the arguments, and how many values of them come together. */
+static ph_code
+set_reads(struct chain *chain, struct ph_route_output *output)
+{
+    const struct ph_chain_wanted *wanted = chain->wanted;
+    const struct ph_shape_plan *shape = &chain->draft->plan->shape;
+    size_t most = (size_t)wanted->n_args * (1 + (size_t)shape->n_inputs);
+    uint32_t *reads = PH_ARENA_ARRAY(chain->checker->arena, uint32_t, most + 1);
+    uint32_t n_values = 0;
+
+    if (reads == NULL)
+        return ph_check_no_memory(chain->checker);
+    output->reads = reads;
+    output->n_reads = 0;
+    for (uint32_t i = 0; i < wanted->n_args; i++) {
+        const struct ph_arg_plan *arg = &wanted->args[i];
+        n_values += arg->kind == PH_ARG_INPUT || arg->kind == PH_ARG_ELEMENT;
+        if (arg->kind == PH_ARG_INPUT)
+            reads[output->n_reads++] = arg->input;
+        for (uint32_t k = 0; arg->kind == PH_ARG_ELEMENT && k < shape->n_inputs; k++)
+            reads[output->n_reads++] = shape->inputs[k];
+    }
+    output->is_mixed = n_values > 1;
     return PH_OK;
 }
 
@@ -362,12 +394,13 @@ finish(struct chain *chain, uint32_t output)
                      "there is no cast from %.60s to %.60s", chain->class, chain->target_class);
         }
     }
-    draft->makes[output].kind = chain->wanted->class != NULL ? PH_MAKE_ELEMENT : PH_MAKE_CHAIN;
+    draft->makes[output].kind = PH_MAKE_CHAIN;
+    draft->makes[output].args = chain->wanted->args;
+    draft->makes[output].n_args = chain->wanted->n_args;
     draft->makes[output].steps = chain->steps;
     draft->makes[output].n_steps = chain->n_steps;
-    draft->outputs[output].reads = chain->wanted->reads;
-    draft->outputs[output].n_reads = chain->wanted->n_reads;
-    draft->outputs[output].is_injective = chain->is_injective && chain->wanted->n_reads > 0;
+    PH_TRY(set_reads(chain, &draft->outputs[output]));
+    draft->outputs[output].is_injective = chain->is_injective;
     draft->outputs[output].is_keyed = chain->is_keyed;
     draft->outputs[output].words =
         ph_arena_strdup(chain->checker->arena, ph_buf_text(&chain->words));
@@ -383,7 +416,7 @@ ph_check_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t outp
                           .target = draft->outputs[output].target,
                           .wanted = wanted,
                           .is_injective = true};
-    const char **args = PH_ARENA_ARRAY(checker->arena, const char *, (size_t)wanted->n_reads + 1);
+    const char **args = PH_ARENA_ARRAY(checker->arena, const char *, (size_t)wanted->n_args + 1);
 
     /* a cast may be put in before every default, and at the end */
     chain.steps =
@@ -394,15 +427,14 @@ ph_check_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t outp
         return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of %s is not known",
                        chain.target->name);
     ph_buf_init(&chain.words, (size_t)64 << 10);
-    uint32_t n_args = wanted->class != NULL ? 1 : wanted->n_reads;
     ph_code rc = begin(&chain, args);
-    if (rc == PH_OK && n_args > 1 && wanted->n_steps == 0) {
+    if (rc == PH_OK && wanted->n_args > 1 && wanted->n_steps == 0) {
         ph_check_problem(checker, draft, wanted->place,
-                         "%u columns make one only through an operator (`do:`)", wanted->n_reads);
+                         "%u columns make one only through an operator (`do:`)", wanted->n_args);
         chain.is_broken = true;
     }
     if (rc == PH_OK)
-        rc = walk_steps(&chain, args, n_args);
+        rc = walk_steps(&chain, args, wanted->n_args);
     if (rc == PH_OK)
         rc = finish(&chain, output);
     ph_buf_free(&chain.words);

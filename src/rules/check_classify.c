@@ -18,8 +18,7 @@ ph_check_mark_classified(const struct ph_draft *draft)
         draft->classified[i] |= draft->rule->keeps_all && draft->taken[i];
     }
     for (uint32_t n = 0; n < draft->route->n_outputs; n++) {
-        enum ph_make_kind kind = draft->makes[n].kind;
-        if (draft->drafts[n].rule == NULL && kind != PH_MAKE_ELEMENT)
+        if (draft->drafts[n].rule == NULL && !draft->drafts[n].is_value)
             continue;
         for (uint32_t i = 0; i < draft->outputs[n].n_reads; i++) {
             const struct ph_column *column = draft->inputs[draft->outputs[n].reads[i]].column;

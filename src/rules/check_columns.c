@@ -94,7 +94,7 @@ pass_other_class(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     struct ph_route_output *output = &draft->outputs[n];
     struct ph_type_match match = {0};
     const struct ph_chain_wanted wanted = {
-        .reads = output->reads, .n_reads = 1, .place = place, .is_lenient = true};
+        .args = draft->makes[n].args, .n_args = 1, .place = place, .is_lenient = true};
 
     PH_TRY(ph_check_chain(checker, draft, n, &wanted));
     if (!draft->drafts[n].text_only) {
@@ -115,17 +115,19 @@ pass_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
             const struct ph_column *from, struct ph_rule_place place)
 {
     struct ph_route_output *output = &draft->outputs[n];
-    uint32_t *reads = PH_ARENA_ARRAY(checker->arena, uint32_t, 1);
+    struct ph_arg_plan *arg = PH_ARENA_ARRAY(checker->arena, struct ph_arg_plan, 1);
     char source_class[PH_CLASS_SIZE];
     char target_class[PH_CLASS_SIZE];
 
-    if (reads == NULL)
+    if (arg == NULL)
         return ph_check_no_memory(checker);
-    PH_TRY(ph_check_input(checker, draft, from, reads));
+    PH_TRY(ph_check_input(checker, draft, from, &arg->input));
     draft->taken[from - draft->source->columns] = true;
+    draft->makes[n].args = arg;
+    draft->makes[n].n_args = 1;
     output->source = from;
-    output->input = reads[0];
-    output->reads = reads;
+    output->input = arg->input;
+    output->reads = &arg->input;
     output->n_reads = 1;
     output->is_injective = true;
     PH_TRY(pass_words(checker, output, from));
@@ -177,35 +179,106 @@ refuse_embedded(struct ph_checker *checker, const struct ph_draft *draft, uint32
                          class);
 }
 
-static ph_code
-take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
-             const struct ph_rule_column *rule)
-{
-    struct ph_rule_word same = {rule->target.text, rule->target.place};
-    struct ph_rule_words from = rule->from.n > 0 ? rule->from : (struct ph_rule_words){&same, 1};
-    uint32_t *reads = PH_ARENA_ARRAY(checker->arena, uint32_t, from.n);
-    const struct ph_column *column = NULL;
+struct args { /* of a chain */
+    struct ph_arg_plan *items;
+    uint32_t n;
+    const struct ph_column *column; /* the last of the source's; NULL: none */
+    bool has_parts;                 /* `$value` or the like is among them */
+    bool is_told;                   /* one is not there */
+};
 
-    if (reads == NULL)
+static ph_code
+read_args(struct ph_checker *checker, struct ph_draft *draft, struct ph_rule_words from,
+          struct args *args)
+{
+    enum ph_shape_part part;
+
+    args->items = PH_ARENA_ARRAY(checker->arena, struct ph_arg_plan, from.n);
+    if (args->items == NULL)
         return ph_check_no_memory(checker);
-    for (uint32_t i = 0; i < from.n; i++) {
-        column = ph_check_source_column(checker, draft, from.items[i]);
+    for (args->n = 0; args->n < from.n && !args->is_told; args->n++) {
+        struct ph_arg_plan *arg = &args->items[args->n];
+        PH_TRY(ph_check_shape_part(checker, draft, from.items[args->n], arg, &part));
+        args->has_parts |= part == PH_PART_FOUND;
+        args->is_told |= part == PH_PART_TOLD;
+        if (part != PH_PART_NONE)
+            continue;
+        const struct ph_column *column =
+            ph_check_source_column(checker, draft, from.items[args->n]);
+        args->is_told |= column == NULL;
         if (column == NULL)
-            return PH_OK;
-        PH_TRY(ph_check_input(checker, draft, column, &reads[i]));
+            continue;
+        args->column = column;
+        PH_TRY(ph_check_input(checker, draft, column, &arg->input));
         draft->taken[column - draft->source->columns] = true;
     }
-    if (rule->n_steps == 0 && from.n == 1)
-        return pass_column(checker, draft, n, column, place_of(draft, rule));
-    const struct ph_chain_wanted wanted = {.reads = reads,
-                                           .n_reads = from.n,
+    return PH_OK;
+}
+
+/* What parts of a shape are made to is no function of the source's columns alone; whether it tells
+ * the rows apart that one row becomes, keys depend on. */
+static void
+note_parts(struct ph_draft *draft, uint32_t n, const struct ph_rule_column *rule,
+           const struct args *args)
+{
+    struct ph_draft_output *drafted = &draft->drafts[n];
+    bool keeps_apart = draft->outputs[n].is_injective && args->n == 1;
+
+    draft->outputs[n].is_injective = false;
+    drafted->is_element = args->n == 1 && args->items[0].kind == PH_ARG_ELEMENT &&
+                          (keeps_apart || rule->n_steps == 0);
+    drafted->tells_rows = keeps_apart && args->items[0].kind != PH_ARG_ELEMENT;
+}
+
+/* `own`: what a rule without `from:` is about. */
+static ph_code
+take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
+             const struct ph_rule_column *rule, struct ph_rule_word own)
+{
+    struct ph_rule_words from = rule->from.n > 0 ? rule->from : (struct ph_rule_words){&own, 1};
+    struct args args = {0};
+
+    PH_TRY(read_args(checker, draft, from, &args));
+    if (args.is_told)
+        return PH_OK;
+    if (rule->n_steps == 0 && args.n == 1 && !args.has_parts)
+        return pass_column(checker, draft, n, args.column, place_of(draft, rule));
+    const struct ph_chain_wanted wanted = {.args = args.items,
+                                           .n_args = args.n,
                                            .steps = rule->steps,
                                            .n_steps = rule->n_steps,
                                            .place = place_of(draft, rule)};
     draft->needs_program = true;
-    refuse_embedded(checker, draft, n, column, wanted.place);
+    if (args.column != NULL)
+        refuse_embedded(checker, draft, n, args.column, wanted.place);
     PH_TRY(ph_check_chain(checker, draft, n, &wanted));
-    return fit_of_chain(checker, draft, n);
+    PH_TRY(fit_of_chain(checker, draft, n));
+    if (args.has_parts)
+        note_parts(draft, n, rule, &args);
+    return PH_OK;
+}
+
+/* The column for `$value`, by the rule for it or as it is. */
+static ph_code
+take_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
+           const struct ph_rule_column *rule)
+{
+    const struct ph_rule_column plain = {.target = *ph_check_value_word(draft->rule),
+                                         .kind = PH_RULE_TAKE};
+    const struct ph_rule_word value = {"$value",
+                                       rule != NULL ? rule->target.place : plain.target.place};
+    bool reads_value = rule == NULL || (rule->kind == PH_RULE_TAKE && rule->from.n == 0);
+
+    for (uint32_t i = 0; rule != NULL && rule->kind == PH_RULE_TAKE && i < rule->from.n; i++)
+        reads_value |= strcmp(rule->from.items[i].text, value.text) == 0;
+    if (!reads_value) {
+        ph_check_problem(checker, draft, value.place,
+                         "column %s is filled by unpivot or each: its rule can only be a chain on "
+                         "that value (`from: $value`)",
+                         plain.target.text);
+        return PH_OK;
+    }
+    return take_columns(checker, draft, n, rule != NULL ? rule : &plain, value);
 }
 
 static ph_code
@@ -243,7 +316,7 @@ draft_rule(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     switch (rule->kind) {
     case PH_RULE_KEEP:
     case PH_RULE_TAKE:
-        return take_columns(checker, draft, n, rule);
+        return take_columns(checker, draft, n, rule, rule->target);
     case PH_RULE_SET:
         return set_constant(checker, draft, n, rule);
     case PH_RULE_LOOKUP:
@@ -290,7 +363,12 @@ draft_column(struct ph_checker *checker, struct ph_draft *draft, const struct ph
         draft->route->n_outputs++;
         return PH_OK;
     }
-    if (rule != NULL) {
+    const struct ph_rule_word *value = ph_check_value_word(draft->rule);
+    if (value != NULL && strcmp(value->text, target->name) == 0) {
+        draft->drafts[n].is_value = true;
+        PH_TRY(take_value(checker, draft, n, rule));
+        PH_TRY(add_because(checker, draft, n));
+    } else if (rule != NULL) {
         PH_TRY(draft_rule(checker, draft, n, rule));
         PH_TRY(add_because(checker, draft, n));
     } else if (from != NULL && !is_dropped(draft, from->name)) {

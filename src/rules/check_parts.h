@@ -37,9 +37,12 @@ struct ph_checker {
 struct ph_draft_output {
     const struct ph_rule_column *rule; /* NULL: the column of the same name, or of a shape */
     const char *because;               /* of a followed rule; else NULL */
-    bool is_soft;   /* passes as it is without a program, and is made by an empty chain with one */
-    bool text_only; /* can only go as text: no program may be on the route */
-    bool narrows;   /* a value may not fit the target */
+    bool is_soft;    /* passes as it is without a program, and is made by an empty chain with one */
+    bool text_only;  /* can only go as text: no program may be on the route */
+    bool narrows;    /* a value may not fit the target */
+    bool is_value;   /* the column that unpivot or each names for its value */
+    bool tells_rows; /* different in all rows that one row becomes */
+    bool is_element; /* the value that the row is made of: as different there as the data */
     char reason[160]; /* of text_only */
 };
 
@@ -122,14 +125,12 @@ ph_code ph_check_constant_of_class(struct ph_checker *checker, const struct ph_d
                                    const char *class, struct ph_rule_word word,
                                    struct ph_value *out) PH_MUST_CHECK;
 
-/* check_chain.c: inputs through steps to the type of the output's target column. */
+/* check_chain.c: arguments through steps to the type of the output's target column. */
 struct ph_chain_wanted {
-    const uint32_t *reads;
-    uint32_t n_reads;
+    const struct ph_arg_plan *args;
+    uint32_t n_args;
     const struct ph_rule_step *steps;
     uint32_t n_steps;
-    const char *class; /* of the only argument, where it is an element; else NULL */
-    const char *words; /* what it is then */
     struct ph_rule_place place;
     bool is_lenient; /* without a cast the column may go as text */
 };
@@ -144,6 +145,17 @@ ph_code ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_
 ph_code ph_check_shape(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 ph_code ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                               bool *is_shaped) PH_MUST_CHECK;
+/* The column that `$value` goes into; NULL: the rule makes one row of one. */
+const struct ph_rule_word *ph_check_value_word(const struct ph_rule_route *rule);
+/* `$value`, `$name` and `$position` in `from:`. */
+enum ph_shape_part { PH_PART_NONE /* a column's name */, PH_PART_FOUND, PH_PART_TOLD };
+ph_code ph_check_shape_part(struct ph_checker *checker, struct ph_draft *draft,
+                            struct ph_rule_word word, struct ph_arg_plan *arg,
+                            enum ph_shape_part *part) PH_MUST_CHECK;
+/* The class of one, and what it is in words. */
+ph_code ph_check_part_class(struct ph_checker *checker, const struct ph_draft *draft,
+                            enum ph_arg_kind kind, char class[PH_CLASS_SIZE],
+                            const char **words) PH_MUST_CHECK;
 
 /* check_where.c: conditions of the source's SELECT, lookups. */
 ph_code ph_check_where(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
@@ -163,6 +175,8 @@ ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_M
 /* draft->keyed: indexes are built after rows, and what rows must not break is known before. */
 ph_code ph_check_target_keys(struct ph_checker *checker, struct ph_draft *draft);
 void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
+/* Whether the output is different in all rows that one row becomes. */
+bool ph_check_tells_rows(const struct ph_draft *draft, uint32_t output);
 /* Whether these columns of the source, by position, hold a unique key of it. */
 bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);
 

@@ -54,6 +54,16 @@ from_of(const struct ph_rule_column *rule)
                                : NULL;
 }
 
+/* The column that unpivot or each fills with what rows are made of. */
+static bool
+is_value(const struct site *site)
+{
+    const struct ph_rule_word *value =
+        site->route != NULL ? ph_check_value_word(site->route) : NULL;
+
+    return value != NULL && strcmp(value->text, site->target_column) == 0;
+}
+
 static void
 add_site(const struct ph_checker *checker, struct sites *sites, struct site site)
 {
@@ -63,6 +73,8 @@ add_site(const struct ph_checker *checker, struct sites *sites, struct site site
     site.rule = rule_for(checker, &site);
     if (site.rule != NULL)
         site.source_column = from_of(site.rule);
+    if (is_value(&site) && (site.rule == NULL || site.rule->from.n == 0))
+        site.source_column = "$value";
     sites->items[sites->n++] = site;
 }
 
@@ -235,9 +247,10 @@ follow(struct ph_checker *checker, const struct site *site, const struct site *k
         checker->cap_followed = cap;
     }
     struct ph_rule_word *from = PH_ARENA_ARRAY(checker->arena, struct ph_rule_word, 1);
+    const char *of =
+        key->source_column != NULL && !is_value(key) ? key->source_column : key->target_column;
     const char *because =
-        ph_arena_printf(checker->arena, "%s.%s.%s", key->source->schema, key->source->name,
-                        key->source_column != NULL ? key->source_column : key->target_column);
+        ph_arena_printf(checker->arena, "%s.%s.%s", key->source->schema, key->source->name, of);
     if (from == NULL || because == NULL)
         return ph_check_no_memory(checker);
     from->text = site->source_column;

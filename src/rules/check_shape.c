@@ -1,4 +1,4 @@
-/* Unpivot and each: columns or elements that become rows. */
+/* Unpivot and each: columns or elements that become rows, and what `from:` may say of them. */
 #include <stdio.h>
 
 #include "model/type_match.h"
@@ -172,53 +172,6 @@ fill_name(struct ph_checker *checker, struct ph_draft *draft, uint32_t output)
     return PH_OK;
 }
 
-/* `$value` and nothing else, perhaps unsaid. */
-static bool
-reads_value(const struct ph_rule_column *rule)
-{
-    return rule->kind == PH_RULE_TAKE &&
-           (rule->from.n == 0 ||
-            (rule->from.n == 1 && strcmp(rule->from.items[0].text, "$value") == 0));
-}
-
-static ph_code
-fill_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
-           struct ph_rule_place place)
-{
-    const struct ph_rule_column *rule = draft->drafts[output].rule;
-    struct ph_shape_plan *shape = &draft->plan->shape;
-    char class[PH_CLASS_SIZE];
-    struct ph_chain_wanted wanted = {
-        .reads = shape->inputs, .n_reads = shape->n_inputs, .place = place};
-
-    if (rule != NULL && !reads_value(rule))
-        ph_check_problem(checker, draft, rule->target.place,
-                         "column %s is filled by unpivot or each: its rule can only be a chain on "
-                         "that value (`from: $value`)",
-                         rule->target.text);
-    if (rule != NULL) {
-        wanted.steps = rule->steps;
-        wanted.n_steps = rule->n_steps;
-        wanted.place = rule->target.place;
-    }
-    if (shape->n_inputs == 0)
-        return PH_OK; /* told */
-    if (shape->is_each) {
-        wanted.class = shape->element_class;
-        wanted.words = "an element of the array";
-    } else {
-        if (!ph_type_class(checker->params->source, draft->input_types[shape->inputs[0]], class))
-            return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
-        wanted.class = class;
-        wanted.words = "the value of the column that the row is made of";
-    }
-    if (wanted.class == NULL)
-        return PH_OK; /* told */
-    PH_TRY(ph_check_chain(checker, draft, output, &wanted));
-    draft->outputs[output].is_injective = false;
-    return ph_check_fit(checker, draft, output, NULL);
-}
-
 static void
 refuse_rule(struct ph_checker *checker, const struct ph_draft *draft, uint32_t output)
 {
@@ -265,12 +218,99 @@ ph_check_shape_column(struct ph_checker *checker, struct ph_draft *draft, uint32
         refuse_rule(checker, draft, output);
     if (unpivot->is_there && is_word(unpivot->name, target))
         return fill_name(checker, draft, output);
-    if (unpivot->is_there && is_word(unpivot->value, target))
-        return fill_value(checker, draft, output, unpivot->value.place);
-    if (each->is_there && is_word(each->value, target))
-        return fill_value(checker, draft, output, each->value.place);
     if (each->is_there && is_word(each->position, target))
         return fill_position(checker, draft, output, each->position);
     *is_shaped = false;
+    return PH_OK;
+}
+
+/* ---- `$value`, `$name`, `$position` ---- */
+
+const struct ph_rule_word *
+ph_check_value_word(const struct ph_rule_route *rule)
+{
+    return rule->unpivot.is_there ? &rule->unpivot.value
+           : rule->each.is_there  ? &rule->each.value
+                                  : NULL;
+}
+
+static ph_code
+add_words(struct ph_checker *checker, struct ph_draft *draft)
+{
+    struct ph_shape_plan *shape = &draft->plan->shape;
+
+    if (shape->words != NULL)
+        return PH_OK;
+    struct ph_value *words =
+        PH_ARENA_ARRAY(checker->arena, struct ph_value, (size_t)shape->n_inputs + 1);
+    if (words == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < shape->n_inputs; i++) {
+        const char *name = draft->inputs[shape->inputs[i]].column->name;
+        words[i] = (struct ph_value){(const uint8_t *)name, (int32_t)strlen(name)};
+    }
+    shape->words = words;
+    return PH_OK;
+}
+
+ph_code
+ph_check_shape_part(struct ph_checker *checker, struct ph_draft *draft, struct ph_rule_word word,
+                    struct ph_arg_plan *arg, enum ph_shape_part *part)
+{
+    static const struct {
+        const char *word;
+        enum ph_arg_kind kind;
+        bool by_unpivot;
+        bool by_each;
+        const char *where;
+    } parts[] = {
+        {"$value", PH_ARG_ELEMENT, true, true, "`unpivot` or `each`"},
+        {"$name", PH_ARG_NAME, true, false, "`unpivot`"},
+        {"$position", PH_ARG_POSITION, false, true, "`each`"},
+    };
+    const struct ph_rule_route *rule = draft->rule;
+    const struct ph_shape_plan *shape = &draft->plan->shape;
+    size_t i = 0;
+
+    *part = PH_PART_NONE;
+    while (i < sizeof parts / sizeof parts[0] && strcmp(parts[i].word, word.text) != 0)
+        i++;
+    if (i == sizeof parts / sizeof parts[0] ||
+        (ph_check_value_word(rule) == NULL &&
+         ph_rel_column_named(draft->source, word.text) != NULL))
+        return PH_OK; /* a column may be called so */
+    *part = PH_PART_TOLD;
+    if (!(rule->unpivot.is_there && parts[i].by_unpivot) &&
+        !(rule->each.is_there && parts[i].by_each)) {
+        ph_check_problem(checker, draft, word.place, "%s is there only with %s", word.text,
+                         parts[i].where);
+        return PH_OK;
+    }
+    if (shape->n_inputs == 0 || (shape->is_each && shape->element_class == NULL))
+        return PH_OK; /* told */
+    *part = PH_PART_FOUND;
+    *arg = (struct ph_arg_plan){.kind = parts[i].kind};
+    return arg->kind == PH_ARG_NAME ? add_words(checker, draft) : PH_OK;
+}
+
+ph_code
+ph_check_part_class(struct ph_checker *checker, const struct ph_draft *draft, enum ph_arg_kind kind,
+                    char class[PH_CLASS_SIZE], const char **words)
+{
+    const struct ph_shape_plan *shape = &draft->plan->shape;
+
+    if (kind == PH_ARG_ELEMENT && !shape->is_each) {
+        *words = "the value of the column that the row is made of";
+        if (!ph_type_class(checker->params->source, draft->input_types[shape->inputs[0]], class))
+            return PH_FAIL(checker->err, PH_E_INTERNAL, "the type of a column is not known");
+        return PH_OK;
+    }
+    *words = kind == PH_ARG_ELEMENT ? "an element of the array"
+             : kind == PH_ARG_NAME  ? "the name of the column that the row is made of"
+                                    : "the position of the element";
+    snprintf(class, PH_CLASS_SIZE, "%s",
+             kind == PH_ARG_ELEMENT ? shape->element_class
+             : kind == PH_ARG_NAME  ? "text"
+                                    : "int4");
     return PH_OK;
 }

@@ -103,9 +103,8 @@ why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *
             n++;
         if (n == route->n_outputs)
             return "the target's key is filled by a default there";
-        enum ph_make_kind kind = draft->makes[n].kind;
-        tells_rows |= kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION;
-        if (kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION || kind == PH_MAKE_CONSTANT)
+        tells_rows |= ph_check_tells_rows(draft, n);
+        if (ph_check_tells_rows(draft, n) || draft->makes[n].kind == PH_MAKE_CONSTANT)
             continue;
         if (!draft->outputs[n].is_injective)
             return "the target's key is made by a rule that may make different keys equal";

@@ -21,6 +21,7 @@ output_of(const struct ph_draft *draft, int16_t attnum, uint32_t *number)
 struct kept {         /* what a key of the target is made of */
     bool *columns;    /* of the source, by position: their values stay apart */
     bool tells_rows;  /* has the name or position that rows of one row differ in */
+    bool has_element; /* or the value, as different there as it is in the source */
     bool has_default; /* a column that nobody fills: the server's to keep apart */
     const struct ph_route_output *blurred; /* a rule that may make values equal; NULL: none */
 };
@@ -35,8 +36,7 @@ look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept 
             kept->has_default = true;
             continue;
         }
-        enum ph_make_kind kind = draft->makes[n].kind;
-        if (kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION) {
+        if (ph_check_tells_rows(draft, n)) {
             kept->tells_rows = true;
         } else if (output->is_injective && !output->is_keyed) {
             for (uint32_t i = 0; i < output->n_reads; i++) {
@@ -46,8 +46,17 @@ look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept 
             }
         } else {
             kept->blurred = output;
+            kept->has_element |= draft->drafts[n].is_element;
         }
     }
+}
+
+bool
+ph_check_tells_rows(const struct ph_draft *draft, uint32_t output)
+{
+    enum ph_make_kind kind = draft->makes[output].kind;
+
+    return kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION || draft->drafts[output].tells_rows;
 }
 
 static bool
@@ -83,12 +92,13 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
     look_at(draft, index, &kept);
     if (kept.has_default)
         return;
-    if (draft->route->makes_rows && !kept.tells_rows && kept.blurred == NULL)
+    bool is_several = draft->route->makes_rows && !kept.tells_rows && !kept.has_element;
+    if (is_several && kept.blurred == NULL)
         ph_check_problem(checker, draft, draft->table->source.place,
                          "one row becomes several, and the target's unique key %s does not tell "
                          "them apart",
                          index->name);
-    if (kept.blurred == NULL || ph_check_covers_key(draft->source, columns))
+    if (kept.blurred == NULL || (!is_several && ph_check_covers_key(draft->source, columns)))
         return;
     ph_check_problem(checker, draft, draft->table->source.place,
                      "column %s is part of the target's unique key %s, and its rule (%s) %s",

@@ -522,9 +522,9 @@ ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t out
     const struct ph_rel *table = table_of(checker, draft, lookup->table);
     const struct ph_column *from = ph_check_source_column(
         checker, draft, rule->from.n > 0 ? rule->from.items[0] : rule->target);
-    uint32_t *reads = PH_ARENA_ARRAY(checker->arena, uint32_t, 1);
+    struct ph_arg_plan *arg = PH_ARENA_ARRAY(checker->arena, struct ph_arg_plan, 1);
 
-    if (reads == NULL)
+    if (arg == NULL)
         return ph_check_no_memory(checker);
     ph_check_no_stream(draft, "a lookup reads another table, which changes by itself",
                        "copy it without --follow, or carry the value in a column of the table");
@@ -544,9 +544,9 @@ ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t out
         ph_check_problem(checker, draft, lookup->key.place, "%s.%s.%s is of another type than %s",
                          table->schema, table->name, key->name, from->name);
     const char *sql = lookup_sql(checker, draft, table, lookup, from);
-    PH_TRY(ph_check_input_sql(checker, draft, sql, value->type_oid, reads));
-    const struct ph_chain_wanted wanted = {.reads = reads,
-                                           .n_reads = 1,
+    PH_TRY(ph_check_input_sql(checker, draft, sql, value->type_oid, &arg->input));
+    const struct ph_chain_wanted wanted = {.args = arg,
+                                           .n_args = 1,
                                            .steps = rule->steps,
                                            .n_steps = rule->n_steps,
                                            .place = rule->target.place};

@@ -21,9 +21,8 @@ ph_generate_has_function(const struct ph_make_plan *make)
     case PH_MAKE_CONSTANT:
         return false;
     case PH_MAKE_CHAIN:
-        return make->n_steps > 0 || has_fit(&make->fit);
+        return make->n_steps > 0 || has_fit(&make->fit) || make->args[0].kind != PH_ARG_INPUT;
     case PH_MAKE_NAME:
-    case PH_MAKE_ELEMENT:
     case PH_MAKE_POSITION:
         return true;
     }
@@ -264,29 +263,36 @@ put_labels(const struct ph_generator *generator, uint32_t n, const struct ph_fit
 static void
 put_arguments(const struct ph_generator *generator, uint32_t n)
 {
-    const struct ph_route_output *output = &generator->route->outputs[n];
+    const struct ph_make_plan *make = &generator->plan->makes[n];
     struct ph_buf *out = generator->out;
+    char name[32] = "v";
 
-    if (generator->plan->makes[n].kind != PH_MAKE_PASS &&
-        generator->plan->makes[n].kind != PH_MAKE_CHAIN) {
+    if (make->kind != PH_MAKE_PASS && make->kind != PH_MAKE_CHAIN) {
         ph_generate_shaped(generator, n);
         return;
     }
-
-    for (uint32_t i = 0; i < output->n_reads; i++)
-        ph_buf_printf(out,
-                      "    if (in[%u].len == PH_VALUE_UNCHANGED) {\n"
-                      "        *out = in[%u];\n        return PH_RULE_OK;\n    }\n",
-                      output->reads[i], output->reads[i]);
-    if (output->n_reads == 1) {
-        ph_buf_printf(out, "    struct ph_value v = in[%u];\n", output->reads[0]);
-        return;
+    for (uint32_t i = 0; i < make->n_args; i++) {
+        if (make->n_args > 1)
+            snprintf(name, sizeof name, "part_%u", i);
+        if (make->args[i].kind != PH_ARG_INPUT)
+            ph_generate_part(generator, n, make->args[i].kind, name);
+        else
+            ph_buf_printf(out,
+                          "    if (in[%u].len == PH_VALUE_UNCHANGED) {\n"
+                          "        *out = in[%u];\n        return PH_RULE_OK;\n    }\n",
+                          make->args[i].input, make->args[i].input);
     }
+    if (make->n_args == 1 && make->args[0].kind == PH_ARG_INPUT)
+        ph_buf_printf(out, "    struct ph_value v = in[%u];\n", make->args[0].input);
+    if (make->n_args == 1)
+        return;
     ph_buf_puts(out, "    const struct ph_value args[] = {");
-    for (uint32_t i = 0; i < output->n_reads; i++)
-        ph_buf_printf(out, "%sin[%u]", i > 0 ? ", " : "", output->reads[i]);
+    for (uint32_t i = 0; i < make->n_args; i++)
+        ph_buf_printf(out, make->args[i].kind == PH_ARG_INPUT ? "%sin[%u]" : "%spart_%u",
+                      i > 0 ? ", " : "",
+                      make->args[i].kind == PH_ARG_INPUT ? make->args[i].input : i);
     ph_buf_puts(out, "};\n    const int some_null = ");
-    for (uint32_t i = 0; i < output->n_reads; i++)
+    for (uint32_t i = 0; i < make->n_args; i++)
         ph_buf_printf(out, "%sargs[%u].len < 0", i > 0 ? " || " : "", i);
     ph_buf_puts(out, ";\n    (void)some_null;\n    struct ph_value v = args[0];\n");
 }
@@ -315,7 +321,7 @@ ph_generate_output(const struct ph_generator *generator, uint32_t n)
                   generator->route->number, n);
     put_arguments(generator, n);
     for (uint32_t i = 0; i < make->n_steps; i++)
-        put_step(generator, n, i, i == 0 && make->kind == PH_MAKE_CHAIN ? output->n_reads : 1);
+        put_step(generator, n, i, i == 0 && make->kind == PH_MAKE_CHAIN ? make->n_args : 1);
     put_fit(generator, n, &make->fit);
     ph_buf_puts(out, "    *out = v;\n    return PH_RULE_OK;\n}\n\n");
 }

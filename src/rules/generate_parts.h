@@ -20,9 +20,12 @@ void ph_generate_value(struct ph_value value, struct ph_buf *out);
 bool ph_generate_has_function(const struct ph_make_plan *make);
 void ph_generate_output(const struct ph_generator *generator, uint32_t n);
 
-/* generate_shape.c: route_N_rows, and `v` of an output that unpivot or each makes. */
+/* generate_shape.c: route_N_rows, and `v` of an output that unpivot or each makes; `name` of
+ * what `from:` takes of the row at hand. */
 bool ph_generate_has_rows(const struct ph_route_plan *plan);
 void ph_generate_shape(const struct ph_generator *generator);
 void ph_generate_shaped(const struct ph_generator *generator, uint32_t n);
+void ph_generate_part(const struct ph_generator *generator, uint32_t n, enum ph_arg_kind kind,
+                      const char *name);
 
 #endif

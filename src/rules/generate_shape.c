@@ -11,6 +11,24 @@ ph_generate_has_rows(const struct ph_route_plan *plan)
            plan->sample_call != PH_RULE_NONE;
 }
 
+/* What the columns are called, in one of its two forms; NULL: nobody asks. */
+static void
+put_names(const struct ph_generator *generator, const struct ph_value *names, const char *table)
+{
+    struct ph_buf *out = generator->out;
+
+    if (names == NULL)
+        return;
+    ph_buf_printf(out, "static const struct ph_value route_%u_%s[] = {\n", generator->route->number,
+                  table);
+    for (uint32_t i = 0; i < generator->plan->shape.n_inputs; i++) {
+        ph_buf_puts(out, "    ");
+        ph_generate_value(names[i], out);
+        ph_buf_puts(out, ",\n");
+    }
+    ph_buf_puts(out, "};\n");
+}
+
 static void
 put_unpivot(const struct ph_generator *generator)
 {
@@ -22,15 +40,8 @@ put_unpivot(const struct ph_generator *generator)
     for (uint32_t i = 0; i < shape->n_inputs; i++)
         ph_buf_printf(out, "%s%u", i > 0 ? ", " : "", shape->inputs[i]);
     ph_buf_puts(out, "};\n");
-    if (shape->names != NULL) {
-        ph_buf_printf(out, "static const struct ph_value route_%u_names[] = {\n", number);
-        for (uint32_t i = 0; i < shape->n_inputs; i++) {
-            ph_buf_puts(out, "    ");
-            ph_generate_value(shape->names[i], out);
-            ph_buf_puts(out, ",\n");
-        }
-        ph_buf_puts(out, "};\n");
-    }
+    put_names(generator, shape->names, "names");
+    put_names(generator, shape->words, "words");
     ph_buf_printf(out,
                   "\n/* Which of them row number `row` is of. */\n"
                   "static uint32_t\nroute_%u_at(const struct ph_value *in, uint32_t row)\n{\n",
@@ -121,25 +132,64 @@ ph_generate_shape(const struct ph_generator *generator)
 }
 
 static void
-put_element(const struct ph_generator *generator, uint32_t n)
+put_element(const struct ph_generator *generator, uint32_t n, const char *name)
 {
     const struct ph_shape_plan *shape = &generator->plan->shape;
     struct ph_buf *out = generator->out;
 
     if (!shape->is_each) {
-        ph_buf_printf(out, "    struct ph_value v = in[route_%u_inputs[route_%u_at(in, row)]];\n",
-                      generator->route->number, generator->route->number);
-        ph_buf_puts(out, "    if (v.len == PH_VALUE_UNCHANGED) {\n        *out = v;\n"
-                         "        return PH_RULE_OK;\n    }\n");
+        ph_buf_printf(out, "    struct ph_value %s = in[route_%u_inputs[route_%u_at(in, row)]];\n",
+                      name, generator->route->number, generator->route->number);
+        ph_buf_printf(out,
+                      "    if (%s.len == PH_VALUE_UNCHANGED) {\n        *out = %s;\n"
+                      "        return PH_RULE_OK;\n    }\n",
+                      name, name);
         return;
     }
     ph_buf_printf(out,
-                  "    uint8_t which[4];\n    ph_rule_put_i32(which, (int32_t)row);\n"
-                  "    const struct ph_value element[] = {in[%u], {which, 4}};\n"
-                  "    struct ph_value v;\n    {\n"
-                  "        enum ph_rule_result rc = run(frame, %u, %u, element, &v);\n"
+                  "    struct ph_value %s;\n    {\n"
+                  "        uint8_t which[4];\n"
+                  "        const struct ph_value element[] = {in[%u], {which, 4}};\n"
+                  "        ph_rule_put_i32(which, (int32_t)row);\n"
+                  "        enum ph_rule_result rc = run(frame, %u, %u, element, &%s);\n"
                   "        if (rc != PH_RULE_OK)\n            return rc;\n    }\n",
-                  shape->inputs[0], shape->call, n);
+                  name, shape->inputs[0], shape->call, n, name);
+}
+
+/* Memory of the row: what an operator gives may lie in what it was given. */
+static void
+put_position(const struct ph_generator *generator, uint32_t bytes, const char *name)
+{
+    ph_buf_printf(generator->out,
+                  "    uint8_t *%s_bytes = ph_rule_alloc(&frame->calls[%u], %u);\n"
+                  "    if (%s_bytes == NULL)\n        return PH_RULE_NO_MEMORY;\n"
+                  "    ph_rule_put_i%u(%s_bytes, (int%u_t)(row + 1));\n"
+                  "    struct ph_value %s = {%s_bytes, %u};\n",
+                  name, generator->plan->shape.call, bytes, name, bytes * 8, name, bytes * 8, name,
+                  name, bytes);
+}
+
+void
+ph_generate_part(const struct ph_generator *generator, uint32_t n, enum ph_arg_kind kind,
+                 const char *name)
+{
+    uint32_t number = generator->route->number;
+
+    switch (kind) {
+    case PH_ARG_INPUT:
+        break;
+    case PH_ARG_ELEMENT:
+        put_element(generator, n, name);
+        break;
+    case PH_ARG_NAME:
+        ph_buf_printf(generator->out,
+                      "    struct ph_value %s = route_%u_words[route_%u_at(in, row)];\n", name,
+                      number, number);
+        break;
+    case PH_ARG_POSITION:
+        put_position(generator, 4, name);
+        break;
+    }
 }
 
 void
@@ -152,14 +202,6 @@ ph_generate_shaped(const struct ph_generator *generator, uint32_t n)
     if (make->kind == PH_MAKE_NAME)
         ph_buf_printf(out, "    struct ph_value v = route_%u_names[route_%u_at(in, row)];\n",
                       number, number);
-    else if (make->kind == PH_MAKE_ELEMENT)
-        put_element(generator, n);
     else
-        ph_buf_printf(out,
-                      "    uint8_t *bytes = ph_rule_alloc(&frame->calls[%u], %u);\n"
-                      "    if (bytes == NULL)\n        return PH_RULE_NO_MEMORY;\n"
-                      "    ph_rule_put_i%u(bytes, (int%u_t)(row + 1));\n"
-                      "    struct ph_value v = {bytes, %u};\n",
-                      generator->plan->shape.call, make->position_bytes, make->position_bytes * 8,
-                      make->position_bytes * 8, make->position_bytes);
+        put_position(generator, make->position_bytes, "v");
 }

@@ -30,6 +30,7 @@ struct ph_route_output { /* a column of the target that the route fills */
     bool is_fitted;                 /* and then made to fit: cut, rounded */
     const uint32_t *reads;          /* inputs the rule reads */
     uint32_t n_reads;
+    bool is_mixed;     /* several of them at once: one that did not come spoils the result */
     bool is_injective; /* a function of columns by which different values stay different */
     bool is_keyed;     /* depends on the row's key */
     const char *words; /* what happens, in plain words */

@@ -57,16 +57,29 @@ struct ph_fit {
 enum ph_make_kind {
     PH_MAKE_PASS,     /* input `input` */
     PH_MAKE_CONSTANT, /* `constant` */
-    PH_MAKE_CHAIN,    /* inputs `reads` through steps */
-    PH_MAKE_NAME,     /* unpivot: the name of the column at hand */
-    PH_MAKE_ELEMENT,  /* unpivot, each: its value, through steps */
-    PH_MAKE_POSITION  /* each: 1, 2, … */
+    PH_MAKE_CHAIN,    /* `args` through steps */
+    PH_MAKE_NAME,     /* unpivot: the name of the column at hand, as its target has it */
+    PH_MAKE_POSITION  /* each: 1, 2, … in as many bytes as its target has */
+};
+
+enum ph_arg_kind {
+    PH_ARG_INPUT,   /* input `input` of the route */
+    PH_ARG_ELEMENT, /* unpivot, each: the value that the row is made of */
+    PH_ARG_NAME,    /* unpivot: the name of its column, as text */
+    PH_ARG_POSITION /* each: 1, 2, … as int4 */
+};
+
+struct ph_arg_plan { /* what the first step gets; `reads` are the inputs behind all of them */
+    enum ph_arg_kind kind;
+    uint32_t input;
 };
 
 struct ph_make_plan { /* how an output is made, beside struct ph_route_output */
     enum ph_make_kind kind;
     struct ph_value constant;
-    uint32_t position_bytes; /* POSITION: 2, 4 or 8 */
+    uint32_t position_bytes;        /* POSITION: 2, 4 or 8 */
+    const struct ph_arg_plan *args; /* PASS, CHAIN */
+    uint32_t n_args;
     const struct ph_step_plan *steps;
     uint32_t n_steps;
     struct ph_fit fit;
@@ -75,7 +88,8 @@ struct ph_make_plan { /* how an output is made, beside struct ph_route_output */
 struct ph_shape_plan { /* unpivot or each */
     const uint32_t *inputs;
     uint32_t n_inputs;            /* 0: one row for one row; `each`: 1 */
-    const struct ph_value *names; /* unpivot: of the inputs */
+    const struct ph_value *names; /* unpivot: of the inputs, as the target has them */
+    const struct ph_value *words; /* the same as text, for arguments; NULL: none asks */
     bool keeps_null;
     bool is_each;
     uint32_t call;             /* each: the operator that counts and takes elements */

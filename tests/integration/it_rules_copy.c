@@ -326,27 +326,32 @@ test_elements(void **state)
                                     "    into: [{table: items}]\n"
                                     "  tagged:\n"
                                     "    into: tags\n"
-                                    "    columns: {tag: {from: $value, do: [trim, lower]}}\n"
+                                    "    columns:\n"
+                                    "      tag: {from: $value, do: [trim, lower]}\n"
+                                    "      label: {do: [{concat: \":\"}], from: [of, $value]}\n"
+                                    "      slug: {do: [trim, upper], from: $value}\n"
                                     "    each: {column: words, value: tag, position: n}\n");
 
     (void)state;
     sql_exec(db.source,
              "CREATE TABLE posts (id int PRIMARY KEY, items json, words text);"
-             "CREATE TABLE tagged (id int PRIMARY KEY, words text[]);"
+             "CREATE TABLE tagged (id int PRIMARY KEY, of text, words text[]);"
              "INSERT INTO posts SELECT g, ('[{\"b\": 1.50, \"aa\" :' || g || ', \"b\": 1e2}, "
              "[ 1 ,2], null]')::json FROM generate_series(1, 300) g;"
-             "INSERT INTO tagged SELECT g, ARRAY[' A' || g, NULL, 'b '] FROM generate_series(1,"
-             " 300) g");
-    sql_exec(db.target, "CREATE TABLE items (id int, n int, item jsonb, PRIMARY KEY (id, n));"
-                        "CREATE TABLE tags (id int, n int, tag char(6), PRIMARY KEY (id, n))");
+             "INSERT INTO tagged SELECT g, 'of' || g, ARRAY[' A' || g, NULL, 'b '] FROM"
+             " generate_series(1, 300) g");
+    sql_exec(db.target,
+             "CREATE TABLE items (id int, n int, item jsonb, PRIMARY KEY (id, n));"
+             "CREATE TABLE tags (id int, n int, tag char(6), label text, slug varchar(9),"
+             " PRIMARY KEY (id, n))");
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
     same(&db,
          "SELECT id, n, item::jsonb FROM posts, json_array_elements(items) WITH ORDINALITY e(item,"
          " n) ORDER BY 1, 2",
          "SELECT * FROM items ORDER BY 1, 2");
     same(&db,
-         "SELECT id, n, lower(trim(w))::char(6) FROM tagged, unnest(words) WITH ORDINALITY e(w, n)"
-         " ORDER BY 1, 2",
+         "SELECT id, n, lower(trim(w))::char(6), concat_ws(':', of, w), upper(trim(w)) FROM tagged,"
+         " unnest(words) WITH ORDINALITY e(w, n) ORDER BY 1, 2",
          "SELECT * FROM tags ORDER BY 1, 2");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     pair_db_end(&db);

@@ -278,11 +278,12 @@ static void
 test_whole_old_rows(void **state)
 {
     static const struct shape shapes[] = {
-        {"SELECT id, tag, n FROM t, unnest(tags) WITH ORDINALITY u (tag, n) ORDER BY 1, 3",
+        {"SELECT id, tag, n, upper(tag), n + 10 FROM t, unnest(tags) WITH ORDINALITY u (tag, n)"
+         " ORDER BY 1, 3",
          "SELECT * FROM tags ORDER BY 1, 3"},
-        {"SELECT id, m, n, note FROM t, LATERAL (VALUES ('a', a), ('b', b)) v (m, n) WHERE n IS NOT"
-         " NULL AND id > 3 ORDER BY 1, 2",
-         "SELECT id, m, n, note FROM counts ORDER BY 1, 2"},
+        {"SELECT id, m, n, note, m || ':' || note FROM t, LATERAL (VALUES ('a', a), ('b', b))"
+         " v (m, n) WHERE n IS NOT NULL AND id > 3 ORDER BY 1, 2",
+         "SELECT id, m, n, note, label FROM counts ORDER BY 1, 2"},
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "whole");
@@ -292,9 +293,12 @@ test_whole_old_rows(void **state)
         "  t:\n"
         "    into:\n"
         "      - {table: tags, each: {column: tags, value: tag, position: n},\n"
-        "         drop: [a, b, note]}\n"
+        "         drop: [a, b, note],\n"
+        "         columns: {slug: {do: [upper], from: $value},\n"
+        "                   rank: {do: [{add: 10}], from: $position}}}\n"
         "      - {table: counts, unpivot: {columns: [a, b], name: m, value: n}, drop: [tags],\n"
-        "         where: \"id > 3\"}\n");
+        "         where: \"id > 3\",\n"
+        "         columns: {label: {do: [{concat: ':'}], from: [$name, note]}}}\n");
 
     (void)state;
     sql_exec(
@@ -304,8 +308,10 @@ test_whole_old_rows(void **state)
         "INSERT INTO t SELECT g, ARRAY['x', NULL, g::text], nullif(g % 3, 0), nullif(g % 4, 0),"
         " repeat('n', 5000) FROM generate_series(1, 50) g");
     sql_exec(db.target,
-             "CREATE TABLE tags (id int, tag text, n int, PRIMARY KEY (id, n));"
-             "CREATE TABLE counts (id int, m text, n bigint, note text, PRIMARY KEY (id, m))");
+             "CREATE TABLE tags (id int, tag text, n int, slug text, rank bigint, PRIMARY KEY"
+             " (id, rank));"
+             "CREATE TABLE counts (id int, m text, n bigint, note text, label text,"
+             " PRIMARY KEY (id, m))");
     struct run *run = pair_follow(&db, job, "--data-only");
     pair_wait_following(&db, run);
     sql_exec(db.source,

@@ -223,6 +223,117 @@ shapes_must_fit(void **state)
             "column c is neither an array nor JSON, but date");
 }
 
+#define MADE_BY_EACH "each: {column: a, value: v, position: n}"
+#define MADE_BY_UNPIVOT "unpivot: {columns: [x, y], name: k, value: v, nulls: keep}"
+
+/* What one row becomes must stay apart by its position or name, or by the value as it is. */
+static void
+keys_of_made_rows_are_proven(void **state)
+{
+    static const struct {
+        const char *source;
+        const char *target;
+        const char *rules; /* of columns */
+        const char *shape;
+        const char *message; /* NULL: fine */
+        bool follows;
+    } cases[] = {
+        {"id text*, a json", "id text*, k text*, v text, n int4",
+         "k: {do: [concat], from: [id, $value]}", MADE_BY_EACH,
+         "column k is part of the target's unique key pkey, and its rule (from id, an element of "
+         "the array, through concat) may make different values equal",
+         false},
+        {"id text*, a json", "id text*, k text*, v text, n int4",
+         "k: {do: [{cast: text}, {left: 1}], from: $position}", MADE_BY_EACH,
+         "may make different values equal", false},
+        {"id text*, a json", "id text*, v text*, n int4", "v: {do: [lower]}", MADE_BY_EACH,
+         "column v is part of the target's unique key pkey", false},
+        {"id text*, a json", "id text*, v text*, n int4", "", MADE_BY_EACH, NULL, false},
+        {"id text*, a json", "id text*, v varchar(9)*, n int4", "", MADE_BY_EACH, NULL, false},
+        {"id text*, a json", "id text*, k text*, v text, n int4", "k: {from: $value}", MADE_BY_EACH,
+         NULL, false},
+        {"id text*, a json", "id text*, k text*, v text, n int4", "k: {from: $value}", MADE_BY_EACH,
+         "the target's key is made by a rule that may make different keys equal", true},
+        {"id text*, a json", "id text, v text*, n int4", "", MADE_BY_EACH,
+         "column v is part of the target's unique key pkey", false},
+        {"id text*, a json", "id text*, k int8*, v text, n int4", "k: {from: $position}",
+         MADE_BY_EACH, NULL, true},
+        {"id text*, a json", "id text*, k int8*, v text, n int4",
+         "k: {do: [{add: 1}], from: $position}", MADE_BY_EACH, NULL, true},
+        {"id text*, a json", "id text*, k int4*, v text, n int4",
+         "k: {do: [{modulo: 2}], from: $position}", MADE_BY_EACH, "may make different values equal",
+         false},
+        {"id text*, x text, y text", "id text*, k text, v text, w text*", "w: {from: $name}",
+         MADE_BY_UNPIVOT, NULL, true},
+        {"id text*, x text, y text", "id text*, k text, v text, w text*",
+         "w: {do: [{left: 1}], from: $name}", MADE_BY_UNPIVOT, "may make different values equal",
+         false},
+        {"id text*, x text, y text", "id text*, k text*, v text, w text",
+         "w: {do: [concat], from: [id, $value]}", MADE_BY_UNPIVOT, NULL, true},
+        {"id text*, x text, y text", "id text*, k text, v text, w text*",
+         "w: {do: [concat], from: [id, $name]}", MADE_BY_UNPIVOT,
+         "column w is part of the target's unique key pkey, and its rule (from id, the name of the "
+         "column that the row is made of, through concat) may make different values equal",
+         false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        fake_rules_end(&fake);
+        fake_rules_begin(&fake);
+        tables(cases[i].source, cases[i].target);
+        fake.params.follows = cases[i].follows;
+        fake.source.rels[0].replica_identity = 'f';
+        snprintf(job, sizeof job, "tables:\n  users:\n    %s\n    columns: {%s}\n", cases[i].shape,
+                 cases[i].rules);
+        if (cases[i].message != NULL)
+            refused(job, cases[i].message);
+        else
+            fake_must_make(&fake, job);
+    }
+}
+
+/* Values that may come as unchanged, together with others, ask for the old row. */
+static void
+parts_of_made_rows_in_the_stream(void **state)
+{
+    const char *job = "tables: {users: {columns: {w: {do: [coalesce, {cast: text}], from: [id, "
+                      "$value]}}, " MADE_BY_UNPIVOT "}}";
+
+    (void)state;
+    fake.params.follows = true;
+    tables("id int4*, x int4, y int4", "id int4*, k text*, v int4, w text");
+    fake_must_make(&fake, job);
+    assert_false(route(0)->needs_old_row);
+    fake_rules_end(&fake);
+    fake_rules_begin(&fake);
+    fake.params.follows = true;
+    tables("id text*, x text, y text", "id text*, k text*, v text, w text");
+    refused(job, "ALTER TABLE public.users REPLICA IDENTITY FULL");
+}
+
+static void
+parts_are_there_with_their_shape(void **state)
+{
+    (void)state;
+    tables("id int4*, a json, x text, y text", "id int4*, k text, v text, n int4*");
+    refused("tables: {users: {columns: {k: {from: $value}}, drop: [a, x, y]}}",
+            "public.users: $value is there only with `unpivot` or `each`");
+    refused("tables: {users: {columns: {k: {from: $name}}, " MADE_BY_EACH ", drop: [x, y]}}",
+            "$name is there only with `unpivot`");
+    refused("tables: {users: {columns: {n: {from: $position}}, " MADE_BY_UNPIVOT ", drop: [a]}}",
+            "$position is there only with `each`");
+    refused("tables: {users: {columns: {v: {do: [upper], from: x}}, " MADE_BY_EACH ", drop: [y]}}",
+            "column v is filled by unpivot or each: its rule can only be a chain on that value "
+            "(`from: $value`)");
+    refused("tables: {users: {columns: {k: {from: [id, $value], do: [trim]}}, " MADE_BY_EACH
+            ", drop: [x, y]}}",
+            "trim does not take int4, text");
+    refused("tables: {users: {columns: {n: {set: 1}}, " MADE_BY_EACH ", drop: [x, y]}}",
+            "column n is filled by unpivot or each, it cannot have a rule too");
+}
+
 /* ---- foreign keys ---- */
 
 static const int16_t first[] = {1};
@@ -277,6 +388,27 @@ references_follow_their_key(void **state)
             "column user_id refers to public.users.id, which has no such rule");
     fake_must_make(&fake, "maps: {m: {1: 2}}\ntables: {posts: {columns: {user_id: {map: m}}}}");
     fake_must_make(&fake, "tables: {posts: {columns: {user_id: {set: null}}}}");
+}
+
+/* Elements that refer to a key become what it becomes. */
+static void
+elements_follow_their_key(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.users", "id int4*, note text");
+    fake_table(&fake.source, "public.posts", "id int4*, readers json");
+    const struct ph_rel *users = fake_table(&fake.target, "public.users", "id int4*, note text");
+    const struct ph_rel *readers =
+        fake_table(&fake.target, "public.readers", "id int4*, reader int4, n int4*");
+    refer(&fake.target, readers, users);
+    fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables:\n  users: {columns: {id: {map: m}}}\n"
+                          "  posts: {into: readers, each: {column: readers, value: reader, "
+                          "position: n}}\n");
+    assert_string_equal(fake_run(&fake, 1, "[1, 3]|7"), "7|2|1;7|4|2");
+    refused("maps: {m: {1: 2, 3: 4}}\ntables:\n  users: {columns: {id: {map: m}}}\n"
+            "  posts: {into: readers, each: {column: readers, value: reader, position: n}, "
+            "columns: {reader: {do: [{cast: int4}]}}}\n",
+            "column reader refers to public.users.id, which has another rule");
 }
 
 /* ---- policy ---- */
@@ -478,7 +610,11 @@ main(void)
         cmocka_unit_test_setup_teardown(keys_that_come_later_count, begin, end),
         cmocka_unit_test_setup_teardown(another_column_keeps_a_key_unique, begin, end),
         cmocka_unit_test_setup_teardown(shapes_must_fit, begin, end),
+        cmocka_unit_test_setup_teardown(keys_of_made_rows_are_proven, begin, end),
+        cmocka_unit_test_setup_teardown(parts_of_made_rows_in_the_stream, begin, end),
+        cmocka_unit_test_setup_teardown(parts_are_there_with_their_shape, begin, end),
         cmocka_unit_test_setup_teardown(references_follow_their_key, begin, end),
+        cmocka_unit_test_setup_teardown(elements_follow_their_key, begin, end),
         cmocka_unit_test_setup_teardown(classified_columns, begin, end),
         cmocka_unit_test_setup_teardown(the_stream_must_be_exact, begin, end),
         cmocka_unit_test_setup_teardown(the_targets_key_follows_from_the_sources, begin, end),

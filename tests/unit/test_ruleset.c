@@ -369,6 +369,58 @@ values_of_made_rows_go_through_a_chain(void **state)
     assert_row(0, "10|20|1", "1|likes|10;1|shares|20");
 }
 
+/* `$value`, `$position` and `$name` beside columns, in rules of other columns. */
+static void
+parts_of_made_rows_are_arguments(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id text*, tags json");
+    fake_table(&fake.target, "public.tags",
+               "id text*, n int8*, tag text, label text, slug text, rank int8");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n    columns:\n"
+                          "      label: {do: [{concat: \":\"}], from: [id, $value]}\n"
+                          "      slug: {do: [trim, lower], from: $value}\n"
+                          "      rank: {from: $position}\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    assert_row(0, "[\" A\", null, \"b\"]|7", "7|1| A|7: A|a|1;7|2|-|7|-|2;7|3|b|7:b|b|3");
+    assert_int_equal(route(0)->outputs[3].n_reads, 2);
+    assert_true(route(0)->outputs[3].is_mixed);
+    assert_false(route(0)->outputs[4].is_mixed);
+    assert_string_equal(route(0)->outputs[3].words,
+                        "from id, an element of the array, through concat");
+    assert_string_equal(route(0)->outputs[4].words,
+                        "an element of the array, through trim, through lower");
+    assert_string_equal(route(0)->outputs[5].words, "the position of the element, as int8");
+    fake_table(&fake.source, "public.counts", "id text*, likes text, shares text");
+    fake_table(&fake.target, "public.metrics", "id text*, metric text*, amount text, what text");
+    fake_must_make(&fake, "tables:\n  counts:\n    into: metrics\n    columns:\n"
+                          "      what: {do: [{concat: \"=\"}], from: [$name, $value, id]}\n"
+                          "    unpivot: {columns: [likes, shares], name: metric, value: amount,"
+                          " nulls: keep}\n");
+    assert_row(0, "10|20|1", "1|likes|10|likes=10=1;1|shares|20|shares=20=1");
+    assert_row(0, "10|~|1", "1|likes|10|likes=10=1;1|shares|~|~");
+    assert_true(route(0)->outputs[3].is_mixed);
+    assert_int_equal(route(0)->outputs[3].n_reads, 3);
+}
+
+/* The value's own column may take others too, and a name be all that a key needs. */
+static void
+parts_of_made_rows_fill_keys(void **state)
+{
+    (void)state;
+    fake.params.follows = true;
+    fake_table(&fake.source, "public.counts", "id text*, likes text, shares text");
+    fake.source.rels[0].replica_identity = 'f';
+    fake_table(&fake.target, "public.metrics", "id text*, kind text*, amount text, metric text");
+    fake_must_make(&fake, "tables:\n  counts:\n    into: metrics\n    columns:\n"
+                          "      kind: {from: $name}\n"
+                          "      amount: {do: [concat], from: [$value, $name]}\n"
+                          "    unpivot: {columns: [likes, shares], name: metric, value: amount,"
+                          " nulls: keep}\n");
+    assert_null(route(0)->no_stream);
+    assert_row(0, "10|-|1", "1|likes|10likes|likes;1|shares|shares|shares");
+}
+
 static struct ph_value
 text_array(const char *const *items, uint32_t n)
 {
@@ -567,6 +619,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_renamed_table_needs_no_program, begin, end),
         cmocka_unit_test_setup_teardown(identity_gives_the_same_bytes, begin, end),
         cmocka_unit_test_setup_teardown(values_of_made_rows_go_through_a_chain, begin, end),
+        cmocka_unit_test_setup_teardown(parts_of_made_rows_are_arguments, begin, end),
+        cmocka_unit_test_setup_teardown(parts_of_made_rows_fill_keys, begin, end),
         cmocka_unit_test_setup_teardown(lengths_fit_or_are_told, begin, end),
         cmocka_unit_test_setup_teardown(numerics_are_rounded_as_the_server_does, begin, end),
         cmocka_unit_test_setup_teardown(columns_become_rows, begin, end),
