@@ -54,6 +54,29 @@ ph_row_scan_put_from(const struct ph_table_plan *table, enum ph_side side, struc
     ph_buf_put_qualified(out, rel->schema, rel->name);
 }
 
+static bool
+reads_inputs(const struct ph_row_scan_params *params)
+{
+    return params->side == PH_SOURCE && params->table->inputs != NULL;
+}
+
+static bool
+has_join(const struct ph_row_scan_params *params)
+{
+    return reads_inputs(params) && params->table->join != NULL;
+}
+
+/* Beside a join a system column is found by its table's name only. */
+static void
+put_system_column(const struct ph_row_scan_params *params, const char *column, struct ph_buf *sql)
+{
+    if (has_join(params)) {
+        ph_buf_put_qualified(sql, params->table->source->schema, params->table->source->name);
+        ph_buf_putc(sql, '.');
+    }
+    ph_buf_puts(sql, column);
+}
+
 static void
 put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
 {
@@ -61,7 +84,11 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
 
     if (params->place != NULL) {
         ph_row_place_text(*params->place, tid);
-        ph_buf_printf(sql, " WHERE tableoid = %u AND ctid = '%s'", params->place->relid, tid);
+        ph_buf_puts(sql, " WHERE ");
+        put_system_column(params, "tableoid", sql);
+        ph_buf_printf(sql, " = %u AND ", params->place->relid);
+        put_system_column(params, "ctid", sql);
+        ph_buf_printf(sql, " = '%s'", tid);
     } else if (params->table->where[params->side] != NULL) {
         ph_buf_printf(sql, " %s", params->table->where[params->side]);
     } else if (params->range != NULL && (params->range->lo != NULL || params->range->hi != NULL)) {
@@ -70,12 +97,6 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
         ph_plan_put_key_range(params->side == PH_SOURCE ? column->source_name : column->target_name,
                               params->range, sql);
     }
-}
-
-static bool
-reads_inputs(const struct ph_row_scan_params *params)
-{
-    return params->side == PH_SOURCE && params->table->inputs != NULL;
 }
 
 static void
@@ -91,8 +112,13 @@ put_query(const struct ph_row_scan_params *params, struct ph_buf *sql)
                                                         : table->columns[i].target_name);
         ph_buf_puts(sql, ", ");
     }
-    ph_buf_puts(sql, "tableoid, ctid FROM ");
+    put_system_column(params, "tableoid", sql);
+    ph_buf_puts(sql, ", ");
+    put_system_column(params, "ctid", sql);
+    ph_buf_puts(sql, " FROM ");
     ph_row_scan_put_from(table, params->side, sql);
+    if (has_join(params))
+        ph_buf_puts(sql, table->join);
     put_condition(params, sql);
     ph_buf_puts(sql, ") TO STDOUT");
     if (table->format == PH_FORMAT_BINARY)

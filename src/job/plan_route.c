@@ -60,6 +60,7 @@ ph_plan_set_route(struct ph_table_plan *table, const struct ph_rules_in_use *rul
     table->route = route;
     table->route_name = route->name;
     table->target = route->target;
+    table->join = route->join;
     PH_TRY(set_columns(table, route, arena, err));
     if (route->has_program)
         PH_TRY(set_inputs(table, route, arena, err));

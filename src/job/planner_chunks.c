@@ -126,7 +126,7 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
     uint64_t n = (table->bytes + aim_bytes / 2) / aim_bytes;
 
     *out = (struct split){.kind = PH_CHUNK_WHOLE, .n = 1};
-    if (n < 2 || ph_plan_is_config(table) || table->in_one_lot)
+    if (n < 2 || ph_plan_is_config(table) || table->in_one_lot || table->join != NULL)
         return PH_OK;
     if (n > MAX_CHUNKS_A_TABLE)
         n = MAX_CHUNKS_A_TABLE;

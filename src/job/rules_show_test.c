@@ -39,6 +39,7 @@ put_source(const struct trial *trial, const char *cast, struct ph_buf *sql)
         ph_buf_printf(sql, "%s%s%s", i == 0 ? "" : ", ", table->inputs[i], cast);
     ph_buf_puts(sql, table->source->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
     ph_buf_put_qualified(sql, table->source->schema, table->source->name);
+    ph_buf_puts(sql, table->join != NULL ? table->join : "");
     if (table->where[PH_SOURCE] != NULL)
         ph_buf_printf(sql, " %s", table->where[PH_SOURCE]);
     ph_buf_printf(sql, " LIMIT %u", trial->job->options->rows);

@@ -68,7 +68,7 @@ count_parts(const struct ph_verify *verify, const struct ph_table_plan *view, en
     uint64_t split = verify->options->split_bytes;
 
     if (verify->options->verify == PH_VERIFY_COUNT || rel->kind != PH_REL_TABLE ||
-        view->where[PH_SOURCE] != NULL || split == 0 || rel->pages < 2 ||
+        view->where[PH_SOURCE] != NULL || view->join != NULL || split == 0 || rel->pages < 2 ||
         verify->catalogs[side].version_num < TID_RANGE_SCAN || rel->access_method == NULL ||
         strcmp(rel->access_method, "heap") != 0)
         return 1;

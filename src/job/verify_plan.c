@@ -175,6 +175,7 @@ make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
     out->remap = NULL;
     out->route = NULL;
     out->inputs = NULL;
+    out->join = NULL;
     out->where[PH_SOURCE] = table->where[PH_TARGET];
     return PH_OK;
 }

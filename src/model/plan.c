@@ -56,6 +56,8 @@ put_select(const struct ph_table_plan *table, const struct ph_rel *rel, enum ph_
         put_columns(table, side, out);
     ph_buf_puts(out, rel->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
     ph_buf_put_qualified(out, rel->schema, rel->name);
+    if (side == PH_SOURCE && table->join != NULL)
+        ph_buf_puts(out, table->join);
     if (table->where[side] != NULL)
         ph_buf_printf(out, " %s", table->where[side]);
 }

@@ -72,6 +72,8 @@ struct ph_table_plan {
      * a route conditions in parentheses that ranges may be added to.
      */
     const char *where[2];
+    const char *join; /* behind the source's name in FROM, " JOIN (...) AS x ON ..."; NULL: none.
+                         All rows are read by one SELECT then */
     const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */
     const struct ph_rules_in_use *rules; /* with a route: what it is of */
     const char *route_name;              /* with a route: "public.posts -> public.posts_core" */

@@ -347,6 +347,7 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
     PH_TRY(ph_check_shape(checker, draft));
     PH_TRY(ph_check_columns(checker, draft));
     PH_TRY(ph_check_where(checker, draft));
+    PH_TRY(ph_check_numbers(checker, draft));
     PH_TRY(settle(checker, draft, first_call));
     PH_TRY(ph_check_target_keys(checker, draft));
     ph_check_unique(checker, draft);

@@ -281,19 +281,26 @@ take_value(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     return take_columns(checker, draft, n, rule != NULL ? rule : &plain, value);
 }
 
+/* What is not made of a column stands in the place of the source's of the same name. */
+static void
+replace(const struct ph_draft *draft, uint32_t n)
+{
+    const struct ph_column *replaced =
+        ph_rel_column_named(draft->source, draft->outputs[n].target->name);
+
+    if (replaced == NULL)
+        return;
+    draft->taken[replaced - draft->source->columns] = true;
+    draft->classified[replaced - draft->source->columns] = true;
+}
+
 static ph_code
 set_constant(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
              const struct ph_rule_column *rule)
 {
     struct ph_route_output *output = &draft->outputs[n];
 
-    const struct ph_column *replaced = ph_rel_column_named(draft->source, output->target->name);
-
     draft->needs_program = true;
-    if (replaced != NULL) { /* the constant stands in its place */
-        draft->taken[replaced - draft->source->columns] = true;
-        draft->classified[replaced - draft->source->columns] = true;
-    }
     draft->makes[n].kind = PH_MAKE_CONSTANT;
     if (rule->constant.text == NULL && output->target->not_null)
         ph_check_problem(checker, draft, place_of(draft, rule),
@@ -318,9 +325,13 @@ draft_rule(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     case PH_RULE_TAKE:
         return take_columns(checker, draft, n, rule, rule->target);
     case PH_RULE_SET:
+        replace(draft, n);
         return set_constant(checker, draft, n, rule);
     case PH_RULE_LOOKUP:
         return ph_check_lookup(checker, draft, n, rule);
+    case PH_RULE_NUMBER:
+        replace(draft, n);
+        return ph_check_number(checker, draft, n, rule);
     }
     return PH_OK;
 }

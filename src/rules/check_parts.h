@@ -159,8 +159,22 @@ ph_code ph_check_part_class(struct ph_checker *checker, const struct ph_draft *d
 
 /* check_where.c: conditions of the source's SELECT, lookups. */
 ph_code ph_check_where(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+struct ph_check_order { /* "created_at desc" */
+    const char *column;
+    bool is_desc;
+};
+/* false: a problem was told, or no memory. */
+bool ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
+                       struct ph_rule_word word);
+bool ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draft,
+                         struct ph_rule_word word, struct ph_check_order *order);
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                         const struct ph_rule_column *rule) PH_MUST_CHECK;
+
+/* check_number.c: the column's input; when the conditions are there, the join that brings it. */
+ph_code ph_check_number(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
+                        const struct ph_rule_column *rule) PH_MUST_CHECK;
+ph_code ph_check_numbers(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 
 /* check_sample.c: the share of rows as a call of the program, for the stream. */
 ph_code ph_check_sample(struct ph_checker *checker, struct ph_draft *draft,

@@ -46,6 +46,14 @@ rule_for(const struct ph_checker *checker, const struct site *site)
     return NULL;
 }
 
+/* Of no column of the row itself: it names rows by its own means. */
+static bool
+is_made(const struct ph_rule_column *rule)
+{
+    return rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP ||
+           rule->kind == PH_RULE_NUMBER;
+}
+
 static const char *
 from_of(const struct ph_rule_column *rule)
 {
@@ -106,8 +114,7 @@ add_by_source(const struct ph_checker *checker, struct sites *sites, struct site
         const char *from = from_of(rule);
         bool is_own = strcmp(rule->target.text, column) == 0;
         is_renamed |= is_own;
-        if (rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP || from == NULL ||
-            strcmp(from, column) != 0)
+        if (is_made(rule) || from == NULL || strcmp(from, column) != 0)
             continue;
         site.target_column = rule->target.text;
         add_site(checker, sites, site);
@@ -220,7 +227,7 @@ same_rule(const struct ph_rule_column *a, const struct ph_rule_column *b)
 static bool
 names_rows(const struct ph_rule_column *rule)
 {
-    if (rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP || rule->from.n > 1)
+    if (is_made(rule) || rule->from.n > 1)
         return true;
     for (uint32_t i = 0; i < steps_of(rule); i++) {
         const struct ph_rule_step *step = &rule->steps[i];
@@ -283,12 +290,17 @@ static ph_code
 match_site(struct ph_checker *checker, const struct site *site, const struct site *key,
            bool *has_followed)
 {
+    if (key->rule != NULL && key->rule->kind == PH_RULE_NUMBER &&
+        (site->rule == NULL || !is_made(site->rule))) {
+        refuse(checker, site, key,
+               "which becomes a number that is not known here: keep that column as it is");
+        return PH_OK;
+    }
     if (same_rule(site->rule, key->rule) ||
         (site->rule != NULL && names_rows(site->rule) && site->rule->kind != PH_RULE_KEEP &&
          steps_of(key->rule) == 0))
         return PH_OK;
-    if (site->rule != NULL &&
-        (site->rule->kind == PH_RULE_SET || site->rule->kind == PH_RULE_LOOKUP))
+    if (site->rule != NULL && is_made(site->rule))
         return PH_OK;
     if (steps_of(key->rule) == 0) {
         refuse(checker, site, key, "which has no such rule: both must have the same");

@@ -22,9 +22,24 @@ struct kept {         /* what a key of the target is made of */
     bool *columns;    /* of the source, by position: their values stay apart */
     bool tells_rows;  /* has the name or position that rows of one row differ in */
     bool has_element; /* or the value, as different there as it is in the source */
+    const struct ph_rule_number *number;    /* tells rows apart that are alike in its `within` */
+    const struct ph_route_output *numbered; /* its column */
     bool has_default; /* a column that nobody fills: the server's to keep apart */
     const struct ph_route_output *blurred; /* a rule that may make values equal; NULL: none */
 };
+
+/* Whether rows that the number does not tell apart are apart in the key's other columns. */
+static bool
+is_numbered(const struct ph_draft *draft, const struct kept *kept)
+{
+    for (uint32_t i = 0; kept->number != NULL && i < kept->number->within.n; i++) {
+        const struct ph_column *column =
+            ph_rel_column_named(draft->source, kept->number->within.items[i].text);
+        if (column == NULL || !kept->columns[column - draft->source->columns])
+            return false;
+    }
+    return kept->number != NULL;
+}
 
 static void
 look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept *kept)
@@ -36,8 +51,12 @@ look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept 
             kept->has_default = true;
             continue;
         }
+        const struct ph_rule_column *rule = draft->drafts[n].rule;
         if (ph_check_tells_rows(draft, n)) {
             kept->tells_rows = true;
+        } else if (rule != NULL && rule->kind == PH_RULE_NUMBER) {
+            kept->number = &rule->number;
+            kept->numbered = output;
         } else if (output->is_injective && !output->is_keyed) {
             for (uint32_t i = 0; i < output->n_reads; i++) {
                 const struct ph_column *column = draft->inputs[output->reads[i]].column;
@@ -98,7 +117,10 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
                          "one row becomes several, and the target's unique key %s does not tell "
                          "them apart",
                          index->name);
-    if (kept.blurred == NULL || (!is_several && ph_check_covers_key(draft->source, columns)))
+    if (kept.blurred == NULL)
+        kept.blurred = kept.numbered;
+    if (kept.blurred == NULL ||
+        (!is_several && (ph_check_covers_key(draft->source, columns) || is_numbered(draft, &kept))))
         return;
     ph_check_problem(checker, draft, draft->table->source.place,
                      "column %s is part of the target's unique key %s, and its rule (%s) %s",

@@ -152,15 +152,30 @@ put_merge(struct conditions *all)
 
 /* ---- dedup ---- */
 
-struct order { /* one column of it */
-    const char *column;
-    bool is_desc;
-};
+/* Types without an order in PostgreSQL. */
+bool
+ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
+                  struct ph_rule_word word)
+{
+    static const char *const unordered[] = {"json", "xml",  "point",   "line",   "lseg",
+                                            "box",  "path", "polygon", "circle", "xid"};
+    const struct ph_column *column = column_of(checker, draft, draft->source, word);
+    char class[PH_CLASS_SIZE];
 
-/* "created_at desc" */
-static bool
-read_order(struct ph_checker *checker, const struct ph_draft *draft, struct ph_rule_word word,
-           struct order *order)
+    if (column == NULL || !ph_type_class(checker->params->source, column->type_oid, class))
+        return false;
+    for (size_t i = 0; i < sizeof unordered / sizeof unordered[0]; i++) {
+        if (strcmp(class, unordered[i]) == 0) {
+            ph_check_problem(checker, draft, word.place, "values of type %s have no order", class);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draft,
+                    struct ph_rule_word word, struct ph_check_order *order)
 {
     const char *end = strrchr(word.text, ' ');
     bool has_direction =
@@ -170,15 +185,15 @@ read_order(struct ph_checker *checker, const struct ph_draft *draft, struct ph_r
     while (len > 0 && word.text[len - 1] == ' ')
         len--;
     struct ph_rule_word name = {ph_arena_strndup(checker->arena, word.text, len), word.place};
-    if (name.text == NULL || column_of(checker, draft, draft->source, name) == NULL)
+    if (name.text == NULL || !ph_check_sortable(checker, draft, name))
         return false;
-    *order = (struct order){name.text, has_direction && strcasecmp(end, " desc") == 0};
+    *order = (struct ph_check_order){name.text, has_direction && strcasecmp(end, " desc") == 0};
     return true;
 }
 
 /* `better` comes before the row at hand by this column, or equals it and the rest decides. */
 static void
-put_better(struct conditions *all, const struct order *order)
+put_better(struct conditions *all, const struct ph_check_order *order)
 {
     struct ph_buf *sql = &all->sql;
 
@@ -237,13 +252,13 @@ put_dedup(struct conditions *all)
         return PH_OK;
     ph_check_no_stream(all->draft, "`dedup` chooses among rows that change by themselves",
                        "copy it without --follow, or remove duplicates on the source first");
-    struct order *orders =
-        PH_ARENA_ARRAY(all->checker->arena, struct order, (size_t)dedup->prefer.n + 1);
+    struct ph_check_order *orders =
+        PH_ARENA_ARRAY(all->checker->arena, struct ph_check_order, (size_t)dedup->prefer.n + 1);
     if (orders == NULL)
         return ph_check_no_memory(all->checker);
     uint32_t problems = all->checker->n_problems;
     for (uint32_t i = 0; i < dedup->prefer.n; i++)
-        (void)read_order(all->checker, all->draft, dedup->prefer.items[i], &orders[i]);
+        (void)ph_check_read_order(all->checker, all->draft, dedup->prefer.items[i], &orders[i]);
     for (uint32_t k = 0; k < dedup->key.n; k++)
         (void)column_of(all->checker, all->draft, all->draft->source, dedup->key.items[k]);
     if (problems != all->checker->n_problems)

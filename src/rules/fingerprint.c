@@ -34,6 +34,8 @@ put_route(struct ph_buf *out, const struct ph_route *route)
     put_text(out, route->name);
     put_text(out, route->where);
     put_text(out, route->preserve);
+    if (route->join != NULL)
+        ph_buf_printf(out, "join %s\n", route->join);
     if (route->backup != NULL)
         ph_buf_printf(out, "backup %s\n", route->backup);
     ph_buf_printf(out, "%d %d %d %d\n", route->has_program, route->makes_rows, route->filters,

@@ -62,16 +62,22 @@ struct ph_rule_step {    /* one operator in a column's chain */
 };
 
 enum ph_rule_kind {
-    PH_RULE_KEEP,  /* the source's column of the same name, said so (for policy: classify) */
-    PH_RULE_TAKE,  /* `from`, through `steps` (none: as it is) */
-    PH_RULE_SET,   /* the constant */
-    PH_RULE_LOOKUP /* a value of another table of the source */
+    PH_RULE_KEEP,   /* the source's column of the same name, said so (for policy: classify) */
+    PH_RULE_TAKE,   /* `from`, through `steps` (none: as it is) */
+    PH_RULE_SET,    /* the constant */
+    PH_RULE_LOOKUP, /* a value of another table of the source */
+    PH_RULE_NUMBER  /* 1, 2, … among the rows with the same values */
 };
 
 struct ph_rule_lookup {
     struct ph_rule_name table;
     struct ph_rule_word key;   /* column of that table, unique there */
     struct ph_rule_word value; /* column of that table */
+};
+
+struct ph_rule_number {
+    struct ph_rule_words within; /* columns of the source; none: among all rows */
+    struct ph_rule_words order;  /* "created_at desc", "id"; then by the key */
 };
 
 struct ph_rule_column {
@@ -82,6 +88,7 @@ struct ph_rule_column {
     uint32_t n_steps;
     struct ph_rule_word constant; /* of PH_RULE_SET */
     struct ph_rule_lookup lookup;
+    struct ph_rule_number number;
 };
 
 enum ph_rule_on_bad { PH_BAD_DEFAULT /* error */, PH_BAD_ERROR, PH_BAD_QUARANTINE };

@@ -222,6 +222,34 @@ form_lookup(struct rule *rule, struct ph_rule_column *out)
     return ph_read_mapping(rule->reader, rule->form, "lookup", keys, &out->lookup);
 }
 
+static ph_code
+read_number_within(struct ph_rules_reader *reader, const struct ph_yaml_node *value, void *into)
+{
+    return ph_read_names(reader, value, "within", &((struct ph_rule_number *)into)->within);
+}
+
+static ph_code
+read_number_order(struct ph_rules_reader *reader, const struct ph_yaml_node *value, void *into)
+{
+    return ph_read_names(reader, value, "order", &((struct ph_rule_number *)into)->order);
+}
+
+static ph_code
+form_number(struct rule *rule, struct ph_rule_column *out)
+{
+    static const struct ph_read_key keys[] = {{"within", read_number_within, false},
+                                              {"order", read_number_order, false},
+                                              {NULL, NULL, false}};
+
+    if (rule->from != NULL)
+        return ph_read_fail(
+            rule->reader, rule->from,
+            "\"from\" does not go with \"number\": columns stand under \"within\" and "
+            "\"order\"");
+    out->kind = PH_RULE_NUMBER;
+    return ph_read_mapping(rule->reader, rule->form, "number", keys, &out->number);
+}
+
 /* A form is one step, or fills the column itself. */
 struct form {
     const char *key;
@@ -230,9 +258,9 @@ struct form {
 };
 
 static const struct form forms[] = {
-    {"map", form_map, NULL},         {"mask", form_mask, NULL}, {"c", form_c, NULL},
-    {"default", form_default, NULL}, {"set", NULL, form_set},   {"do", NULL, form_do},
-    {"lookup", NULL, form_lookup},
+    {"map", form_map, NULL},         {"mask", form_mask, NULL},     {"c", form_c, NULL},
+    {"default", form_default, NULL}, {"set", NULL, form_set},       {"do", NULL, form_do},
+    {"lookup", NULL, form_lookup},   {"number", NULL, form_number},
 };
 #define N_FORMS (sizeof forms / sizeof forms[0])
 

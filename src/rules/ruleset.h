@@ -50,6 +50,8 @@ struct ph_route {
     bool filters;      /* the program may leave a row out (in the stream; the snapshot's rows were
                           filtered by `where`) */
     const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
+    const char *join;  /* for the source's SELECT, behind the table: row numbers; NULL: none. Rows
+                          that are apart in two SELECTs would be numbered apart */
     const char *preserve; /* condition on the target's rows that stay; NULL: none */
     const struct ph_rule_words *preserve_columns;
     const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */

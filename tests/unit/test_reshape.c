@@ -264,6 +264,7 @@ whole_rows_and_keys(void **context)
     assert_int_equal(change(PH_CHANGE_DELETE, PH_OLD_NONE, NULL, NULL), PH_E_PROTOCOL);
     /* A rule that needs more than what came. */
     t.outputs[2].n_reads = 2;
+    t.outputs[2].is_mixed = true;
     assert_int_equal(change(PH_CHANGE_UPDATE, PH_OLD_NONE, NULL, &part), PH_E_IDENTITY);
 }
 

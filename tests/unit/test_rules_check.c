@@ -576,6 +576,91 @@ columns_are_not_preserved(void **state)
 }
 
 static void
+numbers_are_joined_by_the_key(void **state)
+{
+    (void)state;
+    tables("id int4*, author int4!, at date, body text, raw json",
+           "id int8*, author int4, n int4^, body text, big int8");
+    fake.target.rels[0].n_indexes = 1;
+    fake_must_make(&fake, "tables: {users: {where: \"author > 3\", drop: [at, raw], columns: {"
+                          "n: {number: {within: [author], order: [at DESC, body]}}, "
+                          "big: {number: {}}}}}");
+    assert_string_equal(
+        route(0)->join,
+        " JOIN (SELECT \"id\" AS pghaul_key_0, pg_catalog.row_number() OVER (PARTITION BY "
+        "\"author\" ORDER BY \"at\" DESC NULLS LAST, \"body\", \"id\") AS pghaul_number_2, "
+        "pg_catalog.row_number() OVER (ORDER BY \"id\") AS pghaul_number_4 FROM ONLY "
+        "\"public\".\"users\" WHERE (\"author\" > 3)) AS pghaul_numbers ON "
+        "\"public\".\"users\".\"id\" = pghaul_key_0");
+    assert_string_equal(route(0)->inputs[2].sql, "pghaul_numbers.pghaul_number_2");
+    assert_string_equal(route(0)->outputs[2].words,
+                        "the number of the row among those of the same author, by at DESC, body, "
+                        "then by the key");
+    assert_string_equal(route(0)->outputs[4].words, "the number of the row, by the key");
+    assert_non_null(route(0)->no_stream);
+}
+
+static void
+numbers_that_are_refused(void **state)
+{
+    static const struct {
+        const char *source;
+        const char *target;
+        const char *rule;
+        const char *message; /* NULL: fine */
+    } cases[] = {
+        {"id int4*, a int4", "id int4*, n int2", "{number: {within: [a]}}",
+         "column n for the number must be int4 or int8, not int2"},
+        {"id int4, a int4", "id int4, n int4", "{number: {within: [a]}}",
+         "`number` ends its order by the key, and the table has neither a primary key"},
+        {"id int4*, a int4", "id int4*, n int4", "{number: {within: [b]}}", "no column b"},
+        {"id int4*, a int4", "id int4*, n int4", "{number: {order: [b desc]}}", "no column b"},
+        {"id int4*, a json", "id int4*, n int4", "{number: {order: [a desc]}}",
+         "values of type json have no order"},
+        {"id int4*, a json", "id int4*, n int4", "{number: {within: [a]}}",
+         "values of type json have no order"},
+        {"id int4*, a int4!", "a int4*, n int4*", "{number: {within: [a]}}", NULL},
+        {"id int4*, a int4!", "a int4, n int4*", "{number: {order: [a]}}", NULL},
+        {"id int4*, a int4!", "a int4, n int4*", "{number: {within: [a]}}",
+         "column n is part of the target's unique key pkey, and its rule (the number of the row "
+         "among those of the same a, by the key) may make different values equal"},
+        {"id int4*, a int4!", "id int4*, n int4*", "{number: {within: [a]}}", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        fake_rules_end(&fake);
+        fake_rules_begin(&fake);
+        tables(cases[i].source, cases[i].target);
+        snprintf(job, sizeof job, "tables: {users: {drop: [%s], columns: {n: %s}}}",
+                 strncmp(cases[i].target, "id", 2) == 0 ? "a" : "id", cases[i].rule);
+        if (cases[i].message != NULL)
+            refused(job, cases[i].message);
+        else
+            fake_must_make(&fake, job);
+    }
+    fake.params.follows = true;
+    refused("tables: {users: {drop: [a], columns: {n: {number: {within: [a]}}}}}",
+            "--follow cannot be exact: a change of one row gives others another `number`; copy it "
+            "without --follow, or number the rows after the switch");
+}
+
+/* What refers to a column that is numbered anew would refer to other rows. */
+static void
+numbers_are_not_referred_to(void **state)
+{
+    (void)state;
+    references();
+    refused("tables: {users: {columns: {id: {number: {order: [note]}}}}}",
+            "column user_id refers to public.users.id, which becomes a number that is not known "
+            "here: keep that column as it is");
+    fake_must_make(&fake, "tables: {users: {columns: {id: {number: {order: [note]}}}}, "
+                          "posts: {columns: {user_id: {set: null}}}}");
+    fake_must_make(&fake, "tables: {posts: {columns: {user_id: {number: {within: [id]}}}}}");
+}
+
+static void
 lookups_are_columns_of_the_select(void **state)
 {
     (void)state;
@@ -623,6 +708,9 @@ main(void)
         cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(rules_of_shaped_columns, begin, end),
         cmocka_unit_test_setup_teardown(columns_are_not_preserved, begin, end),
+        cmocka_unit_test_setup_teardown(numbers_are_joined_by_the_key, begin, end),
+        cmocka_unit_test_setup_teardown(numbers_that_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(numbers_are_not_referred_to, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
     };
 
