@@ -17,6 +17,7 @@
 #include "pg/holder.h"
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
+#include "rules/ruleset.h"
 #include "spool/spool.h"
 
 #define HOLDER_WAIT_MS 5000u
@@ -177,6 +178,8 @@ clean_dir(const struct ph_options *options, struct ph_cleaned *out, struct ph_er
     ph_code rc = access(spool, F_OK) == 0 ? ph_spool_remove(spool, NULL, &removed, err) : PH_OK;
     if (rc == PH_OK)
         rc = remove_own_files(options->dir, err);
+    if (rc == PH_OK)
+        ph_rules_clear_folder(options->dir);
     close(lock_fd);
     out->dir = rc == PH_OK && rmdir(options->dir) == 0;
     out->dir_kept = !out->dir;

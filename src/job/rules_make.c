@@ -201,7 +201,6 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     *made = (struct ph_rules_made){0};
     if (rules == NULL)
         return PH_OK;
-    PH_TRY(ph_options_make_dir(params->options, err));
     PH_TRY(list_selected(params, made, &n_selected, err));
     struct ph_ruleset_params set = {
         .rules = rules,
@@ -209,7 +208,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         .target = params->target == NULL ? params->source : params->target,
         .selected = made->selected,
         .n_selected = n_selected,
-        .dir = params->options->dir,
+        /* a copy has made the job's directory; commands that change nothing do not */
+        .dir = access(params->options->dir, W_OK | X_OK) == 0 ? params->options->dir : NULL,
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
         .follows = params->follows,

@@ -3,12 +3,14 @@
  * own, the result renamed into place when it is whole, so that two runs at a time do no harm. The
  * interface's header is in the binary (rule_header.c, made by CMake): nothing has to be installed.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,8 @@
 
 #define SAID_MAX 700
 #define POLL_MS 100
+#define FINGERPRINT_LEN 32u
+#define HEADER_FOLDER "pghaul" /* as in #include <pghaul/rule.h> */
 /* Above that much C, functions stay what they are: 2,000 columns with a map compile in 1.3 instead
  * of 2.3 seconds, and a map costs a call more. -O1 with inlining takes longer than -O2. */
 #define LARGE_CODE_BYTES ((size_t)512 << 10)
@@ -40,9 +44,12 @@ make_folder(const char *path, struct ph_error *err)
         return fail_at("cannot make the folder", path, err);
     if (lstat(path, &is) != 0)
         return fail_at("cannot look at", path, err);
-    if (!S_ISDIR(is.st_mode) || is.st_uid != geteuid() || (is.st_mode & 022) != 0)
-        return PH_FAIL(err, PH_E_COMPILER,
-                       "%s must be a folder of this user that nobody else can write to", path);
+    if (!S_ISDIR(is.st_mode) || is.st_uid != geteuid() || (is.st_mode & 022) != 0) {
+        PH_FAIL(err, PH_E_COMPILER,
+                "%s must be a folder of this user that nobody else can write to", path);
+        ph_error_hint(err, "chmod 700 it when it is yours, or name another one with --dir");
+        return PH_E_COMPILER;
+    }
     return PH_OK;
 }
 
@@ -189,6 +196,54 @@ compile(const char *dir, const char *source, const char *object, size_t code_byt
 }
 
 ph_code
+ph_rules_temporary_folder(char *path, size_t size, struct ph_error *err)
+{
+    const char *base = getenv("TMPDIR");
+    int n = snprintf(path, size, "%s/pghaul-rules.XXXXXX",
+                     base != NULL && base[0] == '/' ? base : "/tmp");
+
+    if (n < 0 || (size_t)n >= size)
+        return PH_FAIL(err, PH_E_COMPILER, "the path is too long: %s", base);
+    if (mkdtemp(path) == NULL) {
+        fail_at("cannot make the folder", path, err);
+        ph_error_hint(err, "name a folder that can be written to in TMPDIR");
+        return PH_E_COMPILER;
+    }
+    return PH_OK;
+}
+
+/* "FINGERPRINT.so", and what a run that was killed has left: "FINGERPRINT.PID.c" and the like. */
+static bool
+is_made_here(const char *name)
+{
+    size_t len = strlen(name);
+
+    return strspn(name, "0123456789abcdef") == FINGERPRINT_LEN && name[FINGERPRINT_LEN] == '.' &&
+           (strcmp(name + len - 2, ".c") == 0 || strcmp(name + len - 3, ".so") == 0);
+}
+
+void
+ph_rules_clear_folder(const char *path)
+{
+    char header[4096];
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+
+    if (dir == NULL)
+        return;
+    while ((entry = readdir(dir)) != NULL) {
+        if (is_made_here(entry->d_name))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
+    if (snprintf(header, sizeof header, "%s/" HEADER_FOLDER "/rule.h", path) >= (int)sizeof header)
+        return;
+    (void)unlink(header);
+    *strrchr(header, '/') = '\0';
+    (void)rmdir(header);
+}
+
+ph_code
 ph_rules_write_code(const char *path, const struct ph_buf *code, struct ph_error *err)
 {
     return write_file(path, code->data, code->len, err);
@@ -216,7 +271,7 @@ ph_rules_build(const struct ph_build_params *params, char *path, size_t size, st
         target = path;
     }
     PH_TRY(make_folder(params->dir, err));
-    snprintf(folder, sizeof folder, "%s/pghaul", params->dir);
+    snprintf(folder, sizeof folder, "%s/" HEADER_FOLDER, params->dir);
     PH_TRY(make_folder(folder, err));
     if (snprintf(file, sizeof file, "%s/rule.h", folder) >= (int)sizeof file ||
         snprintf(temporary, sizeof temporary, "%s.%d.so", target, (int)getpid()) >=

@@ -8,6 +8,7 @@
  * written.
  */
 #include "rules/check_parts.h"
+#include "rules/ops.h"
 
 struct site { /* one column of one route, or of a table without an entry */
     const struct ph_rel *source;
@@ -237,6 +238,30 @@ names_rows(const struct ph_rule_column *rule)
     return true;
 }
 
+static bool
+is_keyed_op(const char *name)
+{
+    for (const struct ph_rule_family *family = ph_rule_families; family->name != NULL; family++) {
+        for (uint32_t k = 0; k < family->n_ops; k++) {
+            if (strcmp(family->ops[k].name, name) == 0 &&
+                (family->ops[k].flags & PH_RULE_KEYED) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether an operator of pghaul's own makes it depend on the key of the row it is in. */
+static bool
+is_keyed(const struct ph_rule_column *rule)
+{
+    for (uint32_t i = 0; i < steps_of(rule); i++) {
+        if (rule->steps[i].library == NULL && is_keyed_op(rule->steps[i].op))
+            return true;
+    }
+    return false;
+}
+
 /* ---- one foreign key's column ---- */
 
 static ph_code
@@ -294,6 +319,12 @@ match_site(struct ph_checker *checker, const struct site *site, const struct sit
         (site->rule == NULL || !is_made(site->rule))) {
         refuse(checker, site, key,
                "which becomes a number that is not known here: keep that column as it is");
+        return PH_OK;
+    }
+    if (is_keyed(key->rule) && key->rule->from.n <= 1 &&
+        (site->rule == NULL || !is_made(site->rule))) {
+        refuse(checker, site, key,
+               "whose rule depends on the row it is in: take a mask there that does not");
         return PH_OK;
     }
     if (same_rule(site->rule, key->rule) ||

@@ -13,11 +13,15 @@
 static ph_code
 check_owner(const struct stat *is, const char *path, const char *what, struct ph_error *err)
 {
-    if (is->st_uid != 0 && is->st_uid != geteuid())
-        return PH_FAIL(err, PH_E_COMPILER, "%s %s belongs to another user", what, path);
-    if ((is->st_mode & 022) != 0)
-        return PH_FAIL(err, PH_E_COMPILER, "%s %s can be written by others", what, path);
-    return PH_OK;
+    bool is_foreign = is->st_uid != 0 && is->st_uid != geteuid();
+
+    if (!is_foreign && (is->st_mode & 022) == 0)
+        return PH_OK;
+    PH_FAIL(err, PH_E_COMPILER, "%s %s %s", what, path,
+            is_foreign ? "belongs to another user" : "can be written by others");
+    ph_error_hint(err, "its code would run with this user's rights: make it again, as this user or "
+                       "root and with mode go-w");
+    return PH_E_COMPILER;
 }
 
 ph_code
@@ -30,6 +34,14 @@ ph_rules_check_file(const char *path, const char *what, struct ph_error *err)
     if (!S_ISREG(is.st_mode))
         return PH_FAIL(err, PH_E_COMPILER, "%s %s is not a file", what, path);
     return check_owner(&is, path, what, err);
+}
+
+static ph_code
+hint_build(struct ph_error *err)
+{
+    ph_error_hint(err, "make it again of this job file and these two databases, by this version of "
+                       "pghaul: `pghaul rules build JOB --output FILE.so`");
+    return PH_E_COMPILER;
 }
 
 static ph_code
@@ -55,13 +67,16 @@ ph_rules_load(struct ph_ruleset *set, const char *path, struct ph_error *err)
 {
     PH_TRY(ph_rules_check_file(path, "the compiled rules", err));
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (handle == NULL)
-        return PH_FAIL(err, PH_E_COMPILER, "the compiled rules cannot be loaded: %s", dlerror());
+    if (handle == NULL) {
+        PH_FAIL(err, PH_E_COMPILER, "the compiled rules cannot be loaded: %s", dlerror());
+        ph_error_hint(err, "it must be an object that `pghaul rules build` made for this kind of "
+                           "machine, on a file system that is not mounted noexec (--dir, TMPDIR)");
+        return PH_E_COMPILER;
+    }
     const struct ph_rule_object *object = dlsym(handle, "ph_rule_object");
-    ph_code rc = check_object(set, object, path, err);
-    if (rc != PH_OK) {
+    if (check_object(set, object, path, err) != PH_OK) {
         dlclose(handle);
-        return rc;
+        return hint_build(err);
     }
     set->handle = handle;
     set->object = object;

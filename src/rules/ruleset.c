@@ -9,21 +9,42 @@
 #define ARENA_LIMIT ((size_t)1 << 30)
 #define CODE_LIMIT ((size_t)64 << 20)
 
+/* Into `output`, or loaded. What is loaded needs no file any more. */
+static ph_code
+compile(const struct ph_ruleset_params *params, struct ph_ruleset *set, const struct ph_buf *code,
+        const char *output, struct ph_error *err)
+{
+    char folder[4096];
+    char path[4096];
+    struct ph_build_params build = {
+        .dir = params->dir, .fingerprint = set->fingerprint, .code = code, .output = output};
+
+    if (params->dir == NULL) {
+        PH_TRY(ph_rules_temporary_folder(folder, sizeof folder, err));
+        build.dir = folder;
+    }
+    ph_code rc = ph_rules_build(&build, path, sizeof path, err);
+    if (rc == PH_OK && output == NULL)
+        rc = ph_rules_load(set, path, err);
+    if (params->dir == NULL) {
+        ph_rules_clear_folder(folder);
+        (void)rmdir(folder);
+    }
+    return rc;
+}
+
 static ph_code
 make_object(const struct ph_ruleset_params *params, struct ph_ruleset *set,
             const struct ph_buf *code, struct ph_error *err)
 {
     char path[4096];
-    const struct ph_build_params build = {
-        .dir = params->dir, .fingerprint = set->fingerprint, .code = code};
 
     if (params->object != NULL)
         return ph_rules_load(set, params->object, err);
-    if (params->dir == NULL)
-        return PH_FAIL(err, PH_E_INTERNAL, "no folder for compiled rules");
-    if (ph_rules_cached(params->dir, set->fingerprint, path, sizeof path) != PH_OK ||
+    if (params->dir == NULL ||
+        ph_rules_cached(params->dir, set->fingerprint, path, sizeof path) != PH_OK ||
         access(path, F_OK) != 0)
-        PH_TRY(ph_rules_build(&build, path, sizeof path, err));
+        return compile(params, set, code, NULL, err);
     return ph_rules_load(set, path, err);
 }
 
@@ -94,17 +115,13 @@ ph_ruleset_build(const struct ph_ruleset_params *params, const char *output, str
 {
     struct ph_ruleset *set = new_set();
     struct ph_buf code;
-    char path[4096];
 
     if (set == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules");
     ph_buf_init(&code, CODE_LIMIT);
     ph_code rc = prepare(params, set, &code, err);
-    if (rc == PH_OK) {
-        const struct ph_build_params build = {
-            .dir = params->dir, .fingerprint = set->fingerprint, .code = &code, .output = output};
-        rc = ph_rules_build(&build, path, sizeof path, err);
-    }
+    if (rc == PH_OK)
+        rc = compile(params, set, &code, output, err);
     ph_buf_free(&code);
     ph_ruleset_free(set);
     return rc;

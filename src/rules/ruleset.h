@@ -80,7 +80,8 @@ struct ph_ruleset_params {
     const struct ph_rel *const *selected; /* tables of the source that the job takes: rules on
                                              others are refused; NULL: all of them */
     uint32_t n_selected;
-    const char *dir;      /* of the cache of compiled objects, 0700 */
+    const char *dir;      /* of the cache of compiled objects, 0700; NULL: nothing is kept, what is
+                             compiled lies in a temporary folder until it is loaded */
     const char *keep_c;   /* file to write the generated C to as well; NULL: none */
     const char *object;   /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
     bool follows;         /* refuse what the stream cannot do */
@@ -101,6 +102,9 @@ struct ph_ruleset_params {
 ph_code ph_ruleset_make(const struct ph_ruleset_params *params, struct ph_ruleset **out,
                         struct ph_error *err) PH_MUST_CHECK;
 void ph_ruleset_free(struct ph_ruleset *set); /* NULL is fine */
+/* Everything that compiling has left in a folder goes; loaded objects stay. Not while a run is
+ * at it. */
+void ph_rules_clear_folder(const char *path);
 /* Check, generate and compile into the file `output`, for params.object elsewhere. */
 ph_code ph_ruleset_build(const struct ph_ruleset_params *params, const char *output,
                          struct ph_error *err) PH_MUST_CHECK;

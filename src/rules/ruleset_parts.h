@@ -166,6 +166,8 @@ struct ph_build_params {
 /* Where the cache has the object, into `path`. PH_E_COMPILER: too long. */
 ph_code ph_rules_cached(const char *dir, const char *fingerprint, char *path,
                         size_t size) PH_MUST_CHECK;
+/* A folder that only this user can enter, under $TMPDIR or /tmp. */
+ph_code ph_rules_temporary_folder(char *path, size_t size, struct ph_error *err) PH_MUST_CHECK;
 ph_code ph_rules_write_code(const char *path, const struct ph_buf *code,
                             struct ph_error *err) PH_MUST_CHECK;
 /* The object's file into `path`, unless it is `output`. */

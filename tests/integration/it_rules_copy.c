@@ -14,6 +14,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct pair pair;
 
@@ -234,6 +236,41 @@ test_bad_values(void **state)
     pair_db_end(&db);
 }
 
+/* ---- what is left behind ---- */
+
+/* Only a copy has a directory; what others compile is gone with them. */
+static void
+test_nothing_is_left(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "nothing_left");
+    const char *work = scratch_printf("%s/nothing-left", scratch_dir());
+    const char *env[] = {scratch_printf("TMPDIR=%s", work), NULL};
+    const char *job = job_file(&db, "tables:\n  t:\n    columns: {v: {do: [upper]}}\n");
+    const char *object = scratch_printf("%s/made.so", scratch_dir());
+
+    (void)state;
+    assert_int_equal(mkdir(work, 0700), 0);
+    db.env = env;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a')");
+    pair_expect(pair_run(&db, "check", job, "--data-only"), 0, "ready");
+    pair_expect(pair_run(&db, "plan", job, "--data-only"), 0, "public.t");
+    pair_expect(pair_run(&db, "rules", "explain", job, "--data-only"), 0, "through upper");
+    pair_expect(pair_run(&db, "rules", "test", job, "--data-only"), 0, "A");
+    pair_expect(pair_run(&db, "rules", "build", job, "--data-only", "--output", object), 0,
+                "rules");
+    assert_int_equal(access(object, X_OK), 0);
+    assert_int_not_equal(access(db.dir, F_OK), 0);
+    pair_expect(pair_copy(&db, job, "--data-only", "--rules-object", object), 0, "proven");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 0, NULL);
+    assert_int_not_equal(access(db.dir, F_OK), 0);
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    assert_int_not_equal(access(db.dir, F_OK), 0);
+    assert_int_equal(rmdir(work), 0); /* and nothing in it */
+    pair_db_end(&db);
+}
+
 /* ---- checks ---- */
 
 /* Of the source: told before anything is written, and what is said to fail the job stops it. */
@@ -357,7 +394,6 @@ test_elements(void **state)
     pair_db_end(&db);
 }
 
-/* Rows of the target that meet a condition stay and are not compared. */
 /* Numbers are row_number()'s, in the copy of a table that would else be split, and in the proof. */
 static void
 test_numbers(void **state)
@@ -394,6 +430,7 @@ test_numbers(void **state)
     pair_db_end(&db);
 }
 
+/* Rows of the target that meet a condition stay and are not compared. */
 static void
 test_preserved_rows(void **state)
 {
@@ -465,17 +502,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map_and_drop),
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_passed_columns),
-        cmocka_unit_test(test_schema_made_here),
-        cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_source_checks),
-        cmocka_unit_test(test_filter_rename_and_split),
-        cmocka_unit_test(test_elements),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_preserved_rows),
-        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_map_and_drop),   cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_passed_columns), cmocka_unit_test(test_schema_made_here),
+        cmocka_unit_test(test_bad_values),     cmocka_unit_test(test_nothing_is_left),
+        cmocka_unit_test(test_source_checks),  cmocka_unit_test(test_filter_rename_and_split),
+        cmocka_unit_test(test_elements),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_preserved_rows), cmocka_unit_test(test_backup),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

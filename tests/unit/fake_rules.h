@@ -20,7 +20,8 @@ struct fake_rules {
     struct ph_ruleset_params params; /* as the test wants it, completed by fake_make */
     struct ph_arena arena;
     struct ph_buf out;
-    char dir[64];
+    char dir[64];       /* of the test, and of the cache */
+    const char *cache;  /* another folder of the cache; "": none is kept; NULL: dir */
     uint32_t constants; /* how many were asked of the target */
 };
 
@@ -73,7 +74,9 @@ fake_make(struct fake_rules *fake, const char *job)
     fake->params.rules = fake->options.rules;
     fake->params.source = &fake->source.catalog;
     fake->params.target = &fake->target.catalog;
-    fake->params.dir = fake->dir;
+    fake->params.dir = fake->cache == NULL      ? fake->dir
+                       : fake->cache[0] != '\0' ? fake->cache
+                                                : NULL;
     fake->params.constant = fake_constant;
     ph_error_reset(&fake->err);
     return ph_ruleset_make(&fake->params, &fake->set, &fake->err);

@@ -6,50 +6,14 @@
 
 #include <cmocka.h>
 
-#include "fake_rules.h"
+#include "rules_case.h"
 
 #include <unistd.h>
-
-static struct fake_rules fake;
-
-static int
-begin(void **state)
-{
-    (void)state;
-    fake_rules_begin(&fake);
-    return 0;
-}
-
-static int
-end(void **state)
-{
-    (void)state;
-    fake_rules_end(&fake);
-    return 0;
-}
-
-static void
-refused(const char *job, const char *message)
-{
-    ph_code rc = fake_make(&fake, job);
-
-    if (rc != PH_E_RULES)
-        fail_msg("not refused (%d %s):\n%s", (int)rc, fake.err.message, job);
-    if (strstr(fake.err.message, message) == NULL)
-        fail_msg("%s\ndoes not hold\n%s", fake.err.message, message);
-}
-
-static const struct ph_route *
-route(uint32_t number)
-{
-    return ph_ruleset_route(fake.set, number);
-}
 
 static void
 tables(const char *source, const char *target)
 {
-    fake_table(&fake.source, "public.users", source);
-    fake_table(&fake.target, "public.users", target);
+    table_on_both("public.users", source, target);
 }
 
 /* ---- names ---- */
@@ -199,14 +163,12 @@ another_column_keeps_a_key_unique(void **state)
     tables("id int4*, a text", "id int4*, org text*, a text");
     fake_must_make(&fake, "tables: {users: {columns: {org: {set: x}}}}");
     assert_null(route(0)->no_stream);
-    fake_rules_end(&fake);
-    fake_rules_begin(&fake);
+    begin_again();
     tables("id int4*, likes int4, shares int4", "id int4*, n int4");
     refused(
         "tables: {users: {columns: {}, unpivot: {columns: [likes, shares], name: x, value: n}}}",
         "the target has no column x");
-    fake_rules_end(&fake);
-    fake_rules_begin(&fake);
+    begin_again();
     tables("id int4*, likes int4, shares int4", "id int4*, name text, n int4");
     refused("tables: {users: {unpivot: {columns: [likes, shares], name: name, value: n}}}",
             "one row becomes several, and the target's unique key pkey does not tell them apart");
@@ -280,8 +242,7 @@ keys_of_made_rows_are_proven(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char job[512];
-        fake_rules_end(&fake);
-        fake_rules_begin(&fake);
+        begin_again();
         tables(cases[i].source, cases[i].target);
         fake.params.follows = cases[i].follows;
         fake.source.rels[0].replica_identity = 'f';
@@ -306,8 +267,7 @@ parts_of_made_rows_in_the_stream(void **state)
     tables("id int4*, x int4, y int4", "id int4*, k text*, v int4, w text");
     fake_must_make(&fake, job);
     assert_false(route(0)->needs_old_row);
-    fake_rules_end(&fake);
-    fake_rules_begin(&fake);
+    begin_again();
     fake.params.follows = true;
     tables("id text*, x text, y text", "id text*, k text*, v text, w text");
     refused(job, "ALTER TABLE public.users REPLICA IDENTITY FULL");
@@ -630,8 +590,7 @@ numbers_that_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char job[512];
-        fake_rules_end(&fake);
-        fake_rules_begin(&fake);
+        begin_again();
         tables(cases[i].source, cases[i].target);
         snprintf(job, sizeof job, "tables: {users: {drop: [%s], columns: {n: %s}}}",
                  strncmp(cases[i].target, "id", 2) == 0 ? "a" : "id", cases[i].rule);
@@ -686,36 +645,33 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(names_must_be_there, begin, end),
-        cmocka_unit_test_setup_teardown(all_problems_are_told, begin, end),
-        cmocka_unit_test_setup_teardown(operators_must_fit, begin, end),
-        cmocka_unit_test_setup_teardown(only_selected_tables, begin, end),
-        cmocka_unit_test_setup_teardown(a_root_stands_for_its_partitions, begin, end),
-        cmocka_unit_test_setup_teardown(unique_keys_stay_unique, begin, end),
-        cmocka_unit_test_setup_teardown(keys_that_come_later_count, begin, end),
-        cmocka_unit_test_setup_teardown(another_column_keeps_a_key_unique, begin, end),
-        cmocka_unit_test_setup_teardown(shapes_must_fit, begin, end),
-        cmocka_unit_test_setup_teardown(keys_of_made_rows_are_proven, begin, end),
-        cmocka_unit_test_setup_teardown(parts_of_made_rows_in_the_stream, begin, end),
-        cmocka_unit_test_setup_teardown(parts_are_there_with_their_shape, begin, end),
-        cmocka_unit_test_setup_teardown(references_follow_their_key, begin, end),
-        cmocka_unit_test_setup_teardown(elements_follow_their_key, begin, end),
-        cmocka_unit_test_setup_teardown(classified_columns, begin, end),
-        cmocka_unit_test_setup_teardown(the_stream_must_be_exact, begin, end),
-        cmocka_unit_test_setup_teardown(the_targets_key_follows_from_the_sources, begin, end),
-        cmocka_unit_test_setup_teardown(conditions_of_the_source, begin, end),
-        cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
-        cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
-        cmocka_unit_test_setup_teardown(rules_of_shaped_columns, begin, end),
-        cmocka_unit_test_setup_teardown(columns_are_not_preserved, begin, end),
-        cmocka_unit_test_setup_teardown(numbers_are_joined_by_the_key, begin, end),
-        cmocka_unit_test_setup_teardown(numbers_that_are_refused, begin, end),
-        cmocka_unit_test_setup_teardown(numbers_are_not_referred_to, begin, end),
-        cmocka_unit_test_setup_teardown(lookups_are_columns_of_the_select, begin, end),
+        rules_test(names_must_be_there),
+        rules_test(all_problems_are_told),
+        rules_test(operators_must_fit),
+        rules_test(only_selected_tables),
+        rules_test(a_root_stands_for_its_partitions),
+        rules_test(unique_keys_stay_unique),
+        rules_test(keys_that_come_later_count),
+        rules_test(another_column_keeps_a_key_unique),
+        rules_test(shapes_must_fit),
+        rules_test(keys_of_made_rows_are_proven),
+        rules_test(parts_of_made_rows_in_the_stream),
+        rules_test(parts_are_there_with_their_shape),
+        rules_test(references_follow_their_key),
+        rules_test(elements_follow_their_key),
+        rules_test(classified_columns),
+        rules_test(the_stream_must_be_exact),
+        rules_test(the_targets_key_follows_from_the_sources),
+        rules_test(conditions_of_the_source),
+        rules_test(conditions_mean_the_same_in_the_stream),
+        rules_test(a_sample_in_the_stream),
+        rules_test(rules_of_shaped_columns),
+        rules_test(columns_are_not_preserved),
+        rules_test(numbers_are_joined_by_the_key),
+        rules_test(numbers_that_are_refused),
+        rules_test(numbers_are_not_referred_to),
+        rules_test(lookups_are_columns_of_the_select),
     };
 
-    snprintf(fake.dir, sizeof fake.dir, "/tmp/test_rules_check.XXXXXX");
-    if (mkdtemp(fake.dir) == NULL)
-        return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rules_run("test_rules_check", tests);
 }

@@ -6,45 +6,20 @@
 
 #include <cmocka.h>
 
-#include "fake_rules.h"
+#include "rules_case.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct fake_rules fake;
-
-static int
-begin(void **state)
-{
-    (void)state;
-    fake_rules_begin(&fake);
-    return 0;
-}
-
-static int
-end(void **state)
-{
-    (void)state;
-    fake_rules_end(&fake);
-    return 0;
-}
-
 #define assert_row(number, row, expected)                                                          \
     assert_string_equal(fake_run(&fake, number, row), expected)
-
-static const struct ph_route *
-route(uint32_t number)
-{
-    return ph_ruleset_route(fake.set, number);
-}
 
 /* ---- columns ---- */
 
 static void
 campaigns(const char *source, const char *target)
 {
-    fake_table(&fake.source, "public.campaigns", source);
-    fake_table(&fake.target, "public.campaigns", target);
+    table_on_both("public.campaigns", source, target);
 }
 
 #define PHASES                                                                                     \
@@ -610,30 +585,27 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(maps_sets_and_passes, begin, end),
-        cmocka_unit_test_setup_teardown(a_map_has_every_else, begin, end),
-        cmocka_unit_test_setup_teardown(a_large_map_finds_each_key, begin, end),
-        cmocka_unit_test_setup_teardown(integers_and_booleans_are_mapped, begin, end),
-        cmocka_unit_test_setup_teardown(types_are_cast_where_they_differ, begin, end),
-        cmocka_unit_test_setup_teardown(chains_and_defaults, begin, end),
-        cmocka_unit_test_setup_teardown(a_renamed_table_needs_no_program, begin, end),
-        cmocka_unit_test_setup_teardown(identity_gives_the_same_bytes, begin, end),
-        cmocka_unit_test_setup_teardown(values_of_made_rows_go_through_a_chain, begin, end),
-        cmocka_unit_test_setup_teardown(parts_of_made_rows_are_arguments, begin, end),
-        cmocka_unit_test_setup_teardown(parts_of_made_rows_fill_keys, begin, end),
-        cmocka_unit_test_setup_teardown(lengths_fit_or_are_told, begin, end),
-        cmocka_unit_test_setup_teardown(numerics_are_rounded_as_the_server_does, begin, end),
-        cmocka_unit_test_setup_teardown(columns_become_rows, begin, end),
-        cmocka_unit_test_setup_teardown(json_elements_become_rows, begin, end),
-        cmocka_unit_test_setup_teardown(array_elements_become_rows, begin, end),
-        cmocka_unit_test_setup_teardown(one_row_goes_to_several_tables, begin, end),
-        cmocka_unit_test_setup_teardown(the_object_is_cached_and_checked, begin, end),
-        cmocka_unit_test_setup_teardown(an_object_is_built_elsewhere, begin, end),
-        cmocka_unit_test_setup_teardown(a_library_takes_part, begin, end),
+        rules_test(maps_sets_and_passes),
+        rules_test(a_map_has_every_else),
+        rules_test(a_large_map_finds_each_key),
+        rules_test(integers_and_booleans_are_mapped),
+        rules_test(types_are_cast_where_they_differ),
+        rules_test(chains_and_defaults),
+        rules_test(a_renamed_table_needs_no_program),
+        rules_test(identity_gives_the_same_bytes),
+        rules_test(values_of_made_rows_go_through_a_chain),
+        rules_test(parts_of_made_rows_are_arguments),
+        rules_test(parts_of_made_rows_fill_keys),
+        rules_test(lengths_fit_or_are_told),
+        rules_test(numerics_are_rounded_as_the_server_does),
+        rules_test(columns_become_rows),
+        rules_test(json_elements_become_rows),
+        rules_test(array_elements_become_rows),
+        rules_test(one_row_goes_to_several_tables),
+        rules_test(the_object_is_cached_and_checked),
+        rules_test(an_object_is_built_elsewhere),
+        rules_test(a_library_takes_part),
     };
 
-    snprintf(fake.dir, sizeof fake.dir, "/tmp/test_ruleset.XXXXXX");
-    if (mkdtemp(fake.dir) == NULL)
-        return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rules_run("test_ruleset", tests);
 }
