@@ -82,14 +82,15 @@ take_quoted(struct lexer *lexer, enum ph_token_kind kind)
     return PH_OK;
 }
 
-/* E'…', in which a backslash takes the next character along. */
+/* E'…', in which a backslash takes the next character along, and a doubled quote is one. */
 static ph_code
 take_escapes(struct lexer *lexer)
 {
     const char *from = lexer->at;
 
-    for (lexer->at = strchr(from, '\'') + 1; *lexer->at != '\''; lexer->at++) {
-        if (*lexer->at == '\\')
+    for (lexer->at = strchr(from, '\'') + 1; *lexer->at != '\'' || lexer->at[1] == '\'';
+         lexer->at++) {
+        if (*lexer->at == '\\' || *lexer->at == '\'')
             lexer->at++;
         if (*lexer->at == '\0')
             return fail(lexer, "a quote is not closed");
@@ -142,9 +143,12 @@ take_number(struct lexer *lexer)
         if (isdigit((unsigned char)*digits))
             at = digits + strspn(digits, "0123456789");
     }
-    bool is_plain = !is_later(*at) && *at != '.';
-    while (is_later(*at)) /* 0x1F, 1_000: newer servers know them */
+    bool is_plain = !is_first(*at) && *at != '.';
+    while (!is_plain && is_later(*at)) /* 0x1F, 1_000: newer servers know them */
         at++;
+    /* 1e'\'': a string with escapes for some servers, a mistake for others */
+    if (!is_plain && (*at == '\'' || *at == '"'))
+        return fail(lexer, "a number that goes over into a quote");
     lexer->at = at;
     return put(lexer, is_plain ? PH_TOKEN_NUMBER : PH_TOKEN_OTHER, from, (size_t)(at - from));
 }

@@ -6,55 +6,13 @@
 
 #include <cmocka.h>
 
+#include "../support/expr_world.h"
 #include "rules/expr.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const labels[] = {"sad", "glad"};
-static struct ph_type types[] = {
-    {.oid = 16, .schema = "pg_catalog", .name = "bool", .kind = 'b'},
-    {.oid = 20, .schema = "pg_catalog", .name = "int8", .kind = 'b'},
-    {.oid = 21, .schema = "pg_catalog", .name = "int2", .kind = 'b'},
-    {.oid = 23, .schema = "pg_catalog", .name = "int4", .kind = 'b'},
-    {.oid = 25, .schema = "pg_catalog", .name = "text", .kind = 'b'},
-    {.oid = 701, .schema = "pg_catalog", .name = "float8", .kind = 'b'},
-    {.oid = 1042, .schema = "pg_catalog", .name = "bpchar", .kind = 'b'},
-    {.oid = 1043, .schema = "pg_catalog", .name = "varchar", .kind = 'b'},
-    {.oid = 1082, .schema = "pg_catalog", .name = "date", .kind = 'b'},
-    {.oid = 1184, .schema = "pg_catalog", .name = "timestamptz", .kind = 'b'},
-    {.oid = 1700, .schema = "pg_catalog", .name = "numeric", .kind = 'b'},
-    {.oid = 2950, .schema = "pg_catalog", .name = "uuid", .kind = 'b'},
-    {.oid = 20000, .schema = "app", .name = "mood", .kind = 'e', .labels = labels, .n_labels = 2},
-    {.oid = 20001, .schema = "app", .name = "pair", .kind = 'c'},
-    {.oid = 20002, .schema = "app", .name = "count", .kind = 'd', .base_oid = 20003},
-    {.oid = 20003, .schema = "app", .name = "small", .kind = 'd', .base_oid = 23},
-};
-static const struct ph_column columns[] = {
-    {.name = "id", .attnum = 1, .type_oid = 23, .type_text = "integer"},
-    {.name = "name", .attnum = 2, .type_oid = 25, .type_text = "text"},
-    {.name = "Mixed \"x\"", .attnum = 3, .type_oid = 20, .type_text = "bigint"},
-    {.name = "active", .attnum = 4, .type_oid = 16, .type_text = "boolean"},
-    {.name = "price", .attnum = 5, .type_oid = 1700, .typmod = 9, .type_text = "numeric(5,2)"},
-    {.name = "ratio", .attnum = 6, .type_oid = 701, .type_text = "double precision"},
-    {.name = "code", .attnum = 7, .type_oid = 1042, .type_text = "character(5)"},
-    {.name = "day", .attnum = 8, .type_oid = 1082, .type_text = "date"},
-    {.name = "at", .attnum = 9, .type_oid = 1184, .type_text = "timestamp with time zone"},
-    {.name = "mood", .attnum = 10, .type_oid = 20000, .type_text = "app.mood"},
-    {.name = "pair", .attnum = 11, .type_oid = 20001, .type_text = "app.pair"},
-    {.name = "n", .attnum = 12, .type_oid = 20002, .type_text = "app.count"},
-    {.name = "loose", .attnum = 13, .type_oid = 25, .type_text = "text", .nondeterministic = true},
-    {.name = "v", .attnum = 14, .type_oid = 1043, .type_text = "character varying(9)"},
-    {.name = "key", .attnum = 15, .type_oid = 2950, .type_text = "uuid"},
-    {.name = "small", .attnum = 16, .type_oid = 21, .type_text = "smallint"},
-};
-static const struct ph_rel rel = {.schema = "public",
-                                  .name = "posts",
-                                  .columns = columns,
-                                  .n_columns = sizeof columns / sizeof columns[0]};
-static struct ph_catalog catalog = {
-    .encoding = "UTF8", .types = types, .n_types = sizeof types / sizeof types[0]};
 static struct ph_arena arena;
 static struct ph_error err;
 
@@ -64,7 +22,7 @@ begin(void **context)
     (void)context;
     ph_arena_init(&arena, (size_t)64 << 20);
     ph_error_reset(&err);
-    snprintf(catalog.encoding, sizeof catalog.encoding, "UTF8");
+    snprintf(expr_catalog.encoding, sizeof expr_catalog.encoding, "UTF8");
     return 0;
 }
 
@@ -79,7 +37,7 @@ end(void **context)
 static ph_code
 parse(const char *text, const struct ph_expr **out)
 {
-    const struct ph_expr_site site = {text, "job.yaml", {3, 12}, "where", &rel, &catalog};
+    const struct ph_expr_site site = {text, "job.yaml", {3, 12}, "where", &expr_rel, &expr_catalog};
 
     return ph_expr_parse(&site, &arena, out, &err);
 }
@@ -229,7 +187,7 @@ what_only_a_server_computes(void **context)
     not_of_class("name = U&'x' AND name = N'y'", "is not among");
     not_of_class("id = 0x1F", "is not among");
     not_of_class("CASE WHEN active THEN true END", "\"case\"");
-    snprintf(catalog.encoding, sizeof catalog.encoding, "LATIN1");
+    snprintf(expr_catalog.encoding, sizeof expr_catalog.encoding, "LATIN1");
     not_of_class("name = 'ü'", "the database is in LATIN1");
     sql_is("name = 'u'", "(\"name\" = 'u'::\"pg_catalog\".\"text\")");
 }
@@ -255,6 +213,9 @@ mistakes(void **context)
     refused("name = E'a\\", "a quote is not closed");
     refused("\"name = 1", "a double quote is not closed");
     refused("name = $a$ b", "a dollar quote is not closed");
+    refused("name = E'a''\\' , ' ) OR ( name = E'b''\\' , '", "a \")\" that closes nothing");
+    refused("id = 0.$a$ ' $a$ ) OR ( 0.$b$ ' 0.$b$", "a \")\" that closes nothing");
+    refused("id = 1e'\\' , ' ) OR ( 1e'\\' '", "a number that goes over into a quote");
     refused("name = 5", "\"name\" is text and 5 a number; put quotes around it");
     refused("id = true", "\"id\" is integer, not boolean");
     refused("id", "\"id\" is integer, not boolean");
