@@ -293,84 +293,7 @@ float_compare(struct ph_rule_call *call, const struct ph_value *a, const struct 
     return PH_RULE_OK;
 }
 
-/* ---- one function for every type and operator ---- */
-
-#define WRAP(name, call_it)                                                                        \
-    static enum ph_rule_result name(struct ph_rule_call *call, const struct ph_value *args,        \
-                                    struct ph_value *out)                                          \
-    {                                                                                              \
-        return call_it;                                                                            \
-    }
-#define INT_BINARY(name)                                                                           \
-    WRAP(int2_##name, int_binary(call, args, &type_int2, int_##name, out))                         \
-    WRAP(int4_##name, int_binary(call, args, &type_int4, int_##name, out))                         \
-    WRAP(int8_##name, int_binary(call, args, &type_int8, int_##name, out))
-#define FLOAT_BINARY(name)                                                                         \
-    WRAP(float4_##name, float_binary(call, args, TYPE_FLOAT4, float_##name, out))                  \
-    WRAP(float8_##name, float_binary(call, args, TYPE_FLOAT8, float_##name, out))
-#define UNARY(name)                                                                                \
-    WRAP(int2_##name, int_##name(call, args, &type_int2, out))                                     \
-    WRAP(int4_##name, int_##name(call, args, &type_int4, out))                                     \
-    WRAP(int8_##name, int_##name(call, args, &type_int8, out))                                     \
-    WRAP(float4_##name, float_##name(call, args, TYPE_FLOAT4, out))                                \
-    WRAP(float8_##name, float_##name(call, args, TYPE_FLOAT8, out))
-
-INT_BINARY(add)
-INT_BINARY(subtract)
-INT_BINARY(multiply)
-INT_BINARY(divide)
-INT_BINARY(modulo)
-INT_BINARY(bucket)
-FLOAT_BINARY(add)
-FLOAT_BINARY(subtract)
-FLOAT_BINARY(multiply)
-FLOAT_BINARY(divide)
-WRAP(float8_bucket, float_binary(call, args, TYPE_FLOAT8, float_bucket, out))
-UNARY(negate)
-UNARY(abs)
-WRAP(int_clamp, ph_op_clamp(call, args, int_compare, out))
-WRAP(float_clamp, ph_op_clamp(call, args, float_compare, out))
-
-#define PREPARE(type, compare)                                                                     \
-    static bool prepare_##type(struct ph_rule_call *call)                                          \
-    {                                                                                              \
-        return ph_op_prepare_constant(call, ph_cast_text_to_##type);                               \
-    }                                                                                              \
-    static bool prepare_divisor_##type(struct ph_rule_call *call)                                  \
-    {                                                                                              \
-        return ph_op_prepare_divisor(call, ph_cast_text_to_##type, compare);                       \
-    }                                                                                              \
-    static bool prepare_width_##type(struct ph_rule_call *call)                                    \
-    {                                                                                              \
-        return ph_op_prepare_width(call, ph_cast_text_to_##type, compare);                         \
-    }                                                                                              \
-    static bool prepare_clamp_##type(struct ph_rule_call *call)                                    \
-    {                                                                                              \
-        return ph_op_prepare_clamp(call, ph_cast_text_to_##type, compare);                         \
-    }
-
-PREPARE(int2, int_compare)
-PREPARE(int4, int_compare)
-PREPARE(int8, int_compare)
-PREPARE(float8, float_compare)
-
-static bool
-prepare_float4(struct ph_rule_call *call)
-{
-    return ph_op_prepare_constant(call, ph_cast_text_to_float4);
-}
-
-static bool
-prepare_divisor_float4(struct ph_rule_call *call)
-{
-    return ph_op_prepare_divisor(call, ph_cast_text_to_float4, float_compare);
-}
-
-static bool
-prepare_clamp_float4(struct ph_rule_call *call)
-{
-    return ph_op_prepare_clamp(call, ph_cast_text_to_float4, float_compare);
-}
+/* ---- rows, in one order for every type ---- */
 
 #define BAD PH_RULE_MAY_BAD
 #define ONE (PH_RULE_MAY_BAD | PH_RULE_INJECTIVE)
@@ -397,74 +320,110 @@ prepare_clamp_float4(struct ph_rule_call *call)
             "the nearest number from least to most"                                                \
     }
 
+#define INT_ROWS(type)                                                                             \
+    NUMBER("add", #type, ONE, type##_add, prepare_##type, "a number added"),                       \
+        COLUMN("add", #type, type##_add, "the sum"),                                               \
+        NUMBER("subtract", #type, ONE, type##_subtract, prepare_##type, "a number taken off"),     \
+        COLUMN("subtract", #type, type##_subtract, "the difference"),                              \
+        NUMBER("multiply", #type, BAD, type##_multiply, prepare_##type, "multiplied by a number"), \
+        COLUMN("multiply", #type, type##_multiply, "the product"),                                 \
+        NUMBER("divide", #type, BAD, type##_divide, prepare_divisor_##type,                        \
+               "divided by a number, the rest is left out"),                                       \
+        COLUMN("divide", #type, type##_divide, "the quotient, the rest is left out"),              \
+        NUMBER("modulo", #type, BAD, type##_modulo, prepare_divisor_##type,                        \
+               "the rest of the division"),                                                        \
+        COLUMN("modulo", #type, type##_modulo, "the rest of the division"),                        \
+        PLAIN("negate", #type, ONE, type##_negate, "the number with the other sign"),              \
+        PLAIN("abs", #type, BAD, type##_abs, "the number without its sign"),                       \
+        BUCKET(#type, BAD, type##_bucket, prepare_width_##type),                                   \
+        CLAMP(#type, int_clamp, prepare_clamp_##type)
+#define FLOAT_ROWS(type)                                                                           \
+    NUMBER("add", #type, BAD, type##_add, prepare_##type, "a number added"),                       \
+        COLUMN("add", #type, type##_add, "the sum"),                                               \
+        NUMBER("subtract", #type, BAD, type##_subtract, prepare_##type, "a number taken off"),     \
+        COLUMN("subtract", #type, type##_subtract, "the difference"),                              \
+        NUMBER("multiply", #type, BAD, type##_multiply, prepare_##type, "multiplied by a number"), \
+        COLUMN("multiply", #type, type##_multiply, "the product"),                                 \
+        NUMBER("divide", #type, BAD, type##_divide, prepare_divisor_##type,                        \
+               "divided by a number"),                                                             \
+        COLUMN("divide", #type, type##_divide, "the quotient"),                                    \
+        PLAIN("negate", #type, PH_RULE_INJECTIVE, type##_negate,                                   \
+              "the number with the other sign"),                                                   \
+        PLAIN("abs", #type, 0, type##_abs, "the number without its sign"),                         \
+        CLAMP(#type, float_clamp, prepare_clamp_##type)
+
+/* ---- one function for every type and operator ---- */
+
+#define WRAP(name, call_it)                                                                        \
+    static enum ph_rule_result name(struct ph_rule_call *call, const struct ph_value *args,        \
+                                    struct ph_value *out)                                          \
+    {                                                                                              \
+        return call_it;                                                                            \
+    }
+#define INT_BINARY(name)                                                                           \
+    WRAP(int2_##name, int_binary(call, args, &type_int2, int_##name, out))                         \
+    WRAP(int4_##name, int_binary(call, args, &type_int4, int_##name, out))                         \
+    WRAP(int8_##name, int_binary(call, args, &type_int8, int_##name, out))
+#define FLOAT_BINARY(name)                                                                         \
+    WRAP(float4_##name, float_binary(call, args, TYPE_FLOAT4, float_##name, out))                  \
+    WRAP(float8_##name, float_binary(call, args, TYPE_FLOAT8, float_##name, out))
+#define UNARY(name)                                                                                \
+    WRAP(int2_##name, int_##name(call, args, &type_int2, out))                                     \
+    WRAP(int4_##name, int_##name(call, args, &type_int4, out))                                     \
+    WRAP(int8_##name, int_##name(call, args, &type_int8, out))                                     \
+    WRAP(float4_##name, float_##name(call, args, TYPE_FLOAT4, out))                                \
+    WRAP(float8_##name, float_##name(call, args, TYPE_FLOAT8, out))
+#define PREPARE(type, compare)                                                                     \
+    static bool prepare_##type(struct ph_rule_call *call)                                          \
+    {                                                                                              \
+        return ph_op_prepare_constant(call, ph_cast_text_to_##type);                               \
+    }                                                                                              \
+    static bool prepare_divisor_##type(struct ph_rule_call *call)                                  \
+    {                                                                                              \
+        return ph_op_prepare_divisor(call, ph_cast_text_to_##type, compare);                       \
+    }                                                                                              \
+    static bool prepare_clamp_##type(struct ph_rule_call *call)                                    \
+    {                                                                                              \
+        return ph_op_prepare_clamp(call, ph_cast_text_to_##type, compare);                         \
+    }
+#define PREPARE_WIDTH(type, compare)                                                               \
+    static bool prepare_width_##type(struct ph_rule_call *call)                                    \
+    {                                                                                              \
+        return ph_op_prepare_width(call, ph_cast_text_to_##type, compare);                         \
+    }
+
+INT_BINARY(add)
+INT_BINARY(subtract)
+INT_BINARY(multiply)
+INT_BINARY(divide)
+INT_BINARY(modulo)
+INT_BINARY(bucket)
+FLOAT_BINARY(add)
+FLOAT_BINARY(subtract)
+FLOAT_BINARY(multiply)
+FLOAT_BINARY(divide)
+WRAP(float8_bucket, float_binary(call, args, TYPE_FLOAT8, float_bucket, out))
+UNARY(negate)
+UNARY(abs)
+WRAP(int_clamp, ph_op_clamp(call, args, int_compare, out))
+WRAP(float_clamp, ph_op_clamp(call, args, float_compare, out))
+
+PREPARE(int2, int_compare)
+PREPARE(int4, int_compare)
+PREPARE(int8, int_compare)
+PREPARE(float4, float_compare)
+PREPARE(float8, float_compare)
+PREPARE_WIDTH(int2, int_compare)
+PREPARE_WIDTH(int4, int_compare)
+PREPARE_WIDTH(int8, int_compare)
+PREPARE_WIDTH(float8, float_compare)
+
 const struct ph_rule_op ph_number_ops[PH_NUMBER_OPS] = {
-    NUMBER("add", "int2", ONE, int2_add, prepare_int2, "a number added"),
-    COLUMN("add", "int2", int2_add, "the sum"),
-    NUMBER("subtract", "int2", ONE, int2_subtract, prepare_int2, "a number taken off"),
-    COLUMN("subtract", "int2", int2_subtract, "the difference"),
-    NUMBER("multiply", "int2", BAD, int2_multiply, prepare_int2, "multiplied by a number"),
-    COLUMN("multiply", "int2", int2_multiply, "the product"),
-    NUMBER("divide", "int2", BAD, int2_divide, prepare_divisor_int2,
-           "divided by a number, the rest is left out"),
-    COLUMN("divide", "int2", int2_divide, "the quotient, the rest is left out"),
-    NUMBER("modulo", "int2", BAD, int2_modulo, prepare_divisor_int2, "the rest of the division"),
-    COLUMN("modulo", "int2", int2_modulo, "the rest of the division"),
-    PLAIN("negate", "int2", ONE, int2_negate, "the number with the other sign"),
-    PLAIN("abs", "int2", BAD, int2_abs, "the number without its sign"),
-    BUCKET("int2", BAD, int2_bucket, prepare_width_int2),
-    CLAMP("int2", int_clamp, prepare_clamp_int2),
-    NUMBER("add", "int4", ONE, int4_add, prepare_int4, "a number added"),
-    COLUMN("add", "int4", int4_add, "the sum"),
-    NUMBER("subtract", "int4", ONE, int4_subtract, prepare_int4, "a number taken off"),
-    COLUMN("subtract", "int4", int4_subtract, "the difference"),
-    NUMBER("multiply", "int4", BAD, int4_multiply, prepare_int4, "multiplied by a number"),
-    COLUMN("multiply", "int4", int4_multiply, "the product"),
-    NUMBER("divide", "int4", BAD, int4_divide, prepare_divisor_int4,
-           "divided by a number, the rest is left out"),
-    COLUMN("divide", "int4", int4_divide, "the quotient, the rest is left out"),
-    NUMBER("modulo", "int4", BAD, int4_modulo, prepare_divisor_int4, "the rest of the division"),
-    COLUMN("modulo", "int4", int4_modulo, "the rest of the division"),
-    PLAIN("negate", "int4", ONE, int4_negate, "the number with the other sign"),
-    PLAIN("abs", "int4", BAD, int4_abs, "the number without its sign"),
-    BUCKET("int4", BAD, int4_bucket, prepare_width_int4),
-    CLAMP("int4", int_clamp, prepare_clamp_int4),
-    NUMBER("add", "int8", ONE, int8_add, prepare_int8, "a number added"),
-    COLUMN("add", "int8", int8_add, "the sum"),
-    NUMBER("subtract", "int8", ONE, int8_subtract, prepare_int8, "a number taken off"),
-    COLUMN("subtract", "int8", int8_subtract, "the difference"),
-    NUMBER("multiply", "int8", BAD, int8_multiply, prepare_int8, "multiplied by a number"),
-    COLUMN("multiply", "int8", int8_multiply, "the product"),
-    NUMBER("divide", "int8", BAD, int8_divide, prepare_divisor_int8,
-           "divided by a number, the rest is left out"),
-    COLUMN("divide", "int8", int8_divide, "the quotient, the rest is left out"),
-    NUMBER("modulo", "int8", BAD, int8_modulo, prepare_divisor_int8, "the rest of the division"),
-    COLUMN("modulo", "int8", int8_modulo, "the rest of the division"),
-    PLAIN("negate", "int8", ONE, int8_negate, "the number with the other sign"),
-    PLAIN("abs", "int8", BAD, int8_abs, "the number without its sign"),
-    BUCKET("int8", BAD, int8_bucket, prepare_width_int8),
-    CLAMP("int8", int_clamp, prepare_clamp_int8),
-    NUMBER("add", "float4", BAD, float4_add, prepare_float4, "a number added"),
-    COLUMN("add", "float4", float4_add, "the sum"),
-    NUMBER("subtract", "float4", BAD, float4_subtract, prepare_float4, "a number taken off"),
-    COLUMN("subtract", "float4", float4_subtract, "the difference"),
-    NUMBER("multiply", "float4", BAD, float4_multiply, prepare_float4, "multiplied by a number"),
-    COLUMN("multiply", "float4", float4_multiply, "the product"),
-    NUMBER("divide", "float4", BAD, float4_divide, prepare_divisor_float4, "divided by a number"),
-    COLUMN("divide", "float4", float4_divide, "the quotient"),
-    PLAIN("negate", "float4", PH_RULE_INJECTIVE, float4_negate, "the number with the other sign"),
-    PLAIN("abs", "float4", 0, float4_abs, "the number without its sign"),
-    CLAMP("float4", float_clamp, prepare_clamp_float4),
-    NUMBER("add", "float8", BAD, float8_add, prepare_float8, "a number added"),
-    COLUMN("add", "float8", float8_add, "the sum"),
-    NUMBER("subtract", "float8", BAD, float8_subtract, prepare_float8, "a number taken off"),
-    COLUMN("subtract", "float8", float8_subtract, "the difference"),
-    NUMBER("multiply", "float8", BAD, float8_multiply, prepare_float8, "multiplied by a number"),
-    COLUMN("multiply", "float8", float8_multiply, "the product"),
-    NUMBER("divide", "float8", BAD, float8_divide, prepare_divisor_float8, "divided by a number"),
-    COLUMN("divide", "float8", float8_divide, "the quotient"),
-    PLAIN("negate", "float8", PH_RULE_INJECTIVE, float8_negate, "the number with the other sign"),
-    PLAIN("abs", "float8", 0, float8_abs, "the number without its sign"),
+    INT_ROWS(int2),
+    INT_ROWS(int4),
+    INT_ROWS(int8),
+    FLOAT_ROWS(float4),
+    FLOAT_ROWS(float8),
     BUCKET("float8", BAD, float8_bucket, prepare_width_float8),
-    CLAMP("float8", float_clamp, prepare_clamp_float8),
     PLAIN("round", "float8", 0, float8_round, "rounded half to even"),
 };

@@ -20,38 +20,22 @@ ph_op_give(struct ph_rule_call *call, const void *data, size_t len, struct ph_va
     return PH_RULE_OK;
 }
 
-enum ph_rule_result
-ph_op_give_i16(struct ph_rule_call *call, int16_t value, struct ph_value *out)
-{
-    uint8_t *bytes = ph_rule_alloc(call, 2);
+/* ph_op_give_i16, ph_op_give_i32, ph_op_give_i64 */
+#define GIVE_INT(bits)                                                                             \
+    enum ph_rule_result ph_op_give_i##bits(struct ph_rule_call *call, int##bits##_t value,         \
+                                           struct ph_value *out)                                   \
+    {                                                                                              \
+        uint8_t *bytes = ph_rule_alloc(call, sizeof value);                                        \
+                                                                                                   \
+        if (bytes == NULL)                                                                         \
+            return PH_RULE_NO_MEMORY;                                                              \
+        ph_rule_put_i##bits(bytes, value);                                                         \
+        return ph_op_give(call, bytes, sizeof value, out);                                         \
+    }
 
-    if (bytes == NULL)
-        return PH_RULE_NO_MEMORY;
-    ph_rule_put_i16(bytes, value);
-    return ph_op_give(call, bytes, 2, out);
-}
-
-enum ph_rule_result
-ph_op_give_i32(struct ph_rule_call *call, int32_t value, struct ph_value *out)
-{
-    uint8_t *bytes = ph_rule_alloc(call, 4);
-
-    if (bytes == NULL)
-        return PH_RULE_NO_MEMORY;
-    ph_rule_put_i32(bytes, value);
-    return ph_op_give(call, bytes, 4, out);
-}
-
-enum ph_rule_result
-ph_op_give_i64(struct ph_rule_call *call, int64_t value, struct ph_value *out)
-{
-    uint8_t *bytes = ph_rule_alloc(call, 8);
-
-    if (bytes == NULL)
-        return PH_RULE_NO_MEMORY;
-    ph_rule_put_i64(bytes, value);
-    return ph_op_give(call, bytes, 8, out);
-}
+GIVE_INT(16)
+GIVE_INT(32)
+GIVE_INT(64)
 
 enum ph_rule_result
 ph_op_give_f4(struct ph_rule_call *call, float value, struct ph_value *out)
@@ -81,32 +65,20 @@ ph_op_give_bool(struct ph_rule_call *call, bool value, struct ph_value *out)
 
 /* ---- values in ---- */
 
-enum ph_rule_result
-ph_op_take_i16(struct ph_rule_call *call, const struct ph_value *value, int16_t *out)
-{
-    if (value->len != 2)
-        return ph_rule_bad(call, "not a valid int2");
-    *out = ph_rule_get_i16(value);
-    return PH_RULE_OK;
-}
+/* ph_op_take_i16, ph_op_take_i32, ph_op_take_i64 */
+#define TAKE_INT(bits, why)                                                                        \
+    enum ph_rule_result ph_op_take_i##bits(struct ph_rule_call *call,                              \
+                                           const struct ph_value *value, int##bits##_t *out)       \
+    {                                                                                              \
+        if (value->len != (int32_t)sizeof *out)                                                    \
+            return ph_rule_bad(call, why);                                                         \
+        *out = ph_rule_get_i##bits(value);                                                         \
+        return PH_RULE_OK;                                                                         \
+    }
 
-enum ph_rule_result
-ph_op_take_i32(struct ph_rule_call *call, const struct ph_value *value, int32_t *out)
-{
-    if (value->len != 4)
-        return ph_rule_bad(call, "not four bytes as the type has");
-    *out = ph_rule_get_i32(value);
-    return PH_RULE_OK;
-}
-
-enum ph_rule_result
-ph_op_take_i64(struct ph_rule_call *call, const struct ph_value *value, int64_t *out)
-{
-    if (value->len != 8)
-        return ph_rule_bad(call, "not eight bytes as the type has");
-    *out = ph_rule_get_i64(value);
-    return PH_RULE_OK;
-}
+TAKE_INT(16, "not a valid int2")
+TAKE_INT(32, "not four bytes as the type has")
+TAKE_INT(64, "not eight bytes as the type has")
 
 enum ph_rule_result
 ph_op_take_f4(struct ph_rule_call *call, const struct ph_value *value, float *out)

@@ -238,7 +238,7 @@ carry_out(struct fixture *fixture)
 static void
 same(PGconn *src, PGconn *dst, const char *sql)
 {
-    assert_string_equal(sql_rows(src, sql), sql_rows(dst, sql));
+    sql_same(src, sql, dst, sql);
 }
 
 static void

@@ -33,16 +33,6 @@ job_file(const struct pair_db *db, const char *text)
     return scratch_write(scratch_printf("%s.yaml", db->name), text);
 }
 
-/* Fails, showing both, unless the two queries give the same rows. */
-static void
-same(struct pair_db *db, const char *source_sql, const char *target_sql)
-{
-    const char *expected = sql_rows(db->source, source_sql);
-
-    assert_true(strlen(expected) > 0);
-    assert_string_equal(sql_rows(db->target, target_sql), expected);
-}
-
 /* ---- columns ---- */
 
 static void
@@ -77,13 +67,14 @@ test_map_and_drop(void **state)
                         " phase_status varchar(20), note text, gone text DEFAULT 'x', big bigint,"
                         " at timestamptz, tags text[])");
     pair_expect(pair_copy(&db, job, "--data-only", "--split", "1MB"), 0, "proven");
-    same(&db,
-         "SELECT id, CASE campaign_type WHEN 'dns_validation' THEN 'dns_validation' ELSE"
-         " 'generation' END, CASE status WHEN 'pending' THEN 'not_started' WHEN 'running' THEN"
-         " 'in_progress' WHEN 'archived' THEN 'completed' WHEN 'odd' THEN 'failed' END,"
-         " 'it''s moved', NULL, small, at, tags FROM campaigns ORDER BY id",
-         "SELECT id, current_phase, phase_status, note, gone, big, at, tags FROM campaigns"
-         " ORDER BY id");
+    pair_same_as(
+        &db,
+        "SELECT id, CASE campaign_type WHEN 'dns_validation' THEN 'dns_validation' ELSE"
+        " 'generation' END, CASE status WHEN 'pending' THEN 'not_started' WHEN 'running' THEN"
+        " 'in_progress' WHEN 'archived' THEN 'completed' WHEN 'odd' THEN 'failed' END,"
+        " 'it''s moved', NULL, small, at, tags FROM campaigns ORDER BY id",
+        "SELECT id, current_phase, phase_status, note, gone, big, at, tags FROM campaigns"
+        " ORDER BY id");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.target, "UPDATE campaigns SET phase_status = 'wrong' WHERE id = 77");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "id=77");
@@ -140,20 +131,21 @@ test_forms(void **state)
              " vs varchar(3)[], ns numeric(8,2)[], bits varbit(3), nm name, one numeric(15,1));"
              "CREATE TABLE renamed (id int PRIMARY KEY, n numeric(10,2), c char(5))");
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
-    same(&db,
-         "SELECT id, 'x'::char(4), upper(word)::char(3), i::text::char(6),"
-         " CASE WHEN length(blank) > 5 THEN left(blank, 5) ELSE blank END,"
-         " (CASE word WHEN 'a' THEN '1.005' WHEN 'b' THEN '2' END)::numeric(6,2),"
-         " f::numeric(12,3), i::numeric(8,2), coalesce(n, 7)::numeric(10,4), n::numeric(30,25),"
-         " big::numeric(7,-2), (tz AT TIME ZONE 'UTC')::timestamp(1), tz::timestamptz(3),"
-         " (CASE word WHEN 'a' THEN '10:00:00.55' WHEN 'b' THEN '11:00' END)::time(1),"
-         " iv::interval(2), iv::interval day to hour,"
-         " interval '1 day 2:03:04.56789'::interval second(1), js::jsonb, f::float4, n::float8,"
-         " ARRAY['x', NULL, 'yy '], ns::numeric(8,2)[], b, word::name,"
-         " coalesce(n, big)::numeric(15,1) FROM forms ORDER BY id",
-         "SELECT * FROM forms ORDER BY id");
-    same(&db, "SELECT id, m::numeric(10,2), c::char(5) FROM renamed ORDER BY 1",
-         "SELECT * FROM renamed ORDER BY 1");
+    pair_same_as(
+        &db,
+        "SELECT id, 'x'::char(4), upper(word)::char(3), i::text::char(6),"
+        " CASE WHEN length(blank) > 5 THEN left(blank, 5) ELSE blank END,"
+        " (CASE word WHEN 'a' THEN '1.005' WHEN 'b' THEN '2' END)::numeric(6,2),"
+        " f::numeric(12,3), i::numeric(8,2), coalesce(n, 7)::numeric(10,4), n::numeric(30,25),"
+        " big::numeric(7,-2), (tz AT TIME ZONE 'UTC')::timestamp(1), tz::timestamptz(3),"
+        " (CASE word WHEN 'a' THEN '10:00:00.55' WHEN 'b' THEN '11:00' END)::time(1),"
+        " iv::interval(2), iv::interval day to hour,"
+        " interval '1 day 2:03:04.56789'::interval second(1), js::jsonb, f::float4, n::float8,"
+        " ARRAY['x', NULL, 'yy '], ns::numeric(8,2)[], b, word::name,"
+        " coalesce(n, big)::numeric(15,1) FROM forms ORDER BY id",
+        "SELECT * FROM forms ORDER BY id");
+    pair_same_as(&db, "SELECT id, m::numeric(10,2), c::char(5) FROM renamed ORDER BY 1",
+                 "SELECT * FROM renamed ORDER BY 1");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.source, "UPDATE forms SET ns = ARRAY[1, 1234567.8] WHERE id = 9");
     sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; TRUNCATE forms, renamed");
@@ -184,7 +176,7 @@ test_passed_columns(void **state)
              "CREATE TABLE t (e text, c text, d bytea, cost numeric(8, 1), id int PRIMARY KEY,"
              " a text, b int[], m text)");
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
-    same(&db, wanted, "SELECT id, a, b, true, cost, c, d, e, m FROM t ORDER BY id");
+    pair_same_as(&db, wanted, "SELECT id, a, b, true, cost, c, d, e, m FROM t ORDER BY id");
     pair_db_end(&db);
 }
 
@@ -205,10 +197,11 @@ test_schema_made_here(void **state)
     const char *job = job_file(&db, "maps:\n  m: {v0: none, v1: one, v2: two}\n"
                                     "tables:\n  t:\n    columns: {v: {map: m}}\n");
     pair_expect(pair_copy(&db, job, "--follow", "--until", "now"), 0, "proven");
-    same(&db,
-         "SELECT id, code, CASE v WHEN 'v0' THEN 'none' WHEN 'v1' THEN 'one' ELSE 'two' END FROM t"
-         " ORDER BY id",
-         "SELECT * FROM t ORDER BY id");
+    pair_same_as(
+        &db,
+        "SELECT id, code, CASE v WHEN 'v0' THEN 'none' WHEN 'v1' THEN 'one' ELSE 'two' END FROM t"
+        " ORDER BY id",
+        "SELECT * FROM t ORDER BY id");
     pair_db_end(&db);
 }
 
@@ -339,15 +332,16 @@ test_filter_rename_and_split(void **state)
                         "CREATE MATERIALIZED VIEW core.sums AS SELECT count(*), sum(length(text))"
                         " FROM core.bodies WITH NO DATA");
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
-    same(&db,
-         "SELECT 7, id, at FROM posts WHERE kind <> 'draft' AND at >= '2024-01-01' ORDER BY id",
-         "SELECT * FROM core.posts ORDER BY id");
-    same(&db, "SELECT id, body FROM posts WHERE kind <> 'draft' AND at >= '2024-01-01' ORDER BY id",
-         "SELECT * FROM core.bodies ORDER BY 1");
-    same(&db,
-         "SELECT count(*), sum(length(body)) FROM posts WHERE kind <> 'draft' AND at >="
-         " '2024-01-01'",
-         "SELECT * FROM core.sums");
+    pair_same_as(
+        &db, "SELECT 7, id, at FROM posts WHERE kind <> 'draft' AND at >= '2024-01-01' ORDER BY id",
+        "SELECT * FROM core.posts ORDER BY id");
+    pair_same_as(
+        &db, "SELECT id, body FROM posts WHERE kind <> 'draft' AND at >= '2024-01-01' ORDER BY id",
+        "SELECT * FROM core.bodies ORDER BY 1");
+    pair_same_as(&db,
+                 "SELECT count(*), sum(length(body)) FROM posts WHERE kind <> 'draft' AND at >="
+                 " '2024-01-01'",
+                 "SELECT * FROM core.sums");
     pair_db_end(&db);
 }
 
@@ -382,14 +376,16 @@ test_elements(void **state)
              "CREATE TABLE tags (id int, n int, tag char(6), label text, slug varchar(9),"
              " PRIMARY KEY (id, n))");
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
-    same(&db,
-         "SELECT id, n, item::jsonb FROM posts, json_array_elements(items) WITH ORDINALITY e(item,"
-         " n) ORDER BY 1, 2",
-         "SELECT * FROM items ORDER BY 1, 2");
-    same(&db,
-         "SELECT id, n, lower(trim(w))::char(6), concat_ws(':', of, w), upper(trim(w)) FROM tagged,"
-         " unnest(words) WITH ORDINALITY e(w, n) ORDER BY 1, 2",
-         "SELECT * FROM tags ORDER BY 1, 2");
+    pair_same_as(
+        &db,
+        "SELECT id, n, item::jsonb FROM posts, json_array_elements(items) WITH ORDINALITY e(item,"
+        " n) ORDER BY 1, 2",
+        "SELECT * FROM items ORDER BY 1, 2");
+    pair_same_as(
+        &db,
+        "SELECT id, n, lower(trim(w))::char(6), concat_ws(':', of, w), upper(trim(w)) FROM tagged,"
+        " unnest(words) WITH ORDINALITY e(w, n) ORDER BY 1, 2",
+        "SELECT * FROM tags ORDER BY 1, 2");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     pair_db_end(&db);
 }
@@ -423,7 +419,7 @@ test_numbers(void **state)
                         " body text, UNIQUE (author_id, n))");
     pair_expect(pair_run(&db, "check", job, "--data-only", "--follow"), 3, "`number`");
     pair_expect(pair_copy(&db, job, "--data-only", "--split", "1MB"), 0, "proven");
-    same(&db, expected, "SELECT * FROM posts ORDER BY 1");
+    pair_same_as(&db, expected, "SELECT * FROM posts ORDER BY 1");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.target, "UPDATE posts SET n = n + 1000 WHERE id = 77");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "differs in n");
@@ -448,9 +444,10 @@ test_preserved_rows(void **state)
                         " (1002, NULL, 'goes')");
     pair_expect(pair_copy(&db, job, "--data-only"), 3, "already has rows");
     pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
-    same(&db,
-         "SELECT id, env, upper(name) FROM hosts UNION ALL SELECT 1001, 'own', 'keep' ORDER BY 1",
-         "SELECT * FROM hosts ORDER BY 1");
+    pair_same_as(
+        &db,
+        "SELECT id, env, upper(name) FROM hosts UNION ALL SELECT 1001, 'own', 'keep' ORDER BY 1",
+        "SELECT * FROM hosts ORDER BY 1");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.target, "UPDATE hosts SET name = 'other' WHERE id = 1001");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");

@@ -41,17 +41,6 @@ struct shape { /* of the source, and as the target is to have it */
     const char *target;
 };
 
-static void
-same(struct pair_db *db, const struct shape *shape)
-{
-    const char *expected = sql_rows(db->source, shape->source);
-    const char *found = sql_rows(db->target, shape->target);
-
-    if (strcmp(expected, found) != 0)
-        fail_msg("%s\ngives on the source\n%.3000s\nbut on the target\n%.3000s", shape->target,
-                 expected, found);
-}
-
 /* It is told to end, with that code, and all is as it should be. */
 static void
 end(struct pair_db *db, struct run *run, int code, const struct shape *shapes)
@@ -60,7 +49,7 @@ end(struct pair_db *db, struct run *run, int code, const struct shape *shapes)
     pair_expect(pair_stop(db, "now"), 0, "told to end");
     pair_expect(run, code, code == 0 ? "followed to" : "rows are in quarantine");
     for (uint32_t i = 0; shapes[i].source != NULL; i++)
-        same(db, &shapes[i]);
+        pair_same_as(db, shapes[i].source, shapes[i].target);
 }
 
 /* ---- all shapes at once ---- */

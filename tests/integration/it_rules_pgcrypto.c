@@ -69,7 +69,7 @@ static void
 begin(struct mask *mask, const char *name, const char *signature, const char *const *param)
 {
     assert_true(mask_try(mask, name, signature, param, param == NULL ? 0 : 1, SECRET));
-    mask->call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
+    mask->run.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
 }
 
 static void
@@ -178,7 +178,7 @@ binary(const char *name, const char *signature, const char *const *params, uint3
     struct mask mask;
 
     assert_true(mask_try(&mask, name, signature, params, n_params, SECRET));
-    mask.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
+    mask.run.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
     for (; *inputs != NULL; inputs++) {
         const char *sql = scratch_printf("SELECT '%s'::%s", *inputs, type);
         PGresult *in = PQexecParams(conn, sql, 0, NULL, NULL, NULL, NULL, 1);

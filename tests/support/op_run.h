@@ -39,10 +39,22 @@ op_run_alloc(void *arena, size_t len)
     return ph_arena_alloc(arena, len);
 }
 
-/* false: it refuses the parameters, run->call.message says why. */
+/* As many arguments as the signature has; two of "...". */
+static inline uint32_t
+op_count_args(const struct ph_rule_op *op)
+{
+    const char *end = strstr(op->signature, "->");
+    uint32_t n = 1;
+
+    for (const char *at = op->signature; at < end; at++)
+        n += *at == ',' || strncmp(at, "...", 3) == 0;
+    return n;
+}
+
+/* `secret` NULL: none. false: it refuses the parameters, run->call.message says why. */
 static inline bool
-op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const *params,
-             uint32_t n_params, uint32_t n_args)
+op_run_begin_with(struct op_run *run, const struct ph_rule_op *op, const char *const *params,
+                  uint32_t n_params, uint32_t n_args, const char *secret)
 {
     memset(run, 0, sizeof *run);
     run->op = op;
@@ -53,14 +65,25 @@ op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const 
         .n_args = n_args,
         .arena = &run->arena,
         .alloc = op_run_alloc,
+        .secret = (const uint8_t *)secret,
+        .secret_len = secret == NULL ? 0 : strlen(secret),
+        .row_key = {NULL, PH_VALUE_NULL},
     };
-    if ((op->flags & PH_RULE_SECRET) != 0) {
-        run->call.secret = (const uint8_t *)"0123456789abcdef0123456789abcdef";
-        run->call.secret_len = 32;
-    }
+    return op->prepare == NULL || op->prepare(&run->call);
+}
+
+/* With a secret and a key of a row, where it needs them. */
+static inline bool
+op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const *params,
+             uint32_t n_params, uint32_t n_args)
+{
+    bool has_secret = (op->flags & PH_RULE_SECRET) != 0;
+    bool is_ready = op_run_begin_with(run, op, params, n_params, n_args,
+                                      has_secret ? "0123456789abcdef0123456789abcdef" : NULL);
+
     if ((op->flags & PH_RULE_KEYED) != 0)
         run->call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\7", 8};
-    return op->prepare == NULL || op->prepare(&run->call);
+    return is_ready;
 }
 
 /* What the generated code does for one operator; the result lives until the next call. */

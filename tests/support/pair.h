@@ -53,6 +53,8 @@ struct run *pair_stop(const struct pair_db *db, const char *at);
 
 /* Fails, showing both, unless the query gives the same rows on both sides, and some. */
 void pair_same(struct pair_db *db, const char *sql);
+/* The same of two queries. */
+void pair_same_as(struct pair_db *db, const char *source_sql, const char *target_sql);
 /* All rows of a table, by text. */
 void pair_same_table(struct pair_db *db, const char *table);
 

@@ -171,6 +171,19 @@ sql_rows(PGconn *conn, const char *sql)
 }
 
 void
+sql_same(PGconn *source, const char *source_sql, PGconn *target, const char *target_sql)
+{
+    const char *here = sql_rows(source, source_sql);
+    const char *there = sql_rows(target, target_sql);
+
+    if (strcmp(here, there) != 0)
+        fail_msg("%s\ngives on the source\n%.3000s\nbut on the target\n%.3000s", target_sql, here,
+                 there);
+    if (here[0] == '\0')
+        fail_msg("%s gives no rows on either side", target_sql);
+}
+
+void
 sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate)
 {
     PGresult *result = PQexec(conn, sql);

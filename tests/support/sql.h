@@ -25,6 +25,8 @@ int64_t sql_int(PGconn *conn, const char *sql);
 
 /* All rows as text: fields parted by '|', each row ended by '\n', NULL is "<null>". */
 const char *sql_rows(PGconn *conn, const char *sql);
+/* Fails, showing both, unless the two queries give the same rows, and some. */
+void sql_same(PGconn *source, const char *source_sql, PGconn *target, const char *target_sql);
 
 /* Fails unless the statement fails with this SQLSTATE. */
 void sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate);

@@ -4,88 +4,40 @@
 #ifndef PH_TEST_MASK_RUN_H
 #define PH_TEST_MASK_RUN_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "../support/op_run.h"
 #include "base/bytes.h"
-#include "rules/ops.h"
-
-#define MASK_ARENA ((size_t)4 << 20)
 
 struct mask {
-    const struct ph_rule_op *op;
-    struct ph_rule_call call;
-    uint8_t *arena;
-    size_t used;
+    struct op_run run;
     struct ph_value out;
     char text[512];
 };
 
-static void *
-mask_alloc(void *arena, size_t len)
-{
-    struct mask *mask = arena;
-
-    len = (len + 15) & ~(size_t)15;
-    if (len > MASK_ARENA - mask->used)
-        return NULL;
-    mask->used += len;
-    return mask->arena + mask->used - len;
-}
-
-static inline const struct ph_rule_op *
-mask_find(const char *name, const char *signature)
-{
-    for (const struct ph_rule_family *family = ph_rule_families; family->name != NULL; family++)
-        for (uint32_t i = 0; i < family->n_ops; i++)
-            if (strcmp(family->ops[i].name, name) == 0 &&
-                strcmp(family->ops[i].signature, signature) == 0)
-                return &family->ops[i];
-    return NULL;
-}
-
 #define MASK_SECRET "the secret of the tests"
 
-/* One parameter at most, or NULL; false: prepare refused, call.message says why. */
+/* false: there is no such operator, or prepare refused, run.call.message says why. */
 static inline bool
 mask_try(struct mask *mask, const char *name, const char *signature, const char *const *params,
          uint32_t n_params, const char *secret)
 {
+    const struct ph_rule_op *op = op_find(name, signature);
+
     memset(mask, 0, sizeof *mask);
-    mask->op = mask_find(name, signature);
-    if (mask->op == NULL)
-        return false;
-    mask->arena = malloc(MASK_ARENA);
-    mask->call = (struct ph_rule_call){.params = params,
-                                       .n_params = n_params,
-                                       .secret = (const uint8_t *)secret,
-                                       .secret_len = secret == NULL ? 0 : strlen(secret),
-                                       .row_key = {NULL, PH_VALUE_NULL},
-                                       .arena = mask,
-                                       .alloc = mask_alloc};
-    return mask->op->prepare == NULL || mask->op->prepare(&mask->call);
+    return op != NULL &&
+           op_run_begin_with(&mask->run, op, params, n_params, op_count_args(op), secret);
 }
 
 static inline void
 mask_end(struct mask *mask)
 {
-    if (mask->op != NULL && mask->op->release != NULL)
-        mask->op->release(&mask->call);
-    free(mask->arena);
+    if (mask->run.op != NULL)
+        op_run_end(&mask->run);
 }
 
-/* As the generated code does: NULL is not passed to who does not take it. */
 static inline enum ph_rule_result
 mask_values(struct mask *mask, const struct ph_value *args)
 {
-    mask->used = 0;
-    mask->call.message[0] = '\0';
-    if (args[0].len == PH_VALUE_NULL && (mask->op->flags & PH_RULE_TAKES_NULL) == 0) {
-        mask->out = args[0];
-        return PH_RULE_OK;
-    }
-    return mask->op->run(&mask->call, args, &mask->out);
+    return op_run_call(&mask->run, args, &mask->out);
 }
 
 static inline enum ph_rule_result
@@ -103,7 +55,7 @@ mask_text(struct mask *mask, const char *text)
     enum ph_rule_result rc = mask_bytes(mask, text, strlen(text));
 
     if (rc != PH_RULE_OK)
-        snprintf(mask->text, sizeof mask->text, "<bad: %s>", mask->call.message);
+        snprintf(mask->text, sizeof mask->text, "<bad: %s>", mask->run.call.message);
     else
         snprintf(mask->text, sizeof mask->text, "%.*s", (int)mask->out.len,
                  (const char *)mask->out.data);

@@ -3,6 +3,13 @@
 #ifndef PH_TEST_RULES_CASE_H
 #define PH_TEST_RULES_CASE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "fake_rules.h"
 
 static struct fake_rules fake;

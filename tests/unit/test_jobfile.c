@@ -1,55 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "job/jobfile.h"
+#include "options_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static struct ph_options options;
-static struct ph_option_marks marks;
-static struct ph_error err;
-
-static int
-begin(void **context)
-{
-    (void)context;
-    ph_error_reset(&err);
-    memset(&marks, 0, sizeof marks);
-    return ph_options_init(&options, &err) == PH_OK ? 0 : -1;
-}
-
-static int
-end(void **context)
-{
-    (void)context;
-    ph_options_free(&options);
-    return 0;
-}
-
-static ph_code
-parse(const char *text)
-{
-    return ph_jobfile_parse("job.yaml", (const uint8_t *)text, strlen(text), &marks, &options,
-                            &err);
-}
-
-/* Refused at that place with a message that holds `part`. */
-static void
-refused(const char *text, const char *place, const char *part)
-{
-    assert_int_equal(parse(text), PH_E_JOBFILE);
-    if (strstr(err.message, part) == NULL)
-        fail_msg("\"%s\" lacks \"%s\"", err.message, part);
-    assert_string_equal(err.object, place);
-}
 
 static void
 everything_is_read(void **context)
@@ -95,50 +50,50 @@ static void
 unknown_keys(void **context)
 {
     (void)context;
-    refused("source: a\nsuorce: b\n", "job.yaml:2:1",
-            "unknown key \"suorce\" at the top of a job file; did you mean \"source\"?");
-    refused("copy:\n  jbos: 4\n", "job.yaml:2:3", "under \"copy\"; did you mean \"jobs\"?");
-    refused("selct: {}", "job.yaml:1:1", "did you mean \"select\"?");
-    refused("copy: {zzzzzz: 1}", "job.yaml:1:8", "unknown key \"zzzzzz\" under \"copy\"");
-    refused("mapz: {}", "job.yaml:1:1", "did you mean \"maps\"?");
-    refused("select: {maps: {}}", "job.yaml:1:10", "unknown key \"maps\" under \"select\"");
-    refused("copy.jobs: 4", "job.yaml:1:1", "unknown key \"copy.jobs\"");
-    refused("jobs: 4", "job.yaml:1:1", "unknown key \"jobs\"");
-    refused("\"co\\0py\": 1", "job.yaml:1:1", "unknown key");
+    refused_at("source: a\nsuorce: b\n", "job.yaml:2:1",
+               "unknown key \"suorce\" at the top of a job file; did you mean \"source\"?");
+    refused_at("copy:\n  jbos: 4\n", "job.yaml:2:3", "under \"copy\"; did you mean \"jobs\"?");
+    refused_at("selct: {}", "job.yaml:1:1", "did you mean \"select\"?");
+    refused_at("copy: {zzzzzz: 1}", "job.yaml:1:8", "unknown key \"zzzzzz\" under \"copy\"");
+    refused_at("mapz: {}", "job.yaml:1:1", "did you mean \"maps\"?");
+    refused_at("select: {maps: {}}", "job.yaml:1:10", "unknown key \"maps\" under \"select\"");
+    refused_at("copy.jobs: 4", "job.yaml:1:1", "unknown key \"copy.jobs\"");
+    refused_at("jobs: 4", "job.yaml:1:1", "unknown key \"jobs\"");
+    refused_at("\"co\\0py\": 1", "job.yaml:1:1", "unknown key");
 }
 
 static void
 wrong_types(void **context)
 {
     (void)context;
-    refused("source: [a]", "job.yaml:1:9",
-            "source: expected a libpq connection string or URI, "
-            "found a list");
-    refused("copy: 4", "job.yaml:1:7",
-            "copy: expected a mapping of further keys, found a single "
-            "value");
-    refused("copy: [jobs]", "job.yaml:1:7", "found a list");
-    refused("select: {schemas: public}", "job.yaml:1:19",
-            "expected a list, e.g. [a, b], found a "
-            "single value");
-    refused("select: {schemas: [[a]]}", "job.yaml:1:20", "inside the list, found a list");
-    refused("copy:\n  jobs: {a: 1}", "job.yaml:2:9", "from 1 to 64, found a mapping");
-    refused("- a", "job.yaml:1:1", "expected a mapping");
-    refused("text", "job.yaml:1:1", "expected a mapping");
-    refused("? [a]\n: b", "job.yaml:1:3", "key: expected a word, found a list");
+    refused_at("source: [a]", "job.yaml:1:9",
+               "source: expected a libpq connection string or URI, "
+               "found a list");
+    refused_at("copy: 4", "job.yaml:1:7",
+               "copy: expected a mapping of further keys, found a single "
+               "value");
+    refused_at("copy: [jobs]", "job.yaml:1:7", "found a list");
+    refused_at("select: {schemas: public}", "job.yaml:1:19",
+               "expected a list, e.g. [a, b], found a "
+               "single value");
+    refused_at("select: {schemas: [[a]]}", "job.yaml:1:20", "inside the list, found a list");
+    refused_at("copy:\n  jobs: {a: 1}", "job.yaml:2:9", "from 1 to 64, found a mapping");
+    refused_at("- a", "job.yaml:1:1", "expected a mapping");
+    refused_at("text", "job.yaml:1:1", "expected a mapping");
+    refused_at("? [a]\n: b", "job.yaml:1:3", "key: expected a word, found a list");
 }
 
 static void
 wrong_values(void **context)
 {
     (void)context;
-    refused("copy:\n  jobs: four\n", "job.yaml:2:9",
-            "copy.jobs: \"four\" is wrong; expected a whole number from 1 to 64");
-    refused("copy: {no_owner: maybe}", "job.yaml:1:18", "expected true or false");
-    refused("name:\n", "job.yaml:1:6", "name: the value is empty");
-    refused("name: \"a\\0b\"", "job.yaml:1:7", "zero byte");
-    refused("name: a\nname: b", "job.yaml:2:7", "name: given twice");
-    refused("select: {schemas: ['']}", "job.yaml:1:20", "is empty");
+    refused_at("copy:\n  jobs: four\n", "job.yaml:2:9",
+               "copy.jobs: \"four\" is wrong; expected a whole number from 1 to 64");
+    refused_at("copy: {no_owner: maybe}", "job.yaml:1:18", "expected true or false");
+    refused_at("name:\n", "job.yaml:1:6", "name: the value is empty");
+    refused_at("name: \"a\\0b\"", "job.yaml:1:7", "zero byte");
+    refused_at("name: a\nname: b", "job.yaml:2:7", "name: given twice");
+    refused_at("select: {schemas: ['']}", "job.yaml:1:20", "is empty");
 }
 
 static void
@@ -147,12 +102,12 @@ dangerous_yaml(void **context)
     char *deep = malloc(20001);
 
     (void)context;
-    refused("name: &a x\ndir: *a", "job.yaml:2:6", "aliases");
-    refused("name: !!str x", "job.yaml:1:7", "tags");
-    refused("name: a\n---\nname: b", "job.yaml:2:1", "second document");
-    refused("name: 'a", "job.yaml:1:9", "not valid YAML");
-    refused("a: b: c", "job.yaml:1:1", "unknown key");
-    refused("name: a\n\tdir: b", "job.yaml:2:1", "not valid YAML");
+    refused_at("name: &a x\ndir: *a", "job.yaml:2:6", "aliases");
+    refused_at("name: !!str x", "job.yaml:1:7", "tags");
+    refused_at("name: a\n---\nname: b", "job.yaml:2:1", "second document");
+    refused_at("name: 'a", "job.yaml:1:9", "not valid YAML");
+    refused_at("a: b: c", "job.yaml:1:1", "unknown key");
+    refused_at("name: a\n\tdir: b", "job.yaml:2:1", "not valid YAML");
     memset(deep, '[', 20000);
     deep[20000] = '\0';
     memcpy(deep, "select: {tables: ", 17);
@@ -183,7 +138,7 @@ command_line_wins(void **context)
     assert_int_equal(options.index_jobs, 3);
     assert_int_equal(options.tables.n, 1);
     assert_string_equal(options.tables.items[0], "mine");
-    refused("copy: {jobs: 99}", "job.yaml:1:14", "from 1 to 64");
+    refused_at("copy: {jobs: 99}", "job.yaml:1:14", "from 1 to 64");
 }
 
 static void
@@ -203,7 +158,7 @@ files_that_cannot_be_read(void **context)
     assert_int_equal(ph_jobfile_load("/tmp", &marks, &options, &err), PH_E_JOBFILE);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) options_test(name)
 
 int
 main(void)

@@ -24,21 +24,21 @@ bcrypt(void **context)
     (void)context;
     assert_true(mask_try(&mask, "bcrypt", "text -> text", quick, 1, MASK_SECRET));
     assert_string_equal(mask_text(&mask, "pw"), "<bad: the row has no key>");
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     snprintf(first, sizeof first, "%s", mask_text(&mask, "pässword"));
     assert_memory_equal(first, "$2a$04$", 7);
     assert_string_equal(crypt_rn("pässword", first, &scratch, sizeof scratch), first);
     assert_string_equal(mask_text(&mask, "pässword"), first);
-    mask.call.row_key = row_2;
+    mask.run.call.row_key = row_2;
     assert_string_not_equal(mask_text(&mask, "pässword"), first);
     assert_memory_equal(mask_text(&mask, ""), "$2a$04$", 7);
     mask_end(&mask);
     assert_true(mask_try(&mask, "bcrypt", "text -> text", quick, 1, "another"));
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     assert_string_not_equal(mask_text(&mask, "pässword"), first);
     mask_end(&mask);
     assert_true(mask_try(&mask, "bcrypt", "text -> text", NULL, 0, MASK_SECRET));
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     assert_memory_equal(mask_text(&mask, "pw"), "$2a$10$", 7);
     mask_end(&mask);
 }
@@ -67,7 +67,7 @@ hashes_are_kept(void **context)
 
     (void)context;
     assert_true(mask_try(&mask, "bcrypt", "text -> text", quick, 1, MASK_SECRET));
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         assert_string_equal(mask_text(&mask, kept[i]), kept[i]);
     for (size_t i = 0; i < sizeof hashed / sizeof hashed[0]; i++)
@@ -84,7 +84,7 @@ bcrypt_cost(void **context)
 
     (void)context;
     assert_false(mask_try(&mask, "bcrypt", "text -> text", low, 1, MASK_SECRET));
-    assert_string_equal(mask.call.message, "a parameter is out of range");
+    assert_string_equal(mask.run.call.message, "a parameter is out of range");
     mask_end(&mask);
 }
 
@@ -121,7 +121,7 @@ encrypt(void **context)
     setenv("PH_TEST_KEY", KEY_HEX, 1);
     assert_true(mask_try(&mask, "encrypt", "text -> bytea", env, 1, MASK_SECRET));
     assert_int_equal(mask_bytes(&mask, "x", 1), PH_RULE_BAD);
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     for (int len = 0; len <= 33; len++) {
         assert_int_equal(mask_bytes(&mask, plain, (size_t)len), PH_RULE_OK);
         assert_int_equal(mask.out.len, 16 + (len / 16 + 1) * 16);
@@ -132,7 +132,7 @@ encrypt(void **context)
     memcpy(first, mask.out.data, 64);
     mask_bytes(&mask, plain, 33);
     assert_memory_equal(first, mask.out.data, 64);
-    mask.call.row_key = row_2;
+    mask.run.call.row_key = row_2;
     mask_bytes(&mask, plain, 33);
     assert_memory_not_equal(first, mask.out.data, 16);
     mask_end(&mask);
@@ -149,12 +149,12 @@ encrypt_keys(void **context)
 
     (void)context;
     assert_true(mask_try(&mask, "encrypt", "text -> text", NULL, 0, MASK_SECRET));
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     snprintf(first, sizeof first, "%s", mask_text(&mask, "plain"));
     assert_int_equal(strlen(first), 44);
     mask_end(&mask);
     assert_true(mask_try(&mask, "encrypt", "text -> text", NULL, 0, "another"));
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     assert_string_not_equal(mask_text(&mask, "plain"), first);
     mask_end(&mask);
     setenv("PH_TEST_KEY", KEY_HEX "00", 1);
@@ -164,7 +164,7 @@ encrypt_keys(void **context)
     assert_false(mask_try(&mask, "encrypt", "text -> text", env, 1, MASK_SECRET));
     mask_end(&mask);
     assert_false(mask_try(&mask, "encrypt", "text -> text", word, 1, MASK_SECRET));
-    assert_string_equal(mask.call.message, "the key's parameter is env:NAME");
+    assert_string_equal(mask.run.call.message, "the key's parameter is env:NAME");
     mask_end(&mask);
 }
 

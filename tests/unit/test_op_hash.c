@@ -81,7 +81,7 @@ hmac_length(void **context)
                         "5bdcc146bf60754e6a042426089575c7");
     mask_end(&mask);
     assert_false(mask_try(&mask, "hmac", "text -> text", few, 1, "Jefe"));
-    assert_string_equal(mask.call.message, "a parameter is out of range");
+    assert_string_equal(mask.run.call.message, "a parameter is out of range");
     mask_end(&mask);
     assert_true(mask_try(&mask, "hmac_short", "text -> text", few, 1, "Jefe"));
     assert_string_equal(mask_text(&mask, "what do ya want for nothing?"), "5bdcc146");
@@ -89,7 +89,7 @@ hmac_length(void **context)
     assert_false(mask_try(&mask, "hmac_short", "text -> text", none, 1, "Jefe"));
     mask_end(&mask);
     assert_false(mask_try(&mask, "hmac_short", "text -> text", words, 1, "Jefe"));
-    assert_string_equal(mask.call.message, "a parameter is not a whole number");
+    assert_string_equal(mask.run.call.message, "a parameter is not a whole number");
     mask_end(&mask);
 }
 
@@ -139,7 +139,7 @@ secrets(void **context)
             if ((op->flags & PH_RULE_SECRET) == 0)
                 continue;
             assert_false(mask_try(&mask, op->name, op->signature, NULL, 0, NULL));
-            assert_string_not_equal(mask.call.message, "");
+            assert_string_not_equal(mask.run.call.message, "");
             mask_end(&mask);
         }
     }

@@ -56,16 +56,16 @@ run_on(struct mask *mask, const uint8_t *bytes, size_t len)
     size_t n;
 
     memcpy(exact, bytes, len);
-    bool is_text = strncmp(mask->op->signature, "text ->", 7) == 0 &&
-                   strstr(mask->op->signature, "-> text") != NULL;
+    bool is_text = strncmp(mask->run.op->signature, "text ->", 7) == 0 &&
+                   strstr(mask->run.op->signature, "-> text") != NULL;
     enum ph_rule_result rc = mask_values(mask, args);
     if (rc == PH_RULE_BAD) {
-        assert_true((mask->op->flags & PH_RULE_MAY_BAD) != 0);
-        assert_string_not_equal(mask->call.message, "");
+        assert_true((mask->run.op->flags & PH_RULE_MAY_BAD) != 0);
+        assert_string_not_equal(mask->run.call.message, "");
     } else {
         assert_int_equal(rc, PH_RULE_OK);
         if (mask->out.len == PH_VALUE_NULL)
-            assert_true((mask->op->flags & PH_RULE_MAY_NULL) != 0);
+            assert_true((mask->run.op->flags & PH_RULE_MAY_NULL) != 0);
         else if (is_text && ph_letter_count((struct ph_span){bytes, len}, &n))
             assert_true(
                 ph_letter_count((struct ph_span){mask->out.data, (size_t)mask->out.len}, &n));
@@ -108,7 +108,7 @@ any_bytes(void **context)
                 if (mask_try(&mask, op->name, op->signature, param_sets[p], n, MASK_SECRET)) {
                     uint8_t bytes[64];
                     int rounds = strcmp(op->name, "bcrypt") == 0 ? 20 : ROUNDS;
-                    mask.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\1x", 5};
+                    mask.run.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\1x", 5};
                     for (int round = 0; round < rounds; round++)
                         run_on(&mask, bytes, fill(bytes, &state));
                     has_run = true;
@@ -143,8 +143,8 @@ out_of_memory(void **context)
             if (mask_try(&mask, op->name, op->signature, NULL, 0, MASK_SECRET)) {
                 const struct ph_value args[2] = {{(const uint8_t *)"12345678", 8},
                                                  {(const uint8_t *)"12345678", 8}};
-                mask.call.row_key = args[0];
-                mask.call.alloc = no_memory;
+                mask.run.call.row_key = args[0];
+                mask.run.call.alloc = no_memory;
                 enum ph_rule_result rc = mask_values(&mask, args);
                 assert_true(rc != PH_RULE_OK || strcmp(op->name, "mask_null") == 0);
             }

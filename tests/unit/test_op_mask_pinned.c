@@ -100,7 +100,7 @@ values_are_for_ever(void **context)
         uint32_t n = (pinned[i].params[0] != NULL) + (pinned[i].params[1] != NULL);
         assert_true(
             mask_try(&mask, pinned[i].name, pinned[i].signature, pinned[i].params, n, MASK_SECRET));
-        mask.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
+        mask.run.call.row_key = (struct ph_value){(const uint8_t *)"\0\0\0\4\0\0\0\1", 8};
         assert_int_equal(mask_bytes(&mask, pinned[i].value, pinned[i].len), PH_RULE_OK);
         if (strcmp(mask_hex(&mask), pinned[i].want) != 0)
             fail_msg("%s(%s): %s", pinned[i].name, pinned[i].signature, mask_hex(&mask));

@@ -15,7 +15,7 @@ static int64_t
 shifted(struct mask *mask, int64_t value, const char *person)
 {
     uint8_t bytes[8];
-    uint32_t width = strncmp(mask->op->signature, "date", 4) == 0 ? 4 : 8;
+    uint32_t width = strncmp(mask->run.op->signature, "date", 4) == 0 ? 4 : 8;
     struct ph_value args[2] = {{bytes + 8 - width, (int32_t)width}, {NULL, PH_VALUE_NULL}};
 
     ph_rule_put_i64(bytes, value);
@@ -63,10 +63,10 @@ dates_of_a_row(void **context)
     (void)context;
     assert_true(mask_try(&mask, "mask_date", "timestamp -> timestamp", NULL, 0, MASK_SECRET));
     assert_int_equal(mask_bytes(&mask, bytes, 8), PH_RULE_BAD);
-    mask.call.row_key = row_1;
+    mask.run.call.row_key = row_1;
     int64_t first = shifted(&mask, 12345, NULL);
     assert_int_equal((first - 12345) % INT64_C(86400000000), 0);
-    mask.call.row_key = row_2;
+    mask.run.call.row_key = row_2;
     assert_true(shifted(&mask, 12345, NULL) != first);
     mask_end(&mask);
     assert_false(mask_try(&mask, "mask_date", "date -> date", none, 1, MASK_SECRET));
@@ -86,7 +86,7 @@ null_and_bool(void **context)
     mask_end(&mask);
     assert_true(mask_try(&mask, "mask_bool", "bool -> bool", NULL, 0, MASK_SECRET));
     for (uint8_t i = 0; i < 100; i++) {
-        mask.call.row_key = (struct ph_value){&i, 1};
+        mask.run.call.row_key = (struct ph_value){&i, 1};
         assert_int_equal(mask_bytes(&mask, "\1", 1), PH_RULE_OK);
         n_true += mask.out.data[0];
         assert_in_range(mask.out.data[0], 0, 1);

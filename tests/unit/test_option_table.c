@@ -1,32 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "job/option_table.h"
+#include "options_case.h"
 
 #include <string.h>
-
-static struct ph_options options;
-static struct ph_error err;
-
-static int
-begin(void **context)
-{
-    (void)context;
-    ph_error_reset(&err);
-    return ph_options_init(&options, &err) == PH_OK ? 0 : -1;
-}
-
-static int
-end(void **context)
-{
-    (void)context;
-    ph_options_free(&options);
-    return 0;
-}
 
 static ph_code
 set(const char *name, const char *text)
@@ -181,12 +156,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(until_is_a_word_or_a_position, begin, end),
-        cmocka_unit_test_setup_teardown(defaults, begin, end),
-        cmocka_unit_test_setup_teardown(good_values, begin, end),
-        cmocka_unit_test_setup_teardown(bad_values, begin, end),
-        cmocka_unit_test_setup_teardown(table_is_sound, begin, end),
-        cmocka_unit_test_setup_teardown(clear_empties, begin, end),
+        options_test(until_is_a_word_or_a_position),
+        options_test(defaults),
+        options_test(good_values),
+        options_test(bad_values),
+        options_test(table_is_sound),
+        options_test(clear_empties),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,4 @@
 /* What the check of rules refuses, with its words, and the SQL it makes for the source. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "rules_case.h"
 
 #include <unistd.h>

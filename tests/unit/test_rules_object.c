@@ -1,12 +1,5 @@
 /* Objects, libraries, compilers and secrets that are not what they should be: code, cause, way out.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "job/rules_make.h"
 #include "rules_case.h"
 

@@ -1,44 +1,10 @@
 /* Every form of docs/rules.md, and every mistake with the place it is found at. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "job/jobfile.h"
+#include "options_case.h"
 #include "rules/read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct ph_options options;
-static struct ph_error err;
-
-static int
-begin(void **context)
-{
-    (void)context;
-    ph_error_reset(&err);
-    return ph_options_init(&options, &err) == PH_OK ? 0 : -1;
-}
-
-static int
-end(void **context)
-{
-    (void)context;
-    ph_options_free(&options);
-    return 0;
-}
-
-static ph_code
-parse(const char *text)
-{
-    static const struct ph_option_marks none;
-
-    return ph_jobfile_parse("job.yaml", (const uint8_t *)text, strlen(text), &none, &options, &err);
-}
 
 static const struct ph_job_rules *
 rules_of(const char *text)
@@ -80,11 +46,7 @@ refused(const char *text, const char *place, const char *part)
     char object[64];
 
     snprintf(object, sizeof object, "job.yaml:%s", place);
-    ph_error_reset(&err);
-    assert_int_equal(parse(text), PH_E_JOBFILE);
-    if (strstr(err.message, part) == NULL)
-        fail_msg("\"%s\" lacks \"%s\"", err.message, part);
-    assert_string_equal(err.object, object);
+    refused_at(text, object, part);
     assert_null(options.rules);
 }
 
@@ -753,24 +715,24 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_example, begin, end),
-        cmocka_unit_test_setup_teardown(files_without_rules, begin, end),
-        cmocka_unit_test_setup_teardown(nulls, begin, end),
-        cmocka_unit_test_setup_teardown(names_of_relations, begin, end),
-        cmocka_unit_test_setup_teardown(forms_of_into, begin, end),
-        cmocka_unit_test_setup_teardown(entries_and_their_table, begin, end),
-        cmocka_unit_test_setup_teardown(rules_without_steps, begin, end),
-        cmocka_unit_test_setup_teardown(rules_of_one_step, begin, end),
-        cmocka_unit_test_setup_teardown(chains, begin, end),
-        cmocka_unit_test_setup_teardown(which_rows, begin, end),
-        cmocka_unit_test_setup_teardown(shapes, begin, end),
-        cmocka_unit_test_setup_teardown(all_checks, begin, end),
-        cmocka_unit_test_setup_teardown(mistakes_at_the_top, begin, end),
-        cmocka_unit_test_setup_teardown(mistakes_in_tables, begin, end),
-        cmocka_unit_test_setup_teardown(mistakes_in_shapes, begin, end),
-        cmocka_unit_test_setup_teardown(mistakes_in_columns, begin, end),
-        cmocka_unit_test_setup_teardown(mistakes_in_checks, begin, end),
-        cmocka_unit_test_setup_teardown(bounds, begin, end),
+        options_test(the_example),
+        options_test(files_without_rules),
+        options_test(nulls),
+        options_test(names_of_relations),
+        options_test(forms_of_into),
+        options_test(entries_and_their_table),
+        options_test(rules_without_steps),
+        options_test(rules_of_one_step),
+        options_test(chains),
+        options_test(which_rows),
+        options_test(shapes),
+        options_test(all_checks),
+        options_test(mistakes_at_the_top),
+        options_test(mistakes_in_tables),
+        options_test(mistakes_in_shapes),
+        options_test(mistakes_in_columns),
+        options_test(mistakes_in_checks),
+        options_test(bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

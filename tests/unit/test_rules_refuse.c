@@ -2,13 +2,6 @@
  * Refusals of the check, a row each: tables, the job's entry for the first of them, and words of
  * the message, which says what is wrong and where the way out is.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "rules_case.h"
 
 #include <unistd.h>

@@ -1,11 +1,4 @@
 /* Rules from the job file to compiled code and rows: what comes out of what. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "rules_case.h"
 
 #include <sys/stat.h>
