@@ -32,6 +32,8 @@ struct ph_route_output { /* a column of the target that the route fills */
     uint32_t n_reads;
     bool is_injective; /* a function of columns by which different values stay different */
     bool is_keyed;     /* depends on the row's key */
+    const char *mask;  /* the first operator of the rule that is a mask; NULL: none is */
+    uint32_t n_hidden; /* with a mask: what it hides are so many of `reads`, from the first on */
     const char *words; /* what happens, in plain words */
 };
 
