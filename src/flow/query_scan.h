@@ -19,7 +19,7 @@ struct ph_query_scan_params {
     uint32_t n_fields;
     size_t max_row_bytes;
     struct ph_budget *budget; /* of the rate of reading; NULL: there is no limit */
-    uint64_t *bytes;          /* what came is added; may be NULL */
+    _Atomic uint64_t *bytes;  /* what came is added; may be NULL */
 };
 
 /* Memory for the largest row. PH_E_ROW_TOO_LARGE, the visitor's and the connection's errors. */

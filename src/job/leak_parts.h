@@ -67,9 +67,13 @@ struct ph_leak_scan {
     bool has_uuids;
     bool has_times;
     uint64_t values;
-    uint64_t tables; /* that were searched */
-    uint64_t fields;
-    uint64_t bytes;
+    uint64_t fields;         /* that were searched */
+    uint64_t searched_bytes; /* what came of them */
+    uint64_t to_read_bytes;  /* estimate; it and the number of tables are fixed before the display
+                                looks */
+    uint32_t to_search;
+    _Atomic uint32_t tables; /* that were searched; these two are for the display as well */
+    _Atomic uint64_t bytes;  /* that came from both sides */
 };
 
 /* Fills columns: what masks of the job's rules read. */

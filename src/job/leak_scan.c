@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/human.h"
 #include "base/stop.h"
 #include "job/leak_parts.h"
@@ -182,6 +183,22 @@ is_searched(const struct ph_leak_scan *scan, const struct ph_rel *rel)
            (ph_leak_is_filled(scan->verify, rel) && !is_source(scan->verify, rel));
 }
 
+static void
+count_tables(struct ph_leak_scan *scan)
+{
+    const struct ph_catalog *target = &scan->verify->catalogs[PH_TARGET];
+
+    for (uint32_t i = 0; i < target->n_rels; i++) {
+        if (!is_searched(scan, &target->rels[i]))
+            continue;
+        const struct ph_rel *rel;
+        uint32_t at = 0;
+        scan->to_search++;
+        while ((rel = ph_catalog_tree_next(target, &target->rels[i], &at)) != NULL)
+            scan->to_read_bytes += rel->bytes;
+    }
+}
+
 static ph_code
 search_rels(struct ph_leak_scan *scan, struct ph_error *err)
 {
@@ -274,6 +291,34 @@ take_values(struct ph_leak_scan *scan, struct ph_error *err)
     return rc;
 }
 
+/* ---- the display ---- */
+
+static void
+read_progress(void *arg, struct ph_progress *out)
+{
+    struct ph_leak_scan *scan = arg;
+
+    snprintf(out->phase, sizeof out->phase, "leak scan");
+    out->tables = scan->to_search;
+    out->tables_done = atomic_load(&scan->tables);
+    out->bytes = scan->to_read_bytes;
+    out->bytes_done = atomic_load(&scan->bytes);
+    out->elapsed_s = ph_clock_seconds_since(scan->verify->started_ns);
+}
+
+static ph_code
+take_and_search(struct ph_leak_scan *scan, struct ph_error *err)
+{
+    PH_TRY(take_values(scan, err));
+    uint64_t taken_bytes = atomic_load(&scan->bytes);
+    if (scan->values > 0) {
+        PH_TRY(search_rels(scan, err));
+        PH_TRY(search_ledger(scan, err));
+    }
+    scan->searched_bytes = atomic_load(&scan->bytes) - taken_bytes;
+    return PH_OK;
+}
+
 static void
 report_searched(const struct ph_leak_scan *scan)
 {
@@ -287,7 +332,8 @@ report_searched(const struct ph_leak_scan *scan)
         "%s values of %u masked columns were looked for in %s columns of %s "
         "tables (%s)%s",
         ph_human_count(scan->values, values), scan->n_columns, ph_human_count(scan->fields, fields),
-        ph_human_count(scan->tables, tables), ph_human_bytes(scan->bytes, bytes),
+        ph_human_count(atomic_load(&scan->tables), tables),
+        ph_human_bytes(scan->searched_bytes, bytes),
         scan->is_one_database ? "; source and target are one database: only tables that the job "
                                 "fills were searched"
                               : "");
@@ -296,14 +342,18 @@ report_searched(const struct ph_leak_scan *scan)
 static ph_code
 run(struct ph_leak_scan *scan, struct ph_error *err)
 {
+    const struct ph_observer *observer = &scan->verify->run->observer;
+
     PH_TRY(parse_skips(scan, err));
     PH_TRY(ph_leak_find_columns(scan, err));
     PH_TRY(open_both(scan, err));
-    PH_TRY(take_values(scan, err));
-    if (scan->values > 0) {
-        PH_TRY(search_rels(scan, err));
-        PH_TRY(search_ledger(scan, err));
-    }
+    count_tables(scan);
+    if (observer->started != NULL)
+        observer->started(observer->context, read_progress, scan);
+    ph_code rc = take_and_search(scan, err);
+    if (observer->ended != NULL)
+        observer->ended(observer->context);
+    PH_TRY(rc);
     report_searched(scan);
     return PH_OK;
 }

@@ -20,56 +20,40 @@ struct source_table { /* being read */
     struct ph_buf scratch;
 };
 
-struct taker { /* of one column's value */
-    const struct ph_leak_scan *scan;
-    struct ph_leak_column *column;
-};
-
 static bool
-take_telling(struct taker *taker, struct ph_span value)
+take(void *sample, struct ph_span value)
 {
-    if (!taker->scan->omits_listed || !ph_mask_lists_give(value))
-        return ph_leak_sample_add(&taker->column->sample, value);
-    taker->column->sample.n_listed++;
-    return true;
-}
-
-static bool
-take(void *arg, struct ph_span value)
-{
-    struct taker *taker = arg;
-
-    return ph_leak_telling(&value) ? take_telling(taker, value) : true;
+    return ph_leak_telling(&value) ? ph_leak_sample_add(sample, value) : true;
 }
 
 /* Points in time without a fraction of a second are shared by chance. */
 static bool
-take_time(struct taker *taker, struct ph_span value)
+take_time(struct ph_leak_sample *sample, struct ph_span value)
 {
     const uint8_t *point = memchr(value.data, '.', value.len);
 
-    return point != NULL ? take(taker, value) : true;
+    return point != NULL ? take(sample, value) : true;
 }
 
 static bool
 take_field(struct source_table *table, struct ph_leak_column *column, struct ph_span value)
 {
-    struct taker taker = {table->scan, column};
+    struct ph_leak_sample *sample = &column->sample;
 
     switch (column->form) {
     case PH_LEAK_TEXT:
     case PH_LEAK_BYTES:
     case PH_LEAK_NUMBER:
     case PH_LEAK_UUID:
-        return take(&taker, value);
+        return take(sample, value);
     case PH_LEAK_TIME:
-        return take_time(&taker, value);
+        return take_time(sample, value);
     case PH_LEAK_ADDRESS:
-        return value.len < ADDRESS_SHORTEST || ph_leak_sample_add(&column->sample, value);
+        return value.len < ADDRESS_SHORTEST || ph_leak_sample_add(sample, value);
     case PH_LEAK_JSON:
-        return ph_leak_each_leaf(value, PH_LEAK_STRINGS, &table->scratch, take, &taker);
+        return ph_leak_each_leaf(value, PH_LEAK_STRINGS, &table->scratch, take, sample);
     case PH_LEAK_PARTS:
-        return ph_leak_each_leaf(value, PH_LEAK_STRINGS_AND_NUMBERS, &table->scratch, take, &taker);
+        return ph_leak_each_leaf(value, PH_LEAK_STRINGS_AND_NUMBERS, &table->scratch, take, sample);
     case PH_LEAK_CHANCE:
         return true;
     }
@@ -135,6 +119,7 @@ read_table(struct source_table *table, struct ph_error *err)
         .n_fields = table->n,
         .max_row_bytes = options->max_row_bytes,
         .budget = &table->scan->budget,
+        .bytes = &table->scan->bytes,
     };
     ph_buf_init(&table->scratch, options->max_row_bytes);
     ph_code rc = ph_buf_ok(&sql) ? ph_query_scan(&params, take_row, table, err)
@@ -158,7 +143,7 @@ report_taken(struct ph_leak_scan *scan, const struct ph_leak_column *column)
     char of[PH_HUMAN_SIZE];
     char why[160] = "";
 
-    if (sample->n_listed > 0)
+    if (sample->has_left_out)
         snprintf(why, sizeof why, "; names and places that masks give themselves are left out");
     if (column->form == PH_LEAK_CHANCE)
         ph_report_add_finding(scan->verify->report, PH_FINDING_NOTE, "leak scan", column->label,
@@ -228,6 +213,8 @@ take_table(struct source_table *table, const struct ph_rel *rel, uint32_t most,
             continue;
         if (!ph_leak_sample_init(&column->sample, most))
             return PH_FAIL(err, PH_E_MEMORY, "no memory for the leak scan's values");
+        if (scan->omits_listed)
+            column->sample.is_left_out = ph_mask_lists_give;
         table->columns[table->n++] = column;
     }
     if (table->n > 0)

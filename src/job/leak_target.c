@@ -273,9 +273,9 @@ ph_leak_search_table(struct ph_leak_scan *scan, const struct ph_leak_table *tabl
     ph_code rc = read_table(&at, err);
     ph_buf_free(&at.scratch);
     report_and_free(&at, n);
-    if (rc == PH_OK) {
-        scan->tables++;
-        scan->fields += table->n_fields;
-    }
-    return rc;
+    if (rc != PH_OK)
+        return rc;
+    scan->tables++;
+    scan->fields += table->n_fields;
+    return PH_OK;
 }

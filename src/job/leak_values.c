@@ -72,10 +72,14 @@ ph_leak_sample_add(struct ph_leak_sample *sample, struct ph_span value)
 
     if (*recent == order || (sample->is_part && order >= sample->below))
         return true;
+    *recent = order;
+    if (sample->is_left_out != NULL && sample->is_left_out(value)) {
+        sample->has_left_out = true;
+        return true;
+    }
     struct ph_leak_value *item = malloc(sizeof *item + kept.len);
     if (item == NULL)
         return false;
-    *recent = order;
     item->order = order;
     item->len = (uint8_t)kept.len;
     item->is_cut = is_cut;

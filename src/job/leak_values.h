@@ -31,10 +31,11 @@ struct ph_leak_sample {
     uint32_t n;
     uint32_t most;
     uint32_t cap;
-    bool is_part;      /* there were more than it could keep */
-    uint64_t below;    /* with is_part: hashes from here on are not kept */
-    uint64_t *recent;  /* hashes of what came last, by their low bits */
-    uint64_t n_listed; /* values that a mask may give itself, left out by the caller */
+    bool is_part;                              /* there were more than it could keep */
+    uint64_t below;                            /* with is_part: hashes from here on are not kept */
+    uint64_t *recent;                          /* hashes of what came last, by their low bits */
+    bool (*is_left_out)(struct ph_span value); /* the caller's, for values that pass all else */
+    bool has_left_out;                         /* it was true of one */
 };
 
 /* Keeps `most` values. false: no memory. */

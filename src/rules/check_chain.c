@@ -32,14 +32,18 @@ add_step(struct chain *chain, enum ph_step_kind kind)
     return step;
 }
 
-/* A second column only says how dates are shifted; others are all in what is hidden. */
+/*
+ * A second column only says how dates are shifted; others are all in what is hidden. bcrypt hides
+ * as masks do, but for hashes, which it keeps.
+ */
 static void
 note_mask(struct chain *chain, const struct ph_rule_op *op, uint32_t n_args)
 {
     bool is_first = chain->n_steps == 1;
     bool is_shifted_by = is_first && n_args == 2 && strcmp(op->name, "mask_date") == 0;
+    bool is_mask = (op->flags & PH_RULE_MASK) != 0 || strcmp(op->name, "bcrypt") == 0;
 
-    if ((op->flags & PH_RULE_MASK) == 0 || chain->mask != NULL)
+    if (!is_mask || chain->mask != NULL)
         return;
     chain->mask = op->name;
     chain->n_hidden = is_shifted_by ? 1 : chain->wanted->n_reads;

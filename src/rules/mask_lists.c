@@ -125,9 +125,19 @@ ph_mask_is_of_lists(const char *mask)
 static bool
 has(const struct ph_mask_list *list, struct ph_span word)
 {
-    for (uint32_t i = 0; i < list->n; i++) {
-        if (strlen(list->words[i]) == word.len && memcmp(list->words[i], word.data, word.len) == 0)
+    uint32_t low = 0;
+    uint32_t high = list->n;
+
+    while (low < high && word.len > 0) {
+        uint32_t middle = low + (high - low) / 2;
+        const char *at = list->words[middle];
+        int order = strncmp(at, (const char *)word.data, word.len);
+        if (order == 0 && at[word.len] == '\0')
             return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return false;
 }

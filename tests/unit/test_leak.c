@@ -349,8 +349,17 @@ test_leaves(void **state)
 static void
 test_lists(void **state)
 {
+    static const struct ph_mask_list *const lists[] = {&ph_mask_first_names, &ph_mask_last_names,
+                                                       &ph_mask_streets, &ph_mask_cities};
+
     (void)state;
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++) {
+        for (uint32_t i = 0; i < lists[l]->n; i++)
+            assert_true(ph_mask_lists_give(span(lists[l]->words[i])));
+    }
     assert_true(ph_mask_lists_give(span("Smith")));
+    assert_false(ph_mask_lists_give(span("Smit")));
+    assert_false(ph_mask_lists_give((struct ph_span){(const uint8_t *)"A\0da", 4}));
     assert_true(ph_mask_lists_give(span("Ada Smith")));
     assert_true(ph_mask_lists_give(span("12 Oak Street")));
     assert_true(ph_mask_lists_give(span("12 Oak Street, 12345 Woodstock")));
