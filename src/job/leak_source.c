@@ -135,31 +135,40 @@ read_table(struct source_table *table, struct ph_error *err)
 /* ---- what was taken, in words ---- */
 
 static void
+put_left_out(const struct ph_leak_sample *sample, struct ph_buf *out)
+{
+    if (sample->has_left_out)
+        ph_buf_puts(out, "; names and places that masks give themselves are left out");
+    if (sample->has_common)
+        ph_buf_printf(out, "; values that one row in %u has are left out", PH_LEAK_COMMON_PART);
+}
+
+static void
 report_taken(struct ph_leak_scan *scan, const struct ph_leak_column *column)
 {
     const struct ph_leak_sample *sample = &column->sample;
-    uint64_t distinct = ph_leak_sample_distinct(sample);
     char n[PH_HUMAN_SIZE];
     char of[PH_HUMAN_SIZE];
-    char why[160] = "";
+    struct ph_buf text;
 
-    if (sample->has_left_out)
-        snprintf(why, sizeof why, "; names and places that masks give themselves are left out");
+    ph_buf_init(&text, 1024);
     if (column->form == PH_LEAK_CHANCE)
-        ph_report_add_finding(scan->verify->report, PH_FINDING_NOTE, "leak scan", column->label,
-                              "nothing of it is looked for: values of type %s are on the target by "
-                              "chance",
-                              column->column->type_text);
-    else if (sample->n == 0)
-        ph_report_add_finding(scan->verify->report, PH_FINDING_NOTE, "leak scan", column->label,
-                              "nothing of it is looked for: no value has a letter and %u bytes, or "
-                              "%u digits%s",
-                              PH_LEAK_SHORTEST, PH_LEAK_DIGITS, why);
+        ph_buf_printf(&text,
+                      "nothing of it is looked for: values of type %s are on the target by chance",
+                      column->column->type_text);
+    else if (sample->n == 0 && sample->rows == 0)
+        ph_buf_printf(&text,
+                      "nothing of it is looked for: no value has a letter and %u bytes, or %u "
+                      "digits",
+                      PH_LEAK_SHORTEST, PH_LEAK_DIGITS);
     else
-        ph_report_add_finding(scan->verify->report, PH_FINDING_NOTE, "leak scan", column->label,
-                              "%s of %s%s different values are looked for%s",
-                              ph_human_count(sample->n, n), sample->is_part ? "some " : "",
-                              ph_human_count(distinct, of), why);
+        ph_buf_printf(&text, "%s of %s%s different values are looked for",
+                      ph_human_count(sample->n, n), sample->is_part ? "some " : "",
+                      ph_human_count(sample->distinct, of));
+    put_left_out(sample, &text);
+    ph_report_add_finding(scan->verify->report, PH_FINDING_NOTE, "leak scan", column->label, "%s",
+                          ph_buf_text(&text));
+    ph_buf_free(&text);
 }
 
 /* ---- all of them ---- */

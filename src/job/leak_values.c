@@ -11,7 +11,7 @@ ph_leak_sample_init(struct ph_leak_sample *sample, uint32_t most)
 {
     *sample = (struct ph_leak_sample){.most = most, .cap = most + most / 4 + 64};
     sample->items = calloc(sample->cap, sizeof(struct ph_leak_value *));
-    sample->recent = calloc(RECENT, sizeof *sample->recent);
+    sample->recent = calloc(RECENT, sizeof(struct ph_leak_value *));
     if (sample->items != NULL && sample->recent != NULL)
         return true;
     ph_leak_sample_free(sample);
@@ -37,7 +37,10 @@ compare(const void *a, const void *b)
     return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
 }
 
-/* Sorted, no value twice, none above the number that is kept. */
+/*
+ * Sorted, no value twice, none above the number that is kept. What is kept in the end was never
+ * above it, so that its rows were all counted.
+ */
 static void
 compact(struct ph_leak_sample *sample)
 {
@@ -51,6 +54,8 @@ compact(struct ph_leak_sample *sample)
             sample->items[n++] = value;
             continue;
         }
+        if (is_again)
+            sample->items[n - 1]->rows += value->rows;
         if (!is_again && !sample->is_part) {
             sample->is_part = true;
             sample->below = value->order;
@@ -60,6 +65,7 @@ compact(struct ph_leak_sample *sample)
         free(value);
     }
     sample->n = n;
+    memset(sample->recent, 0, RECENT * sizeof(struct ph_leak_value *));
 }
 
 bool
@@ -68,11 +74,15 @@ ph_leak_sample_add(struct ph_leak_sample *sample, struct ph_span value)
     bool is_cut = value.len > PH_LEAK_LONGEST;
     struct ph_span kept = {value.data, is_cut ? PH_LEAK_LONGEST : value.len};
     uint64_t order = ph_digest_row(kept).lo;
-    uint64_t *recent = &sample->recent[order & (RECENT - 1)];
+    struct ph_leak_value **recent = &sample->recent[order & (RECENT - 1)];
 
-    if (*recent == order || (sample->is_part && order >= sample->below))
+    sample->rows++;
+    if (sample->is_part && order >= sample->below)
         return true;
-    *recent = order;
+    if (*recent != NULL && (*recent)->order == order) {
+        (*recent)->rows++;
+        return true;
+    }
     if (sample->is_left_out != NULL && sample->is_left_out(value)) {
         sample->has_left_out = true;
         return true;
@@ -80,7 +90,9 @@ ph_leak_sample_add(struct ph_leak_sample *sample, struct ph_span value)
     struct ph_leak_value *item = malloc(sizeof *item + kept.len);
     if (item == NULL)
         return false;
+    *recent = item;
     item->order = order;
+    item->rows = 1;
     item->len = (uint8_t)kept.len;
     item->is_cut = is_cut;
     memcpy(item->bytes, kept.data, kept.len);
@@ -90,22 +102,41 @@ ph_leak_sample_add(struct ph_leak_sample *sample, struct ph_span value)
     return true;
 }
 
-void
-ph_leak_sample_finish(struct ph_leak_sample *sample)
-{
-    compact(sample);
-    free(sample->recent);
-    sample->recent = NULL;
-}
-
 /* So many hashes lie below a bound; they are spread evenly. */
-uint64_t
-ph_leak_sample_distinct(const struct ph_leak_sample *sample)
+static uint64_t
+count_distinct(const struct ph_leak_sample *sample)
 {
     if (!sample->is_part || sample->below == 0)
         return sample->n;
     double share = (double)sample->below / 18446744073709551616.0;
     return (uint64_t)((double)sample->n / share + 0.5);
+}
+
+static void
+drop_common(struct ph_leak_sample *sample)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < sample->n; i++) {
+        struct ph_leak_value *value = sample->items[i];
+        if (value->rows < PH_LEAK_COMMON_ROWS || value->rows < sample->rows / PH_LEAK_COMMON_PART) {
+            sample->items[n++] = value;
+            continue;
+        }
+        sample->has_common = true;
+        free(value);
+    }
+    sample->n = n;
+}
+
+void
+ph_leak_sample_finish(struct ph_leak_sample *sample)
+{
+    compact(sample);
+    sample->distinct = count_distinct(sample);
+    drop_common(sample);
+    free(sample->recent);
+    sample->recent = NULL;
 }
 
 bool

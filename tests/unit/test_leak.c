@@ -108,9 +108,12 @@ test_sample(void **state)
     char *of_up = kept(&up);
     char *of_down = kept(&down);
     assert_string_equal(of_up, of_down);
-    uint64_t distinct = ph_leak_sample_distinct(&up);
-    assert_true(distinct > 30000 && distinct < 80000);
-    assert_int_equal(ph_leak_sample_distinct(&down), distinct);
+    assert_true(up.distinct > 30000 && up.distinct < 80000);
+    assert_int_equal(down.distinct, up.distinct);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(up.items[i]->rows, 1);
+        assert_int_equal(down.items[i]->rows, 2);
+    }
     free(of_up);
     free(of_down);
     ph_leak_sample_free(&up);
@@ -127,17 +130,53 @@ test_small_sample(void **state)
     memset(longer, 'x', sizeof longer);
     longer[299] = '\0';
     assert_true(ph_leak_sample_init(&sample, 1000));
-    for (uint32_t i = 0; i < 100000; i++)
+    for (uint32_t i = 0; i < 49000; i++)
         add_numbered(&sample, i % 700);
     assert_true(ph_leak_sample_add(&sample, span(longer)));
     ph_leak_sample_finish(&sample);
     assert_int_equal(sample.n, 701);
     assert_false(sample.is_part);
-    assert_int_equal(ph_leak_sample_distinct(&sample), 701);
+    assert_int_equal(sample.distinct, 701);
+    assert_false(sample.has_common);
     uint32_t cut = 0;
     for (uint32_t i = 0; i < sample.n; i++)
         cut += sample.items[i]->is_cut;
     assert_int_equal(cut, 1);
+    ph_leak_sample_free(&sample);
+}
+
+/* One in a hundred rows has it, a hundred at least: nobody's. */
+static void
+test_common_values(void **state)
+{
+    struct ph_leak_sample sample;
+
+    (void)state;
+    assert_true(ph_leak_sample_init(&sample, 100));
+    for (uint32_t i = 0; i < 20000; i++) {
+        add_numbered(&sample, i);
+        if (i % 90 == 0)
+            assert_true(ph_leak_sample_add(&sample, span("unknown")));
+        if (i % 210 == 0)
+            assert_true(ph_leak_sample_add(&sample, span("seldom")));
+    }
+    ph_leak_sample_finish(&sample);
+    for (uint32_t i = 0; i < sample.n; i++)
+        assert_memory_not_equal(sample.items[i]->bytes, "unknown", 7);
+    ph_leak_sample_free(&sample);
+
+    assert_true(ph_leak_sample_init(&sample, 30000));
+    for (uint32_t i = 0; i < 20000; i++) {
+        add_numbered(&sample, i);
+        if (i % 90 == 0)
+            assert_true(ph_leak_sample_add(&sample, span("unknown")));
+        if (i % 210 == 0)
+            assert_true(ph_leak_sample_add(&sample, span("seldom")));
+    }
+    ph_leak_sample_finish(&sample);
+    assert_int_equal(sample.distinct, 20002);
+    assert_int_equal(sample.n, 20001);
+    assert_true(sample.has_common);
     ph_leak_sample_free(&sample);
 }
 
@@ -377,15 +416,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_telling),
-        cmocka_unit_test(test_sample),
-        cmocka_unit_test(test_small_sample),
-        cmocka_unit_test(test_whole_words),
-        cmocka_unit_test(test_addresses_and_numbers),
-        cmocka_unit_test(test_against_simple),
-        cmocka_unit_test(test_unescape),
-        cmocka_unit_test(test_leaves),
-        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_telling),        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_small_sample),   cmocka_unit_test(test_common_values),
+        cmocka_unit_test(test_whole_words),    cmocka_unit_test(test_addresses_and_numbers),
+        cmocka_unit_test(test_against_simple), cmocka_unit_test(test_unescape),
+        cmocka_unit_test(test_leaves),         cmocka_unit_test(test_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
