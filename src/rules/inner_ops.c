@@ -123,7 +123,7 @@ fits(const struct ph_value *value, const struct scale *to)
     if (n == 0 || get_u16(value->data + 6) != (uint32_t)to->scale)
         return false;
     int32_t first = get_u16(groups);
-    int32_t last = get_u16(groups + 2 * (n - 1));
+    int32_t last = get_u16(groups + (ptrdiff_t)2 * (n - 1));
     int32_t spare = (n - weight - 1) * DIGITS - to->scale; /* of the last group, behind the scale */
     int32_t digits = 1 + (first > 9) + (first > 99) + (first > 999);
     return first != 0 && last != 0 && spare < DIGITS && (spare <= 0 || last % power[spare] == 0) &&
