@@ -155,6 +155,7 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .source_catalog = &job->source_catalog,
         .target_catalog = &job->target_catalog,
         .selection = &all,
+        .ruleset = job->rules.set,
         .report = &job->run->report,
         .is_one_database = job->is_one_database,
     };

@@ -253,6 +253,7 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
         .source_catalog = &verify->catalogs[PH_SOURCE],
         .target_catalog = &verify->catalogs[PH_TARGET],
         .selection = &verify->selection,
+        .ruleset = verify->rules.set,
         .report = verify->report,
         .follows = verify->live != NULL,
     };

@@ -55,6 +55,7 @@ struct ph_route {
     const struct ph_rule_words *preserve_columns;
     const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */
     bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
+    bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */
