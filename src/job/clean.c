@@ -17,6 +17,7 @@
 #include "pg/holder.h"
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
+#include "pg/ledger_preserved.h"
 #include "spool/spool.h"
 
 #define HOLDER_WAIT_MS 5000u
@@ -117,6 +118,8 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
     ph_code rc = ph_ledger_jobs(conn, options->name, &arena, &jobs, &n, err);
     if (rc == PH_OK && n == 1) {
         rc = lock_job(options, conn, err);
+        if (rc == PH_OK)
+            rc = ph_preserved_forget(conn, options->name, err);
         if (rc == PH_OK)
             rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
         if (rc == PH_E_CONSTRAINT)

@@ -52,6 +52,23 @@ set_inputs(struct ph_table_plan *table, const struct ph_route *route, struct ph_
     return PH_OK;
 }
 
+static ph_code
+set_preserved(struct ph_table_plan *table, const struct ph_route *route, struct ph_arena *arena,
+              struct ph_error *err)
+{
+    struct ph_preserved *preserved = PH_ARENA_ARRAY(arena, struct ph_preserved, 1);
+
+    if (preserved == NULL)
+        return no_memory(err);
+    *preserved = (struct ph_preserved){.columns = route->preserved,
+                                       .n_columns = route->n_preserved,
+                                       .key = route->preserved_key,
+                                       .n_key = route->n_preserved_key,
+                                       .rows = route->preserve};
+    table->preserved = preserved;
+    return PH_OK;
+}
+
 ph_code
 ph_plan_set_route(struct ph_table_plan *table, const struct ph_rules_in_use *rules,
                   const struct ph_route *route, struct ph_arena *arena, struct ph_error *err)
@@ -66,6 +83,9 @@ ph_plan_set_route(struct ph_table_plan *table, const struct ph_rules_in_use *rul
     if (route->where != NULL &&
         (table->where[PH_SOURCE] = ph_arena_printf(arena, "WHERE (%s)", route->where)) == NULL)
         return no_memory(err);
+    table->preserved = NULL;
+    if (route->n_preserved > 0)
+        PH_TRY(set_preserved(table, route, arena, err));
     /* a row for which the condition is NULL is not one that stays */
     if (route->preserve != NULL &&
         (table->where[PH_TARGET] =

@@ -74,6 +74,10 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.set_aside ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, object text NOT NULL,"
     " restore_sql text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
+    /* the rows themselves are in a table each, named by kept_in; see ledger_preserved.c */
+    "CREATE TABLE IF NOT EXISTS pghaul.preserved ("
+    " job text, target_schema text, target_name text, kept_in text NOT NULL, made text NOT NULL,"
+    " PRIMARY KEY (job, target_schema, target_name))",
     "CREATE TABLE IF NOT EXISTS pghaul.finding ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, severity text NOT NULL, kind text NOT NULL,"
     " object text NOT NULL, finding text NOT NULL, PRIMARY KEY (job, n))",
@@ -256,7 +260,10 @@ ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
     PH_TRY(ph_conn_exec(conn, "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(5797, 1)", err));
     ph_code rc = forget_rows(conn, name, err);
     if (rc == PH_OK)
-        rc = ph_conn_value(conn, "SELECT count(*) FROM pghaul.job", left, sizeof left, err);
+        rc = ph_conn_value(conn,
+                           "SELECT (SELECT count(*) FROM pghaul.job) + (SELECT count(*) FROM"
+                           " pghaul.preserved)",
+                           left, sizeof left, err);
     if (rc == PH_OK && strcmp(left, "0") == 0)
         rc = ph_conn_exec(conn, "DROP SCHEMA pghaul CASCADE", err);
     if (rc == PH_OK)

@@ -50,7 +50,11 @@ struct ph_route {
                           filtered by `where`) */
     const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
     const char *preserve; /* condition on the target's rows that stay; NULL: none */
-    const struct ph_rule_words *preserve_columns;
+    const uint32_t
+        *preserved; /* outputs whose values stay where the target had the row, ascending */
+    uint32_t n_preserved;
+    const uint32_t *preserved_key; /* outputs by which its row is found; with preserved ones */
+    uint32_t n_preserved_key;
     const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */
     bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
@@ -61,6 +65,7 @@ struct ph_route {
 };
 
 struct ph_ruleset;
+struct ph_preserving; /* flow/preserve_stage.h */
 
 /* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
  * it. */
@@ -68,6 +73,7 @@ struct ph_rules_in_use {
     const struct ph_ruleset *set; /* NULL: there are no rules */
     const uint8_t *secret;        /* NULL: none */
     size_t secret_len;
+    const struct ph_preserving *preserving; /* where preserved values are; NULL: no rows are made */
 };
 
 struct ph_ruleset_params {
