@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "model/type_match.h"
 #include "pg/ledger_preserved.h"
 #include "pg/snapshot.h"
 #include "rules/ruleset.h"
@@ -101,7 +100,7 @@ put_question(struct ph_preserve_stage *stage, const struct ph_preserving *preser
     put_relation(stage, preserving);
     for (uint32_t k = 0; k < stage->n_keys; k++) {
         ph_buf_printf(sql, " %s k.k%u ", k > 0 ? "AND" : "ON", k);
-        ph_type_put_equals(ph_type_base(preserving->catalog, key_column(stage, k)->type_oid), sql);
+        ph_buf_puts(sql, stage->table->preserved->equals[k]);
         ph_buf_printf(sql, " u.k%u", k);
     }
     ph_buf_puts(sql, " ORDER BY 1");

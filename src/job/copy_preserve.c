@@ -172,8 +172,8 @@ check_same(struct ph_job *job, const struct ph_table_plan *table, struct ph_find
            struct ph_error *err)
 {
     struct ph_error why;
+    enum ph_preserved_found found;
     bool exists;
-    bool found;
 
     PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
     if (!exists)
@@ -213,13 +213,13 @@ ph_copy_put_preserved(struct ph_job *job, const struct ph_rel *rel, struct ph_bu
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        bool found;
+        enum ph_preserved_found found;
         if (!is_first(&job->plan, i) ||
             (rel != NULL && table->target != rel && table->target->root_oid != rel->oid))
             continue;
         PH_TRY(ph_preserved_find(job->target_control, job->options->name, table, &found, err));
-        if (!found)
-            ph_preserved_put_aside(job->options->name, table, sql);
+        if (found != PH_PRESERVED_ASIDE)
+            ph_preserved_put_aside(job->options->name, table, found, sql);
     }
     return PH_OK;
 }
@@ -262,14 +262,23 @@ ph_copy_tell_preserved(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
-/* A table that was compared and is not as it should be: what was set aside may be wanted yet. */
+/*
+ * Whether a row may not have come back: the table was compared and is not as it should be, or rows
+ * are in quarantine. What the target had of them is kept for the copy that brings them.
+ */
 static bool
-is_wanted(const struct ph_job *job, const struct ph_rel *target)
+is_lacking(const struct ph_job *job, const struct ph_rel *target)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target == target && job->table_states[i].read_back &&
-            !job->table_states[i].verified)
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (table->target != target)
+            continue;
+        if (job->table_states[i].read_back && !job->table_states[i].verified)
             return true;
+        for (uint32_t c = 0; c < table->n_chunks; c++) {
+            if (job->chunk_states[table->first_chunk + c].quarantined > 0)
+                return true;
+        }
     }
     return false;
 }
@@ -277,10 +286,16 @@ is_wanted(const struct ph_job *job, const struct ph_rel *target)
 ph_code
 ph_copy_drop_preserved(struct ph_job *job, struct ph_error *err)
 {
+    struct ph_conn *conn = job->target_control;
+
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        const struct ph_rel *target = job->plan.tables[i].target;
-        if (is_first(&job->plan, i) && !is_wanted(job, target))
-            PH_TRY(ph_preserved_drop(job->target_control, job->options->name, target, err));
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (!is_first(&job->plan, i))
+            continue;
+        if (is_lacking(job, table->target))
+            PH_TRY(ph_preserved_leave_rest(conn, job->options->name, table, err));
+        else
+            PH_TRY(ph_preserved_drop(conn, job->options->name, table->target, err));
     }
     return PH_OK;
 }

@@ -48,7 +48,8 @@ struct ph_preserved {        /* columns of the target that keep their values whe
     uint32_t n_columns;
     const uint32_t *key; /* likewise: by which its row is found */
     uint32_t n_key;
-    const char *rows; /* condition of its rows that stay as they are; NULL: none */
+    const char *const *equals; /* by column of the key: the operator, `OPERATOR("s".=)` */
+    const char *rows;          /* condition of its rows that stay as they are; NULL: none */
 };
 
 struct ph_table_plan {

@@ -77,7 +77,7 @@ static const char *const create_statements[] = {
     /* the rows themselves are in a table each, named by kept_in; see ledger_preserved.c */
     "CREATE TABLE IF NOT EXISTS pghaul.preserved ("
     " job text, target_schema text, target_name text, kept_in text NOT NULL, made text NOT NULL,"
-    " PRIMARY KEY (job, target_schema, target_name))",
+    " is_rest bool NOT NULL DEFAULT false, PRIMARY KEY (job, target_schema, target_name))",
     "CREATE TABLE IF NOT EXISTS pghaul.finding ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, severity text NOT NULL, kind text NOT NULL,"
     " object text NOT NULL, finding text NOT NULL, PRIMARY KEY (job, n))",

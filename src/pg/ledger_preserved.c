@@ -63,8 +63,50 @@ ph_preserved_put_select(const struct ph_table_plan *table, struct ph_buf *sql)
     put_from(table->target, sql);
 }
 
-void
-ph_preserved_put_aside(const char *job, const struct ph_table_plan *table, struct ph_buf *sql)
+/* Rows that are aside and on the target: `kept a USING (the target) t WHERE the keys are equal`. */
+static void
+put_delete_of_those_there(const char *job, const struct ph_table_plan *table, struct ph_buf *sql)
+{
+    ph_buf_puts(sql, "DELETE FROM ");
+    put_kept_in(job, table->target, sql);
+    ph_buf_puts(sql, " a USING ");
+    put_from(table->target, sql);
+    for (uint32_t k = 0; k < table->preserved->n_key; k++) {
+        ph_buf_printf(sql, " %s a.k%u ", k > 0 ? "AND" : "t WHERE", k);
+        ph_buf_puts(sql, table->preserved->equals[k]);
+        ph_buf_puts(sql, " t.");
+        ph_buf_put_ident(sql, table->columns[table->preserved->key[k]].target->name);
+    }
+    ph_buf_puts(sql, "; ");
+}
+
+static void
+put_new_table(const char *job, const struct ph_table_plan *table, struct ph_buf *sql)
+{
+    ph_buf_puts(sql, "CREATE TABLE ");
+    put_kept_in(job, table->target, sql);
+    ph_buf_puts(sql, " AS ");
+    ph_preserved_put_select(table, sql);
+    ph_buf_puts(sql, "; CREATE UNIQUE INDEX ON ");
+    put_kept_in(job, table->target, sql);
+    for (uint32_t k = 0; k < table->preserved->n_key; k++)
+        ph_buf_printf(sql, "%s k%u", k > 0 ? "," : " (", k);
+    ph_buf_puts(sql, "); ");
+}
+
+static void
+put_more_rows(const char *job, const struct ph_table_plan *table, struct ph_buf *sql)
+{
+    put_delete_of_those_there(job, table, sql);
+    ph_buf_puts(sql, "INSERT INTO ");
+    put_kept_in(job, table->target, sql);
+    ph_buf_putc(sql, ' ');
+    ph_preserved_put_select(table, sql);
+    ph_buf_puts(sql, "; ");
+}
+
+static void
+put_record(const char *job, const struct ph_table_plan *table, struct ph_buf *sql)
 {
     const struct ph_rel *target = table->target;
     char name[PH_PRESERVED_NAME];
@@ -73,28 +115,34 @@ ph_preserved_put_aside(const char *job, const struct ph_table_plan *table, struc
     ph_buf_init(&made, SQL_LIMIT);
     ph_preserved_put_select(table, &made);
     ph_preserved_name(job, target, name);
-    ph_buf_puts(sql, "LOCK TABLE ");
-    put_from(target, sql);
-    ph_buf_puts(sql, " IN ACCESS EXCLUSIVE MODE; CREATE TABLE ");
-    put_kept_in(job, target, sql);
-    ph_buf_printf(sql, " AS %s; CREATE UNIQUE INDEX ON ", ph_buf_text(&made));
-    put_kept_in(job, target, sql);
-    for (uint32_t k = 0; k < table->preserved->n_key; k++)
-        ph_buf_printf(sql, "%s k%u", k > 0 ? "," : " (", k);
-    ph_buf_puts(sql, "); ANALYZE ");
-    put_kept_in(job, target, sql);
-    ph_buf_puts(sql, "; INSERT INTO pghaul.preserved (job, target_schema, target_name, kept_in,"
-                     " made) VALUES (");
+    ph_buf_puts(sql, "INSERT INTO pghaul.preserved (job, target_schema, target_name, kept_in, made)"
+                     " VALUES (");
     const char *const texts[] = {job, target->schema, target->name, name, ph_buf_text(&made)};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         ph_buf_puts(sql, i > 0 ? ", " : "");
         ph_buf_put_literal(sql, texts[i]);
     }
     ph_buf_puts(sql, ") ON CONFLICT (job, target_schema, target_name) DO UPDATE SET made ="
-                     " excluded.made; ");
-    if (!ph_buf_ok(&made))
-        sql->failed = true;
+                     " excluded.made, is_rest = false; ");
+    sql->failed |= !ph_buf_ok(&made);
     ph_buf_free(&made);
+}
+
+void
+ph_preserved_put_aside(const char *job, const struct ph_table_plan *table,
+                       enum ph_preserved_found found, struct ph_buf *sql)
+{
+    ph_buf_puts(sql, "LOCK TABLE ");
+    put_from(table->target, sql);
+    ph_buf_puts(sql, " IN ACCESS EXCLUSIVE MODE; ");
+    if (found == PH_PRESERVED_REST)
+        put_more_rows(job, table, sql);
+    else
+        put_new_table(job, table, sql);
+    ph_buf_puts(sql, "ANALYZE ");
+    put_kept_in(job, table->target, sql);
+    ph_buf_puts(sql, "; ");
+    put_record(job, table, sql);
 }
 
 /* ---- looking ---- */
@@ -119,7 +167,7 @@ of_another_kind(const char *job, const struct ph_rel *target, struct ph_error *e
 
 ph_code
 ph_preserved_find(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
-                  bool *found, struct ph_error *err)
+                  enum ph_preserved_found *found, struct ph_error *err)
 {
     const struct ph_rel *target = table->target;
     const char *params[] = {job, target->schema, target->name};
@@ -127,16 +175,19 @@ ph_preserved_find(struct ph_conn *conn, const char *job, const struct ph_table_p
     struct ph_buf made;
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT p.made FROM pghaul.preserved p WHERE p.job = $1 AND"
+                         "SELECT p.made, p.is_rest FROM pghaul.preserved p WHERE p.job = $1 AND"
                          " p.target_schema = $2 AND p.target_name = $3 AND " IS_THERE,
                          3, params, &r, err));
     ph_buf_init(&made, SQL_LIMIT);
     ph_preserved_put_select(table, &made);
-    *found = ph_result_rows(r) > 0;
-    bool is_same = *found && strcmp(ph_result_text(r, 0, 0), ph_buf_text(&made)) == 0;
-    ph_code rc = !ph_buf_ok(&made)    ? PH_FAIL(err, PH_E_MEMORY, "out of memory")
-                 : *found && !is_same ? of_another_kind(job, target, err)
-                                      : PH_OK;
+    bool is_same =
+        ph_result_rows(r) > 0 && strcmp(ph_result_text(r, 0, 0), ph_buf_text(&made)) == 0;
+    *found = ph_result_rows(r) == 0    ? PH_PRESERVED_NONE
+             : ph_result_bool(r, 0, 1) ? PH_PRESERVED_REST
+                                       : PH_PRESERVED_ASIDE;
+    ph_code rc = !ph_buf_ok(&made) ? PH_FAIL(err, PH_E_MEMORY, "out of memory")
+                 : *found != PH_PRESERVED_NONE && !is_same ? of_another_kind(job, target, err)
+                                                           : PH_OK;
     ph_buf_free(&made);
     ph_result_free(r);
     return rc;
@@ -193,6 +244,28 @@ ph_preserved_count(struct ph_conn *conn, const char *job, const struct ph_rel *t
     PH_TRY(ph_conn_query(conn, sql, 0, NULL, &r, err));
     out->rows = (uint64_t)ph_result_i64(r, 0, 0);
     out->whole = (uint64_t)ph_result_i64(r, 0, 1);
+    ph_result_free(r);
+    return PH_OK;
+}
+
+ph_code
+ph_preserved_leave_rest(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
+                        struct ph_error *err)
+{
+    const char *params[] = {job, table->target->schema, table->target->name};
+    struct ph_result *r;
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    put_delete_of_those_there(job, table, &sql);
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    PH_TRY(rc);
+    PH_TRY(ph_conn_query(conn,
+                         "UPDATE pghaul.preserved SET is_rest = true WHERE job = $1 AND"
+                         " target_schema = $2 AND target_name = $3",
+                         3, params, &r, err));
     ph_result_free(r);
     return PH_OK;
 }

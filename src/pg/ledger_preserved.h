@@ -21,12 +21,21 @@ void ph_preserved_name(const char *job, const struct ph_rel *target, char out[PH
  */
 void ph_preserved_put_select(const struct ph_table_plan *table, struct ph_buf *sql);
 
-/* Whether this job has set its rows aside; PH_E_JOB_OTHER when by another key or condition or of
- * other columns. */
+enum ph_preserved_found {
+    PH_PRESERVED_NONE,
+    PH_PRESERVED_ASIDE, /* all that the table had; it may be half loaded by now */
+    PH_PRESERVED_REST   /* of a copy that has ended: what had not come back by then */
+};
+/* What this job has set aside; PH_E_JOB_OTHER when by another key or condition or of other columns.
+ */
 ph_code ph_preserved_find(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
-                          bool *found, struct ph_error *err) PH_MUST_CHECK;
-/* Statements that set them aside, for the transaction that empties the table. */
-void ph_preserved_put_aside(const char *job, const struct ph_table_plan *table, struct ph_buf *sql);
+                          enum ph_preserved_found *found, struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Statements that set the rows aside, for the transaction that empties the table; with a rest of
+ * an earlier copy they are added to it, and win. Not for what is aside already.
+ */
+void ph_preserved_put_aside(const char *job, const struct ph_table_plan *table,
+                            enum ph_preserved_found found, struct ph_buf *sql);
 /* How many rows were set aside, and how many of them stay whole. */
 struct ph_preserved_counts {
     uint64_t rows; /* of which the columns are preserved */
@@ -34,6 +43,10 @@ struct ph_preserved_counts {
 };
 ph_code ph_preserved_count(struct ph_conn *conn, const char *job, const struct ph_rel *target,
                            struct ph_preserved_counts *out, struct ph_error *err) PH_MUST_CHECK;
+/* What has come back is none of it any more: in the caller's transaction. */
+ph_code ph_preserved_leave_rest(struct ph_conn *conn, const char *job,
+                                const struct ph_table_plan *table,
+                                struct ph_error *err) PH_MUST_CHECK;
 /* Drop it, in the caller's transaction. Fine when there is none. */
 ph_code ph_preserved_drop(struct ph_conn *conn, const char *job, const struct ph_rel *target,
                           struct ph_error *err) PH_MUST_CHECK;

@@ -187,13 +187,16 @@ static const char *const points[] = {
     "after_verdict",
 };
 
+#define kill_at(db, job, point, ...)                                                               \
+    kill_args(db, point, (const char *const[]){job, __VA_ARGS__, NULL})
+
 static void
-kill_at(struct pair_db *db, const char *job, const char *point)
+kill_args(struct pair_db *db, const char *point, const char *const *args)
 {
     const char *env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=kill", point), NULL};
 
     db->env = env;
-    struct run *run = pair_copy(db, job, INTO_OLD);
+    struct run *run = pair_run_args(db, "copy", args);
     db->env = NULL;
     if (run->code != -SIGKILL)
         fail_msg("not killed at %s:\n%s", point, run_err(run));
@@ -209,7 +212,7 @@ test_killed_again_and_again(void **state)
     (void)state;
     make_accounts(&db);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
-        kill_at(&db, job, points[i]);
+        kill_at(&db, job, points[i], INTO_OLD);
     pair_expect(pair_copy(&db, job, INTO_OLD), 0, "an earlier run finished");
     accounts_are_right(&db);
     nothing_is_aside(&db);
@@ -251,7 +254,7 @@ test_nobody_loses_them(void **state)
 
     (void)state;
     make_accounts(&db);
-    kill_at(&db, job, "before_receipt");
+    kill_at(&db, job, "before_receipt", INTO_OLD);
     const char *other = scratch_write("preserve_other.yaml", PRESERVED "name: another\n");
     pair_expect(pair_copy(&db, other, INTO_OLD, "--name", "another"), 3,
                 "has set values of it aside and has not brought all of them back");
@@ -299,6 +302,36 @@ test_every_night(void **state)
                 "proven");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM keys ORDER BY 1"),
                         "1|later|turned\n2|later|x\n3|c|z\n");
+    pair_db_end(&db);
+}
+
+/* What is of a row that could not go stays aside until it comes, and the newest counts. */
+static void
+test_quarantine(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserve_quarantine");
+    const char *rules = "maps: {m: {a: A}}\n"
+                        "tables:\n"
+                        "  keys:\n"
+                        "    columns: {v: {map: m}}\n"
+                        "    on_bad: quarantine\n"
+                        "    preserve: {columns: [api_key]}\n";
+    const char *job = job_file(&db, rules);
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE keys (id int PRIMARY KEY, v text, api_key text)");
+    sql_exec(db.source, "INSERT INTO keys VALUES (1, 'a', 's'), (2, 'bad', 's'), (3, 'a', 's')");
+    sql_exec(db.target, "INSERT INTO keys VALUES (1, 'o', 'one'), (2, 'o', 'two'), (9, 'o', '')");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 4, "quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM keys ORDER BY 1"), "1|A|one\n3|A|s\n");
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 3, "has set values of it aside");
+    sql_exec(db.source, "UPDATE keys SET v = 'a', api_key = 'later'");
+    sql_exec(db.target, "UPDATE keys SET api_key = api_key || ' turned'");
+    kill_at(&db, job, "after_truncate_commit", "--data-only", "--truncate", "--yes", "--restart");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM keys ORDER BY 1"),
+                        "1|A|one turned\n2|A|two\n3|A|s turned\n");
+    nothing_is_aside(&db);
     pair_db_end(&db);
 }
 
@@ -371,7 +404,7 @@ test_refused(void **state)
                          job_file(&db, "tables: {owners: {preserve: {columns: "
                                        "[tag]}}}"),
                          "--data-only", "--follow"),
-                2, "--follow cannot be exact: columns are preserved");
+                3, "--follow cannot be exact: columns are preserved");
     pair_db_end(&db);
 }
 
@@ -424,6 +457,7 @@ main(void)
         cmocka_unit_test(test_lost_snapshot),
         cmocka_unit_test(test_nobody_loses_them),
         cmocka_unit_test(test_every_night),
+        cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_collisions),
