@@ -86,6 +86,13 @@ ph_code ph_copy_drop_preserved(struct ph_job *job, struct ph_error *err);
 ph_code ph_copy_check_collisions(struct ph_job *job, struct ph_findings *findings,
                                  struct ph_error *err);
 
+/* ---- copy_partitions.c ---- */
+
+/* Values that rules give and for which a partitioned table of the target has no partition. Reads
+ * only. */
+ph_code ph_copy_check_partitions(struct ph_job *job, struct ph_findings *findings,
+                                 struct ph_error *err);
+
 /* ---- set_aside.c ---- */
 
 /*

@@ -116,6 +116,19 @@ const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);
 
+/* What values an output may have. */
+enum ph_output_values {
+    PH_VALUES_PASSED,  /* those of a column of the source, unchanged */
+    PH_VALUES_CERTAIN, /* these, in every copy: a constant, names of columns that become rows */
+    PH_VALUES_MAPPED,  /* these and NULL, as far as the source has what becomes them */
+    PH_VALUES_MADE     /* whatever a rule makes */
+};
+enum ph_output_values ph_ruleset_output_values(const struct ph_ruleset *set,
+                                               const struct ph_route *route, uint32_t output);
+/* Of CERTAIN and MAPPED, value number `i` from 0, which may be NULL; false: there are no more. */
+bool ph_ruleset_output_value(const struct ph_ruleset *set, const struct ph_route *route,
+                             uint32_t output, uint32_t i, struct ph_value *out);
+
 /* ---- running ---- */
 
 /* One thread's: memory of the row at hand, and what operators have prepared. */
