@@ -173,11 +173,7 @@ check_same(struct ph_job *job, const struct ph_table_plan *table, struct ph_find
 {
     struct ph_error why;
     enum ph_preserved_found found;
-    bool exists;
 
-    PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
-    if (!exists)
-        return PH_OK;
     ph_error_reset(&why);
     ph_code rc = ph_preserved_find(job->target_control, job->options->name, table, &found, &why);
     if (rc == PH_E_JOB_OTHER) {

@@ -252,6 +252,19 @@ forget_rows(struct ph_conn *conn, const char *name, struct ph_error *err)
     return PH_OK;
 }
 
+/* Rows of the target that are nowhere else; a ledger of an earlier version has none. */
+static ph_code
+count_preserved(struct ph_conn *conn, char *out, size_t size, struct ph_error *err)
+{
+    PH_TRY(ph_conn_value(conn,
+                         "SELECT CASE WHEN pg_catalog.to_regclass('pghaul.preserved') IS NULL THEN"
+                         " 0 ELSE 1 END",
+                         out, size, err));
+    return strcmp(out, "0") == 0
+               ? PH_OK
+               : ph_conn_value(conn, "SELECT count(*) FROM pghaul.preserved", out, size, err);
+}
+
 ph_code
 ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
 {
@@ -260,10 +273,9 @@ ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
     PH_TRY(ph_conn_exec(conn, "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(5797, 1)", err));
     ph_code rc = forget_rows(conn, name, err);
     if (rc == PH_OK)
-        rc = ph_conn_value(conn,
-                           "SELECT (SELECT count(*) FROM pghaul.job) + (SELECT count(*) FROM"
-                           " pghaul.preserved)",
-                           left, sizeof left, err);
+        rc = ph_conn_value(conn, "SELECT count(*) FROM pghaul.job", left, sizeof left, err);
+    if (rc == PH_OK && strcmp(left, "0") == 0)
+        rc = count_preserved(conn, left, sizeof left, err);
     if (rc == PH_OK && strcmp(left, "0") == 0)
         rc = ph_conn_exec(conn, "DROP SCHEMA pghaul CASCADE", err);
     if (rc == PH_OK)

@@ -147,6 +147,18 @@ ph_preserved_put_aside(const char *job, const struct ph_table_plan *table,
 
 /* ---- looking ---- */
 
+/* A ledger of an earlier version has not. */
+static ph_code
+has_list(struct ph_conn *conn, bool *has, struct ph_error *err)
+{
+    char found[8];
+
+    PH_TRY(ph_conn_value(conn, "SELECT pg_catalog.to_regclass('pghaul.preserved') IS NOT NULL",
+                         found, sizeof found, err));
+    *has = found[0] == 't';
+    return PH_OK;
+}
+
 #define IS_THERE "pg_catalog.to_regclass(pg_catalog.format('pghaul.%I', p.kept_in)) IS NOT NULL"
 
 static ph_code
@@ -173,7 +185,12 @@ ph_preserved_find(struct ph_conn *conn, const char *job, const struct ph_table_p
     const char *params[] = {job, target->schema, target->name};
     struct ph_result *r;
     struct ph_buf made;
+    bool has;
 
+    *found = PH_PRESERVED_NONE;
+    PH_TRY(has_list(conn, &has, err));
+    if (!has)
+        return PH_OK;
     PH_TRY(ph_conn_query(conn,
                          "SELECT p.made, p.is_rest FROM pghaul.preserved p WHERE p.job = $1 AND"
                          " p.target_schema = $2 AND p.target_name = $3 AND " IS_THERE,
@@ -198,12 +215,12 @@ ph_preserved_list(struct ph_conn *conn, struct ph_arena *arena, struct ph_preser
                   uint32_t *n, struct ph_error *err)
 {
     struct ph_result *r;
-    bool exists;
+    bool has;
 
     *n = 0;
     *out = NULL;
-    PH_TRY(ph_ledger_exists(conn, &exists, err));
-    if (!exists)
+    PH_TRY(has_list(conn, &has, err));
+    if (!has)
         return PH_OK;
     PH_TRY(ph_conn_query(conn,
                          "SELECT p.job, p.target_schema, p.target_name, p.kept_in FROM"
@@ -294,7 +311,11 @@ ph_preserved_forget(struct ph_conn *conn, const char *job, struct ph_error *err)
     const char *params[] = {job};
     struct ph_result *r;
     ph_code rc = PH_OK;
+    bool has;
 
+    PH_TRY(has_list(conn, &has, err));
+    if (!has)
+        return PH_OK;
     PH_TRY(ph_conn_query(conn,
                          "SELECT p.target_schema || '.' || p.target_name, p.kept_in FROM"
                          " pghaul.preserved p WHERE p.job = $1 AND " IS_THERE " ORDER BY 1 LIMIT 1",

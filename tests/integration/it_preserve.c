@@ -280,6 +280,35 @@ test_nobody_loses_them(void **state)
     pair_db_end(&db);
 }
 
+/* Begun anew and refused, the job is gone; whoever wants no values back says so by dropping them.
+ */
+static void
+test_given_up(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserve_given_up");
+    const char *job = job_file(&db, "tables: {keys: {preserve: {columns: [v]}}}");
+    const char *none = scratch_write("preserve_given_up_none.yaml", "tables: {keys: {}}");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE keys (id int PRIMARY KEY, v text); INSERT INTO keys VALUES (1, "
+                   "'a')");
+    kill_at(&db, job, "before_plan_commit", "--data-only", "--truncate", "--yes");
+    pair_expect(pair_copy(&db, none, "--data-only", "--truncate", "--yes", "--restart"), 3,
+                "the rules preserve none now");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.job"), 0);
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 3, "public.keys");
+    const char *kept_in =
+        scratch_printf("%s", sql_value(db.target, "SELECT kept_in FROM pghaul.preserved"));
+    assert_string_equal(sql_rows(db.target, scratch_printf("SELECT * FROM pghaul.%s", kept_in)),
+                        "1|a|f\n");
+    sql_execf(db.target, "DROP TABLE pghaul.%s", kept_in);
+    pair_expect(pair_copy(&db, none, "--data-only", "--truncate", "--yes"), 0, "proven");
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 0, NULL);
+    assert_int_equal(
+        sql_int(db.target, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'"), 0);
+    pair_db_end(&db);
+}
+
 /* A finished job sets aside anew what the table has by then. */
 static void
 test_every_night(void **state)
@@ -456,6 +485,7 @@ main(void)
         cmocka_unit_test(test_killed_again_and_again),
         cmocka_unit_test(test_lost_snapshot),
         cmocka_unit_test(test_nobody_loses_them),
+        cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_every_night),
         cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_shapes),
