@@ -220,6 +220,29 @@ test_killed_again_and_again(void **state)
     pair_db_end(&db);
 }
 
+/* The sessions that ask for values are ended while rows are on their way. */
+static void
+test_lost_sessions(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "lost");
+    const char *env[] = {"PGHAUL_FAILPOINT=before_write=sleep:2000@2", NULL};
+    const char *job = job_file(&db, PRESERVED);
+
+    (void)state;
+    make_accounts(&db);
+    db.env = env;
+    struct run *run = pair_start_args(&db, "copy", (const char *const[]){job, INTO_OLD, NULL});
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE"
+                  " application_name LIKE 'pghaul% preserved' AND datname = current_database()",
+                  60000);
+    pair_expect(run, 0, "proven");
+    db.env = NULL;
+    accounts_are_right(&db);
+    nothing_is_aside(&db);
+    pair_db_end(&db);
+}
+
 /* The snapshot is gone with the run: what was loaded is deleted and comes once more. */
 static void
 test_lost_snapshot(void **state)
@@ -483,6 +506,7 @@ main(void)
         cmocka_unit_test(test_columns_stay),
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_killed_again_and_again),
+        cmocka_unit_test(test_lost_sessions),
         cmocka_unit_test(test_lost_snapshot),
         cmocka_unit_test(test_nobody_loses_them),
         cmocka_unit_test(test_given_up),
