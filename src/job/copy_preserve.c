@@ -10,6 +10,7 @@
 
 #include "job/copy_parts.h"
 #include "pg/ledger_preserved.h"
+#include "rules/ruleset.h"
 
 /* Several routes may go into one table. */
 static bool
@@ -52,6 +53,7 @@ gets_rows(const struct ph_plan *plan, const struct ph_rel *rel)
     return false;
 }
 
+/* The first preserved column among them, its name; NULL: none is. */
 static const char *
 shared_column(const struct ph_table_plan *table, const int16_t *attnums, uint32_t n)
 {
@@ -63,6 +65,24 @@ shared_column(const struct ph_table_plan *table, const int16_t *attnums, uint32_
         }
     }
     return NULL;
+}
+
+/* Whether rows that are new have NULL in a column of the index, which is like no other value. */
+static bool
+is_null_in_new_rows(const struct ph_job *job, const struct ph_table_plan *table,
+                    const struct ph_index *index)
+{
+    for (uint32_t c = 0; c < table->n_columns; c++) {
+        struct ph_value value;
+        bool is_in = false;
+        for (uint32_t k = 0; k < index->n_keys; k++)
+            is_in |= index->key_attnums[k] == table->columns[c].target->attnum;
+        if (is_in && !index->nulls_are_equal &&
+            ph_ruleset_output_values(job->rules.set, table->route, c) == PH_VALUES_CERTAIN &&
+            ph_ruleset_output_value(job->rules.set, table->route, c, 0, &value) && value.len < 0)
+            return true;
+    }
+    return false;
 }
 
 /*
@@ -101,7 +121,8 @@ check_foreign_keys(const struct ph_job *job, const struct ph_table_plan *table,
 }
 
 static void
-warn_of_unique(const struct ph_table_plan *table, struct ph_findings *findings)
+warn_of_unique(const struct ph_job *job, const struct ph_table_plan *table,
+               struct ph_findings *findings)
 {
     char object[300];
     struct ph_finding_params params = {
@@ -113,7 +134,7 @@ warn_of_unique(const struct ph_table_plan *table, struct ph_findings *findings)
         const struct ph_index *index = &table->target->indexes[i];
         const char *column =
             index->is_unique ? shared_column(table, index->key_attnums, index->n_keys) : NULL;
-        if (column != NULL)
+        if (column != NULL && !is_null_in_new_rows(job, table, index))
             ph_finding_add(findings, &params,
                            "column %s is preserved and part of the unique index %s: a new row of "
                            "the source whose value an old row keeps ends the copy",
@@ -195,7 +216,7 @@ ph_copy_check_preserved(struct ph_job *job, struct ph_findings *findings, struct
         if (!is_first(&job->plan, i))
             continue;
         check_foreign_keys(job, table, findings);
-        warn_of_unique(table, findings);
+        warn_of_unique(job, table, findings);
         PH_TRY(check_same(job, table, findings, err));
     }
     return PH_OK;

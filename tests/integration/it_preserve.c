@@ -354,6 +354,17 @@ test_every_night(void **state)
                 "proven");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM keys ORDER BY 1"),
                         "1|later|turned\n2|later|x\n3|c|z\n");
+    job = job_file(&db, "tables: {keys: {columns: {api_key: {set: null}}, preserve: {columns:"
+                        " [api_key]}}}");
+    run = pair_run(&db, "check", job, "--data-only", "--truncate", "--name", "other");
+    pair_expect(run, 0, "ready");
+    assert_null(strstr(run_out(run), "unique index"));
+    if (PQserverVersion(db.target) >= 150000) {
+        sql_exec(db.target, "ALTER TABLE keys DROP CONSTRAINT keys_api_key_key, ADD UNIQUE NULLS"
+                            " NOT DISTINCT (api_key)");
+        pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--name", "other"), 3,
+                    "may make different values equal");
+    }
     pair_db_end(&db);
 }
 

@@ -170,6 +170,10 @@ unique_keys_stay_unique(void **state)
             "through upper) may make different values equal");
     refused("tables: {users: {columns: {id: {set: 1}}}}",
             "column id is part of the target's unique key pkey");
+    refused("tables: {users: {columns: {email: {set: a}}}}", "may make different values equal");
+    fake_must_make(&fake, "tables: {users: {columns: {email: {set: null}}}}");
+    fake.target.indexes[0][1].nulls_are_equal = true;
+    refused("tables: {users: {columns: {email: {set: null}}}}", "may make different values equal");
     refused("maps: {m: {1: 2, 3: 2}}\ntables: {users: {columns: {id: {map: m}}}}",
             "may make different values equal");
     fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables: {users: {columns: {id: {map: m}}}}");
