@@ -217,6 +217,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     *verdict = "not proven";
     PH_TRY(run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
+    PH_TRY(ph_copy_tell_preserved(job, err));
     if (job->options->verify == PH_VERIFY_NONE) {
         *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;
         return PH_OK;
@@ -276,6 +277,8 @@ write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
                                        job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err);
     if (rc == PH_OK)
         rc = keep_findings(job, err);
+    if (rc == PH_OK)
+        rc = ph_copy_drop_preserved(job, err);
     if (rc == PH_OK && job->join.is_under_way)
         rc = ph_join_end(job, err);
     PH_FAILPOINT(before_verdict_commit);

@@ -176,6 +176,7 @@ struct filling {
     const char *by_rule;  /* in words */
     bool by_mask;
     bool is_proven;       /* by_mask: of all of it */
+    bool keeps;           /* by_mask: rows that were there keep what they had */
     const char *preserve; /* rows that the job leaves alone and that were not compared */
 };
 
@@ -195,6 +196,17 @@ full_name(const struct ph_leak_scan *scan, const struct ph_rel *rel, const char 
     return ph_arena_printf(scan->arena, "%s.%s.%s", rel->schema, rel->name, column);
 }
 
+/* Rows that were there keep the target's value, which the proof does not know. */
+static bool
+is_preserved(const struct ph_route *route, const struct ph_route_output *output)
+{
+    for (uint32_t i = 0; i < route->n_preserved; i++) {
+        if (&route->outputs[route->preserved[i]] == output)
+            return true;
+    }
+    return false;
+}
+
 static void
 add_route(const struct ph_leak_scan *scan, const struct ph_table_plan *table, const char *column,
           struct filling *filling)
@@ -206,8 +218,9 @@ add_route(const struct ph_leak_scan *scan, const struct ph_table_plan *table, co
     if (output == NULL)
         return;
     if (output->mask != NULL) {
-        filling->is_proven =
-            (!filling->by_mask || filling->is_proven) && is_proven(scan->verify, table);
+        filling->keeps |= is_preserved(table->route, output);
+        filling->is_proven = (!filling->by_mask || filling->is_proven) &&
+                             is_proven(scan->verify, table) && !filling->keeps;
         filling->by_mask = true;
     } else if (output->source != NULL) {
         filling->as_it_is = full_name(scan, table->source, output->source->name);
@@ -247,6 +260,8 @@ words_of(const struct ph_leak_scan *scan, const struct filling *filling, const s
                                filling->by_rule);
     if (filling->by_mask && filling->is_proven)
         return "in rows that the job preserves";
+    if (filling->keeps)
+        return "a mask makes the column, but rows that were there keep what they had";
     if (filling->by_mask)
         return "a mask makes the column, but its rows were not proven equal";
     return ph_leak_is_filled(scan->verify, rel) ? "the job does not fill the column"

@@ -286,7 +286,7 @@ row_by_row(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
     const struct ph_route *route =
         params->ruleset != NULL ? ph_ruleset_of(params->ruleset, rel->oid, &n) : NULL;
 
-    if (n != 1 || !route->takes_all || route->preserve != NULL || route->preserve_columns != NULL ||
+    if (n != 1 || !route->takes_all || route->preserve != NULL || route->n_preserved > 0 ||
         !ph_selection_has(params->selection, params->source_catalog, rel))
         return NULL;
     for (uint32_t i = 0; i < ph_ruleset_count(params->ruleset); i++) {

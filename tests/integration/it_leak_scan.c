@@ -392,6 +392,30 @@ test_quarantine(void **state)
     pair_db_end(&db);
 }
 
+/* What a preserved column kept is the target's, and not what the mask gives. */
+static void
+test_preserved_columns(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "kept");
+    const char *path = scratch_printf("%s/report.json", scratch_dir());
+    const char *job = job_file(&db, "tables:\n  people:\n    columns:\n"
+                                    "      email: {mask: email}\n"
+                                    "    preserve: {columns: [email]}\n");
+
+    (void)state;
+    db.env = secret;
+    pair_both(&db, "CREATE TABLE people (id int PRIMARY KEY, email text)");
+    sql_exec(db.source, "INSERT INTO people SELECT g, 'who' || g || '@x.example' FROM"
+                        " generate_series(1, 500) g");
+    sql_exec(db.target, "INSERT INTO people VALUES (8, 'who8@x.example'), (9, 'own@y.example')");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--leak-scan", "--report", path), 4,
+                "PH-LEAK");
+    read_report(path);
+    leaked("public.people.email", "public.people.email", 1, 1, "(id=8)", "keep what they had");
+    pair_db_end(&db);
+}
+
 /* Rows of the source's own tables, in the same database, are no leaks. */
 static void
 test_one_database(void **state)
@@ -455,10 +479,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_leaked),  cmocka_unit_test(test_planted),
-        cmocka_unit_test(test_unmasked),        cmocka_unit_test(test_nothing_to_look_for),
-        cmocka_unit_test(test_kinds_of_tables), cmocka_unit_test(test_quarantine),
-        cmocka_unit_test(test_one_database),    cmocka_unit_test(test_while_it_follows),
+        cmocka_unit_test(test_nothing_leaked),    cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_unmasked),          cmocka_unit_test(test_nothing_to_look_for),
+        cmocka_unit_test(test_kinds_of_tables),   cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_preserved_columns), cmocka_unit_test(test_one_database),
+        cmocka_unit_test(test_while_it_follows),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

@@ -470,6 +470,53 @@ test_foreign_keys(void **state)
     pair_db_end(&db);
 }
 
+#define PARTITIONED(org)                                                                           \
+    "maps: {m: {x: a, y: z, w: null}}\n"                                                           \
+    "tables:\n"                                                                                    \
+    "  listed: {columns: {kind: {map: m}}}\n"                                                      \
+    "  always: {columns: {org: {set: " org "}}}\n"                                                 \
+    "  made: {columns: {id: {do: [{add: [1]}]}}}\n"                                                \
+    "  caught: {columns: {org: {set: 77}}}\n"
+
+/* Values that rules give, and the partitions that there are for them. */
+static void
+test_partitions(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "partitions");
+    const char *job = job_file(&db, PARTITIONED("12"));
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE listed (id int, kind text);"
+                        "CREATE TABLE always (id int); CREATE TABLE made (id int);"
+                        "CREATE TABLE caught (id int); INSERT INTO listed VALUES (1, 'x');"
+                        "INSERT INTO always VALUES (1); INSERT INTO made VALUES (1);"
+                        "INSERT INTO caught VALUES (1)");
+    sql_exec(db.target,
+             "CREATE TYPE kind AS ENUM ('a', 'b', 'z');"
+             "CREATE TABLE listed (id int, kind kind) PARTITION BY LIST (kind);"
+             "CREATE TABLE listed_a PARTITION OF listed FOR VALUES IN ('a', 'b');"
+             "CREATE TABLE always (id int, org int) PARTITION BY RANGE (org);"
+             "CREATE TABLE always_1 PARTITION OF always FOR VALUES FROM (0) TO (10);"
+             "CREATE TABLE always_2 PARTITION OF always FOR VALUES FROM (10) TO (12);"
+             "CREATE TABLE made (id int) PARTITION BY HASH (id);"
+             "CREATE TABLE made_0 PARTITION OF made FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+             "CREATE TABLE caught (id int, org int) PARTITION BY LIST (org);"
+             "CREATE TABLE caught_d PARTITION OF caught DEFAULT");
+    struct run *run = pair_run(&db, "check", job, "--data-only");
+    pair_expect(run, 3, "the rule of org gives 12, for which public.always has no partition");
+    pair_expect(run, 3,
+                "the rule of kind gives z, for which public.listed has no partition: a row");
+    pair_expect(run, 3, "the rule of kind gives NULL, for which");
+    pair_expect(run, 3, "column id is part of the partition key of public.made");
+    assert_null(strstr(run_out(run), "gives a,"));
+    assert_null(strstr(run_out(run), "caught"));
+    pair_expect(pair_copy(&db, job, "--data-only"), 3, "public.always has no partition");
+    job = job_file(&db, PARTITIONED("11"));
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM always_2 WHERE org = 11"), 1);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -485,6 +532,7 @@ main(void)
         cmocka_unit_test(test_preserved_rows),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_foreign_keys),
+        cmocka_unit_test(test_partitions),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
