@@ -155,6 +155,7 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .source_catalog = &job->source_catalog,
         .target_catalog = &job->target_catalog,
         .selection = &all,
+        .ruleset = job->rules.set,
         .report = &job->run->report,
         .is_one_database = job->is_one_database,
     };
@@ -216,6 +217,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     *verdict = "not proven";
     PH_TRY(run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
+    PH_TRY(ph_copy_tell_preserved(job, err));
     if (job->options->verify == PH_VERIFY_NONE) {
         *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;
         return PH_OK;
@@ -275,6 +277,8 @@ write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
                                        job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err);
     if (rc == PH_OK)
         rc = keep_findings(job, err);
+    if (rc == PH_OK)
+        rc = ph_copy_drop_preserved(job, err);
     if (rc == PH_OK && job->join.is_under_way)
         rc = ph_join_end(job, err);
     PH_FAILPOINT(before_verdict_commit);

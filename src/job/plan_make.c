@@ -17,6 +17,9 @@ ph_job_make_rules(struct ph_job *job, struct ph_error *err)
         .conn = has_target ? job->target_control : job->source_control,
         .follows = job->options->follow,
         .keys_come_later = !job->options->data_only,
+        .preserving = {.target = &job->target,
+                       .catalog = &job->target_catalog,
+                       .job = job->options->name},
     };
 
     ph_rules_free(&job->rules);

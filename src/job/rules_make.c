@@ -223,6 +223,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     if (rc == PH_OK && params->options->output != NULL)
         rc = ph_ruleset_build(&set, params->options->output, err);
     made->in_use.set = made->set;
+    made->preserving = params->preserving;
+    made->in_use.preserving = &made->preserving;
     if (rc != PH_OK)
         ph_rules_free(made);
     return rc;

@@ -6,6 +6,7 @@
 #define PH_JOB_RULES_MAKE_H
 
 #include "base/error.h"
+#include "flow/preserve_stage.h"
 #include "job/options.h"
 #include "job/select.h"
 #include "model/catalog.h"
@@ -19,12 +20,14 @@ struct ph_rules_params {
     const struct ph_selection *selection;
     struct ph_conn *conn; /* of the server whose types the constants are of; outside of a COPY */
     bool follows;
-    bool keys_come_later; /* as in struct ph_ruleset_params */
+    bool keys_come_later;            /* as in struct ph_ruleset_params */
+    struct ph_preserving preserving; /* where preserved values are */
 };
 
 struct ph_rules_made {
     struct ph_ruleset *set;        /* NULL: there are no rules */
     struct ph_rules_in_use in_use; /* it and the secret; refers to this struct */
+    struct ph_preserving preserving;
     uint8_t *secret;
     const struct ph_rel **selected;
 };

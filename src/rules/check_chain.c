@@ -17,7 +17,9 @@ struct chain {
     uint32_t n_steps;
     bool is_injective;
     bool is_keyed;
-    bool is_broken; /* a problem was told */
+    const char *mask;  /* the first operator that is one */
+    uint32_t n_hidden; /* with it: of `reads`, from the first on */
+    bool is_broken;    /* a problem was told */
     struct ph_buf words;
 };
 
@@ -30,11 +32,44 @@ add_step(struct chain *chain, enum ph_step_kind kind)
     return step;
 }
 
+/* Inputs behind the first arguments, as set_reads lists them. */
+static uint32_t
+count_reads(const struct chain *chain, uint32_t n_args)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < n_args; i++) {
+        enum ph_arg_kind kind = chain->wanted->args[i].kind;
+        n += kind == PH_ARG_INPUT     ? 1
+             : kind == PH_ARG_ELEMENT ? chain->draft->plan->shape.n_inputs
+                                      : 0;
+    }
+    return n;
+}
+
+/*
+ * A second column only says how dates are shifted; others are all in what is hidden. bcrypt hides
+ * as masks do, but for hashes, which it keeps.
+ */
+static void
+note_mask(struct chain *chain, const struct ph_rule_op *op, uint32_t n_args)
+{
+    bool is_first = chain->n_steps == 1;
+    bool is_shifted_by = is_first && n_args == 2 && strcmp(op->name, "mask_date") == 0;
+    bool is_mask = (op->flags & PH_RULE_MASK) != 0 || strcmp(op->name, "bcrypt") == 0;
+
+    if (!is_mask || chain->mask != NULL)
+        return;
+    chain->mask = op->name;
+    chain->n_hidden = count_reads(chain, is_shifted_by ? 1 : chain->wanted->n_args);
+}
+
 static ph_code
 add_call(struct chain *chain, const struct ph_rule_op *op, const struct ph_call_wanted *wanted)
 {
     struct ph_step_plan *step = add_step(chain, PH_STEP_CALL);
 
+    note_mask(chain, op, wanted->n_args);
     chain->is_injective &= (op->flags & PH_RULE_INJECTIVE) != 0;
     chain->is_keyed |= (op->flags & PH_RULE_KEYED) != 0;
     return ph_check_add_call(chain->checker, chain->draft, wanted, &step->call);
@@ -402,6 +437,8 @@ finish(struct chain *chain, uint32_t output)
     PH_TRY(set_reads(chain, &draft->outputs[output]));
     draft->outputs[output].is_injective = chain->is_injective;
     draft->outputs[output].is_keyed = chain->is_keyed;
+    draft->outputs[output].mask = chain->mask;
+    draft->outputs[output].n_hidden = chain->n_hidden;
     draft->outputs[output].words =
         ph_arena_strdup(chain->checker->arena, ph_buf_text(&chain->words));
     return draft->outputs[output].words == NULL ? ph_check_no_memory(chain->checker) : PH_OK;

@@ -25,6 +25,7 @@ struct kept {         /* what a key of the target is made of */
     const struct ph_rule_number *number;    /* tells rows apart that are alike in its `within` */
     const struct ph_route_output *numbered; /* its column */
     bool has_default; /* a column that nobody fills: the server's to keep apart */
+    bool is_null;     /* a column that always is, which is like no other value */
     const struct ph_route_output *blurred; /* a rule that may make values equal; NULL: none */
 };
 
@@ -51,7 +52,13 @@ look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept 
             kept->has_default = true;
             continue;
         }
+        enum ph_make_kind kind = draft->makes[n].kind;
         const struct ph_rule_column *rule = draft->drafts[n].rule;
+        bool is_null = kind == PH_MAKE_CONSTANT && draft->makes[n].constant.len < 0;
+        if (is_null && !index->nulls_are_equal) {
+            kept->is_null = true;
+            continue;
+        }
         if (ph_check_tells_rows(draft, n)) {
             kept->tells_rows = true;
         } else if (rule != NULL && rule->kind == PH_RULE_NUMBER) {
@@ -109,7 +116,7 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
 
     memset(columns, 0, draft->source->n_columns * sizeof *columns);
     look_at(draft, index, &kept);
-    if (kept.has_default)
+    if (kept.has_default || kept.is_null)
         return;
     bool is_several = draft->route->makes_rows && !kept.tells_rows && !kept.has_element;
     if (is_several && kept.blurred == NULL)
