@@ -6,7 +6,7 @@
 #include "apply/store.h"
 #include "flow/row_key.h"
 #include "pg/ledger_quarantine.h"
-#include "rules/ruleset.h"
+#include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
 struct image {               /* what the route makes of one row of the source */
@@ -119,7 +119,7 @@ make_ready(struct ph_reshape *reshape, struct ph_error *err)
     if (reshape->machine == NULL)
         PH_TRY(ph_rule_machine_new(rules->set, rules->secret, rules->secret_len, &reshape->machine,
                                    err));
-    if (!grow_values(&reshape->in, &reshape->in_room, table->n_inputs) ||
+    if (!grow_values(&reshape->in, &reshape->in_room, table->route->n_inputs) ||
         !grow_values(&reshape->out, &reshape->out_room, table->n_columns))
         return no_memory(err);
     ph_store_clear(&reshape->store);
@@ -175,14 +175,20 @@ static ph_code
 read_row(struct ph_reshape *reshape, const struct ph_field *fields, const struct ph_field *fill,
          struct ph_error *err)
 {
-    for (uint32_t i = 0; i < planned(reshape)->n_inputs; i++) {
+    const struct ph_table_plan *table = planned(reshape);
+    const struct ph_route *route = table->route;
+
+    for (uint32_t i = 0; i < route->n_inputs; i++) {
         uint32_t field = reshape->to->inputs[i];
+        if (route->inputs[i].is_looked_up)
+            continue;
         if (field >= reshape->change->n_fields)
             return PH_FAIL(err, PH_E_PROTOCOL, "a change has too few fields for its rules");
         PH_TRY(read_field(reshape, &fields[field], &reshape->in[i], err));
         if (reshape->in[i].len == PH_VALUE_UNCHANGED && fill != NULL)
             PH_TRY(read_field(reshape, &fill[field], &reshape->in[i], err));
     }
+    (void)ph_lookups_fill(table->rules->lookups, route, reshape->in);
     return PH_OK;
 }
 

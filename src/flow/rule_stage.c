@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "flow/orphans.h"
 #include "flow/row_key.h"
+#include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
 #define QUARANTINE_LIMIT ((size_t)16 << 20) /* of a task: more of it is a rule to be mended */
@@ -99,18 +101,23 @@ bad_tuple(struct ph_error *err)
     return PH_FAIL(err, PH_E_PROTOCOL, "a tuple of COPY BINARY does not hold what it says");
 }
 
-/* One tuple of n fields; *n_fields is -1 at the trailer. */
+/* One tuple; *n_fields is -1 at the trailer. What is looked up takes no room in it. */
 static ph_code
-take_tuple(struct ph_rule_stage *stage, struct ph_cursor *cursor, uint32_t n, int16_t *n_fields,
-           struct ph_error *err)
+take_tuple(struct ph_rule_stage *stage, const struct ph_table_plan *table, struct ph_cursor *cursor,
+           int16_t *n_fields, struct ph_error *err)
 {
+    const struct ph_route *route = table->route;
+    uint32_t n = route->n_inputs;
     struct ph_value *in = stage->in;
 
-    if (!ph_take_i16(cursor, n_fields) || (*n_fields >= 0 && (uint32_t)*n_fields != n))
+    if (!ph_take_i16(cursor, n_fields) ||
+        (*n_fields >= 0 && (uint32_t)*n_fields != table->n_inputs))
         return bad_tuple(err);
     for (uint32_t i = 0; *n_fields >= 0 && i < n; i++) {
         struct ph_span bytes = {0};
         stage->fields[i] = cursor->at;
+        if (route->inputs[i].is_looked_up)
+            continue;
         if (!ph_take_i32(cursor, &in[i].len) || in[i].len < PH_VALUE_NULL ||
             (in[i].len >= 0 && !ph_take_span(cursor, (size_t)in[i].len, &bytes)))
             return bad_tuple(err);
@@ -240,6 +247,19 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
 
 /* ---- a batch ---- */
 
+static ph_code
+look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_error *err)
+{
+    const struct ph_route *route = task->table->route;
+
+    if (route->n_lookups == 0 ||
+        ph_lookups_fill(task->table->rules->lookups, route, stage->in) == 0)
+        return PH_OK;
+    return ph_orphans_note(&task->orphans, route, stage->in)
+               ? PH_OK
+               : PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");
+}
+
 /* All rows that the source's row gives go, or none of them. */
 static ph_code
 run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_error *err)
@@ -247,6 +267,7 @@ run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_error *err)
     struct ph_rule_outcome outcome;
     size_t begin = stage->len;
 
+    PH_TRY(look_up(stage, task, err));
     PH_TRY(ph_rule_begin_row(stage->machine, task->table->route, stage->in, &outcome, err));
     uint32_t rows = outcome.verdict == PH_ROW_TAKEN ? outcome.rows : 0;
     for (uint32_t i = 0; i < rows && outcome.verdict == PH_ROW_TAKEN; i++) {
@@ -268,7 +289,7 @@ run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
 
     while (ph_cursor_left(&cursor) > 0) {
         int16_t n_fields;
-        PH_TRY(take_tuple(stage, &cursor, task->table->n_inputs, &n_fields, err));
+        PH_TRY(take_tuple(stage, task->table, &cursor, &n_fields, err));
         if (n_fields < 0) {
             PH_TRY(reserve(stage, TUPLE_HEADER, err));
             ph_store_u16(stage->spare + stage->len, (uint16_t)n_fields);

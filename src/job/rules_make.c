@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "job/lookups.h"
+#include "rules/lookup.h"
 #include "wire/copy_binary.h"
 
 #define SECRET_MAX 4096u
@@ -190,25 +192,36 @@ list_selected(const struct ph_rules_params *params, struct ph_rules_made *made, 
     return PH_OK;
 }
 
-ph_code
-ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
-              struct ph_error *err)
+/* One process reads what it looks up once, however often it begins anew. */
+static ph_code
+make_lookups(const struct ph_rules_params *params, struct ph_lookup_sources *sources,
+             struct ph_rules_made *made, struct ph_error *err)
 {
-    const struct ph_job_rules *rules = params->options->rules;
+    struct ph_rules_made *former = params->former;
+    bool is_same =
+        former != NULL && former->lookups != NULL &&
+        strcmp(ph_ruleset_fingerprint(former->set), ph_ruleset_fingerprint(made->set)) == 0;
 
-    uint32_t n_selected;
+    if (!is_same)
+        return ph_lookup_sources_read(sources, made->set, &made->lookups, err);
+    made->lookups = former->lookups;
+    former->lookups = NULL;
+    ph_lookups_adopt(made->lookups, made->set);
+    return PH_OK;
+}
 
-    *made = (struct ph_rules_made){0};
-    if (rules == NULL)
-        return PH_OK;
-    PH_TRY(ph_options_make_dir(params->options, err));
-    PH_TRY(list_selected(params, made, &n_selected, err));
+static ph_code
+make_set(const struct ph_rules_params *params, uint32_t n_selected,
+         const struct ph_lookup_sources *sources, struct ph_rules_made *made, struct ph_error *err)
+{
     struct ph_ruleset_params set = {
-        .rules = rules,
+        .rules = params->options->rules,
         .source = params->source,
         .target = params->target == NULL ? params->source : params->target,
         .selected = made->selected,
         .n_selected = n_selected,
+        .databases = sources->databases,
+        .n_databases = sources->n_databases,
         .dir = params->options->dir,
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
@@ -217,12 +230,34 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         .constant = ask_constant,
         .constant_arg = params->conn,
     };
+    PH_TRY(ph_ruleset_make(&set, &made->set, err));
+    made->in_use.set = made->set;
+    return params->options->output != NULL ? ph_ruleset_build(&set, params->options->output, err)
+                                           : PH_OK;
+}
+
+ph_code
+ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
+              struct ph_error *err)
+{
+    const struct ph_job_rules *rules = params->options->rules;
+    struct ph_lookup_sources sources = {0};
+    uint32_t n_selected;
+
+    *made = (struct ph_rules_made){0};
+    if (rules == NULL)
+        return PH_OK;
+    PH_TRY(ph_options_make_dir(params->options, err));
+    PH_TRY(list_selected(params, made, &n_selected, err));
     ph_code rc = read_secret(rules, made, err);
     if (rc == PH_OK)
-        rc = ph_ruleset_make(&set, &made->set, err);
-    if (rc == PH_OK && params->options->output != NULL)
-        rc = ph_ruleset_build(&set, params->options->output, err);
-    made->in_use.set = made->set;
+        rc = ph_lookup_sources_open(&sources, params->options, ph_conn_endpoint(params->conn), err);
+    if (rc == PH_OK)
+        rc = make_set(params, n_selected, &sources, made, err);
+    if (rc == PH_OK)
+        rc = make_lookups(params, &sources, made, err);
+    ph_lookup_sources_close(&sources);
+    made->in_use.lookups = made->lookups;
     if (rc != PH_OK)
         ph_rules_free(made);
     return rc;
@@ -231,6 +266,7 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
 void
 ph_rules_free(struct ph_rules_made *made)
 {
+    ph_lookups_free(made->lookups);
     ph_ruleset_free(made->set);
     if (made->secret != NULL)
         explicit_bzero(made->secret, made->in_use.secret_len);

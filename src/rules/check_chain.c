@@ -333,8 +333,11 @@ begin(struct chain *chain, const char **args)
     }
     for (uint32_t i = 0; i < wanted->n_reads; i++) {
         const struct ph_route_input *input = &chain->draft->inputs[wanted->reads[i]];
-        if (!ph_type_class(chain->checker->params->source,
-                           chain->draft->input_types[wanted->reads[i]], chain->class))
+        const char *class = chain->draft->input_classes[wanted->reads[i]];
+        if (class != NULL)
+            snprintf(chain->class, sizeof chain->class, "%s", class);
+        else if (!ph_type_class(chain->checker->params->source,
+                                chain->draft->input_types[wanted->reads[i]], chain->class))
             return PH_FAIL(chain->checker->err, PH_E_INTERNAL, "the type of %s is not known",
                            input->sql);
         args[i] = ph_arena_strdup(arena, chain->class);

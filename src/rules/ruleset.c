@@ -138,6 +138,18 @@ ph_ruleset_fingerprint(const struct ph_ruleset *set)
     return set->fingerprint;
 }
 
+uint32_t
+ph_ruleset_count_lookups(const struct ph_ruleset *set)
+{
+    return set->n_lookups;
+}
+
+const struct ph_lookup *
+ph_ruleset_lookup(const struct ph_ruleset *set, uint32_t number)
+{
+    return &set->lookups[number];
+}
+
 const struct ph_route *
 ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid, uint32_t *n_routes)
 {

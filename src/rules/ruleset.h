@@ -21,6 +21,30 @@
 struct ph_route_input {             /* what the program reads of a row of the source */
     const struct ph_column *column; /* NULL: an expression that only the source can compute */
     const char *sql;                /* to be put into the SELECT, quoted */
+    bool is_looked_up;              /* neither: it does not come with the row, whoever has read that
+                                       looks it up (rules/lookup.h) */
+};
+
+/* An input that is looked up in a table of the set (ph_ruleset_lookup). */
+struct ph_route_lookup {
+    uint32_t lookup;
+    uint32_t key;   /* input it is found by */
+    uint32_t value; /* input that it fills */
+    uint32_t found; /* where the SELECT brings `value`: an input that is NULL when no row was found;
+                       else PH_LOOKUP_NONE */
+    bool strips;    /* the key's column is character(n), whose blanks at the end do not count */
+    uint32_t output;
+};
+
+#define PH_LOOKUP_NONE UINT32_MAX
+
+struct ph_lookup {        /* a table that values are looked up in */
+    const char *database; /* conninfo as the job file has it, never shown; NULL: the source */
+    const char *label;    /* "public.plans.id", for people */
+    const char *sql;      /* SELECT key, value of all rows; NULL: rows bring the value themselves */
+    bool is_integer;      /* the key is int2, int4 or int8 */
+    bool strips;          /* the key is character(n) */
+    bool is_constant;     /* declared so */
 };
 
 struct ph_route_output { /* a column of the target that the route fills */
@@ -55,12 +79,15 @@ struct ph_route {
     bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
+    const struct ph_route_lookup *lookups;
+    uint32_t n_lookups;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */
     const char *no_stream_cure;
     bool needs_old_row; /* in the stream only exact under REPLICA IDENTITY FULL */
 };
 
 struct ph_ruleset;
+struct ph_lookups; /* rules/lookup.h */
 
 /* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
  * it. */
@@ -68,6 +95,12 @@ struct ph_rules_in_use {
     const struct ph_ruleset *set; /* NULL: there are no rules */
     const uint8_t *secret;        /* NULL: none */
     size_t secret_len;
+    const struct ph_lookups *lookups; /* what is looked up, read whole; NULL: nothing is */
+};
+
+struct ph_rule_database { /* one that is neither source nor target, where something is looked up */
+    const char *conninfo; /* as the job file has it */
+    const struct ph_catalog *catalog;
 };
 
 struct ph_ruleset_params {
@@ -77,6 +110,8 @@ struct ph_ruleset_params {
     const struct ph_rel *const *selected; /* tables of the source that the job takes: rules on
                                              others are refused; NULL: all of them */
     uint32_t n_selected;
+    const struct ph_rule_database *databases; /* all that lookups name */
+    uint32_t n_databases;
     const char *dir;      /* of the cache of compiled objects, 0700 */
     const char *keep_c;   /* file to write the generated C to as well; NULL: none */
     const char *object;   /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
@@ -109,6 +144,10 @@ const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
 /* The first route of a source table, the others follow it; NULL: none. */
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);
+
+/* The tables that values are looked up in. */
+uint32_t ph_ruleset_count_lookups(const struct ph_ruleset *set);
+const struct ph_lookup *ph_ruleset_lookup(const struct ph_ruleset *set, uint32_t number);
 
 /* ---- running ---- */
 

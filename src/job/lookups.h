@@ -1,0 +1,41 @@
+/*
+ * Where values are looked up apart from the source's SELECT: in other databases, and in tables of
+ * the source that are declared constant. All that is read of a database is of one snapshot, and is
+ * read whole when rules are made (docs/decisions/0016-lookups.md), so nothing of it is open while
+ * rows are copied.
+ */
+#ifndef PH_JOB_LOOKUPS_H
+#define PH_JOB_LOOKUPS_H
+
+#include "base/error.h"
+#include "job/options.h"
+#include "pg/conn.h"
+#include "rules/ruleset.h"
+
+struct ph_lookup_source; /* a database: its session, its catalog */
+
+struct ph_lookup_sources {
+    struct ph_lookup_source *items;
+    uint32_t n_items;
+    struct ph_rule_database *databases; /* for the check of rules: those of the job file */
+    uint32_t n_databases;
+    const struct ph_options *options;
+};
+
+/*
+ * Open the databases that lookups of the job name, in sessions like those of `like`, each under a
+ * snapshot of its own, and read their catalogs. What was opened is closed by
+ * ph_lookup_sources_close also after a failure. The errors of connections, which name the job
+ * file's line and never the connection string.
+ */
+ph_code ph_lookup_sources_open(struct ph_lookup_sources *sources, const struct ph_options *options,
+                               const struct ph_endpoint *like, struct ph_error *err) PH_MUST_CHECK;
+/*
+ * All rows of the tables that the set looks values up in; *out is NULL when there are none.
+ * PH_E_LOOKUP: they do not fit into a quarter of --memory.
+ */
+ph_code ph_lookup_sources_read(struct ph_lookup_sources *sources, const struct ph_ruleset *set,
+                               struct ph_lookups **out, struct ph_error *err) PH_MUST_CHECK;
+void ph_lookup_sources_close(struct ph_lookup_sources *sources);
+
+#endif

@@ -1,0 +1,301 @@
+/* One table of slots a lookup, by the hash of the key; rows of all of them in one arena. */
+#include "rules/lookup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "rules/ruleset_parts.h"
+
+#define FIRST_SLOTS 64u
+
+struct row {
+    uint64_t hash;
+    int32_t key_len;
+    int32_t value_len; /* or PH_VALUE_NULL */
+    uint8_t bytes[];   /* key, value */
+};
+
+struct map {
+    struct row **slots;
+    size_t n_slots; /* a power of two; 0: empty */
+    uint64_t rows;
+    struct ph_hash128 sum; /* of the rows' hashes */
+};
+
+struct ph_lookups {
+    const struct ph_ruleset *set;
+    struct ph_arena arena;
+    size_t limit_bytes;
+    size_t slot_bytes; /* of all maps */
+    uint32_t n_maps;
+    struct map maps[];
+};
+
+struct ph_lookups *
+ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
+{
+    uint32_t n = ph_ruleset_count_lookups(set);
+    struct ph_lookups *lookups = calloc(1, sizeof *lookups + n * sizeof *lookups->maps);
+
+    if (lookups == NULL)
+        return NULL;
+    lookups->set = set;
+    lookups->n_maps = n;
+    lookups->limit_bytes = limit_bytes;
+    ph_arena_init(&lookups->arena, limit_bytes);
+    return lookups;
+}
+
+void
+ph_lookups_free(struct ph_lookups *lookups)
+{
+    if (lookups == NULL)
+        return;
+    for (uint32_t i = 0; i < lookups->n_maps; i++)
+        free(lookups->maps[i].slots);
+    ph_arena_reset(&lookups->arena);
+    free(lookups);
+}
+
+uint64_t
+ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number)
+{
+    return lookups->maps[number].rows;
+}
+
+/* ---- keys ---- */
+
+/* As it is compared; integers into `wide`. */
+static struct ph_span
+key_bytes(const struct ph_lookup *lookup, struct ph_value key, bool strips, uint8_t wide[8])
+{
+    struct ph_span out = {key.data, (size_t)key.len};
+
+    if (lookup->is_integer) {
+        int64_t number = key.len == 2   ? ph_rule_get_i16(&key)
+                         : key.len == 4 ? ph_rule_get_i32(&key)
+                         : key.len == 8 ? ph_rule_get_i64(&key)
+                                        : 0;
+        ph_rule_put_i64(wide, number);
+        return (struct ph_span){wide, 8};
+    }
+    while (strips && out.len > 0 && out.data[out.len - 1] == ' ')
+        out.len--;
+    return out;
+}
+
+static bool
+is_key_of(const struct row *row, uint64_t hash, struct ph_span key)
+{
+    return row->hash == hash && (size_t)row->key_len == key.len &&
+           (key.len == 0 || memcmp(row->bytes, key.data, key.len) == 0);
+}
+
+/* Where the key is, or would be. */
+static struct row **
+slot_of(const struct map *map, uint64_t hash, struct ph_span key)
+{
+    size_t at = (size_t)hash & (map->n_slots - 1);
+
+    while (map->slots[at] != NULL && !is_key_of(map->slots[at], hash, key))
+        at = (at + 1) & (map->n_slots - 1);
+    return &map->slots[at];
+}
+
+/* ---- filling ---- */
+
+static ph_code
+too_large(const struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
+{
+    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
+
+    PH_FAIL(err, PH_E_LOOKUP,
+            "the tables that values are looked up in need more than %zu MB, a quarter of --memory",
+            lookups->limit_bytes >> 20);
+    ph_error_object(err, "%s", lookup->label);
+    ph_error_hint(
+        err, "%s",
+        lookup->database != NULL
+            ? "give more --memory, or bring the table into the source and look it up there"
+            : "give more --memory, or leave out `constant: true` and --follow");
+    return PH_E_LOOKUP;
+}
+
+static ph_code
+grow(struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
+{
+    struct map *map = &lookups->maps[number];
+    size_t n = map->n_slots == 0 ? FIRST_SLOTS : map->n_slots * 2;
+    size_t bytes = n * sizeof(struct row *);
+
+    if (bytes + lookups->slot_bytes + lookups->arena.total_bytes > lookups->limit_bytes)
+        return too_large(lookups, number, err);
+    struct map larger = *map;
+    larger.slots = calloc(n, sizeof(struct row *));
+    if (larger.slots == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for a table that values are looked up in");
+    larger.n_slots = n;
+    for (size_t i = 0; i < map->n_slots; i++) {
+        const struct row *row = map->slots[i];
+        if (row != NULL)
+            *slot_of(&larger, row->hash, (struct ph_span){row->bytes, (size_t)row->key_len}) =
+                map->slots[i];
+    }
+    free(map->slots);
+    lookups->slot_bytes += bytes - map->n_slots * sizeof(struct row *);
+    *map = larger;
+    return PH_OK;
+}
+
+static void
+add_to_sum(struct map *map, const struct row *row)
+{
+    struct ph_hash128 hash = ph_digest_row((struct ph_span){
+        (const uint8_t *)row,
+        sizeof *row + (size_t)row->key_len + (row->value_len > 0 ? (size_t)row->value_len : 0)});
+
+    map->sum.lo += hash.lo;
+    map->sum.hi += hash.hi + (map->sum.lo < hash.lo);
+}
+
+static struct row *
+new_row(struct ph_lookups *lookups, uint64_t hash, struct ph_span key, struct ph_value value)
+{
+    size_t value_len = value.len > 0 ? (size_t)value.len : 0;
+
+    if (lookups->slot_bytes + lookups->arena.total_bytes > lookups->limit_bytes)
+        return NULL;
+    struct row *row = ph_arena_alloc(&lookups->arena, sizeof *row + key.len + value_len);
+    if (row == NULL)
+        return NULL;
+    row->hash = hash;
+    row->key_len = (int32_t)key.len;
+    row->value_len = value.len;
+    if (key.len > 0)
+        memcpy(row->bytes, key.data, key.len);
+    if (value_len > 0)
+        memcpy(row->bytes + key.len, value.data, value_len);
+    return row;
+}
+
+ph_code
+ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
+               struct ph_value value, struct ph_error *err)
+{
+    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
+    struct map *map = &lookups->maps[number];
+    uint8_t wide[8];
+
+    if ((map->rows + 1) * 4 > map->n_slots * 3)
+        PH_TRY(grow(lookups, number, err));
+    struct ph_span bytes = key_bytes(lookup, key, lookup->strips, wide);
+    uint64_t hash = ph_digest_key(0, bytes);
+    struct row **slot = slot_of(map, hash, bytes);
+    if (*slot != NULL)
+        return PH_FAIL(err, PH_E_LOOKUP, "a key of %s is there twice", lookup->label);
+    *slot = new_row(lookups, hash, bytes, value);
+    if (*slot == NULL)
+        return too_large(lookups, number, err);
+    map->rows++;
+    add_to_sum(map, *slot);
+    return PH_OK;
+}
+
+/* ---- looking ---- */
+
+static struct ph_value
+find(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
+{
+    const struct map *map = &lookups->maps[by->lookup];
+    uint8_t wide[8];
+
+    if (map->n_slots == 0)
+        return (struct ph_value){NULL, PH_VALUE_MISSING};
+    struct ph_span bytes =
+        key_bytes(ph_ruleset_lookup(lookups->set, by->lookup), key, by->strips, wide);
+    const struct row *row = *slot_of(map, ph_digest_key(0, bytes), bytes);
+    if (row == NULL)
+        return (struct ph_value){NULL, PH_VALUE_MISSING};
+    return (struct ph_value){row->bytes + row->key_len, row->value_len};
+}
+
+uint32_t
+ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route, struct ph_value *in)
+{
+    uint32_t missing = 0;
+
+    for (uint32_t i = 0; i < route->n_lookups; i++) {
+        const struct ph_route_lookup *by = &route->lookups[i];
+        struct ph_value *value = &in[by->value];
+        bool is_brought = by->found != PH_LOOKUP_NONE;
+        if (in[by->key].len < 0) {
+            if (!is_brought) /* NULL has no row, and what did not come is not known */
+                *value = (struct ph_value){NULL, in[by->key].len};
+            continue;
+        }
+        if (!is_brought)
+            *value = find(lookups, by, in[by->key]);
+        else if (in[by->found].len == PH_VALUE_NULL)
+            *value = (struct ph_value){NULL, PH_VALUE_MISSING};
+        missing += value->len == PH_VALUE_MISSING;
+    }
+    return missing;
+}
+
+/* ---- what they hold ---- */
+
+/*
+ * "ID c DIGEST": the id is of the table and its columns alone, since another connection string may
+ * lead to the same database. So two tables of one name have one id, and are told apart by what they
+ * hold.
+ */
+#define ID_LEN 16u
+
+void
+ph_lookups_digest(const struct ph_lookups *lookups, struct ph_buf *out)
+{
+    for (uint32_t i = 0; i < lookups->n_maps; i++) {
+        const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, i);
+        const struct ph_hash128 *sum = &lookups->maps[i].sum;
+        if (lookup->sql == NULL)
+            continue;
+        struct ph_span sql = {(const uint8_t *)lookup->sql, strlen(lookup->sql)};
+        ph_buf_printf(out, "%016llx %c %016llx%016llx\n", (unsigned long long)ph_digest_key(0, sql),
+                      lookup->is_constant ? 'c' : 'v', (unsigned long long)sum->hi,
+                      (unsigned long long)sum->lo);
+    }
+}
+
+/* Whether one of the lines begins so. */
+static bool
+has_line(const char *lines, const char *begin, size_t len)
+{
+    while (*lines != '\0') {
+        if (strncmp(lines, begin, len) == 0)
+            return true;
+        lines += strcspn(lines, "\n");
+        lines += *lines == '\n';
+    }
+    return false;
+}
+
+bool
+ph_lookups_same_constants(const char *then, const char *now)
+{
+    for (const char *line = then; *line != '\0'; line += *line == '\n') {
+        size_t len = strcspn(line, "\n");
+        bool is_constant = len > ID_LEN + 1 && line[ID_LEN + 1] == 'c';
+        if (is_constant && has_line(now, line, ID_LEN) && !has_line(now, line, len))
+            return false;
+        line += len;
+    }
+    return true;
+}
+
+void
+ph_lookups_adopt(struct ph_lookups *lookups, const struct ph_ruleset *set)
+{
+    lookups->set = set;
+}

@@ -1,0 +1,47 @@
+/*
+ * Tables that values are looked up in, whole and in memory. Filled once, by one thread; afterwards
+ * immutable, any thread may look. The bytes of a value that was found live as long as the tables.
+ *
+ * Keys are equal when their bytes are; integers of any width by their value, character(n) without
+ * the blanks at its end.
+ */
+#ifndef PH_RULES_LOOKUP_H
+#define PH_RULES_LOOKUP_H
+
+#include "base/buf.h"
+#include "rules/ruleset.h"
+
+/* Empty tables for all lookups of the set, which must outlive them. NULL: no memory. */
+struct ph_lookups *ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes);
+void ph_lookups_free(struct ph_lookups *lookups); /* NULL is fine */
+
+/*
+ * A row of lookup `number`: copied. PH_E_LOOKUP: all tables together are larger than the limit, or
+ * the key is there already; PH_E_MEMORY.
+ */
+ph_code ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
+                       struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
+uint64_t ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number);
+
+/*
+ * Fill the inputs of a row that are looked up. `in`: route->n_inputs values. Gives how many keys
+ * have no row: their inputs are MISSING. `lookups` may be NULL when the SELECT brings all values.
+ */
+uint32_t ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route,
+                         struct ph_value *in);
+
+/*
+ * Append what they hold: a line a table, with a digest that does not depend on the order in which
+ * rows were added.
+ */
+void ph_lookups_digest(const struct ph_lookups *lookups, struct ph_buf *out);
+/*
+ * Whether the constant tables of which both of these speak hold the same. Either may be of another
+ * ruleset.
+ */
+bool ph_lookups_same_constants(const char *then, const char *now);
+
+/* Tables of another ruleset of the same fingerprint: they are this one's from now on. */
+void ph_lookups_adopt(struct ph_lookups *lookups, const struct ph_ruleset *set);
+
+#endif
