@@ -290,7 +290,7 @@ static void
 kill_in_rows(struct lookup_db *l, const char *job)
 {
     sql_exec(l->db.source, "INSERT INTO users SELECT g, g % 200, repeat('y', 200) FROM"
-                           " generate_series(100001, 130000) g");
+                           " generate_series(100001, 200000) g; ANALYZE");
     l->db.env = failpoint("after_commit=kill@2");
     pair_expect(pair_copy(&l->db, job, "--data-only", "--jobs", "1", "--split", "1MB"), -SIGKILL,
                 NULL);
