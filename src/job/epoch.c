@@ -161,8 +161,8 @@ compare_lookups(struct ph_job *job, const char *now, struct ph_error *err)
     if (then[0] == '\0')
         return ph_ledger_save_lookups(conn, name, job->epoch.number, now, err);
     return PH_FAIL(err, PH_E_SNAPSHOT_LOST,
-                   "a table that values are looked up in has changed since the rows were begun: "
-                   "unfinished tables are copied again");
+                   "a table that values are looked up in has changed since the rows were begun, or "
+                   "is too large to be compared: unfinished tables are copied again");
 }
 
 ph_code

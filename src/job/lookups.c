@@ -3,16 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/buf.h"
-#include "base/stop.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "flow/lookup_cache.h"
+#include "flow/lookup_read.h"
 #include "pg/catalog.h"
+#include "pg/snapshot.h"
 #include "rules/lookup.h"
-#include "wire/copy_binary.h"
 
-#define SHARE 4u /* of --memory, for all of it */
-#define READ_BYTES ((size_t)64 << 10)
-#define SQL_LIMIT ((size_t)2 << 20)
+#define SHARE 4u /* of --memory, for what is read whole; as much for what threads ask for */
+#define LEAST_BYTES ((size_t)256 << 10)
 
 struct ph_lookup_source {
     const char *conninfo; /* of the job file; NULL: the source */
@@ -20,6 +22,9 @@ struct ph_lookup_source {
     struct ph_endpoint endpoint;
     struct ph_conn *conn;
     struct ph_catalog catalog; /* not of the source, which the caller has */
+    char snapshot_id[64];      /* of `conn`, exported: what is read is read under it */
+    bool is_kept;              /* for threads that ask under it */
+    struct ph_conn *reader;    /* given up in the middle of a table that is too large */
 };
 
 /* ---- opening ---- */
@@ -116,7 +121,7 @@ begin_reading(const struct ph_lookup_sources *sources, struct ph_lookup_source *
     if (like->encoding != NULL && (source->endpoint.encoding = strdup(like->encoding)) == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(ph_conn_open(&source->endpoint, "lookup", &source->conn, err));
-    return ph_conn_exec(source->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    return ph_snapshot_export(source->conn, source->snapshot_id, err);
 }
 
 static ph_code
@@ -153,113 +158,18 @@ ph_lookup_sources_close(struct ph_lookup_sources *sources)
 {
     for (uint32_t i = 0; i < sources->n_items; i++) {
         ph_conn_free(sources->items[i].conn);
+        ph_conn_free(sources->items[i].reader);
         ph_endpoint_reset(&sources->items[i].endpoint);
         ph_catalog_reset(&sources->items[i].catalog);
     }
     free(sources->items);
     free(sources->databases);
+    free(sources->access);
+    free(sources->ways);
     *sources = (struct ph_lookup_sources){0};
 }
 
 /* ---- reading ---- */
-
-struct reading {
-    struct ph_conn *conn;
-    struct ph_lookups *lookups;
-    uint32_t number;
-    uint8_t *buffer;
-    size_t capacity;
-    size_t kept; /* bytes at its front that are a row cut short */
-    bool has_header;
-    bool has_ended;
-    struct ph_error *err;
-};
-
-static struct ph_value
-value_of(struct ph_span field)
-{
-    if (field.data == NULL)
-        return (struct ph_value){NULL, PH_VALUE_NULL};
-    return (struct ph_value){field.data, (int32_t)field.len};
-}
-
-static ph_code
-take_rows(struct reading *reading, size_t len)
-{
-    const struct ph_copy_shape shape = {.n_fields = 2, .max_row_bytes = INT32_MAX};
-    struct ph_span rest = {reading->buffer, reading->kept + len};
-    struct ph_span fields[2];
-    struct ph_copy_row row;
-    size_t consumed = 0;
-
-    if (!reading->has_header)
-        PH_TRY(ph_copy_binary_header(rest, &consumed, reading->err));
-    reading->has_header |= consumed > 0;
-    rest = (struct ph_span){rest.data + consumed, rest.len - consumed};
-    while (reading->has_header && !reading->has_ended) {
-        PH_TRY(ph_copy_binary_next(&shape, rest, fields, &row, reading->err));
-        if (row.item == PH_COPY_MORE)
-            break;
-        rest = (struct ph_span){rest.data + row.raw.len, rest.len - row.raw.len};
-        reading->has_ended = row.item == PH_COPY_END;
-        if (row.item == PH_COPY_ROW)
-            PH_TRY(ph_lookups_add(reading->lookups, reading->number, value_of(fields[0]),
-                                  value_of(fields[1]), reading->err));
-    }
-    memmove(reading->buffer, rest.data, rest.len);
-    reading->kept = rest.len;
-    return PH_OK;
-}
-
-static ph_code
-make_room(struct reading *reading, size_t bytes)
-{
-    uint8_t *larger = realloc(reading->buffer, bytes);
-
-    if (larger == NULL)
-        return PH_FAIL(reading->err, PH_E_MEMORY, "no memory for a row of a lookup");
-    reading->buffer = larger;
-    reading->capacity = bytes;
-    return PH_OK;
-}
-
-static ph_code
-read_some(struct reading *reading, size_t *len)
-{
-    for (;;) {
-        size_t room = reading->capacity - reading->kept;
-        ph_code rc = ph_conn_copy_out_read(reading->conn, reading->buffer + reading->kept, room,
-                                           len, reading->err);
-        if (rc != PH_E_ROW_TOO_LARGE || *len <= room)
-            return rc;
-        ph_error_reset(reading->err);
-        PH_TRY(make_room(reading, reading->kept + *len));
-    }
-}
-
-static ph_code
-read_all(struct reading *reading, const struct ph_lookup *lookup)
-{
-    struct ph_buf sql;
-    size_t len = 1;
-
-    ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_printf(&sql, "COPY (%s) TO STDOUT (FORMAT binary)", lookup->sql);
-    ph_code rc = ph_buf_ok(&sql)
-                     ? ph_conn_copy_out_begin(reading->conn, ph_buf_text(&sql), reading->err)
-                     : PH_FAIL(reading->err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&sql);
-    while (rc == PH_OK && len > 0) {
-        rc = ph_stop_check(reading->err);
-        if (rc == PH_OK)
-            rc = read_some(reading, &len);
-        if (rc == PH_OK && len > 0)
-            rc = take_rows(reading, len);
-    }
-    if (rc == PH_OK && !reading->has_ended)
-        rc = PH_FAIL(reading->err, PH_E_PROTOCOL, "the COPY stopped inside a row");
-    return rc;
-}
 
 static struct ph_lookup_source *
 source_of(const struct ph_lookup_sources *sources, const struct ph_lookup *lookup)
@@ -274,22 +184,94 @@ source_of(const struct ph_lookup_sources *sources, const struct ph_lookup *looku
 }
 
 static ph_code
-read_lookup(const struct ph_lookup_sources *sources, const struct ph_lookup *lookup,
+read_lookup(struct ph_lookup_source *source, const struct ph_lookup *lookup,
             struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
 {
+    if (source->reader == NULL) {
+        PH_TRY(ph_conn_open(&source->endpoint, "lookup", &source->reader, err));
+        PH_TRY(ph_snapshot_import(source->reader, source->snapshot_id, err));
+    }
+    ph_code rc = ph_lookup_read(source->reader, lookup->sql, ph_lookups_add, lookups, number, err);
+    if (rc == PH_OK)
+        return PH_OK;
+    ph_conn_free(source->reader);
+    source->reader = NULL;
+    if (rc != PH_E_LOOKUP)
+        ph_error_note(err, "reading %s, in which values are looked up", lookup->label);
+    return rc;
+}
+
+/* ---- asking ---- */
+
+/* Lanes, and with a stream the applier's two sessions. */
+static size_t
+bytes_of_thread(const struct ph_options *options)
+{
+    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t lanes = options->jobs > 0 ? options->jobs : n_cpus > 2 ? (size_t)n_cpus : 2;
+    size_t bytes = (size_t)options->memory_bytes / SHARE / (lanes + (options->follow ? 2 : 0));
+
+    return bytes < LEAST_BYTES ? LEAST_BYTES : bytes;
+}
+
+static ph_code
+make_access(struct ph_lookup_sources *sources, const struct ph_ruleset *set, struct ph_error *err)
+{
+    if (sources->access != NULL)
+        return PH_OK;
+    sources->access = calloc(1, sizeof *sources->access);
+    sources->ways = calloc((size_t)ph_ruleset_count_lookups(set) + 1, sizeof *sources->ways);
+    if (sources->access == NULL || sources->ways == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    *sources->access = (struct ph_lookup_access){
+        .limit_bytes = bytes_of_thread(sources->options),
+        .ways = sources->ways,
+    };
+    return PH_OK;
+}
+
+/* No other snapshot, here or in another run, may be taken for this one. */
+static uint64_t
+state_of(const struct ph_lookup_source *source)
+{
+    char text[160];
+
+    snprintf(text, sizeof text, "%s %d %llu %d", source->snapshot_id,
+             ph_conn_backend_pid(source->conn), (unsigned long long)ph_clock_ns(), (int)getpid());
+    return ph_digest_key(0, (struct ph_span){(const uint8_t *)text, strlen(text)});
+}
+
+static ph_code
+make_way(struct ph_lookup_sources *sources, const struct ph_ruleset *set,
+         struct ph_lookup_source *source, struct ph_lookups *lookups, uint32_t number,
+         struct ph_error *err)
+{
+    bool is_constant = ph_ruleset_lookup(set, number)->is_constant;
+
+    PH_TRY(make_access(sources, set, err));
+    sources->ways[number] =
+        (struct ph_lookup_way){&source->endpoint, is_constant ? NULL : source->snapshot_id};
+    source->is_kept |= !is_constant;
+    ph_lookups_ask(lookups, number, state_of(source));
+    return PH_OK;
+}
+
+/* ---- all of it ---- */
+
+static ph_code
+make_lookup(struct ph_lookup_sources *sources, const struct ph_ruleset *set,
+            struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
+{
+    const struct ph_lookup *lookup = ph_ruleset_lookup(set, number);
     struct ph_lookup_source *source = source_of(sources, lookup);
-    struct reading reading = {.lookups = lookups, .number = number, .err = err};
 
     if (source == NULL)
         return PH_FAIL(err, PH_E_INTERNAL, "a lookup's database was not opened");
-    reading.conn = source->conn;
-    ph_code rc = make_room(&reading, READ_BYTES);
-    if (rc == PH_OK)
-        rc = read_all(&reading, lookup);
-    if (rc != PH_OK)
-        ph_error_note(err, "reading %s, in which values are looked up", lookup->label);
-    free(reading.buffer);
-    return about(sources, source, rc, err);
+    ph_code rc = read_lookup(source, lookup, lookups, number, err);
+    if (rc != PH_E_LOOKUP || lookup->any_type == NULL)
+        return about(sources, source, rc, err);
+    ph_error_reset(err);
+    return make_way(sources, set, source, lookups, number, err);
 }
 
 static bool
@@ -316,13 +298,39 @@ ph_lookup_sources_read(struct ph_lookup_sources *sources, const struct ph_rulese
     if (lookups == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     for (uint32_t i = 0; rc == PH_OK && i < ph_ruleset_count_lookups(set); i++) {
-        const struct ph_lookup *lookup = ph_ruleset_lookup(set, i);
-        if (lookup->sql != NULL)
-            rc = read_lookup(sources, lookup, lookups, i, err);
+        if (ph_ruleset_lookup(set, i)->sql != NULL)
+            rc = make_lookup(sources, set, lookups, i, err);
     }
     if (rc == PH_OK)
         *out = lookups;
     else
         ph_lookups_free(lookups);
     return rc;
+}
+
+void
+ph_lookup_sources_settle(struct ph_lookup_sources *sources)
+{
+    for (uint32_t i = 0; i < sources->n_items; i++) {
+        struct ph_lookup_source *source = &sources->items[i];
+        ph_conn_free(source->reader);
+        source->reader = NULL;
+        ph_catalog_reset(&source->catalog);
+        if (source->is_kept)
+            continue;
+        ph_conn_free(source->conn);
+        source->conn = NULL;
+    }
+    sources->n_databases = 0;
+}
+
+bool
+ph_lookup_sources_live(struct ph_lookup_sources *sources)
+{
+    for (uint32_t i = 0; i < sources->n_items; i++) {
+        if (sources->items[i].is_kept &&
+            ph_conn_exec(sources->items[i].conn, "SELECT 1", NULL) != PH_OK)
+            return false;
+    }
+    return true;
 }

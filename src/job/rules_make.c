@@ -192,27 +192,38 @@ list_selected(const struct ph_rules_params *params, struct ph_rules_made *made, 
     return PH_OK;
 }
 
+static bool
+is_same(const struct ph_rules_made *former, const struct ph_rules_made *made)
+{
+    return former != NULL && former->lookups != NULL &&
+           strcmp(ph_ruleset_fingerprint(former->set), ph_ruleset_fingerprint(made->set)) == 0;
+}
+
 /* One process reads what it looks up once, however often it begins anew. */
 static ph_code
-make_lookups(const struct ph_rules_params *params, struct ph_lookup_sources *sources,
-             struct ph_rules_made *made, struct ph_error *err)
+make_lookups(const struct ph_rules_params *params, struct ph_rules_made *made, struct ph_error *err)
 {
     struct ph_rules_made *former = params->former;
-    bool is_same =
-        former != NULL && former->lookups != NULL &&
-        strcmp(ph_ruleset_fingerprint(former->set), ph_ruleset_fingerprint(made->set)) == 0;
 
-    if (!is_same)
-        return ph_lookup_sources_read(sources, made->set, &made->lookups, err);
-    made->lookups = former->lookups;
-    former->lookups = NULL;
-    ph_lookups_adopt(made->lookups, made->set);
+    if (is_same(former, made) && ph_lookup_sources_live(&former->sources)) {
+        ph_lookup_sources_close(&made->sources);
+        made->lookups = former->lookups;
+        made->sources = former->sources;
+        former->lookups = NULL;
+        former->sources = (struct ph_lookup_sources){0};
+        ph_lookups_adopt(made->lookups, made->set);
+    } else {
+        PH_TRY(ph_lookup_sources_read(&made->sources, made->set, &made->lookups, err));
+    }
+    ph_lookup_sources_settle(&made->sources);
+    made->in_use.lookups = made->lookups;
+    made->in_use.access = made->sources.access;
     return PH_OK;
 }
 
 static ph_code
-make_set(const struct ph_rules_params *params, uint32_t n_selected,
-         const struct ph_lookup_sources *sources, struct ph_rules_made *made, struct ph_error *err)
+make_set(const struct ph_rules_params *params, uint32_t n_selected, struct ph_rules_made *made,
+         struct ph_error *err)
 {
     struct ph_ruleset_params set = {
         .rules = params->options->rules,
@@ -220,8 +231,8 @@ make_set(const struct ph_rules_params *params, uint32_t n_selected,
         .target = params->target == NULL ? params->source : params->target,
         .selected = made->selected,
         .n_selected = n_selected,
-        .databases = sources->databases,
-        .n_databases = sources->n_databases,
+        .databases = made->sources.databases,
+        .n_databases = made->sources.n_databases,
         .dir = params->options->dir,
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
@@ -241,7 +252,6 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
               struct ph_error *err)
 {
     const struct ph_job_rules *rules = params->options->rules;
-    struct ph_lookup_sources sources = {0};
     uint32_t n_selected;
 
     *made = (struct ph_rules_made){0};
@@ -251,13 +261,12 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     PH_TRY(list_selected(params, made, &n_selected, err));
     ph_code rc = read_secret(rules, made, err);
     if (rc == PH_OK)
-        rc = ph_lookup_sources_open(&sources, params->options, ph_conn_endpoint(params->conn), err);
+        rc = ph_lookup_sources_open(&made->sources, params->options, ph_conn_endpoint(params->conn),
+                                    err);
     if (rc == PH_OK)
-        rc = make_set(params, n_selected, &sources, made, err);
+        rc = make_set(params, n_selected, made, err);
     if (rc == PH_OK)
-        rc = make_lookups(params, &sources, made, err);
-    ph_lookup_sources_close(&sources);
-    made->in_use.lookups = made->lookups;
+        rc = make_lookups(params, made, err);
     if (rc != PH_OK)
         ph_rules_free(made);
     return rc;
@@ -267,6 +276,7 @@ void
 ph_rules_free(struct ph_rules_made *made)
 {
     ph_lookups_free(made->lookups);
+    ph_lookup_sources_close(&made->sources);
     ph_ruleset_free(made->set);
     if (made->secret != NULL)
         explicit_bzero(made->secret, made->in_use.secret_len);

@@ -7,6 +7,7 @@
 #define PH_JOB_RULES_MAKE_H
 
 #include "base/error.h"
+#include "job/lookups.h"
 #include "job/options.h"
 #include "job/select.h"
 #include "model/catalog.h"
@@ -30,6 +31,7 @@ struct ph_rules_made {
     struct ph_ruleset *set;        /* NULL: there are no rules */
     struct ph_rules_in_use in_use; /* it, the secret and the lookups; refers to this struct */
     struct ph_lookups *lookups;
+    struct ph_lookup_sources sources; /* where larger tables are asked */
     uint8_t *secret;
     const struct ph_rel **selected;
 };

@@ -264,6 +264,35 @@ set_inputs(struct looking *looking)
     return ph_check_input_sql(checker, draft, column_sql(looking, "true"), 0, &out->found);
 }
 
+static const char *
+key_sql(const struct looking *looking)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_check_put_others(&sql, "looked", looking->key->name);
+    const char *out = ph_arena_strdup(looking->checker->arena, ph_buf_text(&sql));
+    ph_buf_free(&sql);
+    return out;
+}
+
+/* Such that an index on the key serves, and every key can be written as text. */
+static const char *
+any_type(const struct looking *looking)
+{
+    const struct ph_type *type = ph_type_base(looking->catalog, looking->key->type_oid);
+
+    if (is_integer(looking->key_class))
+        return "pg_catalog.int8";
+    if (type == NULL || type->kind == 'e')
+        return NULL;
+    if (strcmp(type->name, "bpchar") == 0)
+        return "pg_catalog.bpchar";
+    if (strcmp(looking->key_class, "text") == 0)
+        return "pg_catalog.text";
+    return strcmp(looking->key_class, "uuid") == 0 ? "pg_catalog.uuid" : NULL;
+}
+
 static ph_code
 set_lookup(struct looking *looking)
 {
@@ -273,12 +302,15 @@ set_lookup(struct looking *looking)
         .label = ph_arena_printf(checker->arena, "%s.%s.%s", looking->table->schema,
                                  looking->table->name, looking->key->name),
         .sql = looking->is_apart ? table_sql(looking) : NULL,
+        .key_sql = looking->is_apart ? key_sql(looking) : NULL,
+        .any_type = any_type(looking),
         .is_integer = is_integer(looking->key_class),
         .strips = has_name(looking->catalog, looking->key, "bpchar"),
         .is_constant = looking->rule->is_constant,
     };
 
-    if (lookup.label == NULL || (looking->is_apart && lookup.sql == NULL))
+    if (lookup.label == NULL ||
+        (looking->is_apart && (lookup.sql == NULL || lookup.key_sql == NULL)))
         return ph_check_no_memory(checker);
     looking->out.strips = has_name(checker->params->source, looking->from, "bpchar");
     return add_lookup(checker, &lookup, &looking->out.lookup);

@@ -1,4 +1,4 @@
-/* One table of slots a lookup, by the hash of the key; rows of all of them in one arena. */
+/* One table of slots a lookup, by the hash of the key; its rows in an arena. */
 #include "rules/lookup.h"
 
 #include <stdio.h>
@@ -13,22 +13,23 @@
 struct row {
     uint64_t hash;
     int32_t key_len;
-    int32_t value_len; /* or PH_VALUE_NULL */
+    int32_t value_len; /* or PH_VALUE_NULL, PH_VALUE_MISSING */
     uint8_t bytes[];   /* key, value */
 };
 
 struct map {
+    struct ph_arena arena;
     struct row **slots;
     size_t n_slots; /* a power of two; 0: empty */
     uint64_t rows;
     struct ph_hash128 sum; /* of the rows' hashes */
+    bool is_asked;
+    uint64_t state; /* of one that is asked */
 };
 
 struct ph_lookups {
     const struct ph_ruleset *set;
-    struct ph_arena arena;
     size_t limit_bytes;
-    size_t slot_bytes; /* of all maps */
     uint32_t n_maps;
     struct map maps[];
 };
@@ -44,7 +45,8 @@ ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
     lookups->set = set;
     lookups->n_maps = n;
     lookups->limit_bytes = limit_bytes;
-    ph_arena_init(&lookups->arena, limit_bytes);
+    for (uint32_t i = 0; i < n; i++)
+        ph_arena_init(&lookups->maps[i].arena, 2 * limit_bytes); /* blocks are not full */
     return lookups;
 }
 
@@ -54,9 +56,46 @@ ph_lookups_free(struct ph_lookups *lookups)
     if (lookups == NULL)
         return;
     for (uint32_t i = 0; i < lookups->n_maps; i++)
-        free(lookups->maps[i].slots);
-    ph_arena_reset(&lookups->arena);
+        ph_lookups_clear(lookups, i);
     free(lookups);
+}
+
+void
+ph_lookups_clear(struct ph_lookups *lookups, uint32_t number)
+{
+    struct map *map = &lookups->maps[number];
+
+    free(map->slots);
+    ph_arena_reset(&map->arena);
+    map->slots = NULL;
+    map->n_slots = 0;
+    map->rows = 0;
+    map->sum = (struct ph_hash128){0, 0};
+}
+
+size_t
+ph_lookups_bytes(const struct ph_lookups *lookups)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < lookups->n_maps; i++)
+        bytes +=
+            lookups->maps[i].arena.used_bytes + lookups->maps[i].n_slots * sizeof(struct row *);
+    return bytes;
+}
+
+void
+ph_lookups_ask(struct ph_lookups *lookups, uint32_t number, uint64_t state)
+{
+    ph_lookups_clear(lookups, number);
+    lookups->maps[number].is_asked = true;
+    lookups->maps[number].state = state;
+}
+
+bool
+ph_lookups_is_asked(const struct ph_lookups *lookups, uint32_t number)
+{
+    return lookups->maps[number].is_asked;
 }
 
 uint64_t
@@ -130,7 +169,7 @@ grow(struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
     size_t n = map->n_slots == 0 ? FIRST_SLOTS : map->n_slots * 2;
     size_t bytes = n * sizeof(struct row *);
 
-    if (bytes + lookups->slot_bytes + lookups->arena.total_bytes > lookups->limit_bytes)
+    if (bytes + ph_lookups_bytes(lookups) > lookups->limit_bytes)
         return too_large(lookups, number, err);
     struct map larger = *map;
     larger.slots = calloc(n, sizeof(struct row *));
@@ -144,7 +183,6 @@ grow(struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
                 map->slots[i];
     }
     free(map->slots);
-    lookups->slot_bytes += bytes - map->n_slots * sizeof(struct row *);
     *map = larger;
     return PH_OK;
 }
@@ -161,13 +199,15 @@ add_to_sum(struct map *map, const struct row *row)
 }
 
 static struct row *
-new_row(struct ph_lookups *lookups, uint64_t hash, struct ph_span key, struct ph_value value)
+new_row(struct ph_lookups *lookups, uint32_t number, uint64_t hash, struct ph_span key,
+        struct ph_value value)
 {
     size_t value_len = value.len > 0 ? (size_t)value.len : 0;
 
-    if (lookups->slot_bytes + lookups->arena.total_bytes > lookups->limit_bytes)
+    if (ph_lookups_bytes(lookups) > lookups->limit_bytes)
         return NULL;
-    struct row *row = ph_arena_alloc(&lookups->arena, sizeof *row + key.len + value_len);
+    struct row *row =
+        ph_arena_alloc(&lookups->maps[number].arena, sizeof *row + key.len + value_len);
     if (row == NULL)
         return NULL;
     row->hash = hash;
@@ -180,49 +220,99 @@ new_row(struct ph_lookups *lookups, uint64_t hash, struct ph_span key, struct ph
     return row;
 }
 
+enum put { PUT_NEW, PUT_INSTEAD };
+
+static ph_code
+put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_value value,
+    enum put how, struct ph_error *err)
+{
+    struct map *map = &lookups->maps[number];
+
+    if ((map->rows + 1) * 4 > map->n_slots * 3)
+        PH_TRY(grow(lookups, number, err));
+    uint64_t hash = ph_digest_key(0, key);
+    struct row **slot = slot_of(map, hash, key);
+    if (*slot != NULL && how == PUT_NEW)
+        return PH_FAIL(err, PH_E_LOOKUP, "a key of %s is there twice",
+                       ph_ruleset_lookup(lookups->set, number)->label);
+    struct row *row = new_row(lookups, number, hash, key, value);
+    if (row == NULL)
+        return too_large(lookups, number, err);
+    map->rows += *slot == NULL;
+    *slot = row;
+    add_to_sum(map, row);
+    return PH_OK;
+}
+
 ph_code
 ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                struct ph_value value, struct ph_error *err)
 {
     const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
-    struct map *map = &lookups->maps[number];
     uint8_t wide[8];
 
-    if ((map->rows + 1) * 4 > map->n_slots * 3)
-        PH_TRY(grow(lookups, number, err));
-    struct ph_span bytes = key_bytes(lookup, key, lookup->strips, wide);
-    uint64_t hash = ph_digest_key(0, bytes);
-    struct row **slot = slot_of(map, hash, bytes);
-    if (*slot != NULL)
-        return PH_FAIL(err, PH_E_LOOKUP, "a key of %s is there twice", lookup->label);
-    *slot = new_row(lookups, hash, bytes, value);
-    if (*slot == NULL)
-        return too_large(lookups, number, err);
-    map->rows++;
-    add_to_sum(map, *slot);
-    return PH_OK;
+    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_NEW, err);
+}
+
+ph_code
+ph_lookups_note(struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key,
+                struct ph_error *err)
+{
+    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, by->lookup);
+    const struct ph_value missing = {NULL, PH_VALUE_MISSING};
+    uint8_t wide[8];
+
+    return put(lookups, by->lookup, key_bytes(lookup, key, by->strips, wide), missing, PUT_NEW,
+               err);
+}
+
+ph_code
+ph_lookups_answer(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
+                  struct ph_value value, struct ph_error *err)
+{
+    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
+    uint8_t wide[8];
+
+    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_INSTEAD,
+               err);
 }
 
 /* ---- looking ---- */
 
-static struct ph_value
-find(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
+/* NULL: it is not there. */
+static const struct row *
+find_row(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
 {
     const struct map *map = &lookups->maps[by->lookup];
     uint8_t wide[8];
 
     if (map->n_slots == 0)
-        return (struct ph_value){NULL, PH_VALUE_MISSING};
+        return NULL;
     struct ph_span bytes =
         key_bytes(ph_ruleset_lookup(lookups->set, by->lookup), key, by->strips, wide);
-    const struct row *row = *slot_of(map, ph_digest_key(0, bytes), bytes);
+    return *slot_of(map, ph_digest_key(0, bytes), bytes);
+}
+
+bool
+ph_lookups_knows(const struct ph_lookups *lookups, const struct ph_route_lookup *by,
+                 struct ph_value key)
+{
+    return find_row(lookups, by, key) != NULL;
+}
+
+static struct ph_value
+find(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
+{
+    const struct row *row = find_row(lookups, by, key);
+
     if (row == NULL)
         return (struct ph_value){NULL, PH_VALUE_MISSING};
     return (struct ph_value){row->bytes + row->key_len, row->value_len};
 }
 
 uint32_t
-ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route, struct ph_value *in)
+ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_lookups *own,
+                const struct ph_route *route, struct ph_value *in)
 {
     uint32_t missing = 0;
 
@@ -236,7 +326,7 @@ ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route, 
             continue;
         }
         if (!is_brought)
-            *value = find(lookups, by, in[by->key]);
+            *value = find(lookups->maps[by->lookup].is_asked ? own : lookups, by, in[by->key]);
         else if (in[by->found].len == PH_VALUE_NULL)
             *value = (struct ph_value){NULL, PH_VALUE_MISSING};
         missing += value->len == PH_VALUE_MISSING;
@@ -247,24 +337,31 @@ ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route, 
 /* ---- what they hold ---- */
 
 /*
- * "ID c DIGEST": the id is of the table and its columns alone, since another connection string may
- * lead to the same database. So two tables of one name have one id, and are told apart by what they
- * hold.
+ * "ID c DIGEST", or "ID c asked" of a constant table that is too large for a digest. The id is of
+ * the table and its columns alone, since another connection string may lead to the same database.
+ * So two tables of one name have one id, and are told apart by what they hold.
  */
 #define ID_LEN 16u
+#define ASKED "asked"
 
 void
 ph_lookups_digest(const struct ph_lookups *lookups, struct ph_buf *out)
 {
     for (uint32_t i = 0; i < lookups->n_maps; i++) {
         const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, i);
-        const struct ph_hash128 *sum = &lookups->maps[i].sum;
+        const struct map *map = &lookups->maps[i];
         if (lookup->sql == NULL)
             continue;
         struct ph_span sql = {(const uint8_t *)lookup->sql, strlen(lookup->sql)};
-        ph_buf_printf(out, "%016llx %c %016llx%016llx\n", (unsigned long long)ph_digest_key(0, sql),
-                      lookup->is_constant ? 'c' : 'v', (unsigned long long)sum->hi,
-                      (unsigned long long)sum->lo);
+        ph_buf_printf(out, "%016llx %c ", (unsigned long long)ph_digest_key(0, sql),
+                      lookup->is_constant ? 'c' : 'v');
+        if (!map->is_asked)
+            ph_buf_printf(out, "%016llx%016llx\n", (unsigned long long)map->sum.hi,
+                          (unsigned long long)map->sum.lo);
+        else if (lookup->is_constant)
+            ph_buf_puts(out, ASKED "\n");
+        else
+            ph_buf_printf(out, "%016llx\n", (unsigned long long)map->state);
     }
 }
 
@@ -281,13 +378,25 @@ has_line(const char *lines, const char *begin, size_t len)
     return false;
 }
 
+/* One that cannot be compared. */
+static bool
+has_asked_line(const char *lines, const char *id)
+{
+    char begin[ID_LEN + 3 + sizeof ASKED];
+
+    snprintf(begin, sizeof begin, "%.*s c " ASKED, (int)ID_LEN, id);
+    return has_line(lines, begin, strlen(begin));
+}
+
 bool
 ph_lookups_same_constants(const char *then, const char *now)
 {
     for (const char *line = then; *line != '\0'; line += *line == '\n') {
         size_t len = strcspn(line, "\n");
-        bool is_constant = len > ID_LEN + 1 && line[ID_LEN + 1] == 'c';
-        if (is_constant && has_line(now, line, ID_LEN) && !has_line(now, line, len))
+        bool is_constant = len > ID_LEN + 3 && line[ID_LEN + 1] == 'c';
+        bool is_asked = is_constant && strncmp(line + ID_LEN + 3, ASKED, strlen(ASKED)) == 0;
+        if (is_constant && !is_asked && has_line(now, line, ID_LEN) && !has_line(now, line, len) &&
+            !has_asked_line(now, line))
             return false;
         line += len;
     }

@@ -1,6 +1,7 @@
 /*
- * Tables that values are looked up in, whole and in memory. Filled once, by one thread; afterwards
- * immutable, any thread may look. The bytes of a value that was found live as long as the tables.
+ * Tables that values are looked up in, in memory: those that are read whole before the first row,
+ * immutable afterwards, so that any thread may look; or one thread's own, of the keys that it has
+ * asked for so far. The bytes of a value that was found live as long as its table is not cleared.
  *
  * Keys are equal when their bytes are; integers of any width by their value, character(n) without
  * the blanks at its end.
@@ -22,13 +23,35 @@ void ph_lookups_free(struct ph_lookups *lookups); /* NULL is fine */
 ph_code ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                        struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
 uint64_t ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number);
+/* Bytes that all of them take. */
+size_t ph_lookups_bytes(const struct ph_lookups *lookups);
+void ph_lookups_clear(struct ph_lookups *lookups, uint32_t number);
+
+/*
+ * It is too large to be whole: cleared, and from now on found in threads' own tables. `state` is
+ * what ph_lookups_digest tells of it, for one that is not constant.
+ */
+void ph_lookups_ask(struct ph_lookups *lookups, uint32_t number, uint64_t state);
+bool ph_lookups_is_asked(const struct ph_lookups *lookups, uint32_t number);
+
+/*
+ * In a thread's own tables: the key of a route's lookup, not known yet, is noted as MISSING until
+ * ph_lookups_answer has its value. `*key` as it is compared; `wide` has room for it.
+ */
+bool ph_lookups_knows(const struct ph_lookups *lookups, const struct ph_route_lookup *by,
+                      struct ph_value key);
+ph_code ph_lookups_note(struct ph_lookups *lookups, const struct ph_route_lookup *by,
+                        struct ph_value key, struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_lookups_answer(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
+                          struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
 
 /*
  * Fill the inputs of a row that are looked up. `in`: route->n_inputs values. Gives how many keys
- * have no row: their inputs are MISSING. `lookups` may be NULL when the SELECT brings all values.
+ * have no row: their inputs are MISSING. `lookups` may be NULL when the SELECT brings all values;
+ * `own` when none of the tables is asked.
  */
-uint32_t ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_route *route,
-                         struct ph_value *in);
+uint32_t ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_lookups *own,
+                         const struct ph_route *route, struct ph_value *in);
 
 /*
  * Append what they hold: a line a table, with a digest that does not depend on the order in which

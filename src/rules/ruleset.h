@@ -42,6 +42,9 @@ struct ph_lookup {        /* a table that values are looked up in */
     const char *database; /* conninfo as the job file has it, never shown; NULL: the source */
     const char *label;    /* "public.plans.id", for people */
     const char *sql;      /* SELECT key, value of all rows; NULL: rows bring the value themselves */
+    const char *key_sql;  /* of that SELECT: the key's column */
+    const char *any_type; /* to be put behind `key = ANY (ARRAY[…]::`, for texts of keys; NULL: only
+                             the whole table can be read */
     bool is_integer;      /* the key is int2, int4 or int8 */
     bool strips;          /* the key is character(n) */
     bool is_constant;     /* declared so */
@@ -87,7 +90,8 @@ struct ph_route {
 };
 
 struct ph_ruleset;
-struct ph_lookups; /* rules/lookup.h */
+struct ph_lookups;       /* rules/lookup.h */
+struct ph_lookup_access; /* flow/lookup_cache.h */
 
 /* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
  * it. */
@@ -95,7 +99,8 @@ struct ph_rules_in_use {
     const struct ph_ruleset *set; /* NULL: there are no rules */
     const uint8_t *secret;        /* NULL: none */
     size_t secret_len;
-    const struct ph_lookups *lookups; /* what is looked up, read whole; NULL: nothing is */
+    const struct ph_lookups *lookups; /* tables that were read whole; NULL: nothing is looked up */
+    const struct ph_lookup_access *access; /* to those that are too large; NULL: there are none */
 };
 
 struct ph_rule_database { /* one that is neither source nor target, where something is looked up */

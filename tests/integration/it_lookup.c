@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct pair pair;
 
@@ -237,10 +238,17 @@ test_refusals(void **state)
                     "--data-only");
     pair_expect(run, 2, "database: not a libpq connection string or URI");
     assert_null(strstr(run_err(run), "hunter2"));
-    sql_exec(l.other, "INSERT INTO plans SELECT g, 'c' || g, repeat('x', 100) || g FROM"
-                      " generate_series(1000, 99999) g");
-    run = pair_copy(&l.db, job_file(&l, scratch_printf(rule, "plans", "id", "name", where)),
-                    "--data-only", "--memory", "32MB");
+    /* too large, and days are not asked for one by one */
+    sql_exec(l.other, "CREATE TABLE days (day date PRIMARY KEY, name text); INSERT INTO days SELECT"
+                      " '2000-01-01'::date + g, repeat('x', 100) FROM generate_series(1, 99999) g");
+    sql_exec(l.db.source, "ALTER TABLE users ADD day date");
+    run = pair_copy(
+        &l.db,
+        job_file(&l, scratch_printf("tables:\n  users:\n    columns:\n      plan: {lookup: "
+                                    "{table: days, key: day, value: name, database: "
+                                    "\"%s\"}, from: day}\n    drop: [plan_id, code]\n",
+                                    where)),
+        "--data-only", "--memory", "32MB");
     pair_expect(run, 3, "need more than 8 MB, a quarter of --memory");
     assert_int_equal(sql_int(l.db.target, "SELECT count(*) FROM users"), 0);
     end(&l);
@@ -353,6 +361,136 @@ test_constant_changed(void **state)
     end(&l);
 }
 
+/* ---- tables that do not fit into memory ---- */
+
+/* Keys of all kinds that are asked for, values long enough to push each other out. */
+static void
+make_large(struct lookup_db *l)
+{
+    sql_exec(l->other,
+             "CREATE TABLE large (id bigint PRIMARY KEY, u uuid UNIQUE NOT NULL, t text UNIQUE NOT"
+             " NULL, c char(12) UNIQUE NOT NULL, v text);"
+             "INSERT INTO large SELECT g, md5(g::text)::uuid, E'it''s \\\\ ' || g, 'c' || g,"
+             " nullif(repeat('v' || g, 10), repeat('v77', 10)) FROM generate_series(1, 60000) g;"
+             "ANALYZE");
+    sql_exec(
+        l->db.source,
+        "CREATE TABLE uses (id int PRIMARY KEY, i int, u uuid, t varchar(30), c text);"
+        "INSERT INTO uses SELECT g, nullif(g * 7 % 61000, 0), md5((g * 3 % 61000)::text)::uuid,"
+        " E'it''s \\\\ ' || g * 5 % 61000, 'c' || g * 11 % 61000"
+        " FROM generate_series(1, 100000) g; ANALYZE");
+    sql_exec(l->db.target,
+             "CREATE TABLE uses (id int PRIMARY KEY, i text, u text, t text, c text)");
+}
+
+static const char *
+large_job(const struct lookup_db *l, const char *more)
+{
+    const char *where = pg_test_conninfo(pair.src, l->other_name);
+    const char *text = "tables:\n  uses:\n    columns:\n";
+    static const char *const columns[][2] = {{"i", "id"}, {"u", "u"}, {"t", "t"}, {"c", "c"}};
+
+    for (int i = 0; i < 4; i++)
+        text = scratch_printf("%s      %s: {lookup: {table: large, key: %s, value: v, database: "
+                              "\"%s\"%s}, else: {value: none}}\n",
+                              text, columns[i][0], columns[i][1], where, more);
+    return job_file(l, text);
+}
+
+/* By way of a copy of the other table beside what has arrived. */
+static void
+same_large(struct lookup_db *l)
+{
+    static const char wrong[] =
+        "SELECT count(*) FROM got g JOIN uses u USING (id) LEFT JOIN large i ON i.id = u.i LEFT "
+        "JOIN"
+        " large k ON k.u = u.u LEFT JOIN large t ON t.t = u.t LEFT JOIN large c ON c.c = u.c WHERE"
+        " (g.i, g.u, g.t, g.c) IS DISTINCT FROM ("
+        " CASE WHEN i.id IS NULL AND u.i IS NOT NULL THEN 'none' ELSE i.v END,"
+        " CASE WHEN k.id IS NULL AND u.u IS NOT NULL THEN 'none' ELSE k.v END,"
+        " CASE WHEN t.id IS NULL AND u.t IS NOT NULL THEN 'none' ELSE t.v END,"
+        " CASE WHEN c.id IS NULL AND u.c IS NOT NULL THEN 'none' ELSE c.v END)";
+    const char *dir = scratch_new_dir("tables");
+    const char *got = scratch_printf("%s/got", dir);
+    const char *large = scratch_printf("%s/large", dir);
+
+    assert_int_equal(chmod(dir, 0777), 0);
+    sql_execf(l->db.target, "COPY uses TO '%s'", got);
+    sql_execf(l->other, "COPY large TO '%s'", large);
+    sql_execf(l->db.source,
+              "CREATE TEMP TABLE got (id int, i text, u text, t text, c text); COPY got FROM '%s';"
+              "CREATE TEMP TABLE large (id bigint, u uuid, t text, c char(12), v text);"
+              "COPY large FROM '%s'; ANALYZE got; ANALYZE large",
+              got, large);
+    assert_int_equal(sql_int(l->db.source, "SELECT count(*) FROM got"),
+                     sql_int(l->db.source, "SELECT count(*) FROM uses"));
+    assert_int_equal(sql_int(l->db.source, wrong), 0);
+    sql_exec(l->db.source, "DROP TABLE pg_temp.got; DROP TABLE pg_temp.large");
+}
+
+#define LARGE_OPTIONS "--data-only", "--table", "uses", "--memory", "16MB", "--jobs", "2"
+
+static void
+test_large(void **state)
+{
+    struct lookup_db l = begin("large");
+
+    (void)state;
+    make_large(&l);
+    const char *job = large_job(&l, "");
+    struct run *run = pair_copy(&l.db, job, LARGE_OPTIONS, "--split", "1MB");
+    pair_expect(run, 0, "proven");
+    same_large(&l);
+    assert_non_null(strstr(run_out(run), "rows found nothing in public.large.id"));
+    pair_expect(pair_run(&l.db, "verify", job, LARGE_OPTIONS), 0, "agree");
+    end(&l);
+}
+
+/* Of such a table nobody knows afterwards whether it is what it was. */
+static void
+test_large_killed(void **state)
+{
+    struct lookup_db l = begin("large_killed");
+
+    (void)state;
+    make_large(&l);
+    const char *job = large_job(&l, "");
+    sql_exec(l.db.source,
+             "UPDATE uses SET t = t || repeat(' ', 15); UPDATE uses SET t = rtrim(t);"
+             "INSERT INTO uses SELECT g, g % 100 FROM generate_series(100001, 400000) g");
+    l.db.env = failpoint("after_commit=kill@1");
+    pair_expect(pair_copy(&l.db, job, LARGE_OPTIONS, "--split", "1MB"), -SIGKILL, NULL);
+    sql_exec(l.other, "UPDATE large SET v = 'new' || id WHERE id < 1000");
+    l.db.env = NULL;
+    pair_expect(pair_copy(&l.db, job, LARGE_OPTIONS, "--split", "1MB"), 0, "proven");
+    same_large(&l);
+    end(&l);
+}
+
+/* The session that keeps the snapshot is lost with all others: the epoch ends, nothing is mixed. */
+static void
+test_large_lost(void **state)
+{
+    struct lookup_db l = begin("large_lost");
+
+    (void)state;
+    make_large(&l);
+    l.db.env = failpoint("before_lookup=sleep:4000@20");
+    const char *args[] = {large_job(&l, ""), LARGE_OPTIONS, "--split", "1MB", NULL};
+    struct run *run = pair_start_args(&l.db, "copy", args);
+    sql_wait_true(pair.dst, "large_lost", "SELECT count(*) > 0 FROM pghaul.chunk", 60000);
+    sql_wait_true(pair.src, "postgres",
+                  "SELECT count(*) > 3 FROM pg_stat_activity WHERE datname = 'large_lost_o'",
+                  60000);
+    sql_exec(l.other, "UPDATE large SET v = 'new' || id WHERE id % 3 = 0;"
+                      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                      " current_database() AND pid <> pg_backend_pid()");
+    pair_expect(run, 0, "proven");
+    assert_non_null(strstr(run_err(run), "too large to be compared"));
+    same_large(&l);
+    end(&l);
+}
+
 /* ---- the stream ---- */
 
 static void
@@ -396,6 +534,31 @@ test_follow(void **state)
     end(&l);
 }
 
+static void
+test_follow_large(void **state)
+{
+    struct lookup_db l = begin("follow_large");
+
+    (void)state;
+    make_large(&l);
+    const char *job = large_job(&l, ", constant: true");
+    struct run *run = pair_follow(&l.db, job, LARGE_OPTIONS);
+    pair_wait_following(&l.db, run);
+    sql_exec(l.db.source,
+             "INSERT INTO uses SELECT g, g % 70000, md5((g % 70000)::text)::uuid, NULL,"
+             " 'c' || g % 70000 FROM generate_series(500001, 505000) g;"
+             "UPDATE uses SET i = i + 1, c = 'c' || id WHERE id % 10 = 0;"
+             "DELETE FROM uses WHERE id % 11 = 0");
+    run_kill(run);
+    sql_exec(l.db.source, "UPDATE uses SET i = 60000 - i WHERE id % 17 = 0");
+    run = pair_follow(&l.db, job, LARGE_OPTIONS);
+    pair_wait_following(&l.db, run);
+    pair_expect(pair_stop(&l.db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+    same_large(&l);
+    end(&l);
+}
+
 /* A run that goes on finds the declaration broken. */
 static void
 test_follow_changed(void **state)
@@ -431,9 +594,14 @@ main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_killed_and_changed),
         cmocka_unit_test(test_constant_changed),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large_killed),
+        cmocka_unit_test(test_large_lost),
         cmocka_unit_test(test_follow),
+        cmocka_unit_test(test_follow_large),
         cmocka_unit_test(test_follow_changed),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -493,7 +493,7 @@ look_up(const struct ph_lookups *lookups, const char *key, uint32_t missing)
 
     in[0] = fake_value(&fake, 23, "1");
     in[1] = fake_value(&fake, route(0)->inputs[1].column->type_oid, key);
-    assert_int_equal(ph_lookups_fill(lookups, route(0), in), missing);
+    assert_int_equal(ph_lookups_fill(lookups, NULL, route(0), in), missing);
     return fake_run_values(&fake, route(0), in);
 }
 
