@@ -79,6 +79,24 @@ fail(struct ph_receiver *receiver, const struct ph_error *err)
 
 /* ---- receiving ---- */
 
+/* A walsender's session, up to the stream; what waits for it is read in pieces before. */
+static ph_code
+reach_stream(struct ph_receiver *receiver, struct ph_error *err)
+{
+    PH_TRY(ph_receiver_connect(receiver, err));
+    if (ph_receiver_is_far_behind(receiver))
+        PH_TRY(ph_receiver_read_pieces(receiver, err));
+    return ph_receiver_begin_stream(receiver, err);
+}
+
+void
+ph_receiver_count_transactions(struct ph_receiver *receiver)
+{
+    receiver->transactions_before += receiver->intake.transactions;
+    receiver->repeated_before += receiver->intake.repeated;
+    receiver->intake = (struct ph_intake){0};
+}
+
 static ph_code
 run_session(struct ph_receiver *receiver, struct ph_error *err)
 {
@@ -86,15 +104,13 @@ run_session(struct ph_receiver *receiver, struct ph_error *err)
 
     PH_TRY(ph_spool_end_session(receiver->params.spool, err));
     ph_receiver_show(receiver, PH_RECEIVER_CONNECTING, NULL);
-    ph_code rc = ph_receiver_connect(receiver, err);
+    ph_code rc = reach_stream(receiver, err);
     if (rc == PH_OK) {
         rc = ph_receiver_stream(receiver, err);
         if (rc == PH_E_STOPPED && ph_receiver_is_over(receiver))
             ph_receiver_end_stream(receiver);
     }
-    receiver->transactions_before += receiver->intake.transactions;
-    receiver->repeated_before += receiver->intake.repeated;
-    receiver->intake = (struct ph_intake){0};
+    ph_receiver_count_transactions(receiver);
     ph_replication_free(receiver->session);
     receiver->session = NULL;
     ph_code end = ph_spool_end_session(receiver->params.spool, rc == PH_OK ? err : &ignored);
@@ -243,6 +259,7 @@ ph_receiver_stop(struct ph_receiver *receiver)
 {
     atomic_store(&receiver->stopping, true);
     wake(receiver);
+    ph_receiver_cancel_pieces(receiver);
     pthread_join(receiver->receive_thread, NULL);
     pthread_join(receiver->sync_thread, NULL);
 }

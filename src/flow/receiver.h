@@ -45,6 +45,9 @@ struct ph_receiver_params {
     ph_lsn seen;           /* the copy may have what was committed before it; 0: nothing */
     int sender_timeout_ms; /* as ph_replication_params */
     uint32_t silence_ms;   /* a connection that brings nothing is made anew; 0: 10 minutes */
+    /* More WAL than this that waits at the beginning is read in pieces, by SQL (pg/slot_piece.h);
+       0: always by the stream. */
+    uint64_t bulk_from_bytes;
 };
 
 /* PH_E_MEMORY, PH_E_INTERNAL: no thread. All else is told by look. */
@@ -82,6 +85,7 @@ enum ph_receiver_state {
 struct ph_receiver_look {
     enum ph_receiver_state state;
     uint32_t sessions;      /* streams begun */
+    uint32_t pieces;        /* of a backlog, read */
     uint64_t messages;      /* of the output plugin … */
     uint64_t bytes;         /* … and what they have */
     uint64_t transactions;  /* commits taken into the spool */

@@ -124,6 +124,17 @@ check_slot(struct ph_receiver *receiver, struct ph_conn *conn, const struct ph_s
     return PH_OK;
 }
 
+/*
+ * A standby may hold back what is read from a slot that it follows, so that it has no less than its
+ * readers; a copy of the slot would go past it.
+ */
+static void
+judge_pieces(struct ph_receiver *receiver, const struct ph_slot *slot)
+{
+    if (slot->has_failover)
+        receiver->no_pieces = true;
+}
+
 /* The slot's state, while nobody uses it, and the position that follows from it. */
 static ph_code
 find_start(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *err)
@@ -141,6 +152,7 @@ find_start(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *
     PH_TRY(ph_spool_start(&positions, slot.confirmed_flush, atomic_load(&receiver->applied),
                           &receiver->frame.start, err));
     PH_TRY(check_timeline(receiver, &slot, err));
+    judge_pieces(receiver, &slot);
     /* The server has that already: never tell it less. */
     if (slot.confirmed_flush > receiver->now.acknowledged)
         receiver->now.acknowledged = slot.confirmed_flush;
@@ -167,18 +179,21 @@ set_pace(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *er
     return PH_OK;
 }
 
-static ph_code
-look_at_slot(struct ph_receiver *receiver, struct ph_error *err)
+ph_code
+ph_receiver_find_start(struct ph_receiver *receiver, struct ph_conn *conn, struct ph_error *err)
 {
-    struct ph_conn *conn;
+    struct ph_conn *own = NULL;
 
-    PH_TRY(ph_conn_open(receiver->params.source, "slot", &conn, err));
+    if (conn == NULL) {
+        PH_TRY(ph_conn_open(receiver->params.source, "slot", &own, err));
+        conn = own;
+    }
     ph_code rc = find_start(receiver, conn, err);
     if (rc == PH_OK)
         rc = set_pace(receiver, conn, err);
     if (rc == PH_E_GAP || rc == PH_E_NOT_READY)
         ph_error_object(err, "slot %s", receiver->params.slot);
-    ph_conn_free(conn);
+    ph_conn_free(own);
     return rc;
 }
 
@@ -230,20 +245,30 @@ describe_stream(struct ph_receiver *receiver, struct ph_error *err)
     return PH_OK;
 }
 
-static ph_code
-start_stream(struct ph_receiver *receiver, struct ph_error *err)
+struct ph_stream_params
+ph_receiver_stream_params(const struct ph_receiver *receiver)
 {
     const struct ph_receiver_params *params = &receiver->params;
-    const struct ph_stream_params stream = {.slot = params->slot,
-                                            .publications = params->publications,
-                                            .n_publications = params->n_publications,
-                                            .start_lsn = receiver->frame.start,
-                                            .values = params->values,
-                                            .large = params->large,
-                                            .origins = params->origins};
+
+    return (struct ph_stream_params){.slot = params->slot,
+                                     .publications = params->publications,
+                                     .n_publications = params->n_publications,
+                                     .start_lsn = receiver->frame.start,
+                                     .values = params->values,
+                                     .large = params->large,
+                                     .origins = params->origins};
+}
+
+ph_code
+ph_receiver_begin_stream(struct ph_receiver *receiver, struct ph_error *err)
+{
+    const struct ph_stream_params stream = ph_receiver_stream_params(receiver);
 
     PH_TRY(ph_replication_start(receiver->session, &stream, err));
     receiver->backend_pid = ph_replication_backend_pid(receiver->session);
+    receiver->intake = (struct ph_intake){.spool = receiver->params.spool,
+                                          .start = receiver->frame.start,
+                                          .reached = receiver->frame.start};
     return PH_OK;
 }
 
@@ -262,13 +287,8 @@ ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err)
     receiver->frame.timeline = system.timeline;
     snprintf(receiver->frame.database, sizeof receiver->frame.database, "%s", system.database);
     PH_TRY(describe_stream(receiver, err));
-    PH_TRY(look_at_slot(receiver, err));
-    PH_TRY(check_source_end(receiver, system.flush_lsn, err));
-    PH_TRY(start_stream(receiver, err));
-    receiver->intake = (struct ph_intake){.spool = receiver->params.spool,
-                                          .start = receiver->frame.start,
-                                          .reached = receiver->frame.start};
-    return PH_OK;
+    PH_TRY(ph_receiver_find_start(receiver, NULL, err));
+    return check_source_end(receiver, system.flush_lsn, err);
 }
 
 /* The server has not the WAL any more that it would need. */

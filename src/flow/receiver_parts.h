@@ -1,7 +1,8 @@
 /*
  * What the files of the receiver share. Not for other files.
  *
- * Shared between threads: the atomics, and `seen` under `lock`. All else is the receive thread's.
+ * Shared between threads: the atomics, `seen` and `pieces` under `lock`. All else is the receive
+ * thread's.
  */
 #ifndef PH_FLOW_RECEIVER_PARTS_H
 #define PH_FLOW_RECEIVER_PARTS_H
@@ -26,6 +27,8 @@ struct ph_receiver {
     atomic_uint_fast64_t copy_seen;
     pthread_mutex_t lock;
     struct ph_receiver_look seen;
+    struct ph_conn *pieces; /* a backlog is read on it; NULL: none. Opened, closed by the receive
+                               thread, cancelled by others, under `lock` */
 
     /* Of the session. */
     struct ph_replication *session; /* NULL: none */
@@ -50,6 +53,7 @@ struct ph_receiver {
     int backend_pid;     /* of the last session; 0: none yet */
     uint64_t missing_since_ns; /* since when there is no such database; 0: there is */
     uint64_t taken_since_ns;   /* since when the slot is read by somebody else; 0: it is not */
+    bool no_pieces;            /* they did not work here, or the slot does not allow them */
 };
 
 /* The end is wished, or has come. */
@@ -65,14 +69,41 @@ void ph_receiver_show(struct ph_receiver *receiver, enum ph_receiver_state state
 /* Sleep until there is input on `fd` (-1: none), wake_fd is written to, or it has been so long. */
 void ph_receiver_wait(struct ph_receiver *receiver, int fd, uint64_t wait_ns);
 
+/* A spool's session has ended: what its intake counted is kept. */
+void ph_receiver_count_transactions(struct ph_receiver *receiver);
+
 /* ---- receiver_connect.c ---- */
 
-/* A session that streams from where spool and target end; fills session, frame, intake. */
+/* A session that can stream; fills session and frame, with the start: where spool and target end.
+ */
 ph_code ph_receiver_connect(struct ph_receiver *receiver, struct ph_error *err);
+/* Look where it has to start now, on `conn`; NULL: on a connection of its own. */
+ph_code ph_receiver_find_start(struct ph_receiver *receiver, struct ph_conn *conn,
+                               struct ph_error *err);
+/* How the stream from the frame's start is asked for. */
+struct ph_stream_params ph_receiver_stream_params(const struct ph_receiver *receiver);
+/* Begins at the frame's start; fills intake. */
+ph_code ph_receiver_begin_stream(struct ph_receiver *receiver, struct ph_error *err);
 /* Whether a session may do better later; if not, the reason is made as clear as it can be. */
 bool ph_receiver_can_heal(struct ph_receiver *receiver, struct ph_error *err);
 
+/* ---- receiver_pieces.c ---- */
+
+/* Whether so much waits in the slot that it is better read in pieces first. */
+bool ph_receiver_is_far_behind(const struct ph_receiver *receiver);
+/*
+ * Read until there is little left, or pieces are of no use; fills the frame's start again. What
+ * went wrong with them alone is no failure: the stream takes over.
+ */
+ph_code ph_receiver_read_pieces(struct ph_receiver *receiver, struct ph_error *err);
+/* What a piece waits for ends with an error. Any thread, once the end is wished. */
+void ph_receiver_cancel_pieces(struct ph_receiver *receiver);
+
 /* ---- receiver_stream.c ---- */
+
+/* At most what is durable in the spool or the target, and never less than before. */
+ph_lsn ph_receiver_safe_position(const struct ph_receiver *receiver,
+                                 const struct ph_spool_positions *positions);
 
 /* Receive until the connection is lost or the end is wished (PH_E_STOPPED). */
 ph_code ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err);

@@ -39,9 +39,9 @@ larger(ph_lsn a, ph_lsn b)
     return a > b ? a : b;
 }
 
-/* Invariant: at most what is durable in the spool or the target, and never less than before. */
-static ph_lsn
-safe_position(const struct ph_receiver *receiver, const struct ph_spool_positions *positions)
+ph_lsn
+ph_receiver_safe_position(const struct ph_receiver *receiver,
+                          const struct ph_spool_positions *positions)
 {
     ph_lsn safe = atomic_load(&receiver->applied_durable);
 
@@ -55,7 +55,7 @@ send_status(struct ph_receiver *receiver, const struct ph_spool_positions *posit
             struct ph_error *err)
 {
     ph_lsn applied = atomic_load(&receiver->applied);
-    ph_lsn safe = safe_position(receiver, positions);
+    ph_lsn safe = ph_receiver_safe_position(receiver, positions);
     const struct ph_walsender_status status = {
         .written = larger(positions->written, safe), .flushed = safe, .applied = applied};
 
@@ -76,7 +76,7 @@ status_due_ns(const struct ph_receiver *receiver, const struct ph_spool_position
 {
     if (receiver->reply_wanted)
         return 0;
-    if (safe_position(receiver, positions) > receiver->now.acknowledged)
+    if (ph_receiver_safe_position(receiver, positions) > receiver->now.acknowledged)
         return receiver->told_ns + (pace == IDLE ? IDLE_ACK_NS : BUSY_ACK_NS);
     if (atomic_load(&receiver->applied) > receiver->told)
         return receiver->told_ns + BUSY_ACK_NS;

@@ -122,6 +122,7 @@ start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
         .system_id = job->stream.system_id,
         .timeline = job->stream.timeline,
         .ack = job->options->ack,
+        .bulk_from_bytes = job->options->bulk_from_bytes,
         .applied = follow->position,
         .seen = seen,
     };

@@ -139,6 +139,11 @@ const struct ph_option ph_option_table[] = {
           "take a new snapshot between tables when it is older, so that vacuum goes on on the "
           "source",
           .placeholder = "DURATION", .min = 1, .max = 30 * DAY, .initial = "1h"),
+    VALUE(
+        "bulk-from", SIZE, PH_FOR_JOB, bulk_from_bytes, "follow.bulk_from", follow,
+        "so much WAL that waits in the slot is decoded in bulk, by SQL and a temporary copy of the "
+        "slot, before the stream begins; 1TB and more: never",
+        .placeholder = "SIZE", .min = 64 * KB, .max = 1024 * TB, .initial = "16MB"),
     VALUE("spool-limit", SIZE, PH_FOR_JOB, spool_limit_bytes, "follow.spool_limit", follow,
           "how much the directory may hold of changes that are not applied yet",
           .placeholder = "SIZE", .min = 64 * MB, .max = 1024 * TB, .initial_note = "no limit"),

@@ -109,6 +109,8 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
  * then close them.
  */
 void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
+/* The same for one connection, which its thread must not close meanwhile. */
+void ph_conn_cancel(struct ph_conn *conn);
 /*
  * From now on sessions are "pghaul JOB#TOKEN PURPOSE", told apart from those of a job of the same
  * name that the other server has with somebody else. Before other threads use the endpoint.

@@ -255,7 +255,23 @@ run_cancels(struct cancels *cancels)
     release_cancels(cancels);
 }
 
-/* The requests of all open connections; they own theirs no more. The set's lock is held. */
+/* Its blocked calls return, which needs no network. The set's lock is held, likewise below. */
+static void
+cut(struct ph_conn *conn)
+{
+    atomic_store(&conn->cancelled, true);
+    shutdown(PQsocket(conn->pg), SHUT_RDWR);
+}
+
+/* The request of a connection, which owns it no more. */
+static void
+take_cancel(struct cancels *cancels, struct ph_conn *conn)
+{
+    if (conn->cancel != NULL)
+        cancels->requests[cancels->n++] = conn->cancel;
+    conn->cancel = NULL;
+}
+
 static struct cancels *
 take_cancels(const struct ph_conn_set *set)
 {
@@ -264,12 +280,24 @@ take_cancels(const struct ph_conn_set *set)
     for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next)
         n++;
     struct cancels *cancels = new_cancels(n);
-    for (struct ph_conn *conn = set->first; cancels != NULL && conn != NULL; conn = conn->next) {
-        if (conn->cancel != NULL)
-            cancels->requests[cancels->n++] = conn->cancel;
-        conn->cancel = NULL;
-    }
+    for (struct ph_conn *conn = set->first; cancels != NULL && conn != NULL; conn = conn->next)
+        take_cancel(cancels, conn);
     return cancels;
+}
+
+void
+ph_conn_cancel(struct ph_conn *conn)
+{
+    struct ph_conn_set *set = conn->endpoint->open;
+
+    pthread_mutex_lock(&set->lock);
+    cut(conn);
+    struct cancels *cancels = new_cancels(1);
+    if (cancels != NULL)
+        take_cancel(cancels, conn);
+    pthread_mutex_unlock(&set->lock);
+    if (cancels != NULL)
+        run_cancels(cancels);
 }
 
 void
@@ -279,11 +307,9 @@ ph_endpoint_cancel_all(const struct ph_endpoint *endpoint)
 
     pthread_mutex_lock(&set->lock);
     set->closed = true;
-    /* first make every blocked read and write return, which needs no network … */
-    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next) {
-        atomic_store(&conn->cancelled, true);
-        shutdown(PQsocket(conn->pg), SHUT_RDWR);
-    }
+    /* first make every blocked read and write return … */
+    for (struct ph_conn *conn = set->first; conn != NULL; conn = conn->next)
+        cut(conn);
     struct cancels *cancels = take_cancels(set);
     pthread_mutex_unlock(&set->lock);
     /* … then tell the servers, which may be busy with an index and would not notice for long */

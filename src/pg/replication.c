@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "model/lsn.h"
 #include "pg/conn_internal.h"
+#include "pg/stream_options.h"
 
 #define STATEMENT_BYTES ((size_t)1 << 20)
 
@@ -247,45 +248,6 @@ ph_replication_create_slot(struct ph_replication *session, const struct ph_slot_
 
 /* ---- the stream ---- */
 
-/* The walsender's own grammar: quotes are doubled, a backslash is a character like any other. */
-static void
-put_option_value(struct ph_buf *out, const char *text)
-{
-    ph_buf_putc(out, '\'');
-    for (; *text != '\0'; text++) {
-        if (*text == '\'')
-            ph_buf_putc(out, '\'');
-        ph_buf_putc(out, *text);
-    }
-    ph_buf_putc(out, '\'');
-}
-
-/* A list of identifiers inside an option's value. */
-static void
-put_publications(struct ph_buf *out, const struct ph_stream_params *params)
-{
-    struct ph_buf list;
-
-    ph_buf_init(&list, STATEMENT_BYTES);
-    for (uint32_t i = 0; i < params->n_publications; i++) {
-        ph_buf_puts(&list, i > 0 ? "," : "");
-        ph_buf_put_ident(&list, params->publications[i]);
-    }
-    put_option_value(out, ph_buf_text(&list));
-    out->failed |= list.failed;
-    ph_buf_free(&list);
-}
-
-static int
-protocol_version(int server)
-{
-    if (server >= 160000)
-        return 4;
-    if (server >= 150000)
-        return 3;
-    return server >= 140000 ? 2 : 1;
-}
-
 static void
 put_start(struct ph_buf *sql, int server, const struct ph_stream_params *params)
 {
@@ -293,18 +255,8 @@ put_start(struct ph_buf *sql, int server, const struct ph_stream_params *params)
 
     ph_buf_puts(sql, "START_REPLICATION SLOT ");
     ph_buf_put_ident(sql, params->slot);
-    ph_buf_printf(sql, " LOGICAL %s (proto_version '%d', publication_names ",
-                  ph_lsn_print(params->start_lsn, lsn), protocol_version(server));
-    put_publications(sql, params);
-    if (server >= 140000) {
-        ph_buf_puts(sql, ", messages 'true'");
-        if (params->values == PH_STREAM_BINARY)
-            ph_buf_puts(sql, ", binary 'true'");
-        if (params->large == PH_STREAM_IN_BLOCKS)
-            ph_buf_puts(sql, ", streaming 'on'");
-    }
-    if (params->origins == PH_STREAM_OWN_ORIGIN)
-        ph_buf_puts(sql, ", origin 'none'");
+    ph_buf_printf(sql, " LOGICAL %s (", ph_lsn_print(params->start_lsn, lsn));
+    ph_put_stream_options(sql, server, params, PH_OPTIONS_OF_COMMAND);
     ph_buf_putc(sql, ')');
 }
 

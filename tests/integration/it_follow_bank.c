@@ -116,7 +116,8 @@ look_for(struct watch *watch, unsigned ms)
 static struct run *
 follow(struct pair_db *db)
 {
-    static const char *const args[] = {"--follow", "--max-rate", "4MB/s", NULL};
+    static const char *const args[] = {"--follow",    "--max-rate", "4MB/s",
+                                       "--bulk-from", "64kB",       NULL};
 
     return pair_start_args(db, "copy", args);
 }
@@ -180,7 +181,7 @@ money_is_never_lost(void **state)
 
     disturb_and_look(&watch);
     bank_end(bank);
-    run_expect(pair_copy(&db, "--follow", "--until", "caught-up"), 0);
+    run_expect(pair_copy(&db, "--follow", "--bulk-from", "64kB", "--until", "caught-up"), 0);
     print_message("  %" PRIu64 " transfers, %u looks\n", bank_transfers(bank), watch.looks);
     assert_true(watch.looks > 0);
     PQfinish(watch.conn);

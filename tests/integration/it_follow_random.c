@@ -211,6 +211,8 @@ start_copy(const struct job *job, struct workload *workload, const char *until)
         job->seed % 7 < 3 ? "zstd" : "lz4",
         "--snapshot-age",
         job->seed % 11 < 5 ? "1s" : "1h",
+        "--bulk-from",
+        job->seed % 2 == 0 ? "64kB" : "16MB",
     };
     const char *argv[MAX_ARGS] = {NULL};
     size_t n = sizeof all / sizeof all[0];

@@ -95,12 +95,14 @@ test_proof_is_resumed(void **state)
     pair_db_end(&db);
 }
 
+#define HOLDERS(n)                                                                                 \
+    "SELECT count(*) = " n " FROM pg_stat_activity WHERE application_name LIKE '%holder'"          \
+    " AND datname = current_database()"
+
 /* The holder of a job that starts over ends, however fast the next one begins. */
 static void
 test_one_holder_after_restart(void **state)
 {
-    const char *holders = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE"
-                          " '%holder' AND datname = current_database()";
     struct pair_db db = pair_db_new(&pair, "one_holder");
 
     (void)state;
@@ -108,20 +110,20 @@ test_one_holder_after_restart(void **state)
     sql_exec(db.source, "INSERT INTO t SELECT generate_series(1, 10)");
     db.env = failpoint("before_restore=kill");
     pair_expect(pair_copy(&db, "--data-only"), -SIGKILL, NULL);
-    assert_int_equal(sql_int(db.source, holders), 1);
-    db.env = failpoint("before_restore=sleep:3000");
+    sql_wait_true(pair.src, db.name, HOLDERS("1"), 60000);
+    db.env = failpoint("before_restore=sleep:600000");
     struct run *run = pair_start_args(
         &db, "copy",
         (const char *const[]){"--data-only", "--truncate", "--restart", "--yes", NULL});
-    for (int i = 0; i < 300 && sql_int(db.target, "SELECT count(*) FROM pghaul.chunk WHERE state"
-                                                  " = 'done' AND epoch = 1") == 0;
-         i++)
-        usleep(20000);
-    usleep(1200000);
-    assert_int_equal(sql_int(db.source, holders), 1);
-    pair_expect(run, 0, "proven");
-    usleep(1200000);
-    assert_int_equal(sql_int(db.source, holders), 0);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(*) > 0 FROM pghaul.chunk WHERE state = 'done' AND epoch = 1",
+                  60000);
+    sql_wait_true(pair.src, db.name, HOLDERS("1"), 60000);
+    run_kill(run);
+    (void)run_wait(run, 60000);
+    db.env = NULL;
+    pair_expect(pair_copy(&db, "--data-only"), 0, "proven");
+    sql_wait_true(pair.src, db.name, HOLDERS("0"), 60000);
     pair_db_end(&db);
 }
 
