@@ -1,6 +1,6 @@
 /*
  * Where values are looked up apart from the source's SELECT: in other databases, and in tables of
- * the source that are declared constant (docs/decisions/0016-lookups.md). All that is read of a
+ * the source that are declared constant (docs/decisions/0019-lookups.md). All that is read of a
  * database is of one snapshot. What fits into memory is read whole when rules are made, and
  * nothing of it is open while rows are copied; of larger tables lanes ask for the keys they meet,
  * under that same snapshot, which is kept for them.
