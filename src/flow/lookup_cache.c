@@ -121,12 +121,15 @@ want(struct ph_lookup_cache *cache, const struct ph_route *route, const struct p
         struct table *table = &cache->tables[by->lookup];
         if (!is_unknown(cache, by, in))
             continue;
+        if ((size_t)in[by->key].len > FULL_SQL)
+            return PH_FAIL(err, PH_E_LOOKUP, "a key of %d bytes is too long to be looked up",
+                           in[by->key].len);
         PH_TRY(ph_lookups_note(cache->own, by, in[by->key], err));
         if (table->n_keys++ > 0)
             ph_buf_putc(&table->keys, ',');
         put_key(ph_ruleset_lookup(cache->rules->set, by->lookup), in[by->key], &table->keys);
         if (!ph_buf_ok(&table->keys))
-            return PH_FAIL(err, PH_E_LOOKUP, "a key is too long to be looked up");
+            return PH_FAIL(err, PH_E_MEMORY, "no memory for keys to be looked up");
     }
     return PH_OK;
 }
@@ -162,12 +165,17 @@ ph_code
 ph_lookup_cache_also(struct ph_lookup_cache *cache, const struct ph_route *route,
                      const struct ph_value *in, bool *is_full, struct ph_error *err)
 {
-    /* the other half is for the values */
+    /* the last quarter is for the values */
     *is_full = ph_lookups_bytes(cache->own) > cache->rules->access->limit_bytes / 4 * 3;
     for (uint32_t i = 0; i < cache->n_tables; i++)
         *is_full |=
             cache->tables[i].n_keys >= cache->at_once || cache->tables[i].keys.len > FULL_SQL;
-    return *is_full ? PH_OK : want(cache, route, in, err);
+    ph_code rc = *is_full ? PH_OK : want(cache, route, in, err);
+    if (rc != PH_E_LOOKUP)
+        return rc;
+    ph_error_reset(err); /* it will be the row at hand, with more room */
+    *is_full = true;
+    return PH_OK;
 }
 
 /* ---- asking ---- */
@@ -181,8 +189,10 @@ open_way(struct ph_lookup_cache *cache, uint32_t number, struct ph_error *err)
     if (table->conn != NULL)
         return PH_OK;
     PH_TRY(ph_conn_open(way->endpoint, "lookup", &table->conn, err));
-    return way->snapshot_id == NULL ? PH_OK
-                                    : ph_snapshot_import(table->conn, way->snapshot_id, err);
+    if (way->snapshot_id == NULL)
+        return PH_OK;
+    PH_TRY(ph_snapshot_import(table->conn, way->snapshot_id, err));
+    return ph_snapshot_lock(table->conn, ph_ruleset_lookup(cache->rules->set, number)->table, err);
 }
 
 static ph_code
@@ -195,14 +205,15 @@ ask_table(struct ph_lookup_cache *cache, uint32_t number, struct ph_error *err)
     if (table->n_keys == 0)
         return PH_OK;
     PH_FAILPOINT(before_lookup);
-    PH_TRY(open_way(cache, number, err));
+    ph_code rc = open_way(cache, number, err);
     ph_buf_init(&sql, SQL_LIMIT + 4096);
     ph_buf_printf(&sql, "%s AND %s = ANY (ARRAY[", lookup->sql, lookup->key_sql);
     ph_buf_append(&sql, table->keys.data, table->keys.len);
     ph_buf_printf(&sql, "]::%s[])", lookup->any_type);
-    ph_code rc = ph_buf_ok(&sql) ? ph_lookup_read(table->conn, ph_buf_text(&sql), ph_lookups_answer,
-                                                  cache->own, number, err)
-                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK)
+        rc = ph_buf_ok(&sql) ? ph_lookup_read(table->conn, ph_buf_text(&sql), ph_lookups_answer,
+                                              cache->own, number, err)
+                             : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
     if (rc == PH_OK)
         return PH_OK;

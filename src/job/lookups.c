@@ -183,10 +183,15 @@ source_of(const struct ph_lookup_sources *sources, const struct ph_lookup *looku
     return NULL;
 }
 
+/*
+ * Under the snapshot. The session that keeps it locks the table first: a TRUNCATE after the
+ * snapshot would show an empty one (pg/snapshot.h), now and to whoever asks later.
+ */
 static ph_code
 read_lookup(struct ph_lookup_source *source, const struct ph_lookup *lookup,
             struct ph_lookups *lookups, uint32_t number, struct ph_error *err)
 {
+    PH_TRY(ph_snapshot_lock(source->conn, lookup->table, err));
     if (source->reader == NULL) {
         PH_TRY(ph_conn_open(&source->endpoint, "lookup", &source->reader, err));
         PH_TRY(ph_snapshot_import(source->reader, source->snapshot_id, err));

@@ -83,7 +83,7 @@ tell_lookups(struct ph_verify *verify, struct ph_error *err)
                                   err));
     ph_buf_init(&now, (size_t)1 << 20);
     ph_lookups_digest(verify->rules.lookups, &now);
-    if (then[0] != '\0' && strcmp(then, ph_buf_text(&now)) != 0)
+    if (!ph_lookups_same(then, ph_buf_text(&now), PH_LOOKUPS_ALL))
         ph_report_add_finding(verify->report, PH_FINDING_WARNING, "lookup", "",
                               "a table that values are looked up in has changed since the rows "
                               "were copied: rows are compared with what it holds now");

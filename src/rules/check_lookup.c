@@ -293,6 +293,22 @@ any_type(const struct looking *looking)
     return strcmp(looking->key_class, "uuid") == 0 ? "pg_catalog.uuid" : NULL;
 }
 
+/* What is needed of it when its catalog is gone. */
+static const struct ph_rel *
+table_copy(const struct looking *looking)
+{
+    struct ph_arena *arena = looking->checker->arena;
+    struct ph_rel *copy = PH_ARENA_ARRAY(arena, struct ph_rel, 1);
+
+    if (copy == NULL)
+        return NULL;
+    *copy = (struct ph_rel){.oid = looking->table->oid,
+                            .kind = looking->table->kind,
+                            .schema = ph_arena_strdup(arena, looking->table->schema),
+                            .name = ph_arena_strdup(arena, looking->table->name)};
+    return copy->schema != NULL && copy->name != NULL ? copy : NULL;
+}
+
 static ph_code
 set_lookup(struct looking *looking)
 {
@@ -302,6 +318,7 @@ set_lookup(struct looking *looking)
         .label = ph_arena_printf(checker->arena, "%s.%s.%s", looking->table->schema,
                                  looking->table->name, looking->key->name),
         .sql = looking->is_apart ? table_sql(looking) : NULL,
+        .table = looking->is_apart ? table_copy(looking) : NULL,
         .key_sql = looking->is_apart ? key_sql(looking) : NULL,
         .any_type = any_type(looking),
         .is_integer = is_integer(looking->key_class),
@@ -310,7 +327,8 @@ set_lookup(struct looking *looking)
     };
 
     if (lookup.label == NULL ||
-        (looking->is_apart && (lookup.sql == NULL || lookup.key_sql == NULL)))
+        (looking->is_apart &&
+         (lookup.sql == NULL || lookup.key_sql == NULL || lookup.table == NULL)))
         return ph_check_no_memory(checker);
     looking->out.strips = has_name(checker->params->source, looking->from, "bpchar");
     return add_lookup(checker, &lookup, &looking->out.lookup);

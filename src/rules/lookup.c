@@ -233,7 +233,7 @@ put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_v
     uint64_t hash = ph_digest_key(0, key);
     struct row **slot = slot_of(map, hash, key);
     if (*slot != NULL && how == PUT_NEW)
-        return PH_FAIL(err, PH_E_LOOKUP, "a key of %s is there twice",
+        return PH_FAIL(err, PH_E_RULES, "a key of %s is there twice",
                        ph_ruleset_lookup(lookups->set, number)->label);
     struct row *row = new_row(lookups, number, hash, key, value);
     if (row == NULL)
@@ -337,9 +337,10 @@ ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_lookups *own,
 /* ---- what they hold ---- */
 
 /*
- * "ID c DIGEST", or "ID c asked" of a constant table that is too large for a digest. The id is of
- * the table and its columns alone, since another connection string may lead to the same database.
- * So two tables of one name have one id, and are told apart by what they hold.
+ * "ID c DIGEST" of a constant table, "ID v DIGEST" of another; "asked NUMBER" for a digest where
+ * the table is too large for one. The id is of the table and its columns alone, since another
+ * connection string may lead to the same database. So two tables of one name have one id, and are
+ * told apart by what they hold.
  */
 #define ID_LEN 16u
 #define ASKED "asked"
@@ -358,10 +359,9 @@ ph_lookups_digest(const struct ph_lookups *lookups, struct ph_buf *out)
         if (!map->is_asked)
             ph_buf_printf(out, "%016llx%016llx\n", (unsigned long long)map->sum.hi,
                           (unsigned long long)map->sum.lo);
-        else if (lookup->is_constant)
-            ph_buf_puts(out, ASKED "\n");
         else
-            ph_buf_printf(out, "%016llx\n", (unsigned long long)map->state);
+            ph_buf_printf(out, ASKED " %016llx\n",
+                          (unsigned long long)(lookup->is_constant ? 0 : map->state));
     }
 }
 
@@ -378,25 +378,24 @@ has_line(const char *lines, const char *begin, size_t len)
     return false;
 }
 
-/* One that cannot be compared. */
+/* Of the same table, one that cannot be compared. */
 static bool
-has_asked_line(const char *lines, const char *id)
+has_asked_line(const char *lines, const char *line)
 {
     char begin[ID_LEN + 3 + sizeof ASKED];
 
-    snprintf(begin, sizeof begin, "%.*s c " ASKED, (int)ID_LEN, id);
+    snprintf(begin, sizeof begin, "%.*s" ASKED, (int)ID_LEN + 3, line);
     return has_line(lines, begin, strlen(begin));
 }
 
 bool
-ph_lookups_same_constants(const char *then, const char *now)
+ph_lookups_same(const char *then, const char *now, enum ph_lookups_of which)
 {
     for (const char *line = then; *line != '\0'; line += *line == '\n') {
         size_t len = strcspn(line, "\n");
-        bool is_constant = len > ID_LEN + 3 && line[ID_LEN + 1] == 'c';
-        bool is_asked = is_constant && strncmp(line + ID_LEN + 3, ASKED, strlen(ASKED)) == 0;
-        if (is_constant && !is_asked && has_line(now, line, ID_LEN) && !has_line(now, line, len) &&
-            !has_asked_line(now, line))
+        bool is_meant = len > ID_LEN + 3 && (which == PH_LOOKUPS_ALL || line[ID_LEN + 1] == 'c');
+        if (is_meant && has_line(now, line, ID_LEN + 3) && !has_line(now, line, len) &&
+            !has_asked_line(line, line) && !has_asked_line(now, line))
             return false;
         line += len;
     }

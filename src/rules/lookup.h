@@ -17,8 +17,8 @@ struct ph_lookups *ph_lookups_new(const struct ph_ruleset *set, size_t limit_byt
 void ph_lookups_free(struct ph_lookups *lookups); /* NULL is fine */
 
 /*
- * A row of lookup `number`: copied. PH_E_LOOKUP: all tables together are larger than the limit, or
- * the key is there already; PH_E_MEMORY.
+ * A row of lookup `number`: copied. PH_E_LOOKUP: all tables together are larger than the limit;
+ * PH_E_RULES: the key is there already; PH_E_MEMORY.
  */
 ph_code ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                        struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
@@ -59,10 +59,11 @@ uint32_t ph_lookups_fill(const struct ph_lookups *lookups, const struct ph_looku
  */
 void ph_lookups_digest(const struct ph_lookups *lookups, struct ph_buf *out);
 /*
- * Whether the constant tables of which both of these speak hold the same. Either may be of another
- * ruleset.
+ * Whether the tables of which both of these speak hold the same, as far as that is known: what is
+ * too large to be read whole is not compared. Either may be of another ruleset.
  */
-bool ph_lookups_same_constants(const char *then, const char *now);
+enum ph_lookups_of { PH_LOOKUPS_CONSTANT, PH_LOOKUPS_ALL };
+bool ph_lookups_same(const char *then, const char *now, enum ph_lookups_of which);
 
 /* Tables of another ruleset of the same fingerprint: they are this one's from now on. */
 void ph_lookups_adopt(struct ph_lookups *lookups, const struct ph_ruleset *set);

@@ -38,11 +38,12 @@ struct ph_route_lookup {
 
 #define PH_LOOKUP_NONE UINT32_MAX
 
-struct ph_lookup {        /* a table that values are looked up in */
-    const char *database; /* conninfo as the job file has it, never shown; NULL: the source */
-    const char *label;    /* "public.plans.id", for people */
-    const char *sql;      /* SELECT key, value of all rows; NULL: rows bring the value themselves */
-    const char *key_sql;  /* of that SELECT: the key's column */
+struct ph_lookup {              /* a table that values are looked up in */
+    const char *database;       /* conninfo as the job file has it, never shown; NULL: the source */
+    const char *label;          /* "public.plans.id", for people */
+    const struct ph_rel *table; /* its OID, kind, schema and name alone; NULL like `sql` */
+    const char *sql;     /* SELECT key, value of all rows; NULL: rows bring the value themselves */
+    const char *key_sql; /* of that SELECT: the key's column */
     const char *any_type; /* to be put behind `key = ANY (ARRAY[…]::`, for texts of keys; NULL: only
                              the whole table can be read */
     bool is_integer;      /* the key is int2, int4 or int8 */

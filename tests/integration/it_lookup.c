@@ -2,7 +2,7 @@
  * Values looked up in other tables: in the source, in another database, in constant tables while
  * the job follows; what is not found; runs that are killed while the tables stay or change.
  */
-/* timeout: 300 */
+/* timeout: 600 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

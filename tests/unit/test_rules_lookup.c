@@ -150,7 +150,7 @@ lookups_in_another_database(void **state)
     assert_string_equal(look_up(lookups, "~", 0), "1|~");
     assert_int_equal(ph_lookups_add(lookups, 0, fake_value(&fake, 23, "2"),
                                     fake_value(&fake, 25, "x"), &fake.err),
-                     PH_E_LOOKUP);
+                     PH_E_RULES);
     ph_lookups_free(lookups);
     refused(LOOKUP("s, database: service=other}, from: plan_id}}}}"),
             "public.plans has no column names; did you mean name?");
@@ -233,10 +233,10 @@ lookups_are_bounded(void **state)
     lookups = two_plans();
     ph_lookups_digest(lookups, &then);
     ph_lookups_free(lookups);
-    assert_false(ph_lookups_same_constants(ph_buf_text(&then), ph_buf_text(&now)));
-    assert_true(ph_lookups_same_constants(ph_buf_text(&then), ph_buf_text(&then)));
-    assert_true(ph_lookups_same_constants("", ph_buf_text(&then)));
-    assert_true(ph_lookups_same_constants(ph_buf_text(&then), ""));
+    assert_false(ph_lookups_same(ph_buf_text(&then), ph_buf_text(&now), PH_LOOKUPS_CONSTANT));
+    assert_true(ph_lookups_same(ph_buf_text(&then), ph_buf_text(&then), PH_LOOKUPS_CONSTANT));
+    assert_true(ph_lookups_same("", ph_buf_text(&then), PH_LOOKUPS_CONSTANT));
+    assert_true(ph_lookups_same(ph_buf_text(&then), "", PH_LOOKUPS_CONSTANT));
     ph_buf_free(&now);
     ph_buf_free(&then);
 }
@@ -304,8 +304,8 @@ asked_tables_are_not_compared(void **state)
     ph_lookups_digest(whole, &asked);
     ph_lookups_digest(own, &read);
     assert_string_not_equal(ph_buf_text(&asked), ph_buf_text(&read));
-    assert_true(ph_lookups_same_constants(ph_buf_text(&asked), ph_buf_text(&read)));
-    assert_true(ph_lookups_same_constants(ph_buf_text(&read), ph_buf_text(&asked)));
+    assert_true(ph_lookups_same(ph_buf_text(&asked), ph_buf_text(&read), PH_LOOKUPS_CONSTANT));
+    assert_true(ph_lookups_same(ph_buf_text(&read), ph_buf_text(&asked), PH_LOOKUPS_CONSTANT));
     ph_lookups_free(whole);
     ph_lookups_free(own);
     ph_buf_free(&asked);
