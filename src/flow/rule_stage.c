@@ -291,8 +291,8 @@ look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
             PH_TRY(ask(stage, task, behind, err));
         own = ph_lookup_cache_own(stage->lookups);
     }
-    if (ph_lookups_fill(task->table->rules->lookups, own, route, stage->in) == 0)
-        return PH_OK;
+    if (ph_lookups_fill(task->table->rules->lookups, own, route, stage->in) == 0 || !task->is_load)
+        return PH_OK; /* rows that are only compared were counted when they came */
     return ph_orphans_note(&task->orphans, route, stage->in)
                ? PH_OK
                : PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");

@@ -283,6 +283,7 @@ hash_part(struct worker *worker, const struct ph_verify_part *part, struct ph_di
         atomic_fetch_add(&lanes->rows_done, atomic_load(&task.rows));
         atomic_fetch_add(&lanes->bytes_done, atomic_load(&task.bytes));
     }
+    ph_task_end(&task);
     ph_buf_free(&sql);
     return rc;
 }
