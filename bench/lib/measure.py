@@ -95,6 +95,14 @@ CHECKS = {
 }
 
 
+def describe(options):
+    """When, of what and where a result is."""
+    commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], text=True,
+                            stdout=subprocess.PIPE, check=False).stdout.strip()
+    return {"when": time.strftime("%Y-%m-%d %H:%M"), "commit": commit, "cores": os.cpu_count(),
+            "quick": options.quick, "load": os.getloadavg()[0]}
+
+
 def median(values):
     return statistics.median(values)
 

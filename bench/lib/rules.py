@@ -1,5 +1,6 @@
 """What rules cost: a mapping and masks in whole jobs, rules alone against the server's SQL, compiling."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,9 +8,11 @@ import sys
 from collections import namedtuple
 
 from lib import measure
+from lib.cluster import bindir
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(ROOT, "bench/data")
+RESULTS = os.path.join(ROOT, "bench/results/rules.json")
 MICRO_ROWS = 2000000
 SQL_COLUMNS = 10
 
@@ -122,18 +125,18 @@ EXPRESSIONS = {
     "a map of 6 values": CASE,
     "hmac": "encode(hmac({0}, 'secret', 'sha256'), 'hex')",
 }
-LIMITS = {"a constant": 25, "a map of 6 values": 25, "hmac": 400}
+LIMITS = {"a constant": 25, "a map of 6 values": 25, "hmac": 400, "mask_email": 400}
 
 
 def run_micro(build):
-    """micro_rules twice: constants, maps and HMAC; then masks of addresses."""
+    """micro_rules twice: constants, maps and HMAC; then masks of addresses. Both compile."""
     found, compiled = {}, []
     for op in ("hmac", "mask_email"):
         out = subprocess.run([os.path.join(build, "micro_rules"), op], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
         for name, ns, half in LINE.findall(out):
             found.setdefault(name, {"ns": float(ns), "spread": float(half)})
-        compiled = compiled or [
+        compiled += [
             {"tables": int(t), "columns": int(c), "rule": rule, "seconds": float(s), "cached": float(k)}
             for t, c, rule, s, k in COMPILED.findall(out)]
     if not found or not compiled:
@@ -177,6 +180,42 @@ def run_alone(bench, build, options):
     return {"micro": found, "compiled": compiled, "rounds": run_sql(bench.source, options)}
 
 
+# ---- all of it
+
+def check_programs(pghaul, parts):
+    """Ends the benchmark when what these parts need was not built."""
+    needed = [pghaul] + ([f"{os.path.dirname(pghaul)}/micro_rules"] if "alone" in parts else [])
+    for program in needed:
+        if not os.access(program, os.X_OK):
+            sys.exit(f"bench: no {program}: cmake --preset release && cmake --build --preset release &&"
+                     " ninja -C build/release micro_rules")
+
+
+def keep(part, measured):
+    result = {"set": "rules", "parts": {}}
+    if os.path.exists(RESULTS):
+        with open(RESULTS, encoding="utf-8") as f:
+            result = json.load(f)
+    result["parts"][part] = measured
+    os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
+    with open(RESULTS, "w", encoding="utf-8") as f:
+        json.dump(result, f, indent=1)
+
+
+def run_parts(directory, clusters, parts, options):
+    """Measures the parts, keeps what came out and prints it."""
+    # not Debian's wrappers, which take a tenth of a second to begin
+    os.environ["PATH"] = bindir() + os.pathsep + os.environ["PATH"]
+    bench = Jobs(directory, *clusters, options.pghaul)
+    for part in parts:
+        facts = measure.describe(options)
+        measured = run_whole(bench, part, options) if part in WHOLE else \
+            run_alone(bench, os.path.dirname(options.pghaul), options)
+        measured = {**facts, **measured}
+        keep(part, measured)
+        print(markdown_part(part, measured), flush=True)
+
+
 # ---- what comes out
 
 def speed(rounds, under, over):
@@ -203,10 +242,13 @@ def promises(part, result):
             micro = result["micro"][name]
             yield (f"{name}: ns a row and column", [micro["ns"] + side * micro["spread"] for side in (-1, 0, 1)],
                    limit, True)
+        compiled = {}
         for made in result["compiled"]:
             text = f"rules of {made['tables']} tables, {made['columns']} columns each, {made['rule']}"
-            yield f"{text}: seconds", [made["seconds"]], 2, True
-            yield f"{text}: seconds from the cache", [made["cached"]], 0.1, True
+            compiled.setdefault(text, []).append(made)
+        for text, runs in compiled.items():
+            yield f"{text}: seconds", [made["seconds"] for made in runs], 2, True
+            yield f"{text}: seconds from the cache", [made["cached"] for made in runs], 0.1, True
 
 
 def verdict(values, limit, at_most):
@@ -228,14 +270,14 @@ def jobs_table(part, rounds):
 
 
 def alone_table(result):
-    yield "| rule, on texts | ns a row and column | in SQL on the source: median (min..max) | SQL / rule |"
+    yield "| rule, on texts | ns a row and column | in SQL on the source: median (min..max) | SQL / rule: the same |"
     yield "|---|--:|--:|--:|"
     for name, micro in result["micro"].items():
         values = [r[name] for r in result["rounds"] if name in r]
         sql = measure.spread(values, 0) if values else ""
         # A constant is cheaper to SQL than a column that must be read.
-        ratio = measure.median(values) / micro["ns"] if values and measure.median(values) > 0 else None
-        yield f"| {name} | {micro['ns']:.1f} (± {micro['spread']:.1f}) | {sql} | {f'{ratio:.1f}' if ratio else ''} |"
+        ratio = measure.spread([v / micro["ns"] for v in values], 1) if values and measure.median(values) > 0 else ""
+        yield f"| {name} | {micro['ns']:.1f} (± {micro['spread']:.1f}) | {sql} | {ratio} |"
 
 
 def markdown_part(part, result):
@@ -244,10 +286,12 @@ def markdown_part(part, result):
     lines = [f"**{title[0].upper()}{title[1:]}** ({what}, {result['cores']} cores, commit {result['commit']},"
              f" {result['when']})", ""]
     lines += jobs_table(part, result["rounds"]) if part in WHOLE else alone_table(result)
-    lines += ["", "| promise | measured: median (min..max) | limit | |", "|---|--:|--:|---|"]
+    lines += ["", "| promise | measured: median (min..max) | pairs | limit | |", "|---|--:|--:|--:|---|"]
     for text, values, limit, at_most in promises(part, result):
         bound = "" if limit is None else f"{'<=' if at_most else '>='} {limit}"
-        lines.append(f"| {text} | {measure.spread(values)} | {bound} | {verdict(values, limit, at_most)} |")
+        pairs = len(values) if part in WHOLE else ""
+        lines.append(f"| {text} | {measure.spread(values)} | {pairs} | {bound} |"
+                     f" {verdict(values, limit, at_most)} |")
     return "\n".join(lines) + "\n"
 
 

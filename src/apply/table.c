@@ -207,23 +207,13 @@ find_keys(struct builder *b)
         b->n_keys += b->keys[i];
 }
 
-/*
- * search_path is empty, so the operator of an extension's type must be named with its schema, or
- * that of a type it can be cast to would be taken: citext would be compared as text, and without
- * its index.
- */
 static const char *
 equality_of(struct builder *b, const struct ph_type *base)
 {
     struct ph_buf text;
 
-    if (base == NULL || base->kind != 'b' || ph_type_is_array(base) ||
-        strcmp(base->schema, "pg_catalog") == 0)
-        return "OPERATOR(pg_catalog.=)";
     ph_buf_init(&text, 1024);
-    ph_buf_puts(&text, "OPERATOR(");
-    ph_buf_put_ident(&text, base->schema);
-    ph_buf_puts(&text, ".=)");
+    ph_type_put_equals(base, &text);
     const char *out = ph_buf_ok(&text) ? ph_arena_strdup(b->arena, ph_buf_text(&text)) : NULL;
     ph_buf_free(&text);
     return out;

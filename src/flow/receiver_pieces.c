@@ -92,6 +92,9 @@ begin(struct ph_receiver *receiver, struct pieces *pieces, struct ph_error *err)
 {
     PH_TRY(ph_conn_open(receiver->params.source, "backlog", &pieces->conn, err));
     set_connection(receiver, pieces->conn);
+    /* whoever stops looked for the connection before, or cuts it from now on */
+    if (ph_receiver_is_over(receiver))
+        return PH_FAIL(err, PH_E_STOPPED, "stopped");
     PH_TRY(ph_conn_exec(pieces->conn, "SET work_mem = '64MB'", err));
     PH_TRY(ph_slot_copy(pieces->conn, receiver->params.slot, pieces->copy, err));
     PH_TRY(skip_known(receiver, pieces, err));

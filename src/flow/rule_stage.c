@@ -15,6 +15,7 @@ void
 ph_rule_stage_init(struct ph_rule_stage *stage, size_t batch_bytes, size_t max_row_bytes)
 {
     *stage = (struct ph_rule_stage){.batch_bytes = batch_bytes, .max_row_bytes = max_row_bytes};
+    ph_preserve_stage_init(&stage->preserved, max_row_bytes);
 }
 
 static void
@@ -38,6 +39,7 @@ ph_rule_stage_free(struct ph_rule_stage *stage)
     ph_lookup_cache_free(stage->lookups);
     forget_route(stage);
     free(stage->spare);
+    ph_preserve_stage_free(&stage->preserved);
     *stage = (struct ph_rule_stage){0};
 }
 
@@ -99,7 +101,9 @@ ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, stru
         stage->ahead_fields == NULL || stage->out == NULL || stage->pieces == NULL)
         return no_memory(err);
     cut_tuple(stage, task);
-    return PH_OK;
+    stage->has_preserved = task->table->preserved != NULL && !stage->all_are_new;
+    return stage->has_preserved ? ph_preserve_stage_open(&stage->preserved, task->table, err)
+                                : PH_OK;
 }
 
 /* ---- bytes in ---- */
@@ -361,6 +365,23 @@ swap(struct ph_rule_stage *stage, struct ph_batch *batch)
     }
 }
 
+/* What goes out becomes what it is with the target's own values. */
+static ph_code
+put_preserved(struct ph_rule_stage *stage, size_t prefix, struct ph_error *err)
+{
+    struct ph_preserve_stage *preserved = &stage->preserved;
+    uint8_t *data = stage->spare;
+    size_t capacity = stage->capacity;
+
+    PH_TRY(ph_preserve_stage_run(preserved, (struct ph_span){data, stage->len}, prefix, err));
+    stage->spare = preserved->out;
+    stage->capacity = preserved->capacity;
+    stage->len = preserved->len;
+    preserved->out = data;
+    preserved->capacity = capacity;
+    return PH_OK;
+}
+
 ph_code
 ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
                   struct ph_span *rows, struct ph_error *err)
@@ -372,6 +393,8 @@ ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_b
     memcpy(stage->spare, batch->data, prefix);
     stage->len = prefix;
     PH_TRY(run_rows(stage, task, *rows, err));
+    if (stage->has_preserved)
+        PH_TRY(put_preserved(stage, prefix, err));
     swap(stage, batch);
     *rows = (struct ph_span){batch->data + prefix, batch->len - prefix};
     return PH_OK;

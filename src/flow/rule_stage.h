@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "flow/lookup_cache.h"
+#include "flow/preserve_stage.h"
 #include "flow/task.h"
 #include "rules/ruleset.h"
 
@@ -37,6 +38,9 @@ struct ph_rule_stage {
     size_t capacity;
     size_t len;
     size_t batch_bytes; /* usual size of a batch */
+    bool all_are_new;   /* what the target preserves is not asked for: the owner's, after init */
+    bool has_preserved; /* of the task's route */
+    struct ph_preserve_stage preserved;
 };
 
 /* `batch_bytes` is what the lane's batches have as a rule. */

@@ -17,6 +17,7 @@
 #include "pg/holder.h"
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
+#include "pg/ledger_preserved.h"
 #include "spool/spool.h"
 
 #define HOLDER_WAIT_MS 5000u
@@ -105,6 +106,20 @@ clean_source(const struct ph_options *options, struct ph_conn *conn, struct ph_c
     return PH_OK;
 }
 
+/* A job that was begun anew and refused is gone, and what it had set aside is not. */
+static ph_code
+clean_lingering(const struct ph_options *options, struct ph_conn *conn, struct ph_error *err)
+{
+    bool exists;
+
+    PH_TRY(ph_ledger_exists(conn, &exists, err));
+    if (!exists)
+        return PH_OK;
+    PH_TRY(lock_job(options, conn, err));
+    PH_TRY(ph_preserved_forget(conn, options->name, err));
+    return ph_ledger_forget(conn, options->name, err);
+}
+
 static ph_code
 clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
              struct ph_error *err)
@@ -118,6 +133,8 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
     if (rc == PH_OK && n == 1) {
         rc = lock_job(options, conn, err);
         if (rc == PH_OK)
+            rc = ph_preserved_forget(conn, options->name, err);
+        if (rc == PH_OK)
             rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
         if (rc == PH_E_CONSTRAINT)
             ph_error_hint(err, "the copy is not complete: let it end first, or empty its tables on "
@@ -129,6 +146,8 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
         if (rc == PH_OK)
             rc = ph_ledger_forget(conn, options->name, err);
         out->ledger = rc == PH_OK;
+    } else if (rc == PH_OK) {
+        rc = clean_lingering(options, conn, err);
     }
     ph_arena_reset(&arena);
     return rc;

@@ -66,6 +66,33 @@ ph_code ph_copy_check_backups(struct ph_job *job, struct ph_findings *findings,
 ph_code ph_copy_put_backups(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql,
                             struct ph_error *err);
 
+/* ---- copy_preserve.c ---- */
+
+/* What keeps preserved columns from being exact, and what other runs have set aside. Reads only. */
+ph_code ph_copy_check_preserved(struct ph_job *job, struct ph_findings *findings,
+                                struct ph_error *err);
+/* Statements that set aside what is preserved of the table, or of its partitions, unless this job
+ * has done so; "" when nothing is. `rel` NULL: of all tables of the plan. */
+ph_code ph_copy_put_preserved(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql,
+                              struct ph_error *err);
+/* What was preserved, for the report. */
+ph_code ph_copy_tell_preserved(struct ph_job *job, struct ph_error *err);
+/* Forget what was set aside and is back; in the caller's transaction. */
+ph_code ph_copy_drop_preserved(struct ph_job *job, struct ph_error *err);
+
+/* ---- copy_collide.c ---- */
+
+/* Rows that stay on the target and whose keys the source has as well. Reads only. */
+ph_code ph_copy_check_collisions(struct ph_job *job, struct ph_findings *findings,
+                                 struct ph_error *err);
+
+/* ---- copy_partitions.c ---- */
+
+/* Values that rules give and for which a partitioned table of the target has no partition. Reads
+ * only. */
+ph_code ph_copy_check_partitions(struct ph_job *job, struct ph_findings *findings,
+                                 struct ph_error *err);
+
 /* ---- set_aside.c ---- */
 
 /*

@@ -156,6 +156,7 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .source_catalog = &job->source_catalog,
         .target_catalog = &job->target_catalog,
         .selection = &all,
+        .ruleset = job->rules.set,
         .report = &job->run->report,
         .is_one_database = job->is_one_database,
     };
@@ -238,6 +239,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     PH_TRY(run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
     PH_TRY(tell_orphans(job, err));
+    PH_TRY(ph_copy_tell_preserved(job, err));
     if (job->options->verify == PH_VERIFY_NONE) {
         *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;
         return PH_OK;
@@ -297,6 +299,8 @@ write_verdict(struct ph_job *job, const char *verdict, struct ph_error *err)
                                        job->follows ? PH_PHASE_FOLLOW : PH_PHASE_DONE, err);
     if (rc == PH_OK)
         rc = keep_findings(job, err);
+    if (rc == PH_OK)
+        rc = ph_copy_drop_preserved(job, err);
     if (rc == PH_OK && job->join.is_under_way)
         rc = ph_join_end(job, err);
     PH_FAILPOINT(before_verdict_commit);

@@ -158,14 +158,35 @@ ph_copy_check_target(struct ph_job *job, struct ph_findings *findings, struct ph
     } else {
         PH_TRY(find_rows(job, findings, err));
     }
+    PH_TRY(ph_copy_check_preserved(job, findings, err));
+    PH_TRY(ph_copy_check_collisions(job, findings, err));
+    PH_TRY(ph_copy_check_partitions(job, findings, err));
     return ph_copy_check_set_aside(job, findings, err);
+}
+
+/* What is there stays: rows that are preserved whole. */
+static ph_code
+keep_preserved(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, (size_t)64 << 20);
+    ph_code rc = ph_copy_put_preserved(job, NULL, &sql, err);
+    if (rc == PH_OK)
+        rc = ph_buf_ok(&sql) ? ph_conn_exec(job->target_control, ph_buf_text(&sql), err)
+                             : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
+    return rc;
 }
 
 static ph_code
 prepare(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_copy_set_aside(job, err));
-    return job->options->truncate ? PH_OK : check_empty(job, err);
+    if (job->options->truncate)
+        return PH_OK;
+    PH_TRY(check_empty(job, err));
+    return keep_preserved(job, err);
 }
 
 ph_code

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "job/copy_parts.h"
 
 #define LOCK_TABLE_FULL "53200"
@@ -161,9 +162,12 @@ run_quietly(struct ph_job *job, const struct ph_buf *sql, struct ph_error *err)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(ph_copy_begin_quiet(job, err));
     ph_code rc = ph_conn_exec(conn, ph_buf_text(sql), err);
+    PH_FAILPOINT(before_truncate_commit);
     if (rc == PH_OK)
-        return ph_conn_exec(conn, "COMMIT", err);
-    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+        rc = ph_conn_exec(conn, "COMMIT", err);
+    else
+        (void)ph_conn_exec(conn, "ROLLBACK", NULL);
+    PH_FAILPOINT(after_truncate_commit);
     return rc;
 }
 
@@ -176,8 +180,11 @@ truncate_some(struct ph_job *job, const struct item *items, uint32_t n, struct p
     if (n == 0)
         return PH_OK;
     ph_buf_init(&sql, (size_t)64 << 20);
-    for (uint32_t i = 0; rc == PH_OK && i < n; i++)
+    for (uint32_t i = 0; rc == PH_OK && i < n; i++) {
         rc = ph_copy_put_backups(job, items[i].rel, &sql, err);
+        if (rc == PH_OK)
+            rc = ph_copy_put_preserved(job, items[i].rel, &sql, err);
+    }
     ph_buf_puts(&sql, "TRUNCATE ");
     for (uint32_t i = 0; i < n; i++) {
         ph_buf_puts(&sql, i > 0 ? ", " : "");
@@ -218,6 +225,8 @@ delete_ours(struct ph_job *job, struct ph_error *err)
             continue;
         ph_buf_init(&sql, (size_t)1 << 20);
         ph_code rc = ph_copy_put_backups(job, table->target, &sql, err);
+        if (rc == PH_OK)
+            rc = ph_copy_put_preserved(job, table->target, &sql, err);
         ph_buf_puts(&sql, "DELETE FROM ");
         ph_copy_put_target(&sql, table->target);
         ph_buf_printf(&sql, " %s", table->where[PH_TARGET]);

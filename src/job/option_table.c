@@ -166,6 +166,15 @@ const struct ph_option ph_option_table[] = {
          "mend missing, extra and different rows on the target; needs --yes"),
     FLAG("dry-run", PH_FOR(VERIFY), dry_run, NULL, proof,
          "with --repair: show what would be done, change nothing"),
+    FLAG("leak-scan", PH_FOR(VERIFY), leak_scan, "leak.scan", proof,
+         "look for source values of masked columns in all tables of the target"),
+    VALUE("leak-values", NUMBER, PH_FOR(VERIFY), leak_values, "leak.values", proof,
+          "how many different values of each masked column are looked for, chosen by hash",
+          .placeholder = "N", .min = 1, .max = 1000000, .initial = "10000"),
+    VALUE("leak-skip", LIST, PH_FOR(VERIFY), leak_skips, "leak.skip", proof,
+          "a table or column of the target that may hold such values, schema.table or "
+          "schema.table.column, patterns as in psql; may be repeated",
+          .placeholder = "PATTERN"),
 
     VALUE("keep-c", TEXT, PH_FOR_JOB | PH_FOR(RULES), keep_c, NULL, output,
           "write the C that the rules become to a file as well", .placeholder = "FILE.c"),

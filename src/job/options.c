@@ -182,6 +182,12 @@ check_combinations(const struct ph_options *options, enum ph_command_id command,
     if (options->verb != NULL && strcmp(options->verb, "build") == 0 && options->output == NULL)
         return usage(err, "--output", "is missing: rules build needs a file to write");
     PH_TRY(check_follow(options, command, err));
+    if (command == PH_COMMAND_VERIFY && options->leak_scan && options->schema_only)
+        return usage(err, "--leak-scan", "excludes --schema-only: there are no rows to search");
+    if (command == PH_COMMAND_VERIFY && options->leak_scan && options->rules == NULL)
+        return usage(err, "--leak-scan",
+                     "needs a job file with masks: without one there is "
+                     "nothing to look for");
     if (command == PH_COMMAND_VERIFY && options->verify == PH_VERIFY_NONE)
         return usage(err, "--verify", "\"none\" leaves the command verify nothing to do");
     return PH_OK;

@@ -50,6 +50,7 @@ struct ph_options {
     bool restart;
     bool repair;
     bool dry_run;
+    bool leak_scan;
     bool yes;
     bool json;
     bool quiet;
@@ -71,6 +72,8 @@ struct ph_options {
     enum ph_ack ack;
     enum ph_on_conflict on_conflict;
     enum ph_verify_mode verify;
+    uint32_t leak_values; /* of each masked column that are looked for */
+    struct ph_string_list leak_skips;
     enum ph_log_format log_format;
     const char *verb;   /* of `rules`: list, explain, test or build; NULL for other commands */
     char *keep_c;       /* file for the generated C, or NULL */

@@ -19,6 +19,9 @@ ph_job_make_rules(struct ph_job *job, struct ph_error *err)
         .follows = job->options->follow,
         .keys_come_later = !job->options->data_only,
         .former = &former,
+        .preserving = {.target = &job->target,
+                       .catalog = &job->target_catalog,
+                       .job = job->options->name},
     };
 
     ph_code rc = ph_rules_make(&params, &job->rules, err);

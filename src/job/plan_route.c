@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "flow/preserve_stage.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
 
@@ -54,6 +55,45 @@ set_inputs(struct ph_table_plan *table, const struct ph_route *route, struct ph_
     return PH_OK;
 }
 
+static const char *
+equality_of(const struct ph_rules_in_use *rules, const struct ph_column *column,
+            struct ph_arena *arena)
+{
+    const struct ph_catalog *catalog = rules->preserving->catalog;
+    struct ph_buf text;
+
+    ph_buf_init(&text, 1024);
+    ph_type_put_equals(ph_type_base(catalog, column->type_oid), &text);
+    const char *out = ph_buf_ok(&text) ? ph_arena_strdup(arena, ph_buf_text(&text)) : NULL;
+    ph_buf_free(&text);
+    return out;
+}
+
+static ph_code
+set_preserved(struct ph_table_plan *table, struct ph_arena *arena, struct ph_error *err)
+{
+    const struct ph_route *route = table->route;
+    struct ph_preserved *preserved = PH_ARENA_ARRAY(arena, struct ph_preserved, 1);
+    const char **equals = PH_ARENA_ARRAY(arena, const char *, (size_t)route->n_preserved_key + 1);
+
+    if (preserved == NULL || equals == NULL)
+        return no_memory(err);
+    for (uint32_t k = 0; k < route->n_preserved_key; k++) {
+        equals[k] =
+            equality_of(table->rules, table->columns[route->preserved_key[k]].target, arena);
+        if (equals[k] == NULL)
+            return no_memory(err);
+    }
+    *preserved = (struct ph_preserved){.columns = route->preserved,
+                                       .n_columns = route->n_preserved,
+                                       .key = route->preserved_key,
+                                       .n_key = route->n_preserved_key,
+                                       .equals = equals,
+                                       .rows = route->preserve};
+    table->preserved = preserved;
+    return PH_OK;
+}
+
 ph_code
 ph_plan_set_route(struct ph_table_plan *table, const struct ph_rules_in_use *rules,
                   const struct ph_route *route, struct ph_arena *arena, struct ph_error *err)
@@ -68,6 +108,9 @@ ph_plan_set_route(struct ph_table_plan *table, const struct ph_rules_in_use *rul
     if (route->where != NULL &&
         (table->where[PH_SOURCE] = ph_arena_printf(arena, "WHERE (%s)", route->where)) == NULL)
         return no_memory(err);
+    table->preserved = NULL;
+    if (route->n_preserved > 0)
+        PH_TRY(set_preserved(table, arena, err));
     /* a row for which the condition is NULL is not one that stays */
     if (route->preserve != NULL &&
         (table->where[PH_TARGET] =

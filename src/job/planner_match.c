@@ -385,6 +385,17 @@ align_keys(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t n
     return PH_OK;
 }
 
+static bool
+is_preserved_alike(const struct ph_preserved *a, const struct ph_preserved *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return a->n_columns == b->n_columns && a->n_key == b->n_key &&
+           memcmp(a->columns, b->columns, a->n_columns * sizeof *a->columns) == 0 &&
+           memcmp(a->key, b->key, a->n_key * sizeof *a->key) == 0 &&
+           (a->rows == NULL ? b->rows == NULL : b->rows != NULL && strcmp(a->rows, b->rows) == 0);
+}
+
 /* The target is read once, so all that goes into it has to be of the same columns and format. */
 static void
 check_family(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t n,
@@ -396,6 +407,13 @@ check_family(struct ph_planner *planner, struct ph_table_plan **tables, uint32_t
             ph_buf_printf(&planner->problems,
                           ": it and %s.%s go into %s.%s but fill different columns of it: give the "
                           "missing ones a rule, {set: null} at least",
+                          tables[0]->source->schema, tables[0]->source->name,
+                          tables[0]->target->schema, tables[0]->target->name);
+        } else if (!is_preserved_alike(tables[0]->preserved, tables[i]->preserved)) {
+            ph_planner_problem(planner, tables[i]->source);
+            ph_buf_printf(&planner->problems,
+                          ": it and %s.%s go into %s.%s but do not preserve the same of it: give "
+                          "both the same `preserve:`",
                           tables[0]->source->schema, tables[0]->source->name,
                           tables[0]->target->schema, tables[0]->target->name);
         }

@@ -365,11 +365,26 @@ check_directory(struct preflight *p)
         warning(p, "directory", dir, "chmod 700", "others may read the job's directory");
 }
 
+/* Then every lane asks the target for what it had. */
+static bool
+preserves_columns(const struct ph_job *job)
+{
+    const struct ph_job_rules *rules = job->options->rules;
+
+    for (uint32_t i = 0; rules != NULL && i < rules->n_tables; i++) {
+        for (uint32_t r = 0; r < rules->tables[i].n_routes; r++) {
+            if (rules->tables[i].routes[r].preserve_columns.n > 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 ph_code
 ph_preflight(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
 {
     struct preflight p = {.job = job, .findings = findings};
-    uint32_t lanes = job->jobs * 2 + job->index_jobs + 3;
+    uint32_t lanes = job->jobs * (preserves_columns(job) ? 3 : 2) + job->index_jobs + 3;
 
     check_version(&p, job->source_control);
     check_version(&p, job->target_control);

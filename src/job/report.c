@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/human.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
 
@@ -125,6 +126,46 @@ ph_report_add_finding(struct ph_report *report, enum ph_severity severity, const
                                                                 .text = keep(report, text)};
 }
 
+static void
+find_leak(struct ph_report *report, const struct ph_report_leak *leak)
+{
+    char object[400];
+    char n[PH_HUMAN_SIZE];
+    char of[PH_HUMAN_SIZE];
+    char rows[PH_HUMAN_SIZE];
+
+    snprintf(object, sizeof object, "%s -> %s", leak->source, leak->target);
+    ph_report_add_finding(report, PH_FINDING_ERROR, "leak", object,
+                          "%s of %s source values in %s row%s, as in %s%s%s; %s",
+                          ph_human_count(leak->values, n), ph_human_count(leak->looked_for, of),
+                          ph_human_count(leak->rows, rows), leak->rows == 1 ? "" : "s",
+                          leak->rows_named[0] != NULL ? leak->rows_named[0] : "?",
+                          leak->rows_named[1] != NULL ? " and " : "",
+                          leak->rows_named[1] != NULL ? leak->rows_named[1] : "", leak->how);
+}
+
+void
+ph_report_add_leak(struct ph_report *report, const struct ph_report_leak *leak)
+{
+    find_leak(report, leak);
+    if (report->n_leaks >= PH_REPORT_FINDINGS)
+        return;
+    struct ph_report_leak *leaks =
+        grown(report, report->leaks, report->n_leaks, &report->leaks_cap, sizeof *report->leaks);
+    if (leaks == NULL)
+        return;
+    report->leaks = leaks;
+    struct ph_report_leak *kept = &leaks[report->n_leaks++];
+    *kept = *leak;
+    kept->source = keep(report, leak->source);
+    kept->target = keep(report, leak->target);
+    kept->how = keep(report, leak->how);
+    for (size_t i = 0; i < sizeof kept->rows_named / sizeof kept->rows_named[0]; i++) {
+        if (leak->rows_named[i] != NULL)
+            kept->rows_named[i] = keep(report, leak->rows_named[i]);
+    }
+}
+
 void
 ph_report_start_over(struct ph_report *report, const char *lasting)
 {
@@ -136,6 +177,7 @@ ph_report_start_over(struct ph_report *report, const char *lasting)
     }
     report->n_findings = n;
     report->findings_left_out = 0;
+    report->n_leaks = 0;
     report->n_tables = 0;
 }
 

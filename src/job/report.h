@@ -11,8 +11,9 @@
  * "rows_target", "bytes", "digest_source", "digest_target" (hex or null), "seconds",
  * "rows_per_second", "bytes_per_second", "verdict": equal | counted | different | copied | skipped
  * | unfinished, "note"}], "phases": [{"phase", "seconds"}], "findings": [{"severity": error |
- * warning | note, "kind", "object", "text"}], "error": null or {"code", "sqlstate", "object",
- * "message", "notes", "way_out"}}
+ * warning | note, "kind", "object", "text"}], "leaks": [{"source", "target", "values",
+ * "values_looked_for", "rows", "rows_named": [text], "how"}], "error": null or {"code", "sqlstate",
+ * "object", "message", "notes", "way_out"}}
  */
 #ifndef PH_JOB_REPORT_H
 #define PH_JOB_REPORT_H
@@ -70,6 +71,16 @@ struct ph_report_finding {
     const char *text;
 };
 
+struct ph_report_leak {        /* values of a masked column in a column of the target */
+    const char *source;        /* "schema.table.column" */
+    const char *target;        /* the same */
+    uint64_t values;           /* different ones, */
+    uint64_t looked_for;       /* of so many */
+    uint64_t rows;             /* of the target */
+    const char *rows_named[2]; /* the first ones' keys; NULL: there are no more */
+    const char *how;           /* how the column of the target is filled, in words */
+};
+
 struct ph_report {
     struct ph_arena arena; /* owns every string and array below */
     const char *command;
@@ -89,6 +100,9 @@ struct ph_report {
     uint32_t n_findings;
     uint32_t findings_cap;
     uint32_t findings_left_out; /* beyond PH_REPORT_FINDINGS */
+    struct ph_report_leak *leaks;
+    uint32_t n_leaks;
+    uint32_t leaks_cap;
     enum ph_verdict verdict;
     const char *verdict_line;
     bool incomplete; /* memory ran out while it was filled */
@@ -112,6 +126,8 @@ void ph_report_add_phase(struct ph_report *report, const char *name, double seco
 void ph_report_add_finding(struct ph_report *report, enum ph_severity severity, const char *kind,
                            const char *object, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* Strings are copied. Adds a finding of kind "leak" as well. */
+void ph_report_add_leak(struct ph_report *report, const struct ph_report_leak *leak);
 /*
  * An attempt failed and is made again from its beginning: tables and findings so far are dropped,
  * but for findings of kind `lasting` (NULL: none).

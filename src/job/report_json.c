@@ -145,6 +145,31 @@ findings_value(const struct ph_report *report)
 }
 
 static json_t *
+leaks_value(const struct ph_report *report)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < report->n_leaks; i++) {
+        const struct ph_report_leak *leak = &report->leaks[i];
+        json_t *object = json_object();
+        json_t *rows = json_array();
+        put_text(object, "source", leak->source);
+        put_text(object, "target", leak->target);
+        put_number(object, "values", leak->values);
+        put_number(object, "values_looked_for", leak->looked_for);
+        put_number(object, "rows", leak->rows);
+        for (size_t k = 0; k < sizeof leak->rows_named / sizeof leak->rows_named[0]; k++) {
+            if (leak->rows_named[k] != NULL)
+                json_array_append_new(rows, text_value(leak->rows_named[k]));
+        }
+        json_object_set_new(object, "rows_named", rows);
+        put_text(object, "how", leak->how);
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *
 failure_value(const struct ph_error *failure)
 {
     json_t *object;
@@ -186,6 +211,7 @@ report_text(const struct ph_report *report, const struct ph_error *failure)
     json_object_set_new(root, "phases", phases_value(report));
     json_object_set_new(root, "findings", findings_value(report));
     put_number(root, "findings_left_out", report->findings_left_out);
+    json_object_set_new(root, "leaks", leaks_value(report));
     json_object_set_new(root, "incomplete", json_boolean(report->incomplete));
     json_object_set_new(root, "error", failure_value(failure));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));

@@ -267,6 +267,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         rc = make_set(params, n_selected, made, err);
     if (rc == PH_OK)
         rc = make_lookups(params, made, err);
+    made->preserving = params->preserving;
+    made->in_use.preserving = &made->preserving;
     if (rc != PH_OK)
         ph_rules_free(made);
     return rc;

@@ -7,6 +7,7 @@
 #define PH_JOB_RULES_MAKE_H
 
 #include "base/error.h"
+#include "flow/preserve_stage.h"
 #include "job/lookups.h"
 #include "job/options.h"
 #include "job/select.h"
@@ -25,6 +26,7 @@ struct ph_rules_params {
     /* What this process looked up for the same job before, if it is the same rules: it is taken
      * over and not read again. NULL: there is nothing. */
     struct ph_rules_made *former;
+    struct ph_preserving preserving; /* where preserved values are */
 };
 
 struct ph_rules_made {
@@ -32,6 +34,7 @@ struct ph_rules_made {
     struct ph_rules_in_use in_use; /* it, the secret and the lookups; refers to this struct */
     struct ph_lookups *lookups;
     struct ph_lookup_sources sources; /* where larger tables are asked */
+    struct ph_preserving preserving;
     uint8_t *secret;
     const struct ph_rel **selected;
 };

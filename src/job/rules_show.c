@@ -47,6 +47,16 @@ is_taken(const struct ph_route *route, const struct ph_column *column)
     return false;
 }
 
+static bool
+is_preserved(const struct ph_route *route, uint32_t output)
+{
+    for (uint32_t i = 0; i < route->n_preserved; i++) {
+        if (route->preserved[i] == output)
+            return true;
+    }
+    return false;
+}
+
 static void
 put_route(const struct ph_route *route, struct ph_buf *out)
 {
@@ -56,13 +66,15 @@ put_route(const struct ph_route *route, struct ph_buf *out)
     if (route->where != NULL)
         ph_buf_printf(out, "  rows: %s\n", route->where);
     if (route->preserve != NULL)
-        ph_buf_printf(out, "  rows of the target that stay: %s\n", route->preserve);
+        ph_buf_printf(out, "  rows of the target that stay: %s%s\n", route->preserve,
+                      route->n_preserved > 0 ? "; the source's rows of their keys stay out" : "");
     if (route->backup != NULL)
         ph_buf_printf(out, "  with --truncate the target's old rows are kept as %s.%s\n",
                       route->backup, route->target->name);
     for (uint32_t i = 0; i < route->n_outputs; i++)
-        ph_buf_printf(out, "  %-24s %s\n", route->outputs[i].target->name,
-                      route->outputs[i].words != NULL ? route->outputs[i].words : "as it is");
+        ph_buf_printf(out, "  %-24s %s%s\n", route->outputs[i].target->name,
+                      route->outputs[i].words != NULL ? route->outputs[i].words : "as it is",
+                      is_preserved(route, i) ? "; where the target has the row, what it has" : "");
     for (uint32_t i = 0; i < route->source->n_columns; i++) {
         if (is_taken(route, &route->source->columns[i]))
             continue;

@@ -273,6 +273,7 @@ show_table(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf 
     ph_buf_init(&trial.rows, BYTES_LIMIT);
     ph_buf_init(&trial.made, BYTES_LIMIT);
     ph_rule_stage_init(&trial.stage, BYTES_LIMIT / 64, BYTES_LIMIT);
+    trial.stage.all_are_new = true;
     ph_code rc = try_table(&trial);
     if (rc != PH_OK)
         ph_error_note(err, "%s", table->route_name);

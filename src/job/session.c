@@ -14,6 +14,7 @@
 #include "base/stop.h"
 #include "job/job.h"
 #include "job/selection_text.h"
+#include "pg/database.h"
 #include "pg/holder.h"
 
 #define OLD_SESSIONS_WAIT_MS 10000u
@@ -344,33 +345,10 @@ ph_job_lock(struct ph_job *job, struct ph_error *err)
     return clear_old_sessions(job->source_control, run.app_prefix, err);
 }
 
-/*
- * What a session of the source locks is to be seen on the target only when they are one database:
- * clones and promoted standbys have the same identifier and OIDs, and may have been started at the
- * same moment.
- */
 ph_code
 ph_job_look_whether_one(struct ph_job *job, struct ph_error *err)
 {
-    static const char lock_sql[] =
-        "SELECT k FROM (SELECT pg_catalog.floor(pg_catalog.random() * 2000000000)::int AS k"
-        " OFFSET 0) r WHERE pg_catalog.pg_try_advisory_lock(5799, k)";
-    char key[24];
-    char found[24] = "";
-    char sql[300];
-
-    PH_TRY(ph_conn_value(job->source_control, lock_sql, key, sizeof key, err));
-    snprintf(sql, sizeof sql,
-             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 5799"
-             " AND objid = %s AND objsubid = 2 AND database = (SELECT oid FROM"
-             " pg_catalog.pg_database WHERE datname = current_database())",
-             key[0] != '\0' ? key : "0");
-    ph_code rc = ph_conn_value(job->target_control, sql, found, sizeof found, err);
-    if (key[0] != '\0')
-        (void)ph_conn_execf(job->source_control, NULL,
-                            "SELECT pg_catalog.pg_advisory_unlock(5799, %s)", key);
-    job->is_one_database = rc == PH_OK && found[0] != '\0';
-    return rc;
+    return ph_database_is_one(job->source_control, job->target_control, &job->is_one_database, err);
 }
 
 /* ---- registration ---- */

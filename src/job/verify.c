@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "job/leak_scan.h"
 #include "job/retry.h"
 #include "job/verify_live.h"
 #include "job/verify_parts.h"
@@ -252,6 +253,7 @@ compare_rest(struct ph_verify *verify, struct ph_error *err)
         .source_catalog = &verify->catalogs[PH_SOURCE],
         .target_catalog = &verify->catalogs[PH_TARGET],
         .selection = &verify->selection,
+        .ruleset = verify->rules.set,
         .report = verify->report,
         .follows = verify->live != NULL,
     };
@@ -325,6 +327,7 @@ start_over(struct ph_verify *verify)
     verify->plan = (struct ph_plan){0};
     verify->groups = NULL;
     verify->different = 0;
+    verify->leaks = 0;
     verify->past = (struct ph_verify_past){0};
     ph_report_start_over(verify->report, ph_verify_mends(verify->options) ? "repair" : NULL);
 }
@@ -342,11 +345,16 @@ attempt(void *arg, enum ph_try which, struct ph_error *err)
     verify->began = true;
     PH_TRY(ph_verify_live_begin(verify, err));
     PH_TRY(ph_verify_plan(verify, err));
+    PH_TRY(ph_leak_check(verify, err));
     add_phase(verify, "catalog", &start);
     PH_TRY(compare_rows(verify, err));
     add_phase(verify, "rows", &start);
     PH_TRY(compare_rest(verify, err));
     add_phase(verify, "rest", &start);
+    if (!verify->options->leak_scan)
+        return PH_OK;
+    PH_TRY(ph_leak_scan(verify, err));
+    add_phase(verify, "leak scan", &start);
     return PH_OK;
 }
 
@@ -361,12 +369,28 @@ may_help(const void *arg, const struct ph_error *err)
 }
 
 static ph_code
+conclude_leaks(struct ph_verify *verify, struct ph_error *err)
+{
+    char besides[80] = "";
+
+    if (verify->different > 0)
+        snprintf(besides, sizeof besides, "; besides, %u tables or objects differ",
+                 verify->different);
+    ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u leak%s, %u other findings",
+                  verify->leaks, verify->leaks == 1 ? "" : "s", verify->different);
+    return PH_FAIL(err, PH_E_LEAK, "source values of masked columns are on the target: %u leak%s%s",
+                   verify->leaks, verify->leaks == 1 ? "" : "s", besides);
+}
+
+static ph_code
 conclude(struct ph_verify *verify, struct ph_error *err)
 {
     const char *what = verify->options->verify == PH_VERIFY_DIGEST  ? "proven"
                        : verify->options->verify == PH_VERIFY_COUNT ? "rows counted"
                                                                     : "rows not compared";
 
+    if (verify->leaks > 0)
+        return conclude_leaks(verify, err);
     if (verify->different > 0) {
         ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u findings",
                       verify->different);
@@ -375,8 +399,9 @@ conclude(struct ph_verify *verify, struct ph_error *err)
     ph_report_end(
         verify->report,
         verify->options->verify == PH_VERIFY_DIGEST ? PH_VERDICT_PROVEN : PH_VERDICT_NOT_PROVEN,
-        "%s: source and target agree%s", what,
-        verify->live != NULL ? ", each part at a point of its own while the job follows" : "");
+        "%s: source and target agree%s%s", what,
+        verify->live != NULL ? ", each part at a point of its own while the job follows" : "",
+        verify->options->leak_scan ? ", and no leak was found" : "");
     return PH_OK;
 }
 

@@ -45,6 +45,7 @@ struct ph_verify_rest_params {
     struct ph_catalog *source_catalog; /* their sequences' values are read here */
     struct ph_catalog *target_catalog;
     const struct ph_selection *selection; /* of the source's catalog */
+    const struct ph_ruleset *ruleset;     /* NULL: there are no rules */
     struct ph_report *report;
     bool is_one_database; /* there is one set of sequences */
     bool follows; /* what the stream does not bring is not compared: it is carried now and then */

@@ -66,6 +66,7 @@ struct ph_verify {
     uint64_t started_ns;
     bool began;         /* both servers have been there */
     uint32_t different; /* things that differ: tables, sequences, objects */
+    uint32_t leaks;     /* of leak_scan.h */
 
     pthread_t watcher; /* makes blocked connections return when a stop is wished */
     bool watching;

@@ -53,6 +53,9 @@ make_rules(struct ph_verify *verify, struct ph_error *err)
         .selection = &verify->selection,
         .conn = verify->conns[PH_TARGET],
         .follows = verify->live != NULL,
+        .preserving = {.target = &verify->endpoints[PH_TARGET],
+                       .catalog = &verify->catalogs[PH_TARGET],
+                       .snapshot_id = verify->epochs[PH_TARGET].snapshot_id},
     };
 
     return ph_rules_make(&params, &verify->rules, err);
@@ -210,6 +213,7 @@ make_target_view(struct ph_verify *verify, const struct ph_table_plan *table,
     out->remap = NULL;
     out->route = NULL;
     out->inputs = NULL;
+    out->preserved = NULL;
     out->where[PH_SOURCE] = table->where[PH_TARGET];
     return PH_OK;
 }

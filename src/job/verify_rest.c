@@ -261,19 +261,92 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
 /* ---- constraints that were not enforced ---- */
 
 static bool
-are_rows_the_same(void *arg, const char *schema, const char *table)
+is_left_alone(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
 {
-    const struct ph_verify_rest_params *params = arg;
-    const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, table);
-
-    return rel != NULL && ph_selection_has(params->selection, params->source_catalog, rel) &&
-           !is_ruled(params, schema, table) && !is_filled_by_rules(params, schema, table);
+    return ph_selection_has(params->selection, params->source_catalog, rel) &&
+           !is_ruled(params, rel->schema, rel->name) &&
+           !is_filled_by_rules(params, rel->schema, rel->name);
 }
 
 static bool
 are_rows_compared(void *arg, const char *schema, const char *table)
 {
-    return are_rows_the_same(arg, schema, table) || is_filled_by_rules(arg, schema, table);
+    const struct ph_verify_rest_params *params = arg;
+    const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, table);
+
+    return (rel != NULL && is_left_alone(params, rel)) || is_filled_by_rules(params, schema, table);
+}
+
+/* The route that brings all rows of the source's table into that of its name, and nothing else
+ * there; NULL: there is none. */
+static const struct ph_route *
+row_by_row(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
+{
+    uint32_t n = 0;
+    const struct ph_route *route =
+        params->ruleset != NULL ? ph_ruleset_of(params->ruleset, rel->oid, &n) : NULL;
+
+    if (n != 1 || !route->takes_all || route->preserve != NULL || route->n_preserved > 0 ||
+        !ph_selection_has(params->selection, params->source_catalog, rel))
+        return NULL;
+    for (uint32_t i = 0; i < ph_ruleset_count(params->ruleset); i++) {
+        const struct ph_rel *into = ph_ruleset_route(params->ruleset, i)->target;
+        bool is_into = strcmp(into->schema, rel->schema) == 0 && strcmp(into->name, rel->name) == 0;
+        if (is_into != (i == route->number))
+            return NULL;
+    }
+    return route;
+}
+
+/* Whether the route brings that column of the source as it is, into the one of its name. */
+static bool
+passes(const struct ph_route *route, int16_t attnum)
+{
+    for (uint32_t i = 0; i < route->n_outputs; i++) {
+        const struct ph_route_output *output = &route->outputs[i];
+        if (output->source != NULL && output->source->attnum == attnum && !output->is_fitted &&
+            strcmp(output->source->name, output->target->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+are_columns_the_same(const struct ph_verify_rest_params *params, ph_oid oid, const int16_t *attnums,
+                     uint32_t n)
+{
+    const struct ph_rel *rel = ph_catalog_rel(params->source_catalog, oid);
+
+    if (rel == NULL || is_left_alone(params, rel))
+        return rel != NULL;
+    const struct ph_route *route = row_by_row(params, rel);
+    for (uint32_t i = 0; route != NULL && i < n; i++) {
+        if (!passes(route, attnums[i]))
+            return false;
+    }
+    return route != NULL;
+}
+
+/* What the catalog does not have, or has in another form, is not the same. */
+static bool
+is_constraint_the_same(void *arg, const char *schema, const char *table, const char *constraint)
+{
+    const struct ph_verify_rest_params *params = arg;
+    const struct ph_catalog *catalog = params->source_catalog;
+    const struct ph_rel *rel = ph_catalog_rel_named(catalog, schema, table);
+
+    for (uint32_t i = 0; rel != NULL && i < catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &catalog->foreign_keys[i];
+        if (key->rel_oid == rel->oid && strcmp(key->name, constraint) == 0)
+            return are_columns_the_same(params, rel->oid, key->attnums, key->n_attnums) &&
+                   are_columns_the_same(params, key->ref_oid, key->ref_attnums, key->n_attnums);
+    }
+    for (uint32_t i = 0; rel != NULL && i < rel->n_indexes; i++) {
+        const struct ph_index *key = &rel->indexes[i];
+        if (key->is_unique && strcmp(key->name, constraint) == 0)
+            return are_columns_the_same(params, rel->oid, key->key_attnums, key->n_keys);
+    }
+    return false;
 }
 
 static ph_code
@@ -285,7 +358,7 @@ audit_constraints(struct rest *rest, struct ph_error *err)
         .target = arg.target,
         .arg = &arg,
         .is_compared = are_rows_compared,
-        .is_the_same = are_rows_the_same,
+        .is_the_same = is_constraint_the_same,
     };
     struct ph_findings findings;
     uint32_t n;

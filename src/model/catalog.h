@@ -60,6 +60,7 @@ struct ph_index {
     bool is_immediate; /* not DEFERRABLE */
     bool is_partial;
     bool has_expressions;
+    bool nulls_are_equal;       /* NULLS NOT DISTINCT */
     bool is_identity;           /* chosen by REPLICA IDENTITY USING INDEX */
     uint64_t bytes;             /* an estimate where the table is below 1 MB */
     const int16_t *key_attnums; /* key columns only, INCLUDE left out; 0 = expression */

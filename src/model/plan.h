@@ -43,6 +43,15 @@ struct ph_plan_column {
     bool is_late; /* added while the job follows: earlier changes do not bring it */
 };
 
+struct ph_preserved {        /* columns of the target that keep their values where it had the row */
+    const uint32_t *columns; /* positions in columns[], ascending */
+    uint32_t n_columns;
+    const uint32_t *key; /* likewise: by which its row is found */
+    uint32_t n_key;
+    const char *const *equals; /* by column of the key: the operator, `OPERATOR("s".=)` */
+    const char *rows;          /* condition of its rows that stay as they are; NULL: none */
+};
+
 struct ph_table_plan {
     uint32_t index; /* in plan->tables */
     const struct ph_rel *source;
@@ -79,6 +88,7 @@ struct ph_table_plan {
                                   of the columns; NULL: the columns. `source` of a column that a
                                   rule makes is the target's own column */
     uint32_t n_inputs;
+    const struct ph_preserved *preserved; /* NULL: no columns of the target are */
 };
 
 struct ph_omitted { /* what is selected but not copied, or not copied at all, and why */

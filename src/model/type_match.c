@@ -96,6 +96,20 @@ ph_type_is_array(const struct ph_type *type)
     return type->category == 'A' && type->elem_oid != 0;
 }
 
+void
+ph_type_put_equals(const struct ph_type *base, struct ph_buf *out)
+{
+    bool is_users = base != NULL && base->kind == 'b' && !ph_type_is_array(base) &&
+                    strcmp(base->schema, "pg_catalog") != 0;
+
+    ph_buf_puts(out, "OPERATOR(");
+    if (is_users)
+        ph_buf_put_ident(out, base->schema);
+    else
+        ph_buf_puts(out, "pg_catalog");
+    ph_buf_puts(out, ".=)");
+}
+
 const struct ph_type *
 ph_type_base(const struct ph_catalog *catalog, ph_oid oid)
 {

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "model/catalog.h"
 #include "model/plan.h"
@@ -41,6 +42,12 @@ struct ph_type_match {
 /* The type behind all domains, or NULL when the catalog lacks it. */
 const struct ph_type *ph_type_base(const struct ph_catalog *catalog, ph_oid oid);
 bool ph_type_is_array(const struct ph_type *type);
+/*
+ * The operator by which values of that base type are equal, with its schema: `OPERATOR("s".=)`.
+ * search_path is empty in pghaul's sessions, where a bare = would be that of a type it can be cast
+ * to: citext would be compared as text, and without its index.
+ */
+void ph_type_put_equals(const struct ph_type *base, struct ph_buf *out);
 
 void ph_type_match(const struct ph_catalog *source, ph_oid source_oid,
                    const struct ph_catalog *target, ph_oid target_oid, struct ph_type_match *out);

@@ -226,7 +226,9 @@ static const char INDEXES_SQL[] =
     " i.indexprs IS NOT NULL, CASE WHEN x.relkind <> 'i' THEN 0"
     " WHEN big.oid IS NOT NULL THEN pg_relation_size(i.indexrelid)"
     " ELSE greatest(x.relpages, 1)::bigint * 8192 END, i.indnkeyatts, i.indkey,"
-    " i.indisreplident"
+    " i.indisreplident,"
+    /* a column since 15 */
+    " CASE WHEN i.indisunique THEN to_jsonb(i)->>'indnullsnotdistinct' = 'true' END"
     " FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN unnest($1::oid[]) AS big(oid) ON big.oid = i.indrelid"
@@ -272,6 +274,7 @@ fill_index(struct ph_catalog_reader *reader, const struct ph_result *result, int
         .is_partial = ph_result_bool(result, row, 7),
         .has_expressions = ph_result_bool(result, row, 8),
         .is_identity = ph_result_bool(result, row, 12),
+        .nulls_are_equal = ph_result_bool(result, row, 13),
         .bytes = (uint64_t)ph_result_i64(result, row, 9),
     };
     return fill_keys(reader, ph_result_text(result, row, 11), ph_result_u32(result, row, 10),

@@ -10,10 +10,13 @@
 #include "base/stop.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BINARY_PARAMS_MAX 32u
 
 static ph_code
 code_of_sqlstate(const char *state)
@@ -406,6 +409,30 @@ ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *c
 {
     return wrap_result(conn, PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0),
                        out, err);
+}
+
+ph_code
+ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_params,
+                     const uint32_t *types, const struct ph_span *params, struct ph_result **out,
+                     struct ph_error *err)
+{
+    const char *values[BINARY_PARAMS_MAX];
+    int lengths[BINARY_PARAMS_MAX];
+    int formats[BINARY_PARAMS_MAX];
+
+    *out = NULL;
+    if (n_params > BINARY_PARAMS_MAX)
+        return PH_FAIL(err, PH_E_INTERNAL, "%u parameters", n_params);
+    for (uint32_t i = 0; i < n_params; i++) {
+        if (params[i].len > INT_MAX)
+            return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a parameter of %zu bytes", params[i].len);
+        values[i] = (const char *)params[i].data;
+        lengths[i] = (int)params[i].len;
+        formats[i] = 1;
+    }
+    return wrap_result(
+        conn, PQexecParams(conn->pg, sql, (int)n_params, types, values, lengths, formats, 1), out,
+        err);
 }
 
 ph_code

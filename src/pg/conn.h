@@ -75,6 +75,13 @@ ph_code ph_conn_execf(struct ph_conn *conn, struct ph_error *err, const char *fo
 ph_code ph_conn_query(struct ph_conn *conn, const char *sql, int n_params,
                       const char *const *params, struct ph_result **out, struct ph_error *err);
 /*
+ * The same in binary: parameters of these types (data NULL: SQL NULL), and the results, to be read
+ * with ph_result_span.
+ */
+ph_code ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_params,
+                             const uint32_t *types, const struct ph_span *params,
+                             struct ph_result **out, struct ph_error *err);
+/*
  * The same in two halves, so that two servers work at the same time. Nothing else may be done with
  * the connection in between; after a start that succeeded finish must be called.
  */

@@ -10,24 +10,16 @@
 
 /*
  * Both sides are asked for the same columns, in the order of schema, table and name. Foreign keys
- * of partitions come with their parent's. Of the target the last two columns are used.
+ * of partitions come with their parent's. The last column is used of the target only.
  */
 #define ONLY_OF(c) "CASE " c ".relkind WHEN 'p' THEN '' ELSE 'ONLY ' END"
 
-enum column {
-    COL_SCHEMA,
-    COL_TABLE,
-    COL_NAME,
-    COL_DEFINITION,
-    COL_REF_SCHEMA,
-    COL_REF_TABLE,
-    COL_SQL
-};
+enum column { COL_SCHEMA, COL_TABLE, COL_NAME, COL_DEFINITION, COL_SQL };
 
 /* %1$s: "AND k.conenforced" from 18 on; %2$s: AND NOT k.conperiod from 18 on */
 static const char foreign_keys_sql[] =
-    "SELECT n.nspname, c.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid), pn.nspname,"
-    " p.relname, pg_catalog.format('SELECT pg_catalog.count(*) FROM %%s%%I.%%I c WHERE %%s AND NOT"
+    "SELECT n.nspname, c.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid),"
+    " pg_catalog.format('SELECT pg_catalog.count(*) FROM %%s%%I.%%I c WHERE %%s AND NOT"
     " EXISTS (SELECT FROM %%s%%I.%%I p WHERE %%s)', " ONLY_OF(
         "c") ", n.nspname, c.relname,"
              " CASE k.confmatchtype WHEN 'f' THEN 'NOT (' || x.all_null || ')' ELSE x.no_null "
@@ -63,7 +55,7 @@ static const char foreign_keys_sql[] =
 
 /* %s: i.indnullsnotdistinct from 15 on */
 static const char unique_keys_sql[] =
-    "SELECT n.nspname, c.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid), NULL, NULL,"
+    "SELECT n.nspname, c.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid),"
     " pg_catalog.format('SELECT pg_catalog.count(*) FROM (SELECT FROM %%s%%I.%%I c WHERE %%s"
     " GROUP BY %%s HAVING pg_catalog.count(*) > 1) d', " ONLY_OF(
         "c") ", n.nspname, c.relname,"
@@ -99,17 +91,6 @@ list_unique_keys(struct ph_conn *conn, struct ph_result **out, struct ph_error *
     snprintf(sql, sizeof sql, unique_keys_sql,
              ph_conn_version(conn) >= 150000 ? "i.indnullsnotdistinct" : "false");
     return ph_conn_query(conn, sql, 0, NULL, out, err);
-}
-
-/* A constraint between rows that are the source's holds there, when the source has it too. */
-static bool
-holds_on_source(const struct ph_constraint_audit *audit, const struct ph_result *row, int at)
-{
-    return audit->is_the_same(audit->arg, ph_result_text(row, at, COL_SCHEMA),
-                              ph_result_text(row, at, COL_TABLE)) &&
-           (ph_result_is_null(row, at, COL_REF_TABLE) ||
-            audit->is_the_same(audit->arg, ph_result_text(row, at, COL_REF_SCHEMA),
-                               ph_result_text(row, at, COL_REF_TABLE)));
 }
 
 /* By schema, table, name. */
@@ -173,7 +154,9 @@ audit_kind(const struct ph_constraint_audit *audit, list_keys *list, const char 
         if (at < ph_result_rows(ours) && compare_rows(ours, at, theirs, row) == 0 &&
             strcmp(ph_result_text(ours, at, COL_DEFINITION),
                    ph_result_text(theirs, row, COL_DEFINITION)) == 0 &&
-            holds_on_source(audit, theirs, row))
+            audit->is_the_same(audit->arg, ph_result_text(theirs, row, COL_SCHEMA),
+                               ph_result_text(theirs, row, COL_TABLE),
+                               ph_result_text(theirs, row, COL_NAME)))
             continue;
         rc = ask(audit, theirs, row, what, findings, err);
         ++*n;

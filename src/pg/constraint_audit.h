@@ -4,7 +4,7 @@
  * Each is asked about by one query on the target.
  *
  * A constraint that the source has too, validated and with the same definition, holds on the target
- * when the rows of its tables are equal; only the others are audited.
+ * when its columns have the same values in as many rows; only the others are audited.
  */
 #ifndef PH_PG_CONSTRAINT_AUDIT_H
 #define PH_PG_CONSTRAINT_AUDIT_H
@@ -21,8 +21,9 @@ struct ph_constraint_audit {
     void *arg;
     /* Whether the rows of this table of the target are among those that were compared. */
     bool (*is_compared)(void *arg, const char *schema, const char *table);
-    /* Whether they are those of the source's table of that name, no more and no less. */
-    bool (*is_the_same)(void *arg, const char *schema, const char *table);
+    /* Whether the columns of that constraint are those of the source's table of that name (and of
+     * the table it refers to), in as many rows, no more and no less. */
+    bool (*is_the_same)(void *arg, const char *schema, const char *table, const char *constraint);
 };
 
 /* Findings of code PH_E_CONSTRAINT, kind "constraint". *n: how many constraints were asked about.

@@ -277,3 +277,32 @@ ph_database_apply(struct ph_conn *conn, const struct ph_archive *archive,
         (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
 }
+
+/*
+ * What a session of the source locks is to be seen on the target only when they are one database:
+ * clones and promoted standbys have the same identifier and OIDs, and may have been started at the
+ * same moment.
+ */
+ph_code
+ph_database_is_one(struct ph_conn *source, struct ph_conn *target, bool *out, struct ph_error *err)
+{
+    static const char lock_sql[] =
+        "SELECT k FROM (SELECT pg_catalog.floor(pg_catalog.random() * 2000000000)::int AS k"
+        " OFFSET 0) r WHERE pg_catalog.pg_try_advisory_lock(5799, k)";
+    char key[24];
+    char found[24] = "";
+    char sql[300];
+
+    *out = false;
+    PH_TRY(ph_conn_value(source, lock_sql, key, sizeof key, err));
+    snprintf(sql, sizeof sql,
+             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 5799"
+             " AND objid = %s AND objsubid = 2 AND database = (SELECT oid FROM"
+             " pg_catalog.pg_database WHERE datname = current_database())",
+             key[0] != '\0' ? key : "0");
+    ph_code rc = ph_conn_value(target, sql, found, sizeof found, err);
+    if (key[0] != '\0')
+        (void)ph_conn_execf(source, NULL, "SELECT pg_catalog.pg_advisory_unlock(5799, %s)", key);
+    *out = rc == PH_OK && found[0] != '\0';
+    return rc;
+}

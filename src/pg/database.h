@@ -37,6 +37,10 @@ ph_code ph_database_create(const struct ph_database_params *params, bool *create
 ph_code ph_database_apply(struct ph_conn *conn, const struct ph_archive *archive,
                           const struct ph_ddl_hooks *hooks, struct ph_error *err);
 
+/* Whether two connections are to one and the same database. */
+ph_code ph_database_is_one(struct ph_conn *source, struct ph_conn *target, bool *out,
+                           struct ph_error *err);
+
 /* `sql` with the name behind each DATABASE outside of quotes changed, if it is `from`. */
 void ph_database_put_renamed(struct ph_buf *out, const char *sql, const char *from, const char *to);
 

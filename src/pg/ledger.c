@@ -77,6 +77,10 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.set_aside ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, object text NOT NULL,"
     " restore_sql text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
+    /* the rows themselves are in a table each, named by kept_in; see ledger_preserved.c */
+    "CREATE TABLE IF NOT EXISTS pghaul.preserved ("
+    " job text, target_schema text, target_name text, kept_in text NOT NULL, made text NOT NULL,"
+    " is_rest bool NOT NULL DEFAULT false, PRIMARY KEY (job, target_schema, target_name))",
     "CREATE TABLE IF NOT EXISTS pghaul.finding ("
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, severity text NOT NULL, kind text NOT NULL,"
     " object text NOT NULL, finding text NOT NULL, PRIMARY KEY (job, n))",
@@ -251,6 +255,19 @@ forget_rows(struct ph_conn *conn, const char *name, struct ph_error *err)
     return PH_OK;
 }
 
+/* Rows of the target that are nowhere else; a ledger of an earlier version has none. */
+static ph_code
+count_preserved(struct ph_conn *conn, char *out, size_t size, struct ph_error *err)
+{
+    PH_TRY(ph_conn_value(conn,
+                         "SELECT CASE WHEN pg_catalog.to_regclass('pghaul.preserved') IS NULL THEN"
+                         " 0 ELSE 1 END",
+                         out, size, err));
+    return strcmp(out, "0") == 0
+               ? PH_OK
+               : ph_conn_value(conn, "SELECT count(*) FROM pghaul.preserved", out, size, err);
+}
+
 ph_code
 ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
 {
@@ -260,6 +277,8 @@ ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err)
     ph_code rc = forget_rows(conn, name, err);
     if (rc == PH_OK)
         rc = ph_conn_value(conn, "SELECT count(*) FROM pghaul.job", left, sizeof left, err);
+    if (rc == PH_OK && strcmp(left, "0") == 0)
+        rc = count_preserved(conn, left, sizeof left, err);
     if (rc == PH_OK && strcmp(left, "0") == 0)
         rc = ph_conn_exec(conn, "DROP SCHEMA pghaul CASCADE", err);
     if (rc == PH_OK)

@@ -96,7 +96,10 @@ ph_code ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_led
  */
 ph_code ph_ledger_new_job(struct ph_conn *conn, struct ph_ledger_job *job, const char *patterns,
                           struct ph_error *err);
-/* Forget everything about a job; schema pghaul goes too when no job is left. */
+/*
+ * Forget everything about a job but the rows of the target that it has set aside (preserved);
+ * schema pghaul goes too when no job and no such rows are left.
+ */
 ph_code ph_ledger_forget(struct ph_conn *conn, const char *name, struct ph_error *err);
 
 /* A new run of the job: counts job->run up and writes down host, pid and application name. */

@@ -137,8 +137,8 @@ column_of(const struct ph_rel *rel, int16_t attnum)
     return NULL;
 }
 
-static bool
-is_key(const struct ph_rel *rel, const struct ph_index *index)
+bool
+ph_check_is_key(const struct ph_rel *rel, const struct ph_index *index)
 {
     if (!index->is_unique || !index->is_valid || index->is_partial || index->has_expressions ||
         (!index->is_primary && !index->is_immediate))
@@ -158,7 +158,7 @@ ph_check_key_of(const struct ph_rel *rel)
 
     for (uint32_t i = 0; i < rel->n_indexes; i++) {
         const struct ph_index *index = &rel->indexes[i];
-        if (!is_key(rel, index))
+        if (!ph_check_is_key(rel, index))
             continue;
         if (best == NULL || index->is_primary ||
             (!best->is_primary && index->n_keys < best->n_keys))
@@ -345,8 +345,6 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
         .target = draft->target,
         .preserve = draft->rule->preserve.text,
         .backup = draft->rule->backup,
-        .preserve_columns =
-            draft->rule->preserve_columns.n > 0 ? &draft->rule->preserve_columns : NULL,
     };
     number_twins(checker, set->routes, number);
     *draft->plan = (struct ph_route_plan){.sample_call = PH_RULE_NONE};

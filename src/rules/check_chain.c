@@ -17,7 +17,9 @@ struct chain {
     uint32_t n_steps;
     bool is_injective;
     bool is_keyed;
-    bool is_broken; /* a problem was told */
+    const char *mask;  /* the first operator that is one */
+    uint32_t n_hidden; /* with it: of `reads`, from the first on */
+    bool is_broken;    /* a problem was told */
     struct ph_buf words;
 };
 
@@ -30,11 +32,29 @@ add_step(struct chain *chain, enum ph_step_kind kind)
     return step;
 }
 
+/*
+ * A second column only says how dates are shifted; others are all in what is hidden. bcrypt hides
+ * as masks do, but for hashes, which it keeps.
+ */
+static void
+note_mask(struct chain *chain, const struct ph_rule_op *op, uint32_t n_args)
+{
+    bool is_first = chain->n_steps == 1;
+    bool is_shifted_by = is_first && n_args == 2 && strcmp(op->name, "mask_date") == 0;
+    bool is_mask = (op->flags & PH_RULE_MASK) != 0 || strcmp(op->name, "bcrypt") == 0;
+
+    if (!is_mask || chain->mask != NULL)
+        return;
+    chain->mask = op->name;
+    chain->n_hidden = is_shifted_by ? 1 : chain->wanted->n_reads;
+}
+
 static ph_code
 add_call(struct chain *chain, const struct ph_rule_op *op, const struct ph_call_wanted *wanted)
 {
     struct ph_step_plan *step = add_step(chain, PH_STEP_CALL);
 
+    note_mask(chain, op, wanted->n_args);
     chain->is_injective &= (op->flags & PH_RULE_INJECTIVE) != 0;
     chain->is_keyed |= (op->flags & PH_RULE_KEYED) != 0;
     return ph_check_add_call(chain->checker, chain->draft, wanted, &step->call);
@@ -372,6 +392,8 @@ finish(struct chain *chain, uint32_t output)
     draft->outputs[output].n_reads = chain->wanted->n_reads;
     draft->outputs[output].is_injective = chain->is_injective && chain->wanted->n_reads > 0;
     draft->outputs[output].is_keyed = chain->is_keyed;
+    draft->outputs[output].mask = chain->mask;
+    draft->outputs[output].n_hidden = chain->n_hidden;
     draft->outputs[output].words =
         ph_arena_strdup(chain->checker->arena, ph_buf_text(&chain->words));
     return draft->outputs[output].words == NULL ? ph_check_no_memory(chain->checker) : PH_OK;

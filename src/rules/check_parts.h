@@ -91,6 +91,8 @@ ph_code ph_check_input_looked_up(struct ph_checker *checker, struct ph_draft *dr
 
 /* The source's key: the primary one, or a unique one without NULLs; NULL: none. */
 const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
+/* Whether the index tells every row of the table. */
+bool ph_check_is_key(const struct ph_rel *rel, const struct ph_index *index);
 const struct ph_column *ph_check_attnum(const struct ph_rel *rel, int16_t attnum);
 
 /* check_ops.c */
@@ -168,6 +170,9 @@ const struct ph_column *ph_check_column_named(struct ph_checker *checker,
 /* check_lookup.c */
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                         const struct ph_rule_column *rule) PH_MUST_CHECK;
+
+/* check_preserve.c: columns of the target that keep their values. */
+ph_code ph_check_preserve(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 
 /* check_sample.c: the share of rows as a call of the program, for the stream. */
 ph_code ph_check_sample(struct ph_checker *checker, struct ph_draft *draft,

@@ -22,6 +22,7 @@ struct kept {         /* what a key of the target is made of */
     bool *columns;    /* of the source, by position: their values stay apart */
     bool tells_rows;  /* has the name or position that rows of one row differ in */
     bool has_default; /* a column that nobody fills: the server's to keep apart */
+    bool is_null;     /* a column that always is, which is like no other value */
     const struct ph_route_output *blurred; /* a rule that may make values equal; NULL: none */
 };
 
@@ -36,6 +37,11 @@ look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept 
             continue;
         }
         enum ph_make_kind kind = draft->makes[n].kind;
+        bool is_null = kind == PH_MAKE_CONSTANT && draft->makes[n].constant.len < 0;
+        if (is_null && !index->nulls_are_equal) {
+            kept->is_null = true;
+            continue;
+        }
         if (kind == PH_MAKE_NAME || kind == PH_MAKE_POSITION) {
             kept->tells_rows = true;
         } else if (output->is_injective && !output->is_keyed) {
@@ -81,7 +87,7 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
 
     memset(columns, 0, draft->source->n_columns * sizeof *columns);
     look_at(draft, index, &kept);
-    if (kept.has_default)
+    if (kept.has_default || kept.is_null)
         return;
     if (draft->route->makes_rows && !kept.tells_rows && kept.blurred == NULL)
         ph_check_problem(checker, draft, draft->table->source.place,

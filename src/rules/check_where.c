@@ -398,13 +398,7 @@ check_preserve(struct ph_checker *checker, struct ph_draft *draft)
                                       .catalog = checker->params->target};
     struct ph_buf sql;
 
-    for (uint32_t i = 0; i < draft->rule->preserve_columns.n; i++)
-        (void)ph_check_column_named(checker, draft, draft->target,
-                                    draft->rule->preserve_columns.items[i]);
-    if (draft->rule->preserve_columns.n > 0)
-        ph_check_problem(
-            checker, draft, draft->rule->preserve_columns.items[0].place,
-            "columns cannot be preserved yet, only whole rows (`preserve: CONDITION`)");
+    PH_TRY(ph_check_preserve(checker, draft));
     if (site.text == NULL)
         return PH_OK;
     PH_TRY(parse(checker, &site, &expr));

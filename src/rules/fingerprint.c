@@ -38,10 +38,10 @@ put_route(struct ph_buf *out, const struct ph_route *route)
         ph_buf_printf(out, "backup %s\n", route->backup);
     ph_buf_printf(out, "%d %d %d %d\n", route->has_program, route->makes_rows, route->filters,
                   route->quarantines);
-    if (route->preserve_columns != NULL) {
-        for (uint32_t i = 0; i < route->preserve_columns->n; i++)
-            put_text(out, route->preserve_columns->items[i].text);
-    }
+    for (uint32_t i = 0; i < route->n_preserved; i++)
+        ph_buf_printf(out, "preserved %u\n", route->preserved[i]);
+    for (uint32_t i = 0; i < route->n_preserved_key; i++)
+        ph_buf_printf(out, "by %u\n", route->preserved_key[i]);
     for (uint32_t i = 0; i < route->n_inputs; i++) {
         put_text(out, route->inputs[i].sql);
         put_column(out, route->inputs[i].column);

@@ -111,6 +111,25 @@ get_u16(const uint8_t *at)
     return (uint16_t)((uint16_t)(at[0] << 8) | at[1]);
 }
 
+/* Whether the value is what would be made of it: a numeric that a mask or a map gave mostly is. */
+static bool
+fits(const struct ph_value *value, const struct scale *to)
+{
+    static const int32_t power[] = {1, 10, 100, 1000};
+    int32_t n = get_u16(value->data);
+    int32_t weight = (int16_t)get_u16(value->data + 2);
+    const uint8_t *groups = value->data + 8;
+
+    if (n == 0 || get_u16(value->data + 6) != (uint32_t)to->scale)
+        return false;
+    int32_t first = get_u16(groups);
+    int32_t last = get_u16(groups + (ptrdiff_t)2 * (n - 1));
+    int32_t spare = (n - weight - 1) * DIGITS - to->scale; /* of the last group, behind the scale */
+    int32_t digits = 1 + (first > 9) + (first > 99) + (first > 999);
+    return first != 0 && last != 0 && spare < DIGITS && (spare <= 0 || last % power[spare] == 0) &&
+           weight * DIGITS + digits <= to->precision - to->scale;
+}
+
 /* The decimal digit at 10^-place (place 1: the first behind the point; 0: ones). */
 static int
 digit_at(const struct ph_value *value, int32_t place)
@@ -179,6 +198,8 @@ run_fit_numeric(struct ph_rule_call *call, const struct ph_value *args, struct p
         return PH_RULE_OK;
     if ((sign & NUMERIC_SPECIAL) == NUMERIC_SPECIAL)
         return ph_rule_bad(call, "is infinite, which the column's precision does not allow");
+    if (fits(in, scale))
+        return PH_RULE_OK;
     int32_t weight = (int16_t)get_u16(in->data + 2);
     int32_t before = (weight < 0 ? 1 : weight + 2) * DIGITS; /* and one group for the carry */
     int32_t kept = scale->scale;

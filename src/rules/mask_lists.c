@@ -1,5 +1,7 @@
 #include "rules/mask_lists.h"
 
+#include <string.h>
+
 static const char *const first_names[] = {
     "Ada",     "Adam",     "Adele",    "Adrian",  "Agnes",   "Aidan",    "Alan",      "Alba",
     "Albert",  "Alex",     "Alice",    "Alina",   "Alma",    "Alvin",    "Amal",      "Amanda",
@@ -106,3 +108,99 @@ LIST(last_names);
 LIST(streets);
 LIST(street_kinds);
 LIST(cities);
+
+bool
+ph_mask_is_of_lists(const char *mask)
+{
+    static const char *const masks[] = {"mask_name",   "mask_first_name", "mask_last_name",
+                                        "mask_street", "mask_city",       "mask_address"};
+
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        if (strcmp(mask, masks[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+has(const struct ph_mask_list *list, struct ph_span word)
+{
+    uint32_t low = 0;
+    uint32_t high = list->n;
+
+    while (low < high && word.len > 0) {
+        uint32_t middle = low + (high - low) / 2;
+        const char *at = list->words[middle];
+        int order = strncmp(at, (const char *)word.data, word.len);
+        if (order == 0 && at[word.len] == '\0')
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* The text up to the separator, which is taken with it; false: it is not there. */
+static bool
+take_until(struct ph_span *text, const char *separator, struct ph_span *out)
+{
+    size_t len = strlen(separator);
+
+    for (size_t i = 0; i + len <= text->len; i++) {
+        if (memcmp(text->data + i, separator, len) == 0) {
+            *out = (struct ph_span){text->data, i};
+            *text = (struct ph_span){text->data + i + len, text->len - i - len};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_number(struct ph_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    }
+    return text.len > 0;
+}
+
+static bool
+gives_name(struct ph_span text)
+{
+    struct ph_span first;
+
+    return take_until(&text, " ", &first) && has(&ph_mask_first_names, first) &&
+           has(&ph_mask_last_names, text);
+}
+
+static bool
+gives_street(struct ph_span text)
+{
+    struct ph_span number;
+    struct ph_span name;
+
+    return take_until(&text, " ", &number) && is_number(number) && take_until(&text, " ", &name) &&
+           has(&ph_mask_streets, name) && has(&ph_mask_street_kinds, text);
+}
+
+static bool
+gives_address(struct ph_span text)
+{
+    struct ph_span street;
+    struct ph_span code;
+
+    return take_until(&text, ", ", &street) && gives_street(street) &&
+           take_until(&text, " ", &code) && is_number(code) && has(&ph_mask_cities, text);
+}
+
+bool
+ph_mask_lists_give(struct ph_span text)
+{
+    return has(&ph_mask_first_names, text) || has(&ph_mask_last_names, text) ||
+           has(&ph_mask_cities, text) || has(&ph_mask_streets, text) || gives_name(text) ||
+           gives_street(text) || gives_address(text);
+}

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define BLOCK 64
+#define SHORT_MAX (BLOCK - 9) /* bytes that fit into one block with the padding of SHA-256 */
 
 void
 ph_sha256(struct ph_span data, uint8_t out[PH_PRF_SIZE])
@@ -53,11 +54,41 @@ finish(const struct ph_prf *prf, SHA256_CTX *hash, uint8_t out[PH_PRF_SIZE])
     SHA256_Final(out, hash);
 }
 
+/* The hash `after` one block more, the last one: `len` bytes and room for the padding. */
+static void
+finish_block(const SHA256_CTX *after, uint8_t block[BLOCK], size_t len, uint8_t out[PH_PRF_SIZE])
+{
+    SHA256_CTX hash;
+
+    memcpy(hash.h, after->h, sizeof hash.h);
+    block[len] = 0x80;
+    memset(block + len + 1, 0, SHORT_MAX - len);
+    ph_store_u64(block + BLOCK - 8, (BLOCK + len) * 8);
+    SHA256_Transform(&hash, block);
+    for (size_t i = 0; i < 8; i++)
+        ph_store_u32(out + 4 * i, hash.h[i]);
+}
+
+/* Of a short message that lies in `block`. Update and Final would take half as long as the hashing
+ * itself, and most values are short. */
+static void
+run_short(const struct ph_prf *prf, uint8_t block[BLOCK], size_t len, uint8_t out[PH_PRF_SIZE])
+{
+    finish_block(&prf->inner, block, len, block);
+    finish_block(&prf->outer, block, PH_PRF_SIZE, out);
+}
+
 void
 ph_prf(const struct ph_prf *prf, struct ph_span data, uint8_t out[PH_PRF_SIZE])
 {
+    if (data.len <= SHORT_MAX) {
+        uint8_t block[BLOCK];
+        if (data.len > 0)
+            memcpy(block, data.data, data.len);
+        run_short(prf, block, data.len, out);
+        return;
+    }
     SHA256_CTX hash = prf->inner;
-
     SHA256_Update(&hash, data.data, data.len);
     finish(prf, &hash, out);
 }
@@ -66,11 +97,19 @@ void
 ph_prf_two(const struct ph_prf *prf, struct ph_span first, struct ph_span second,
            uint8_t out[PH_PRF_SIZE])
 {
-    SHA256_CTX hash = prf->inner;
-    uint8_t len[8];
+    uint8_t block[BLOCK];
 
-    ph_store_u64(len, first.len);
-    SHA256_Update(&hash, len, sizeof len);
+    ph_store_u64(block, first.len);
+    if (8 + first.len + second.len <= SHORT_MAX) {
+        if (first.len > 0)
+            memcpy(block + 8, first.data, first.len);
+        if (second.len > 0)
+            memcpy(block + 8 + first.len, second.data, second.len);
+        run_short(prf, block, 8 + first.len + second.len, out);
+        return;
+    }
+    SHA256_CTX hash = prf->inner;
+    SHA256_Update(&hash, block, 8);
     SHA256_Update(&hash, first.data, first.len);
     SHA256_Update(&hash, second.data, second.len);
     finish(prf, &hash, out);

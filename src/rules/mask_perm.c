@@ -11,10 +11,7 @@ begin_aes(struct ph_perm *perm, struct ph_rule_call *call, const char *label)
 {
     uint8_t key[PH_PRF_SIZE];
 
-    perm->aes = EVP_CIPHER_CTX_new();
-    bool ok = perm->aes != NULL && ph_mask_key(call, label, key) &&
-              EVP_EncryptInit_ex(perm->aes, EVP_aes_128_ecb(), NULL, key, NULL) == 1 &&
-              EVP_CIPHER_CTX_set_padding(perm->aes, 0) == 1;
+    bool ok = ph_mask_key(call, label, key) && ph_aes_init(&perm->aes, key);
     OPENSSL_cleanse(key, sizeof key);
     return ok;
 }
@@ -33,8 +30,7 @@ ph_perm_init(struct ph_perm *perm, struct ph_rule_call *call, const char *label)
 void
 ph_perm_free(struct ph_perm *perm)
 {
-    EVP_CIPHER_CTX_free(perm->aes);
-    perm->aes = NULL;
+    ph_aes_free(&perm->aes);
 }
 
 bool
@@ -62,14 +58,10 @@ ph_mask_release_perm(struct ph_rule_call *call)
 static bool
 add(const struct ph_perm *perm, uint64_t place, uint64_t from, uint64_t n, uint64_t *to)
 {
-    uint8_t in[16];
-    uint8_t out[16] = {0};
+    uint64_t f;
 
-    ph_store_u64(in, place);
-    ph_store_u64(in + 8, from);
-    if (EVP_Cipher(perm->aes, out, in, sizeof in) <= 0)
+    if (!ph_aes_word(&perm->aes, place, from, &f))
         return false;
-    uint64_t f = ph_load_u64(out);
     if (n == 0) {
         *to += f;
         return true;

@@ -12,13 +12,12 @@
 #ifndef PH_RULES_MASK_PERM_H
 #define PH_RULES_MASK_PERM_H
 
-#include <openssl/evp.h>
-
+#include "rules/mask_aes.h"
 #include "rules/mask_parts.h"
 
 struct ph_perm {
-    EVP_CIPHER_CTX *aes; /* F of numbers */
-    struct ph_prf prf;   /* F of strings */
+    struct ph_aes aes; /* F of numbers */
+    struct ph_prf prf; /* F of strings */
 };
 
 /* false: message says why, and nothing is held. */

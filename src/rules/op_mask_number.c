@@ -26,6 +26,8 @@ struct number {
     int64_t high;
     __int128 low_units; /* numeric */
     __int128 high_units;
+    __int128 low_of[BOUND_SCALE + 1]; /* the same in units of 10^-scale, as far as in range */
+    __int128 high_of[BOUND_SCALE + 1];
     double low_float;
     double high_float;
 };
@@ -194,6 +196,17 @@ parse_units(struct ph_rule_call *call, const char *text, __int128 *out)
     return true;
 }
 
+static void
+scale_bounds(struct number *number)
+{
+    __int128 unit = 1;
+
+    for (uint32_t scale = BOUND_SCALE + 1; scale-- > 0; unit *= 10) {
+        number->low_of[scale] = number->low_units / unit + (number->low_units % unit > 0);
+        number->high_of[scale] = number->high_units / unit - (number->high_units % unit < 0);
+    }
+}
+
 static bool
 prepare_numeric(struct ph_rule_call *call)
 {
@@ -203,6 +216,7 @@ prepare_numeric(struct ph_rule_call *call)
         return false;
     bool ok = parse_units(call, call->params[0], &number->low_units) &&
               parse_units(call, call->params[1], &number->high_units);
+    scale_bounds(number);
     return finish(call, number, ok, number->low_units <= number->high_units);
 }
 
@@ -230,8 +244,11 @@ give_numeric(struct ph_rule_call *call, __int128 units, uint32_t scale, uint32_t
 
     for (; scale % 4 != 0; scale++)
         left *= 10;
-    for (; left > 0 && n < NUMERIC_GROUPS_MAX; left /= NUMERIC_BASE)
+    for (; left > UINT64_MAX && n < NUMERIC_GROUPS_MAX; left /= NUMERIC_BASE)
         groups[n++] = (uint16_t)(left % NUMERIC_BASE);
+    /* what is left is divided by one instruction */
+    for (uint64_t word = (uint64_t)left; word > 0 && n < NUMERIC_GROUPS_MAX; word /= NUMERIC_BASE)
+        groups[n++] = (uint16_t)(word % NUMERIC_BASE);
     while (n_zero < n && groups[n_zero] == 0)
         n_zero++;
     uint8_t *to = ph_mask_room(call, NUMERIC_HEADER + (size_t)2 * (n - n_zero), out);
@@ -263,11 +280,8 @@ mask_numeric(struct ph_rule_call *call, const struct ph_value *args, struct ph_v
     ph_draw_seed(&draw, &number->prf, seed);
     uint32_t shown = ph_load_u16(in.data + 6);
     uint32_t scale = shown < BOUND_SCALE ? shown : BOUND_SCALE;
-    __int128 unit = 1;
-    for (uint32_t i = scale; i < BOUND_SCALE; i++)
-        unit *= 10;
-    __int128 low = number->low_units / unit + (number->low_units % unit > 0);
-    __int128 high = number->high_units / unit - (number->high_units % unit < 0);
+    __int128 low = number->low_of[scale];
+    __int128 high = number->high_of[scale];
     if (low > high) {
         low = number->low_units;
         high = number->high_units;

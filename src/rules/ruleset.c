@@ -132,6 +132,75 @@ ph_ruleset_route(const struct ph_ruleset *set, uint32_t number)
     return &set->routes[number];
 }
 
+/* Of a chain that ends in a map which lets nothing else through. */
+static const struct ph_step_plan *
+last_map(const struct ph_make_plan *make)
+{
+    const struct ph_step_plan *last = make->n_steps > 0 ? &make->steps[make->n_steps - 1] : NULL;
+
+    return make->kind == PH_MAKE_CHAIN && last != NULL && last->kind == PH_STEP_MAP &&
+                   last->otherwise != PH_ELSE_KEEP
+               ? last
+               : NULL;
+}
+
+enum ph_output_values
+ph_ruleset_output_values(const struct ph_ruleset *set, const struct ph_route *route,
+                         uint32_t output)
+{
+    const struct ph_make_plan *make = &set->plans[route->number].makes[output];
+
+    switch (make->kind) {
+    case PH_MAKE_PASS:
+        return PH_VALUES_PASSED;
+    case PH_MAKE_CONSTANT:
+    case PH_MAKE_NAME:
+        return PH_VALUES_CERTAIN;
+    case PH_MAKE_CHAIN:
+        if (make->n_steps == 0)
+            return PH_VALUES_PASSED;
+        break;
+    case PH_MAKE_ELEMENT:
+    case PH_MAKE_POSITION:
+        break;
+    }
+    return last_map(make) != NULL ? PH_VALUES_MAPPED : PH_VALUES_MADE;
+}
+
+static bool
+mapped_value(const struct ph_step_plan *map, uint32_t i, struct ph_value *out)
+{
+    if (i < map->n_entries) {
+        *out = map->entries[i].value;
+        return true;
+    }
+    i -= map->n_entries;
+    if (map->has_null && i-- == 0) {
+        *out = map->null_value;
+        return true;
+    }
+    *out = map->constant;
+    return map->otherwise == PH_ELSE_VALUE && i == 0;
+}
+
+bool
+ph_ruleset_output_value(const struct ph_ruleset *set, const struct ph_route *route, uint32_t output,
+                        uint32_t i, struct ph_value *out)
+{
+    const struct ph_route_plan *plan = &set->plans[route->number];
+    const struct ph_make_plan *make = &plan->makes[output];
+    const struct ph_step_plan *map = last_map(make);
+
+    if (map != NULL)
+        return mapped_value(map, i, out);
+    if (make->kind == PH_MAKE_NAME && i < plan->shape.n_inputs) {
+        *out = plan->shape.names[i];
+        return true;
+    }
+    *out = make->constant;
+    return make->kind == PH_MAKE_CONSTANT && i == 0;
+}
+
 const char *
 ph_ruleset_fingerprint(const struct ph_ruleset *set)
 {

@@ -60,6 +60,8 @@ struct ph_route_output { /* a column of the target that the route fills */
     uint32_t n_reads;
     bool is_injective; /* a function of columns by which different values stay different */
     bool is_keyed;     /* depends on the row's key */
+    const char *mask;  /* the first operator of the rule that is a mask; NULL: none is */
+    uint32_t n_hidden; /* with a mask: what it hides are so many of `reads`, from the first on */
     const char *words; /* what happens, in plain words */
 };
 
@@ -78,9 +80,14 @@ struct ph_route {
                           filtered by `where`) */
     const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
     const char *preserve; /* condition on the target's rows that stay; NULL: none */
-    const struct ph_rule_words *preserve_columns;
+    const uint32_t
+        *preserved; /* outputs whose values stay where the target had the row, ascending */
+    uint32_t n_preserved;
+    const uint32_t *preserved_key; /* outputs by which its row is found; with preserved ones */
+    uint32_t n_preserved_key;
     const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */
     bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
+    bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
     const struct ph_route_lookup *lookups;
@@ -93,6 +100,7 @@ struct ph_route {
 struct ph_ruleset;
 struct ph_lookups;       /* rules/lookup.h */
 struct ph_lookup_access; /* flow/lookup_cache.h */
+struct ph_preserving;    /* flow/preserve_stage.h */
 
 /* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
  * it. */
@@ -101,7 +109,8 @@ struct ph_rules_in_use {
     const uint8_t *secret;        /* NULL: none */
     size_t secret_len;
     const struct ph_lookups *lookups; /* tables that were read whole; NULL: nothing is looked up */
-    const struct ph_lookup_access *access; /* to those that are too large; NULL: there are none */
+    const struct ph_lookup_access *access;  /* to those that are too large; NULL: there are none */
+    const struct ph_preserving *preserving; /* where preserved values are; NULL: no rows are made */
 };
 
 struct ph_rule_database { /* one that is neither source nor target, where something is looked up */
@@ -154,6 +163,18 @@ const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source
 /* The tables that values are looked up in. */
 uint32_t ph_ruleset_count_lookups(const struct ph_ruleset *set);
 const struct ph_lookup *ph_ruleset_lookup(const struct ph_ruleset *set, uint32_t number);
+/* What values an output may have. */
+enum ph_output_values {
+    PH_VALUES_PASSED,  /* those of a column of the source, unchanged */
+    PH_VALUES_CERTAIN, /* these, in every copy: a constant, names of columns that become rows */
+    PH_VALUES_MAPPED,  /* these and NULL, as far as the source has what becomes them */
+    PH_VALUES_MADE     /* whatever a rule makes */
+};
+enum ph_output_values ph_ruleset_output_values(const struct ph_ruleset *set,
+                                               const struct ph_route *route, uint32_t output);
+/* Of CERTAIN and MAPPED, value number `i` from 0, which may be NULL; false: there are no more. */
+bool ph_ruleset_output_value(const struct ph_ruleset *set, const struct ph_route *route,
+                             uint32_t output, uint32_t i, struct ph_value *out);
 
 /* ---- running ---- */
 

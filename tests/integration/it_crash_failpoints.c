@@ -248,8 +248,9 @@ prepare_owner(struct copy_case *c)
 }
 
 static const char *const existing_points[] = {
-    "after_set_aside", "before_prepare_commit", "before_plan_commit",
-    "after_claim",     "after_commit",          "before_restore",
+    "after_set_aside",       "before_prepare_commit", "before_truncate_commit",
+    "after_truncate_commit", "before_plan_commit",    "after_claim",
+    "after_commit",          "before_restore",
 };
 
 static void

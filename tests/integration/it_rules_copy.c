@@ -116,19 +116,23 @@ test_forms(void **state)
                       "  renamed: {columns: {n: {from: m}}}\n");
 
     (void)state;
-    sql_exec(db.source,
-             "CREATE TABLE forms (id int PRIMARY KEY, word text, i int, blank text, f float8,"
-             " n numeric, big numeric, tz timestamptz, iv interval, js text, words text[],"
-             " ns numeric[], b varbit);"
-             "INSERT INTO forms SELECT g, (ARRAY['a', 'b', NULL])[1 + g % 3], g,"
-             " 'abc' || repeat(' ', g % 9), g / 7.0, CASE WHEN g % 5 > 0 THEN (g - 900) / 3.0 END,"
-             " g * 1234, '2024-01-01'::timestamptz + (g - 900) * interval '1.2345678 hours',"
-             " (g - 900) * interval '31 days 1.2345678 hours',"
-             " '{\"b\": 1.50, \"aa\":[' || g || ' ,2], \"b\": null}',"
-             " ARRAY['x', NULL, 'yy  '], ARRAY[g / 3.0, NULL, g], g::bit(3)::varbit"
-             " FROM generate_series(1, 2000) g;"
-             "CREATE TABLE renamed (id int PRIMARY KEY, m numeric, c text);"
-             "INSERT INTO renamed SELECT g, g / 7.0, g FROM generate_series(1, 100) g");
+    sql_exec(
+        db.source,
+        "CREATE TABLE forms (id int PRIMARY KEY, word text, i int, blank text, f float8,"
+        " n numeric, big numeric, tz timestamptz, iv interval, js text, words text[],"
+        " ns numeric[], b varbit);"
+        "INSERT INTO forms SELECT g, (ARRAY['a', 'b', NULL])[1 + g % 3], g,"
+        " 'abc' || repeat(' ', g % 9), g / 7.0, CASE WHEN g % 5 > 0 THEN (g - 900) / 3.0 END,"
+        " g * 1234, '2024-01-01'::timestamptz + (g - 900) * interval '1.2345678 hours',"
+        " (g - 900) * interval '31 days 1.2345678 hours',"
+        " '{\"b\": 1.50, \"aa\":[' || g || ' ,2], \"b\": null}',"
+        " ARRAY['x', NULL, 'yy  '], ARRAY[g / 3.0, NULL, g], g::bit(3)::varbit"
+        " FROM generate_series(1, 2000) g;"
+        "CREATE TABLE renamed (id int PRIMARY KEY, m numeric, c text);"
+        "INSERT INTO renamed SELECT g, round((g - 450) * 10.0 ^ (g % 8 - 4) * 1.2345678, g % 5), g"
+        " FROM generate_series(1, 900) g;"
+        "INSERT INTO renamed SELECT 1000 + g, round(10.0 ^ (g % 12 - 4) - (g > 12)::int * 0.01,"
+        " 2), NULL FROM generate_series(0, 23) g");
     sql_exec(db.target,
              "CREATE TABLE forms (id int PRIMARY KEY, c_set char(4), c_do char(3), c_int char(6),"
              " v varchar(5), n_map numeric(6,2), n_cast numeric(12,3), n_int numeric(8,2),"
@@ -154,6 +158,9 @@ test_forms(void **state)
          "SELECT * FROM renamed ORDER BY 1");
     pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
     sql_exec(db.source, "UPDATE forms SET ns = ARRAY[1, 1234567.8] WHERE id = 9");
+    sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; TRUNCATE forms, renamed");
+    pair_expect(pair_copy(&db, job, "--data-only"), 1, "more digits than the column");
+    sql_exec(db.source, "DELETE FROM forms; UPDATE renamed SET m = 100000000.00 WHERE id = 9");
     sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; TRUNCATE forms, renamed");
     pair_expect(pair_copy(&db, job, "--data-only"), 1, "more digits than the column");
     pair_db_end(&db);
@@ -420,6 +427,96 @@ test_backup(void **state)
     pair_db_end(&db);
 }
 
+/* Of a foreign key over columns that rules leave alone nothing is to be asked; of another one it
+ * is. */
+static void
+test_foreign_keys(void **state)
+{
+    static const char tables[] =
+        "CREATE TABLE p (id int PRIMARY KEY, name text);"
+        "CREATE TABLE c (id int PRIMARY KEY, p_id int CONSTRAINT c_p REFERENCES p, note text)";
+    static const char maps[] = "maps: {known: {x: y}, moved: {'3': '9'}}\ntables:\n  ";
+    static const char missing[] = "constraint public.c c_p: violated on the target: rows that refer"
+                                  " to none: 1";
+    static const struct {
+        const char *rules;
+        int code;
+        const char *words;
+    } cases[] = {
+        {"p: {columns: {name: {do: [upper]}}}\n  c: {columns: {note: {do: [upper]}}}", 0, "agree"},
+        {"p: {where: id < 3}", 4, missing},
+        {"p: {columns: {name: {map: known, else: quarantine}}}", 4, missing},
+        {"c: {columns: {p_id: {map: moved, else: keep}}}", 4, missing},
+        {"c: {preserve: id > 100}", 4, missing},
+    };
+    struct pair_db db = pair_db_new(&pair, "foreign_keys");
+
+    (void)state;
+    sql_exec(db.source, tables);
+    sql_exec(db.source, "INSERT INTO p VALUES (1, 'x'), (2, 'x'), (3, 'y');"
+                        "INSERT INTO c VALUES (1, 1, 'a'), (2, NULL, 'b'), (3, 3, 'c')");
+    sql_exec(db.target, tables);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *job = job_file(&db, scratch_printf("%s%s\n", maps, cases[i].rules));
+        sql_exec(db.target, "TRUNCATE p, c");
+        if (i + 1 == sizeof cases / sizeof cases[0])
+            sql_exec(db.target, "SET session_replication_role = replica;"
+                                "INSERT INTO c VALUES (101, 7, 'own')");
+        const char *name = scratch_printf("keys_%zu", i);
+        pair_expect(pair_copy(&db, job, "--name", name, "--data-only"), cases[i].code,
+                    cases[i].code == 0 ? "proven" : cases[i].words);
+        pair_expect(pair_run(&db, "verify", job, "--data-only"), cases[i].code, cases[i].words);
+    }
+    pair_db_end(&db);
+}
+
+#define PARTITIONED(org)                                                                           \
+    "maps: {m: {x: a, y: z, w: null}}\n"                                                           \
+    "tables:\n"                                                                                    \
+    "  listed: {columns: {kind: {map: m}}}\n"                                                      \
+    "  always: {columns: {org: {set: " org "}}}\n"                                                 \
+    "  made: {columns: {id: {do: [{add: [1]}]}}}\n"                                                \
+    "  caught: {columns: {org: {set: 77}}}\n"
+
+/* Values that rules give, and the partitions that there are for them. */
+static void
+test_partitions(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "partitions");
+    const char *job = job_file(&db, PARTITIONED("12"));
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE listed (id int, kind text);"
+                        "CREATE TABLE always (id int); CREATE TABLE made (id int);"
+                        "CREATE TABLE caught (id int); INSERT INTO listed VALUES (1, 'x');"
+                        "INSERT INTO always VALUES (1); INSERT INTO made VALUES (1);"
+                        "INSERT INTO caught VALUES (1)");
+    sql_exec(db.target,
+             "CREATE TYPE kind AS ENUM ('a', 'b', 'z');"
+             "CREATE TABLE listed (id int, kind kind) PARTITION BY LIST (kind);"
+             "CREATE TABLE listed_a PARTITION OF listed FOR VALUES IN ('a', 'b');"
+             "CREATE TABLE always (id int, org int) PARTITION BY RANGE (org);"
+             "CREATE TABLE always_1 PARTITION OF always FOR VALUES FROM (0) TO (10);"
+             "CREATE TABLE always_2 PARTITION OF always FOR VALUES FROM (10) TO (12);"
+             "CREATE TABLE made (id int) PARTITION BY HASH (id);"
+             "CREATE TABLE made_0 PARTITION OF made FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+             "CREATE TABLE caught (id int, org int) PARTITION BY LIST (org);"
+             "CREATE TABLE caught_d PARTITION OF caught DEFAULT");
+    struct run *run = pair_run(&db, "check", job, "--data-only");
+    pair_expect(run, 3, "the rule of org gives 12, for which public.always has no partition");
+    pair_expect(run, 3,
+                "the rule of kind gives z, for which public.listed has no partition: a row");
+    pair_expect(run, 3, "the rule of kind gives NULL, for which");
+    pair_expect(run, 3, "column id is part of the partition key of public.made");
+    assert_null(strstr(run_out(run), "gives a,"));
+    assert_null(strstr(run_out(run), "caught"));
+    pair_expect(pair_copy(&db, job, "--data-only"), 3, "public.always has no partition");
+    job = job_file(&db, PARTITIONED("11"));
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM always_2 WHERE org = 11"), 1);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -434,6 +531,8 @@ main(void)
         cmocka_unit_test(test_elements),
         cmocka_unit_test(test_preserved_rows),
         cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_foreign_keys),
+        cmocka_unit_test(test_partitions),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

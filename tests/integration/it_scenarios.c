@@ -58,8 +58,12 @@ static const struct scenario scenarios[] = {
     {.folder = "customer_data_platform",
      .job = "staging_to_production_keys",
      .target = "production_keys",
-     .code = 2,
-     .says = "columns cannot be preserved yet"},
+     .consents = true},
+    {.folder = "customer_data_platform",
+     .job = "staging_to_production_keys",
+     .target = "production_keys",
+     .consents = true,
+     .by_owner = true},
     {.folder = "customer_data_platform", .job = "staging_to_production", .target = "production"},
     {.folder = "customer_data_platform",
      .job = "staging_to_production",
@@ -152,6 +156,8 @@ static const char *const points[] = {
     "ddl_before_batch_commit",
     "ddl_after_batch",
     "before_prepare_commit",
+    "before_truncate_commit",
+    "after_truncate_commit",
     "before_plan_commit",
     "after_claim",
     "before_source_read",
@@ -178,6 +184,7 @@ is_passed(const struct scenario *scenario, const char *point)
     static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
                                              "ddl_after_batch", "step_before_commit",
                                              "step_after_commit"};
+    static const char *const of_emptying[] = {"before_truncate_commit", "after_truncate_commit"};
     static const char *const of_rows_only[] = {"before_prepare_commit", "before_restore"};
 
     for (size_t i = 0; i < sizeof of_streams / sizeof *of_streams; i++) {
@@ -187,6 +194,10 @@ is_passed(const struct scenario *scenario, const char *point)
     for (size_t i = 0; i < sizeof of_schemas / sizeof *of_schemas; i++) {
         if (strcmp(point, of_schemas[i]) == 0)
             return scenario->target == NULL;
+    }
+    for (size_t i = 0; i < sizeof of_emptying / sizeof *of_emptying; i++) {
+        if (strcmp(point, of_emptying[i]) == 0)
+            return scenario->consents;
     }
     for (size_t i = 0; i < sizeof of_rows_only / sizeof *of_rows_only; i++) {
         if (strcmp(point, of_rows_only[i]) == 0)

@@ -117,6 +117,7 @@ disturb(enum disturbance what, const struct disturb *where)
 bool
 disturb_may_go_on(const struct run *run)
 {
-    return run->code == 5 || run->code == -SIGKILL ||
+    /* SIGTERM ends what has only just been started, and has not begun to listen */
+    return run->code == 5 || run->code == -SIGKILL || run->code == -SIGTERM ||
            (run->code == 3 && strstr(run_err(run), "PH-CONNECT") != NULL);
 }

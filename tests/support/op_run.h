@@ -45,6 +45,8 @@ op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const 
              uint32_t n_params, uint32_t n_args)
 {
     memset(run, 0, sizeof *run);
+    if (op == NULL)
+        abort();
     run->op = op;
     ph_arena_init(&run->arena, (size_t)1 << 30);
     run->call = (struct ph_rule_call){

@@ -234,12 +234,21 @@ scenario_start(const struct scenario_case *c, const char *failpoint)
     const char *env[5] = {
         c->env[0], c->env[1], c->env[2],
         failpoint != NULL ? scratch_printf("PGHAUL_FAILPOINT=%s", failpoint) : NULL, NULL};
-    const char *const argv[] = {
-        "pghaul",  "copy",     file_of(c->scenario, c->scenario->job, ".yaml"),
-        "--name",  c->name,    "--dir",
-        c->dir,    "--report", c->report,
-        "--split", "1MB",      "--jobs",
-        "2",       NULL};
+    const char *const argv[] = {"pghaul",
+                                "copy",
+                                file_of(c->scenario, c->scenario->job, ".yaml"),
+                                "--name",
+                                c->name,
+                                "--dir",
+                                c->dir,
+                                "--report",
+                                c->report,
+                                "--split",
+                                "1MB",
+                                "--jobs",
+                                "2",
+                                c->scenario->consents ? "--yes" : NULL,
+                                NULL};
 
     return run_start_copy(env, argv);
 }

@@ -28,6 +28,7 @@ struct scenario {
     const char *says;   /* and says; or NULL */
     bool follows;
     bool by_owner;     /* the target's role owns the database and is no superuser */
+    bool consents;     /* --yes: the job empties tables */
     bool one_database; /* source and target are the same */
 };
 

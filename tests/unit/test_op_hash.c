@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <openssl/hmac.h>
+
 #include "mask_run.h"
 
 static void
@@ -63,6 +65,27 @@ hmac(void **context)
     assert_true(mask_try(&mask, "hmac", "bytea -> text", NULL, 0, key));
     assert_string_equal(mask_text(&mask, "Test Using Larger Than Block-Size Key - Hash Key First"),
                         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    mask_end(&mask);
+}
+
+/* Messages of one block take another way than longer ones. */
+static void
+hmac_of_all_lengths(void **context)
+{
+    struct mask mask;
+    char message[200];
+
+    (void)context;
+    assert_true(mask_try(&mask, "hmac", "bytea -> bytea", NULL, 0, "Jefe"));
+    for (size_t len = 1; len < sizeof message; len++) {
+        uint8_t expected[32];
+        memset(message, (int)('0' + len % 70), len);
+        assert_non_null(
+            HMAC(EVP_sha256(), "Jefe", 4, (const uint8_t *)message, len, expected, NULL));
+        assert_int_equal(mask_bytes(&mask, message, len), PH_RULE_OK);
+        assert_int_equal(mask.out.len, 32);
+        assert_memory_equal(mask.out.data, expected, 32);
+    }
     mask_end(&mask);
 }
 
@@ -149,11 +172,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256),
-        cmocka_unit_test(md5),
-        cmocka_unit_test(hmac),
-        cmocka_unit_test(hmac_length),
-        cmocka_unit_test(ints_stay_different),
+        cmocka_unit_test(sha256),      cmocka_unit_test(md5),
+        cmocka_unit_test(hmac),        cmocka_unit_test(hmac_of_all_lengths),
+        cmocka_unit_test(hmac_length), cmocka_unit_test(ints_stay_different),
         cmocka_unit_test(secrets),
     };
 

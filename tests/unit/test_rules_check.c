@@ -170,6 +170,10 @@ unique_keys_stay_unique(void **state)
             "through upper) may make different values equal");
     refused("tables: {users: {columns: {id: {set: 1}}}}",
             "column id is part of the target's unique key pkey");
+    refused("tables: {users: {columns: {email: {set: a}}}}", "may make different values equal");
+    fake_must_make(&fake, "tables: {users: {columns: {email: {set: null}}}}");
+    fake.target.indexes[0][1].nulls_are_equal = true;
+    refused("tables: {users: {columns: {email: {set: null}}}}", "may make different values equal");
     refused("maps: {m: {1: 2, 3: 2}}\ntables: {users: {columns: {id: {map: m}}}}",
             "may make different values equal");
     fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables: {users: {columns: {id: {map: m}}}}");
@@ -429,18 +433,40 @@ rules_of_shaped_columns(void **state)
     fake_must_make(&fake, "tables: {posts: {into: tags, columns: {tag: {do: [trim]}}, " EACH);
 }
 
-/* Nothing keeps single columns: what is not done is not taken in silence. */
 static void
-columns_are_not_preserved(void **state)
+columns_are_preserved_by_a_key(void **state)
 {
     (void)state;
-    fake_table(&fake.source, "public.users", "id int4*, api_key text");
-    fake_table(&fake.target, "public.users", "id int4*, api_key text");
-    refused("tables: {users: {preserve: {rows: \"id > 7\", columns: [api_key]}}}",
-            "columns cannot be preserved yet");
+    fake_table(&fake.source, "public.users", "id int4*, api_key text, note text");
+    fake_table(&fake.target, "public.users", "id int4*, api_key text, note text, extra text");
+    fake_must_make(&fake, "tables: {users: {preserve: {columns: [note, api_key]}}}");
+    assert_int_equal(route(0)->n_preserved, 2);
+    assert_int_equal(route(0)->preserved[0], 1);
+    assert_int_equal(route(0)->preserved[1], 2);
+    assert_int_equal(route(0)->n_preserved_key, 1);
+    assert_int_equal(route(0)->preserved_key[0], 0);
+    assert_true(route(0)->has_program);
+    assert_non_null(route(0)->no_stream);
+    fake_must_make(&fake, "tables: {users: {columns: {extra: {set: null}}, preserve: {rows: \"id > "
+                          "7\", columns: [extra]}}}");
+    assert_non_null(route(0)->preserve);
+    assert_int_equal(route(0)->preserved[0], 3);
     refused("tables: {users: {preserve: {columns: [api]}}}", "no column api");
+    refused("tables: {users: {preserve: {columns: [extra]}}}", "nothing fills column extra");
+    refused("tables: {users: {preserve: {columns: [id]}}}", "to be preserved itself");
+    fake.params.keys_come_later = true;
+    refused("tables: {users: {preserve: {columns: [note]}}}", "only be preserved with --data-only");
+    fake.params.keys_come_later = false;
+    fake.params.follows = true;
+    refused("tables: {users: {preserve: {columns: [note]}}}",
+            "columns are preserved, and of a row");
+    fake.params.follows = false;
     fake_must_make(&fake, "tables: {users: {preserve: {rows: \"id > 7\"}}}");
     assert_non_null(route(0)->preserve);
+    assert_int_equal(route(0)->n_preserved, 0);
+    fake_table(&fake.source, "public.heap", "id int4, note text");
+    fake_table(&fake.target, "public.heap", "id int4, note text");
+    refused("tables: {heap: {preserve: {columns: [note]}}}", "neither a primary key");
 }
 
 int
@@ -464,7 +490,7 @@ main(void)
         cmocka_unit_test_setup_teardown(conditions_mean_the_same_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(a_sample_in_the_stream, begin, end),
         cmocka_unit_test_setup_teardown(rules_of_shaped_columns, begin, end),
-        cmocka_unit_test_setup_teardown(columns_are_not_preserved, begin, end),
+        cmocka_unit_test_setup_teardown(columns_are_preserved_by_a_key, begin, end),
     };
 
     snprintf(fake.dir, sizeof fake.dir, "/tmp/test_rules_check.XXXXXX");

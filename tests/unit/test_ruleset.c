@@ -554,10 +554,64 @@ a_library_takes_part(void **state)
     assert_non_null(strstr(fake.err.message, "can be written by others"));
 }
 
+/* ---- what masks hide ---- */
+
+#define SECRET "secret: {env: PGHAUL_SECRET}\n"
+
+static void
+hides(uint32_t output, const char *mask, uint32_t n_hidden, const char *first)
+{
+    const struct ph_route_output *at = &route(0)->outputs[output];
+
+    if (mask == NULL) {
+        assert_null(at->mask);
+        return;
+    }
+    assert_string_equal(at->mask, mask);
+    assert_int_equal(at->n_hidden, n_hidden);
+    assert_string_equal(route(0)->inputs[at->reads[0]].column->name, first);
+}
+
+static void
+masks_are_told(void **state)
+{
+    (void)state;
+    campaigns("id int4*, email text, first text, last text, born date, pass text, note text",
+              "id int4*, email text, whole text, born date, pass text, note text, upper text");
+    fake_must_make(&fake, SECRET "tables:\n  public.campaigns:\n    columns:\n"
+                                 "      email: {do: [trim, lower, {mask: email}, upper]}\n"
+                                 "      whole: {do: [concat, {mask: text}], from: [first, last]}\n"
+                                 "      born: {do: [{mask_date: 30}], from: [born, id]}\n"
+                                 "      pass: {do: [bcrypt]}\n"
+                                 "      upper: {do: [upper, sha256], from: note}\n");
+    hides(0, NULL, 0, NULL);
+    hides(1, "mask_email", 1, "email");
+    hides(2, "mask_text", 2, "first");
+    hides(3, "mask_date", 1, "born");
+    hides(4, "bcrypt", 1, "pass");
+    hides(5, NULL, 0, NULL);
+    hides(6, NULL, 0, NULL);
+}
+
+static void
+a_mask_of_columns_as_rows_hides_them_all(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.people", "id int4*, home text, work text");
+    fake_table(&fake.target, "public.phones", "id int4*, kind text*, number text");
+    fake_must_make(&fake,
+                   SECRET "tables:\n  people:\n    into: phones\n"
+                          "    unpivot: {columns: [home, work], name: kind, value: number}\n"
+                          "    columns: {number: {do: [trim, {mask: phone}], from: $value}}\n");
+    hides(2, "mask_phone", 2, "home");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(masks_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(a_mask_of_columns_as_rows_hides_them_all, begin, end),
         cmocka_unit_test_setup_teardown(maps_sets_and_passes, begin, end),
         cmocka_unit_test_setup_teardown(a_map_has_every_else, begin, end),
         cmocka_unit_test_setup_teardown(a_large_map_finds_each_key, begin, end),
