@@ -57,6 +57,8 @@
 #define PH_VALUE_NULL (-1)
 /* A TOASTed value that an UPDATE did not touch and that was not sent. Operators never see it. */
 #define PH_VALUE_UNCHANGED (-2)
+/* What a lookup did not find. Operators never see it. */
+#define PH_VALUE_MISSING (-3)
 
 struct ph_value {
     const uint8_t *data; /* not owned; never terminated */

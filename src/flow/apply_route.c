@@ -178,6 +178,8 @@ check_inputs(const struct ph_table_plan *table, const struct ph_stream_rel *rel,
 
     for (uint32_t i = 0; i < route->n_inputs; i++) {
         const struct ph_column *column = route->inputs[i].column;
+        if (route->inputs[i].is_looked_up)
+            continue;
         if (column == NULL)
             return PH_FAIL(err, PH_E_RULES, "%s reads what only the source can compute",
                            route->name);

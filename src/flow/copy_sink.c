@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "pg/ledger_lookup.h"
 #include "pg/ledger_quarantine.h"
+#include "rules/ruleset.h"
 
 void
 ph_copy_sink_init(struct ph_copy_sink *sink, const struct ph_endpoint *endpoint,
@@ -106,6 +108,26 @@ write_chunk(void *state, const struct ph_batch *batch, struct ph_error *err)
 }
 
 static ph_code
+put_orphans(struct ph_copy_sink *sink, const struct ph_task *task, struct ph_error *err)
+{
+    const struct ph_table_plan *table = task->table;
+    ph_code rc = PH_OK;
+
+    for (uint32_t i = 0; rc == PH_OK && i < task->orphans->n; i++) {
+        const struct ph_orphan *orphan = &task->orphans->items[i];
+        const struct ph_route_lookup *by = &table->route->lookups[orphan->lookup];
+        const struct ph_ledger_orphan row = {
+            .column = table->route->outputs[by->output].target->name,
+            .lookup = ph_ruleset_lookup(table->rules->set, by->lookup)->label,
+            .value = orphan->value,
+            .rows = orphan->rows,
+        };
+        rc = ph_ledger_add_orphan(sink->conn, sink->job, task->chunk, &row, err);
+    }
+    return rc;
+}
+
+static ph_code
 end_chunk(void *state, const struct ph_task *task, uint64_t rows, struct ph_error *err)
 {
     struct ph_copy_sink *sink = state;
@@ -119,8 +141,9 @@ end_chunk(void *state, const struct ph_task *task, uint64_t rows, struct ph_erro
                        (unsigned long long)rows, (unsigned long long)taken);
     PH_TRY(ph_ledger_receipt(sink->conn, sink->job, task->chunk, task->epoch->number, task->digest,
                              ph_clock_seconds_since(sink->chunk_started_ns), err));
-    return ph_ledger_quarantine(sink->conn, sink->job, task->table, task->chunk, &task->quarantine,
-                                task->quarantined, err);
+    PH_TRY(ph_ledger_quarantine(sink->conn, sink->job, task->table, task->chunk, &task->quarantine,
+                                task->quarantined, err));
+    return task->orphans == NULL ? PH_OK : put_orphans(sink, task, err);
 }
 
 static void

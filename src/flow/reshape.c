@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "apply/store.h"
+#include "flow/lookup_cache.h"
 #include "flow/row_key.h"
 #include "pg/ledger_quarantine.h"
-#include "rules/ruleset.h"
+#include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
 struct image {               /* what the route makes of one row of the source */
@@ -19,6 +20,7 @@ struct image {               /* what the route makes of one row of the source */
 struct ph_reshape {
     const char *job;
     struct ph_rule_machine *machine; /* made with the first table that needs it */
+    struct ph_lookup_cache *lookups; /* the same, of those that must ask; else NULL */
     struct ph_store store;           /* values that do not live elsewhere */
     struct ph_value *in;
     struct ph_value *out;
@@ -53,6 +55,7 @@ ph_reshape_free(struct ph_reshape *reshape)
     if (reshape == NULL)
         return;
     ph_rule_machine_free(reshape->machine);
+    ph_lookup_cache_free(reshape->lookups);
     ph_store_free(&reshape->store);
     free(reshape->in);
     free(reshape->out);
@@ -119,7 +122,10 @@ make_ready(struct ph_reshape *reshape, struct ph_error *err)
     if (reshape->machine == NULL)
         PH_TRY(ph_rule_machine_new(rules->set, rules->secret, rules->secret_len, &reshape->machine,
                                    err));
-    if (!grow_values(&reshape->in, &reshape->in_room, table->n_inputs) ||
+    if (reshape->lookups == NULL && table->route->n_lookups > 0 && rules->access != NULL &&
+        (reshape->lookups = ph_lookup_cache_new(rules)) == NULL)
+        return no_memory(err);
+    if (!grow_values(&reshape->in, &reshape->in_room, table->route->n_inputs) ||
         !grow_values(&reshape->out, &reshape->out_room, table->n_columns))
         return no_memory(err);
     ph_store_clear(&reshape->store);
@@ -170,20 +176,39 @@ read_field(const struct ph_reshape *reshape, const struct ph_field *field, struc
     return PH_OK;
 }
 
+static ph_code
+look_up(struct ph_reshape *reshape, struct ph_error *err)
+{
+    const struct ph_route *route = planned(reshape)->route;
+    struct ph_lookup_cache *cache = reshape->lookups;
+
+    if (cache != NULL && ph_lookup_cache_lacks(cache, route, reshape->in)) {
+        PH_TRY(ph_lookup_cache_begin(cache, route, reshape->in, err));
+        PH_TRY(ph_lookup_cache_ask(cache, route, reshape->in, err));
+    }
+    (void)ph_lookups_fill(planned(reshape)->rules->lookups,
+                          cache == NULL ? NULL : ph_lookup_cache_own(cache), route, reshape->in);
+    return PH_OK;
+}
+
 /* `fill` (may be NULL): where what did not come is looked for. */
 static ph_code
 read_row(struct ph_reshape *reshape, const struct ph_field *fields, const struct ph_field *fill,
          struct ph_error *err)
 {
-    for (uint32_t i = 0; i < planned(reshape)->n_inputs; i++) {
+    const struct ph_route *route = planned(reshape)->route;
+
+    for (uint32_t i = 0; i < route->n_inputs; i++) {
         uint32_t field = reshape->to->inputs[i];
+        if (route->inputs[i].is_looked_up)
+            continue;
         if (field >= reshape->change->n_fields)
             return PH_FAIL(err, PH_E_PROTOCOL, "a change has too few fields for its rules");
         PH_TRY(read_field(reshape, &fields[field], &reshape->in[i], err));
         if (reshape->in[i].len == PH_VALUE_UNCHANGED && fill != NULL)
             PH_TRY(read_field(reshape, &fill[field], &reshape->in[i], err));
     }
-    return PH_OK;
+    return route->n_lookups > 0 ? look_up(reshape, err) : PH_OK;
 }
 
 /* ---- what they make ---- */

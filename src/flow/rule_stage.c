@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "flow/orphans.h"
 #include "flow/row_key.h"
+#include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
 #define QUARANTINE_LIMIT ((size_t)16 << 20) /* of a task: more of it is a rule to be mended */
@@ -20,11 +22,13 @@ static void
 forget_route(struct ph_rule_stage *stage)
 {
     free(stage->in);
+    free(stage->ahead);
     free(stage->fields);
+    free(stage->ahead_fields);
     free(stage->out);
     free(stage->pieces);
-    stage->in = stage->out = NULL;
-    stage->fields = NULL;
+    stage->in = stage->ahead = stage->out = NULL;
+    stage->fields = stage->ahead_fields = NULL;
     stage->pieces = NULL;
 }
 
@@ -32,6 +36,7 @@ void
 ph_rule_stage_free(struct ph_rule_stage *stage)
 {
     ph_rule_machine_free(stage->machine);
+    ph_lookup_cache_free(stage->lookups);
     forget_route(stage);
     free(stage->spare);
     ph_preserve_stage_free(&stage->preserved);
@@ -82,12 +87,18 @@ ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, stru
     if (stage->machine == NULL)
         PH_TRY(ph_rule_machine_new(rules->set, rules->secret, rules->secret_len, &stage->machine,
                                    err));
+    if (stage->lookups == NULL && route->n_lookups > 0 && rules->access != NULL &&
+        (stage->lookups = ph_lookup_cache_new(rules)) == NULL)
+        return no_memory(err);
     forget_route(stage);
     stage->in = calloc((size_t)route->n_inputs + 1, sizeof *stage->in);
+    stage->ahead = calloc((size_t)route->n_inputs + 1, sizeof *stage->ahead);
     stage->fields = calloc((size_t)route->n_inputs + 1, sizeof *stage->fields);
+    stage->ahead_fields = calloc((size_t)route->n_inputs + 1, sizeof *stage->ahead_fields);
     stage->out = calloc((size_t)route->n_outputs + 1, sizeof *stage->out);
     stage->pieces = calloc((size_t)route->n_outputs + 1, sizeof *stage->pieces);
-    if (stage->in == NULL || stage->fields == NULL || stage->out == NULL || stage->pieces == NULL)
+    if (stage->in == NULL || stage->ahead == NULL || stage->fields == NULL ||
+        stage->ahead_fields == NULL || stage->out == NULL || stage->pieces == NULL)
         return no_memory(err);
     cut_tuple(stage, task);
     stage->has_preserved = task->table->preserved != NULL && !stage->all_are_new;
@@ -103,24 +114,31 @@ bad_tuple(struct ph_error *err)
     return PH_FAIL(err, PH_E_PROTOCOL, "a tuple of COPY BINARY does not hold what it says");
 }
 
-/* One tuple of n fields; *n_fields is -1 at the trailer. */
+/*
+ * One tuple; *n_fields is -1 at the trailer. What is looked up takes no room in it. `fields`: where
+ * the inputs begin and the last one ends.
+ */
 static ph_code
-take_tuple(struct ph_rule_stage *stage, struct ph_cursor *cursor, uint32_t n, int16_t *n_fields,
-           struct ph_error *err)
+take_tuple(const struct ph_table_plan *table, struct ph_cursor *cursor, struct ph_value *in,
+           const uint8_t **fields, int16_t *n_fields, struct ph_error *err)
 {
-    struct ph_value *in = stage->in;
+    const struct ph_route *route = table->route;
+    uint32_t n = route->n_inputs;
 
-    if (!ph_take_i16(cursor, n_fields) || (*n_fields >= 0 && (uint32_t)*n_fields != n))
+    if (!ph_take_i16(cursor, n_fields) ||
+        (*n_fields >= 0 && (uint32_t)*n_fields != table->n_inputs))
         return bad_tuple(err);
     for (uint32_t i = 0; *n_fields >= 0 && i < n; i++) {
         struct ph_span bytes = {0};
-        stage->fields[i] = cursor->at;
+        fields[i] = cursor->at;
+        if (route->inputs[i].is_looked_up)
+            continue;
         if (!ph_take_i32(cursor, &in[i].len) || in[i].len < PH_VALUE_NULL ||
             (in[i].len >= 0 && !ph_take_span(cursor, (size_t)in[i].len, &bytes)))
             return bad_tuple(err);
         in[i].data = bytes.data;
     }
-    stage->fields[n] = cursor->at;
+    fields[n] = cursor->at;
     return PH_OK;
 }
 
@@ -244,13 +262,55 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
 
 /* ---- a batch ---- */
 
+/* Ask for what is not known of the row at hand, and for what rows behind it will want. */
+static ph_code
+ask(struct ph_rule_stage *stage, const struct ph_task *task, struct ph_cursor behind,
+    struct ph_error *err)
+{
+    const struct ph_route *route = task->table->route;
+    bool is_full = false;
+
+    PH_TRY(ph_lookup_cache_begin(stage->lookups, route, stage->in, err));
+    while (!is_full && ph_cursor_left(&behind) > 0) {
+        int16_t n_fields;
+        PH_TRY(take_tuple(task->table, &behind, stage->ahead, stage->ahead_fields, &n_fields, err));
+        if (n_fields < 0)
+            break;
+        PH_TRY(ph_lookup_cache_also(stage->lookups, route, stage->ahead, &is_full, err));
+    }
+    return ph_lookup_cache_ask(stage->lookups, route, stage->in, err);
+}
+
+static ph_code
+look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behind,
+        struct ph_error *err)
+{
+    const struct ph_route *route = task->table->route;
+    const struct ph_lookups *own = NULL;
+
+    if (route->n_lookups == 0)
+        return PH_OK;
+    if (stage->lookups != NULL) {
+        if (ph_lookup_cache_lacks(stage->lookups, route, stage->in))
+            PH_TRY(ask(stage, task, behind, err));
+        own = ph_lookup_cache_own(stage->lookups);
+    }
+    if (ph_lookups_fill(task->table->rules->lookups, own, route, stage->in) == 0 || !task->is_load)
+        return PH_OK; /* rows that are only compared were counted when they came */
+    return ph_orphans_note(&task->orphans, route, stage->in)
+               ? PH_OK
+               : PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");
+}
+
 /* All rows that the source's row gives go, or none of them. */
 static ph_code
-run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_error *err)
+run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behind,
+        struct ph_error *err)
 {
     struct ph_rule_outcome outcome;
     size_t begin = stage->len;
 
+    PH_TRY(look_up(stage, task, behind, err));
     PH_TRY(ph_rule_begin_row(stage->machine, task->table->route, stage->in, &outcome, err));
     uint32_t rows = outcome.verdict == PH_ROW_TAKEN ? outcome.rows : 0;
     for (uint32_t i = 0; i < rows && outcome.verdict == PH_ROW_TAKEN; i++) {
@@ -272,7 +332,7 @@ run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
 
     while (ph_cursor_left(&cursor) > 0) {
         int16_t n_fields;
-        PH_TRY(take_tuple(stage, &cursor, task->table->n_inputs, &n_fields, err));
+        PH_TRY(take_tuple(task->table, &cursor, stage->in, stage->fields, &n_fields, err));
         if (n_fields < 0) {
             PH_TRY(reserve(stage, TUPLE_HEADER, err));
             ph_store_u16(stage->spare + stage->len, (uint16_t)n_fields);
@@ -281,7 +341,7 @@ run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
                        ? PH_OK
                        : PH_FAIL(err, PH_E_PROTOCOL, "rows behind the end of the COPY");
         }
-        PH_TRY(run_row(stage, task, err));
+        PH_TRY(run_row(stage, task, cursor, err));
     }
     return PH_OK;
 }

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "flow/lookup_cache.h"
 #include "flow/preserve_stage.h"
 #include "flow/task.h"
 #include "rules/ruleset.h"
@@ -25,8 +26,11 @@ struct ph_rule_piece { /* of a tuple that goes out */
 struct ph_rule_stage {
     struct ph_rule_machine *machine; /* made for the first task that needs it */
     size_t max_row_bytes;
-    struct ph_value *in;    /* of the task's route */
+    struct ph_lookup_cache *lookups; /* made for the first task that has to ask; else NULL */
+    struct ph_value *in;             /* of the task's route */
+    struct ph_value *ahead;          /* of a row behind the one at hand */
     const uint8_t **fields; /* where the input's fields begin, and where the last one ends */
+    const uint8_t **ahead_fields;
     struct ph_value *out;
     struct ph_rule_piece *pieces;
     uint32_t n_pieces;

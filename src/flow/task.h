@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "flow/orphans.h"
 #include "model/batch.h"
 #include "model/plan.h"
 #include "pg/snapshot.h"
@@ -47,9 +48,10 @@ struct ph_task {
     /* program thread, before it pushes the last batch on */
     ph_code program_rc;
     struct ph_error program_error;
-    uint64_t quarantined;     /* rows that rules could not handle and that stay behind */
-    struct ph_buf quarantine; /* of each: key, column and reason, each ended by a 0 byte; freed by
-                                 ph_task_end */
+    uint64_t quarantined;       /* rows that rules could not handle and that stay behind */
+    struct ph_buf quarantine;   /* of each: key, column and reason, each ended by a 0 byte; freed by
+                                   ph_task_end */
+    struct ph_orphans *orphans; /* values that lookups did not find; NULL: none; likewise */
 };
 
 /* What the run left in the task; the owner's, after ph_lane_run. */
@@ -57,6 +59,8 @@ static inline void
 ph_task_end(struct ph_task *task)
 {
     ph_buf_free(&task->quarantine);
+    ph_orphans_free(task->orphans);
+    task->orphans = NULL;
 }
 
 #endif

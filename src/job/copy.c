@@ -148,11 +148,26 @@ rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
     return run_rows(job, false, err);
 }
 
+/*
+ * An epoch is a snapshot of the source and what tables hold that values are looked up in. When the
+ * latter is not what it was, the epoch is over, as if the snapshot had been lost.
+ */
+static ph_code
+settle_lookups(struct ph_job *job, struct ph_error *err)
+{
+    ph_code rc = ph_job_check_lookups(job, err);
+
+    if (rc == PH_E_SNAPSHOT_LOST)
+        void_epoch(job);
+    return rc;
+}
+
 static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_job_load_plan(job, err));
     ph_join_settle_states(job);
+    PH_TRY(settle_lookups(job, err));
     if (job->follows)
         PH_TRY(ph_follow_receive(job, err));
     if (job->options->data_only)

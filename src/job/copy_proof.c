@@ -15,6 +15,7 @@
 #include "job/verify.h"
 #include "pg/catalog.h"
 #include "pg/ledger_finding.h"
+#include "pg/ledger_lookup.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/snapshot.h"
 
@@ -208,6 +209,26 @@ tell_quarantine(struct ph_job *job, uint64_t *n, struct ph_error *err)
     return ph_ledger_quarantined(job->target_control, job->options->name, n, err);
 }
 
+/* What lookups did not find. */
+static ph_code
+tell_orphans(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_ledger_orphans_told *told;
+    uint32_t n;
+
+    PH_TRY(ph_ledger_load_orphans(job->target_control, job->options->name, &job->arena, &told, &n,
+                                  err));
+    for (uint32_t i = 0; i < n; i++) {
+        const char *route =
+            told[i].table < job->plan.n_tables ? job->plan.tables[told[i].table].route_name : NULL;
+        ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "lookup",
+                              route != NULL ? route : "", "%s: %llu rows found nothing in %s: %s",
+                              told[i].column, (unsigned long long)told[i].rows, told[i].lookup,
+                              told[i].values);
+    }
+    return PH_OK;
+}
+
 static ph_code
 find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
 {
@@ -217,6 +238,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     *verdict = "not proven";
     PH_TRY(run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
+    PH_TRY(tell_orphans(job, err));
     PH_TRY(ph_copy_tell_preserved(job, err));
     if (job->options->verify == PH_VERIFY_NONE) {
         *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;

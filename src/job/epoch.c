@@ -11,7 +11,9 @@
 #include "job/epoch_parts.h"
 #include "pg/catalog.h"
 #include "pg/holder.h"
+#include "pg/ledger_lookup.h"
 #include "pg/snapshot.h"
+#include "rules/lookup.h"
 
 #define SQL_LIMIT ((size_t)64 << 20)
 
@@ -128,6 +130,54 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_ledger_lose_epochs(job->target_control, job->options->name, err));
     }
     return start_epoch(job, found ? last.number + 1 : 1, err);
+}
+
+static ph_code
+constants_changed(const struct ph_job *job, struct ph_error *err)
+{
+    PH_FAIL(err, PH_E_LOOKUP,
+            "a table that values are looked up in is declared constant and has changed since the "
+            "job began");
+    ph_error_object(err, "job %s", job->options->name);
+    ph_error_hint(err, "%s",
+                  "put its rows back as they were and give the same command again, or begin anew "
+                  "with --restart --yes");
+    return PH_E_LOOKUP;
+}
+
+static ph_code
+compare_lookups(struct ph_job *job, const char *now, struct ph_error *err)
+{
+    struct ph_conn *conn = job->target_control;
+    const char *name = job->options->name;
+    const char *then;
+    const char *last;
+
+    PH_TRY(ph_ledger_load_lookups(conn, name, job->epoch.number, &job->arena, &then, &last, err));
+    if (!ph_lookups_same(last, now, PH_LOOKUPS_CONSTANT))
+        return constants_changed(job, err);
+    if (job->ledger.phase != PH_PHASE_ROWS || strcmp(then, now) == 0)
+        return PH_OK;
+    if (then[0] == '\0')
+        return ph_ledger_save_lookups(conn, name, job->epoch.number, now, err);
+    return PH_FAIL(err, PH_E_SNAPSHOT_LOST,
+                   "a table that values are looked up in has changed since the rows were begun, or "
+                   "is too large to be compared: unfinished tables are copied again");
+}
+
+ph_code
+ph_job_check_lookups(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_buf now;
+
+    if (job->rules.lookups == NULL)
+        return PH_OK;
+    ph_buf_init(&now, SQL_LIMIT);
+    ph_lookups_digest(job->rules.lookups, &now);
+    ph_code rc = ph_buf_ok(&now) ? compare_lookups(job, ph_buf_text(&now), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&now);
+    return rc;
 }
 
 /* The holder may belong to another directory or host: its session is ended as well. */

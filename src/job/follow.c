@@ -226,6 +226,7 @@ load_tables(struct ph_job *job, struct ph_error *err)
     uint32_t added;
 
     PH_TRY(ph_job_load_plan(job, err));
+    PH_TRY(ph_job_check_lookups(job, err));
     return ph_follow_widen_plan(job, &added, err);
 }
 

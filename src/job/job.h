@@ -115,6 +115,12 @@ void ph_job_close(struct ph_job *job);
 ph_code ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err);
 /* Whether source and snapshot are still there: PH_E_SNAPSHOT_LOST or the connection's failure. */
 ph_code ph_job_check_epoch(struct ph_job *job, struct ph_error *err);
+/*
+ * After the plan is loaded: whether tables that values are looked up in hold what they held when
+ * the epoch began. PH_E_LOOKUP: one that is declared constant has changed since the job began;
+ * PH_E_SNAPSHOT_LOST: another has, and rows of it and of before must not be mixed.
+ */
+ph_code ph_job_check_lookups(struct ph_job *job, struct ph_error *err);
 /* After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again.
  */
 ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);

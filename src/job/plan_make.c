@@ -9,6 +9,7 @@ ph_code
 ph_job_make_rules(struct ph_job *job, struct ph_error *err)
 {
     bool has_target = job->target_catalog.version_num != 0;
+    struct ph_rules_made former = job->rules;
     struct ph_rules_params params = {
         .options = job->options,
         .source = &job->source_catalog,
@@ -17,13 +18,15 @@ ph_job_make_rules(struct ph_job *job, struct ph_error *err)
         .conn = has_target ? job->target_control : job->source_control,
         .follows = job->options->follow,
         .keys_come_later = !job->options->data_only,
+        .former = &former,
         .preserving = {.target = &job->target,
                        .catalog = &job->target_catalog,
                        .job = job->options->name},
     };
 
-    ph_rules_free(&job->rules);
-    return ph_rules_make(&params, &job->rules, err);
+    ph_code rc = ph_rules_make(&params, &job->rules, err);
+    ph_rules_free(&former);
+    return rc;
 }
 
 ph_code

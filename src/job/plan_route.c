@@ -46,10 +46,12 @@ set_inputs(struct ph_table_plan *table, const struct ph_route *route, struct ph_
 
     if (inputs == NULL)
         return no_memory(err);
-    for (uint32_t i = 0; i < route->n_inputs; i++)
-        inputs[i] = route->inputs[i].sql;
+    table->n_inputs = 0;
+    for (uint32_t i = 0; i < route->n_inputs; i++) {
+        if (!route->inputs[i].is_looked_up)
+            inputs[table->n_inputs++] = route->inputs[i].sql;
+    }
     table->inputs = inputs;
-    table->n_inputs = route->n_inputs;
     return PH_OK;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "job/lookups.h"
+#include "rules/lookup.h"
 #include "wire/copy_binary.h"
 
 #define SECRET_MAX 4096u
@@ -190,24 +192,47 @@ list_selected(const struct ph_rules_params *params, struct ph_rules_made *made, 
     return PH_OK;
 }
 
-ph_code
-ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
-              struct ph_error *err)
+static bool
+is_same(const struct ph_rules_made *former, const struct ph_rules_made *made)
 {
-    const struct ph_job_rules *rules = params->options->rules;
+    return former != NULL && former->lookups != NULL &&
+           strcmp(ph_ruleset_fingerprint(former->set), ph_ruleset_fingerprint(made->set)) == 0;
+}
 
-    uint32_t n_selected;
+/* One process reads what it looks up once, however often it begins anew. */
+static ph_code
+make_lookups(const struct ph_rules_params *params, struct ph_rules_made *made, struct ph_error *err)
+{
+    struct ph_rules_made *former = params->former;
 
-    *made = (struct ph_rules_made){0};
-    if (rules == NULL)
-        return PH_OK;
-    PH_TRY(list_selected(params, made, &n_selected, err));
+    if (is_same(former, made) && ph_lookup_sources_live(&former->sources)) {
+        ph_lookup_sources_close(&made->sources);
+        made->lookups = former->lookups;
+        made->sources = former->sources;
+        former->lookups = NULL;
+        former->sources = (struct ph_lookup_sources){0};
+        ph_lookups_adopt(made->lookups, made->set);
+    } else {
+        PH_TRY(ph_lookup_sources_read(&made->sources, made->set, &made->lookups, err));
+    }
+    ph_lookup_sources_settle(&made->sources);
+    made->in_use.lookups = made->lookups;
+    made->in_use.access = made->sources.access;
+    return PH_OK;
+}
+
+static ph_code
+make_set(const struct ph_rules_params *params, uint32_t n_selected, struct ph_rules_made *made,
+         struct ph_error *err)
+{
     struct ph_ruleset_params set = {
-        .rules = rules,
+        .rules = params->options->rules,
         .source = params->source,
         .target = params->target == NULL ? params->source : params->target,
         .selected = made->selected,
         .n_selected = n_selected,
+        .databases = made->sources.databases,
+        .n_databases = made->sources.n_databases,
         /* a copy has made the job's directory; commands that change nothing do not */
         .dir = access(params->options->dir, W_OK | X_OK) == 0 ? params->options->dir : NULL,
         .keep_c = params->options->keep_c,
@@ -217,12 +242,32 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
         .constant = ask_constant,
         .constant_arg = params->conn,
     };
+    PH_TRY(ph_ruleset_make(&set, &made->set, err));
+    made->in_use.set = made->set;
+    return params->options->output != NULL ? ph_ruleset_build(&set, params->options->output, err)
+                                           : PH_OK;
+}
+
+ph_code
+ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
+              struct ph_error *err)
+{
+    const struct ph_job_rules *rules = params->options->rules;
+    uint32_t n_selected;
+
+    *made = (struct ph_rules_made){0};
+    if (rules == NULL)
+        return PH_OK;
+    PH_TRY(list_selected(params, made, &n_selected, err));
     ph_code rc = read_secret(rules, made, err);
     if (rc == PH_OK)
-        rc = ph_ruleset_make(&set, &made->set, err);
-    if (rc == PH_OK && params->options->output != NULL)
-        rc = ph_ruleset_build(&set, params->options->output, err);
-    made->in_use.set = made->set;
+        rc = ph_lookup_sources_open(&made->sources, params->options,
+                                    params->conn != NULL ? ph_conn_endpoint(params->conn) : NULL,
+                                    err);
+    if (rc == PH_OK)
+        rc = make_set(params, n_selected, made, err);
+    if (rc == PH_OK)
+        rc = make_lookups(params, made, err);
     made->preserving = params->preserving;
     made->in_use.preserving = &made->preserving;
     if (rc != PH_OK)
@@ -233,6 +278,8 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
 void
 ph_rules_free(struct ph_rules_made *made)
 {
+    ph_lookups_free(made->lookups);
+    ph_lookup_sources_close(&made->sources);
     ph_ruleset_free(made->set);
     if (made->secret != NULL)
         explicit_bzero(made->secret, made->in_use.secret_len);

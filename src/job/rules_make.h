@@ -1,12 +1,14 @@
 /*
  * A job file's rules for the two databases at hand: checked, compiled, with the secret that they
- * need. For the copy, for verify and for `pghaul rules`.
+ * need and the tables that they look values up in, as those are now. For the copy, for verify and
+ * for `pghaul rules`.
  */
 #ifndef PH_JOB_RULES_MAKE_H
 #define PH_JOB_RULES_MAKE_H
 
 #include "base/error.h"
 #include "flow/preserve_stage.h"
+#include "job/lookups.h"
 #include "job/options.h"
 #include "job/select.h"
 #include "model/catalog.h"
@@ -20,13 +22,18 @@ struct ph_rules_params {
     const struct ph_selection *selection;
     struct ph_conn *conn; /* of the server whose types the constants are of; outside of a COPY */
     bool follows;
-    bool keys_come_later;            /* as in struct ph_ruleset_params */
+    bool keys_come_later; /* as in struct ph_ruleset_params */
+    /* What this process looked up for the same job before, if it is the same rules: it is taken
+     * over and not read again. NULL: there is nothing. */
+    struct ph_rules_made *former;
     struct ph_preserving preserving; /* where preserved values are */
 };
 
 struct ph_rules_made {
     struct ph_ruleset *set;        /* NULL: there are no rules */
-    struct ph_rules_in_use in_use; /* it and the secret; refers to this struct */
+    struct ph_rules_in_use in_use; /* it, the secret and the lookups; refers to this struct */
+    struct ph_lookups *lookups;
+    struct ph_lookup_sources sources; /* where larger tables are asked */
     struct ph_preserving preserving;
     uint8_t *secret;
     const struct ph_rel **selected;
@@ -34,7 +41,8 @@ struct ph_rules_made {
 
 /*
  * `made` is empty before and after a failure. Everything that `params` names must outlive it but
- * for `conn`. The errors of ph_ruleset_make; PH_E_RULES when the secret is not there.
+ * for `conn`. The errors of ph_ruleset_make; PH_E_RULES when the secret is not there; what
+ * lookups.h says.
  */
 ph_code ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
                       struct ph_error *err) PH_MUST_CHECK;

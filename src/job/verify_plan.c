@@ -11,6 +11,8 @@
 #include "job/verify_live.h"
 #include "job/verify_parts.h"
 #include "model/type_match.h"
+#include "pg/ledger_lookup.h"
+#include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
 /* More would cost memory in every lane; buckets of huge tables only hold more rows. */
@@ -57,6 +59,39 @@ make_rules(struct ph_verify *verify, struct ph_error *err)
     };
 
     return ph_rules_make(&params, &verify->rules, err);
+}
+
+/*
+ * What should be there is made of what would be looked up now. Where that is not what the copy
+ * looked up, differences are real, and this says where they may come from.
+ */
+static ph_code
+tell_lookups(struct ph_verify *verify, struct ph_error *err)
+{
+    struct ph_conn *conn = verify->conns[PH_TARGET];
+    const char *of_epoch;
+    const char *then;
+    char known[8];
+    struct ph_buf now;
+
+    if (verify->rules.lookups == NULL)
+        return PH_OK;
+    PH_TRY(ph_conn_value(conn,
+                         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid ="
+                         " pg_catalog.to_regclass('pghaul.epoch') AND attname = 'lookups')",
+                         known, sizeof known, err));
+    if (known[0] != 't')
+        return PH_OK;
+    PH_TRY(ph_ledger_load_lookups(conn, verify->options->name, 0, &verify->arena, &of_epoch, &then,
+                                  err));
+    ph_buf_init(&now, (size_t)1 << 20);
+    ph_lookups_digest(verify->rules.lookups, &now);
+    if (!ph_lookups_same(then, ph_buf_text(&now), PH_LOOKUPS_ALL))
+        ph_report_add_finding(verify->report, PH_FINDING_WARNING, "lookup", "",
+                              "a table that values are looked up in has changed since the rows "
+                              "were copied: rows are compared with what it holds now");
+    ph_buf_free(&now);
+    return PH_OK;
 }
 
 /* ---- tables that cannot be compared ---- */
@@ -321,6 +356,7 @@ ph_verify_plan(struct ph_verify *verify, struct ph_error *err)
     if (verify->live != NULL)
         PH_TRY(ph_verify_live_narrow(verify, err));
     PH_TRY(make_rules(verify, err));
+    PH_TRY(tell_lookups(verify, err));
     ph_code rc = make_plan(verify, &verify->selection, &verify->plan, err);
     if (rc == PH_E_TYPES) {
         ph_error_reset(err);

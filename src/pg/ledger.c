@@ -30,7 +30,7 @@ static const char *const create_statements[] = {
     "CREATE TABLE IF NOT EXISTS pghaul.epoch ("
     " job text, epoch int, snapshot_id text NOT NULL, pg_snapshot text NOT NULL,"
     " holder_backend int NOT NULL, holder_start bigint NOT NULL, holder_pid int NOT NULL,"
-    " lsn pg_lsn, lost bool NOT NULL DEFAULT false,"
+    " lsn pg_lsn, lost bool NOT NULL DEFAULT false, lookups text NOT NULL DEFAULT '',"
     " taken timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, epoch))",
     "CREATE TABLE IF NOT EXISTS pghaul.follow ("
     " job text PRIMARY KEY, slot text NOT NULL, publication text NOT NULL,"
@@ -68,6 +68,9 @@ static const char *const create_statements[] = {
     " job text, n bigint GENERATED ALWAYS AS IDENTITY, tbl int NOT NULL, chunk int,"
     " route text NOT NULL, row_key text NOT NULL, column_name text NOT NULL, reason text NOT NULL,"
     " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
+    "CREATE TABLE IF NOT EXISTS pghaul.orphan ("
+    " job text, tbl int NOT NULL, chunk int NOT NULL, column_name text NOT NULL,"
+    " lookup text NOT NULL, value text NOT NULL, rows bigint NOT NULL)",
     "CREATE TABLE IF NOT EXISTS pghaul.step ("
     " job text, step text, seconds real NOT NULL, done timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (job, step))",
@@ -92,9 +95,9 @@ static const char *const create_statements[] = {
 };
 
 /* Tables that hold rows of a job, in the order they are emptied. */
-static const char *const job_tables[] = {"progress",   "alive",   "event", "set_aside", "step",
-                                         "quarantine", "finding", "chunk", "tbl",       "fence",
-                                         "position",   "follow",  "epoch", "run",       "job"};
+static const char *const job_tables[] = {
+    "progress", "alive", "event", "set_aside", "step",   "quarantine", "orphan", "finding",
+    "chunk",    "tbl",   "fence", "position",  "follow", "epoch",      "run",    "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
                                           "post", "verify", "follow", "done"};

@@ -438,6 +438,9 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
     PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int", 2,
                          params, &r, err));
     ph_result_free(r);
+    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.orphan WHERE job = $1 AND tbl = $2::int", 2,
+                         params, &r, err));
+    ph_result_free(r);
     return PH_OK;
 }
 
@@ -447,6 +450,8 @@ static const char *const forget_statements[] = {
     "DELETE FROM pghaul.tbl WHERE job = $1 AND tbl = $2::int",
     "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int",
     "UPDATE pghaul.quarantine SET tbl = tbl - 1 WHERE job = $1 AND tbl > $2::int",
+    "DELETE FROM pghaul.orphan WHERE job = $1 AND tbl = $2::int",
+    "UPDATE pghaul.orphan SET tbl = tbl - 1 WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.chunk SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.chunk SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.tbl SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",

@@ -77,8 +77,6 @@ static ph_code
 add_input(struct ph_checker *checker, struct ph_draft *draft, struct ph_route_input input,
           ph_oid type_oid, uint32_t *number)
 {
-    if (input.sql == NULL)
-        return ph_check_no_memory(checker);
     if (draft->route->n_inputs == draft->cap_inputs)
         return PH_FAIL(checker->err, PH_E_INTERNAL, "more inputs than columns and rules");
     *number = draft->route->n_inputs++;
@@ -103,15 +101,28 @@ ph_check_input(struct ph_checker *checker, struct ph_draft *draft, const struct 
     ph_buf_put_ident(&name, column->name);
     const char *sql = ph_arena_strdup(checker->arena, ph_buf_text(&name));
     ph_buf_free(&name);
-    return add_input(checker, draft, (struct ph_route_input){column, sql}, column->type_oid,
-                     number);
+    if (sql == NULL)
+        return ph_check_no_memory(checker);
+    return add_input(checker, draft, (struct ph_route_input){.column = column, .sql = sql},
+                     column->type_oid, number);
 }
 
 ph_code
 ph_check_input_sql(struct ph_checker *checker, struct ph_draft *draft, const char *sql,
                    ph_oid type_oid, uint32_t *number)
 {
-    return add_input(checker, draft, (struct ph_route_input){NULL, sql}, type_oid, number);
+    if (sql == NULL)
+        return ph_check_no_memory(checker);
+    return add_input(checker, draft, (struct ph_route_input){.sql = sql}, type_oid, number);
+}
+
+ph_code
+ph_check_input_looked_up(struct ph_checker *checker, struct ph_draft *draft, const char *class,
+                         uint32_t *number)
+{
+    PH_TRY(add_input(checker, draft, (struct ph_route_input){.is_looked_up = true}, 0, number));
+    draft->input_classes[*number] = ph_arena_strdup(checker->arena, class);
+    return draft->input_classes[*number] == NULL ? ph_check_no_memory(checker) : PH_OK;
 }
 
 /* ---- keys ---- */
@@ -266,6 +277,7 @@ settle(struct ph_checker *checker, struct ph_draft *draft, uint32_t first_call)
     }
     PH_TRY(add_key_inputs(checker, draft));
     route->inputs = draft->inputs;
+    route->lookups = draft->lookups;
     return list_keyed_calls(checker, draft, first_call);
 }
 
@@ -274,14 +286,18 @@ alloc_draft(struct ph_checker *checker, struct ph_draft *draft)
 {
     size_t n_outputs = (size_t)draft->target->n_columns + 1;
 
-    draft->cap_inputs = draft->source->n_columns + draft->target->n_columns + 1;
+    /* a lookup has two */
+    draft->cap_inputs = draft->source->n_columns + 2 * draft->target->n_columns + 1;
     draft->inputs = PH_ARENA_ARRAY(checker->arena, struct ph_route_input, draft->cap_inputs);
     draft->input_types = PH_ARENA_ARRAY(checker->arena, ph_oid, draft->cap_inputs);
+    draft->input_classes = PH_ARENA_ARRAY(checker->arena, const char *, draft->cap_inputs);
+    draft->lookups = PH_ARENA_ARRAY(checker->arena, struct ph_route_lookup, n_outputs);
     draft->outputs = PH_ARENA_ARRAY(checker->arena, struct ph_route_output, n_outputs);
     draft->makes = PH_ARENA_ARRAY(checker->arena, struct ph_make_plan, n_outputs);
     draft->drafts = PH_ARENA_ARRAY(checker->arena, struct ph_draft_output, n_outputs);
-    if (draft->inputs == NULL || draft->input_types == NULL || draft->outputs == NULL ||
-        draft->makes == NULL || draft->drafts == NULL)
+    if (draft->inputs == NULL || draft->input_types == NULL || draft->input_classes == NULL ||
+        draft->lookups == NULL || draft->outputs == NULL || draft->makes == NULL ||
+        draft->drafts == NULL)
         return ph_check_no_memory(checker);
     return PH_OK;
 }

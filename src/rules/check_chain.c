@@ -362,8 +362,10 @@ look_at_arg(struct chain *chain, const struct ph_arg_plan *arg, const char **wor
 
     if (arg->kind != PH_ARG_INPUT)
         return ph_check_part_class(chain->checker, chain->draft, arg->kind, chain->class, words);
-    if (!ph_type_class(chain->checker->params->source, chain->draft->input_types[arg->input],
-                       chain->class))
+    if (chain->draft->input_classes[arg->input] != NULL)
+        snprintf(chain->class, sizeof chain->class, "%s", chain->draft->input_classes[arg->input]);
+    else if (!ph_type_class(chain->checker->params->source, chain->draft->input_types[arg->input],
+                            chain->class))
         return PH_FAIL(chain->checker->err, PH_E_INTERNAL, "the type of %s is not known",
                        input->sql);
     *words = input->column != NULL ? input->column->name : "a lookup";

@@ -55,8 +55,10 @@ struct ph_draft { /* a route being checked */
     struct ph_route *route;
     struct ph_route_plan *plan;
     struct ph_route_input *inputs;
-    ph_oid *input_types; /* of the source's catalog */
+    ph_oid *input_types;        /* of the source's catalog */
+    const char **input_classes; /* beside them, where the type is of another database; else NULL */
     uint32_t cap_inputs;
+    struct ph_route_lookup *lookups; /* one an output at most */
     struct ph_route_output *outputs;
     struct ph_make_plan *makes;
     struct ph_draft_output *drafts; /* beside outputs */
@@ -85,6 +87,10 @@ ph_code ph_check_input(struct ph_checker *checker, struct ph_draft *draft,
 /* The same for an expression. */
 ph_code ph_check_input_sql(struct ph_checker *checker, struct ph_draft *draft, const char *sql,
                            ph_oid type_oid, uint32_t *number);
+
+/* One that does not come with the row. `class`: of its values. */
+ph_code ph_check_input_looked_up(struct ph_checker *checker, struct ph_draft *draft,
+                                 const char *class, uint32_t *number);
 
 /* The source's key: the primary one, or a unique one without NULLs; NULL: none. */
 const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
@@ -159,7 +165,7 @@ ph_code ph_check_part_class(struct ph_checker *checker, const struct ph_draft *d
                             enum ph_arg_kind kind, char class[PH_CLASS_SIZE],
                             const char **words) PH_MUST_CHECK;
 
-/* check_where.c: conditions of the source's SELECT, lookups. */
+/* check_where.c: conditions of the source's SELECT. */
 ph_code ph_check_where(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 struct ph_check_order { /* "created_at desc" */
     const char *column;
@@ -170,6 +176,19 @@ bool ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
                        struct ph_rule_word word);
 bool ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draft,
                          struct ph_rule_word word, struct ph_check_order *order);
+/* Names in it: a table with its alias, a column of the table selected from, one of another. */
+void ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias);
+void ph_check_put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column);
+void ph_check_put_others(struct ph_buf *sql, const char *alias, const char *column);
+/* By the words of a rule; NULL: a problem was told. `catalog`: the source's or a lookup's. */
+const struct ph_rel *ph_check_table_named(struct ph_checker *checker, const struct ph_draft *draft,
+                                          const struct ph_catalog *catalog,
+                                          struct ph_rule_name name);
+const struct ph_column *ph_check_column_named(struct ph_checker *checker,
+                                              const struct ph_draft *draft,
+                                              const struct ph_rel *rel, struct ph_rule_word word);
+
+/* check_lookup.c */
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                         const struct ph_rule_column *rule) PH_MUST_CHECK;
 

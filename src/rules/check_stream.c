@@ -84,7 +84,8 @@ may_be_in_quarantine(const struct ph_draft *draft)
     for (uint32_t i = 0; i < route->n_outputs; i++) {
         for (uint32_t k = 0; k < draft->makes[i].n_steps; k++) {
             const struct ph_step_plan *step = &draft->makes[i].steps[k];
-            if (step->kind == PH_STEP_MAP && step->otherwise == PH_ELSE_QUARANTINE)
+            if ((step->kind == PH_STEP_MAP || step->kind == PH_STEP_FOUND) &&
+                step->otherwise == PH_ELSE_QUARANTINE)
                 return true;
         }
     }

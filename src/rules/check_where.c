@@ -1,6 +1,6 @@
 /*
  * Which rows the source gives: conditions for its SELECT, made so that PostgreSQL can run them as
- * joins (an anti-join for `merge` and `dedup`), and values of other tables.
+ * joins (an anti-join for `merge` and `dedup`).
  *
  * The SELECT is of one table without an alias. A column stands there as "col", or, where another
  * table is in sight too, as "schema"."table"."col"; the other one always has an alias.
@@ -28,8 +28,8 @@ begin_condition(struct conditions *all)
 
 /* ---- names ---- */
 
-static void
-put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias)
+void
+ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias)
 {
     /* the rows of a partitioned table are in its partitions */
     ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
@@ -38,24 +38,24 @@ put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias)
 }
 
 /* A column of the table that is selected from. */
-static void
-put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column)
+void
+ph_check_put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column)
 {
     ph_buf_put_qualified(sql, draft->source->schema, draft->source->name);
     ph_buf_putc(sql, '.');
     ph_buf_put_ident(sql, column);
 }
 
-static void
-put_others(struct ph_buf *sql, const char *alias, const char *column)
+void
+ph_check_put_others(struct ph_buf *sql, const char *alias, const char *column)
 {
     ph_buf_printf(sql, "%s.", alias);
     ph_buf_put_ident(sql, column);
 }
 
-static const struct ph_column *
-column_of(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_rel *rel,
-          struct ph_rule_word word)
+const struct ph_column *
+ph_check_column_named(struct ph_checker *checker, const struct ph_draft *draft,
+                      const struct ph_rel *rel, struct ph_rule_word word)
 {
     const struct ph_column *column = ph_rel_column_named(rel, word.text);
     char nearest[100];
@@ -66,16 +66,17 @@ column_of(struct ph_checker *checker, const struct ph_draft *draft, const struct
     return column;
 }
 
-static const struct ph_rel *
-table_of(struct ph_checker *checker, const struct ph_draft *draft, struct ph_rule_name name)
+const struct ph_rel *
+ph_check_table_named(struct ph_checker *checker, const struct ph_draft *draft,
+                     const struct ph_catalog *catalog, struct ph_rule_name name)
 {
-    const struct ph_rel *rel =
-        ph_catalog_rel_named(checker->params->source, name.schema, name.name);
+    const struct ph_rel *rel = ph_catalog_rel_named(catalog, name.schema, name.name);
 
     if (rel == NULL || (rel->kind != PH_REL_TABLE && rel->kind != PH_REL_PARTITIONED &&
                         rel->kind != PH_REL_VIEW && rel->kind != PH_REL_MATVIEW)) {
-        ph_check_problem(checker, draft, name.place, "the source has no table %s.%s", name.schema,
-                         name.name);
+        ph_check_problem(checker, draft, name.place, "the %s has no table %s.%s",
+                         catalog == checker->params->source ? "source" : "lookup's database",
+                         name.schema, name.name);
         return NULL;
     }
     return rel;
@@ -101,8 +102,10 @@ put_earlier(struct conditions *all, const struct ph_rel *earlier, const struct p
     const struct ph_draft *draft = all->draft;
 
     for (uint32_t k = 0; k < own->n; k++) {
-        const struct ph_column *mine = column_of(all->checker, draft, draft->source, own->items[k]);
-        const struct ph_column *other = column_of(all->checker, draft, earlier, theirs->items[k]);
+        const struct ph_column *mine =
+            ph_check_column_named(all->checker, draft, draft->source, own->items[k]);
+        const struct ph_column *other =
+            ph_check_column_named(all->checker, draft, earlier, theirs->items[k]);
         if (mine == NULL || other == NULL)
             return;
         if (!is_comparable(all->checker, mine, other))
@@ -112,12 +115,12 @@ put_earlier(struct conditions *all, const struct ph_rel *earlier, const struct p
     }
     begin_condition(all);
     ph_buf_puts(&all->sql, "NOT EXISTS (SELECT 1 FROM ");
-    put_only(&all->sql, earlier, "earlier");
+    ph_check_put_only(&all->sql, earlier, "earlier");
     for (uint32_t k = 0; k < own->n; k++) {
         ph_buf_puts(&all->sql, k > 0 ? " AND " : " WHERE ");
-        put_others(&all->sql, "earlier", theirs->items[k].text);
+        ph_check_put_others(&all->sql, "earlier", theirs->items[k].text);
         ph_buf_puts(&all->sql, " = ");
-        put_own(&all->sql, draft, own->items[k].text);
+        ph_check_put_own(&all->sql, draft, own->items[k].text);
     }
     ph_buf_puts(&all->sql, "))");
 }
@@ -132,7 +135,8 @@ put_merge(struct conditions *all)
     ph_check_no_stream(all->draft, "`merge` looks at another table, which changes by itself",
                        "copy it without --follow, or merge after the switch");
     for (uint32_t i = 0; i < merge->n_after; i++) {
-        const struct ph_rel *earlier = table_of(all->checker, all->draft, merge->after[i]);
+        const struct ph_rel *earlier = ph_check_table_named(
+            all->checker, all->draft, all->checker->params->source, merge->after[i]);
         const struct ph_rule_words *theirs = &merge->key;
         if (merge->keys != NULL && merge->keys[i].n > 0)
             theirs = &merge->keys[i];
@@ -159,7 +163,7 @@ ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
 {
     static const char *const unordered[] = {"json", "xml",  "point",   "line",   "lseg",
                                             "box",  "path", "polygon", "circle", "xid"};
-    const struct ph_column *column = column_of(checker, draft, draft->source, word);
+    const struct ph_column *column = ph_check_column_named(checker, draft, draft->source, word);
     char class[PH_CLASS_SIZE];
 
     if (column == NULL || !ph_type_class(checker->params->source, column->type_oid, class))
@@ -198,17 +202,17 @@ put_better(struct conditions *all, const struct ph_check_order *order)
     struct ph_buf *sql = &all->sql;
 
     ph_buf_putc(sql, '(');
-    put_others(sql, "better", order->column);
+    ph_check_put_others(sql, "better", order->column);
     ph_buf_puts(sql, order->is_desc ? " > " : " < ");
-    put_own(sql, all->draft, order->column);
+    ph_check_put_own(sql, all->draft, order->column);
     ph_buf_puts(sql, " OR (");
-    put_others(sql, "better", order->column); /* a value is better than none */
+    ph_check_put_others(sql, "better", order->column); /* a value is better than none */
     ph_buf_puts(sql, " IS NOT NULL AND ");
-    put_own(sql, all->draft, order->column);
+    ph_check_put_own(sql, all->draft, order->column);
     ph_buf_puts(sql, " IS NULL) OR (");
-    put_others(sql, "better", order->column);
+    ph_check_put_others(sql, "better", order->column);
     ph_buf_puts(sql, " IS NOT DISTINCT FROM ");
-    put_own(sql, all->draft, order->column);
+    ph_check_put_own(sql, all->draft, order->column);
     ph_buf_puts(sql, " AND ");
 }
 
@@ -230,12 +234,12 @@ put_last(struct conditions *all, const struct ph_rel *root)
     ph_buf_putc(sql, '(');
     for (uint32_t k = 0; k < key->n_keys; k++) {
         ph_buf_puts(sql, k > 0 ? ", " : "");
-        put_others(sql, "better", ph_check_attnum(root, key->key_attnums[k])->name);
+        ph_check_put_others(sql, "better", ph_check_attnum(root, key->key_attnums[k])->name);
     }
     ph_buf_puts(sql, ") < (");
     for (uint32_t k = 0; k < key->n_keys; k++) {
         ph_buf_puts(sql, k > 0 ? ", " : "");
-        put_own(sql, all->draft, ph_check_attnum(root, key->key_attnums[k])->name);
+        ph_check_put_own(sql, all->draft, ph_check_attnum(root, key->key_attnums[k])->name);
     }
     ph_buf_putc(sql, ')');
 }
@@ -260,19 +264,20 @@ put_dedup(struct conditions *all)
     for (uint32_t i = 0; i < dedup->prefer.n; i++)
         (void)ph_check_read_order(all->checker, all->draft, dedup->prefer.items[i], &orders[i]);
     for (uint32_t k = 0; k < dedup->key.n; k++)
-        (void)column_of(all->checker, all->draft, all->draft->source, dedup->key.items[k]);
+        (void)ph_check_column_named(all->checker, all->draft, all->draft->source,
+                                    dedup->key.items[k]);
     if (problems != all->checker->n_problems)
         return PH_OK;
     if (root == NULL)
         root = all->draft->source;
     begin_condition(all);
     ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
-    put_only(sql, root, "better");
+    ph_check_put_only(sql, root, "better");
     ph_buf_puts(sql, " WHERE ");
     for (uint32_t k = 0; k < dedup->key.n; k++) {
-        put_others(sql, "better", dedup->key.items[k].text);
+        ph_check_put_others(sql, "better", dedup->key.items[k].text);
         ph_buf_puts(sql, " = ");
-        put_own(sql, all->draft, dedup->key.items[k].text);
+        ph_check_put_own(sql, all->draft, dedup->key.items[k].text);
         ph_buf_puts(sql, " AND ");
     }
     if (all->where != NULL) { /* columns without a table are those of `better` in here */
@@ -446,7 +451,7 @@ put_sample(struct conditions *all)
     ph_buf_puts(sql, "('x' || pg_catalog.substr(pg_catalog.md5(");
     for (uint32_t k = 0; k < key->n_keys; k++) {
         ph_buf_puts(sql, k > 0 ? " || '|' || " : "");
-        put_own(sql, draft, ph_check_attnum(draft->source, key->key_attnums[k])->name);
+        ph_check_put_own(sql, draft, ph_check_attnum(draft->source, key->key_attnums[k])->name);
         ph_buf_puts(sql, "::pg_catalog.text");
     }
     ph_buf_printf(sql, "), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < %llu)",
@@ -477,92 +482,4 @@ ph_check_where(struct ph_checker *checker, struct ph_draft *draft)
     }
     ph_buf_free(&all.sql);
     return rc;
-}
-
-/* ---- lookup ---- */
-
-static bool
-is_unique(const struct ph_rel *rel, const struct ph_column *column)
-{
-    for (uint32_t i = 0; i < rel->n_indexes; i++) {
-        const struct ph_index *index = &rel->indexes[i];
-        if (index->is_unique && index->is_valid && !index->is_partial && !index->has_expressions &&
-            index->n_keys == 1 && index->key_attnums[0] == column->attnum)
-            return true;
-    }
-    return false;
-}
-
-static const char *
-lookup_sql(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_rel *table,
-           const struct ph_rule_lookup *lookup, const struct ph_column *from)
-{
-    struct ph_buf sql;
-
-    ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_puts(&sql, "(SELECT ");
-    put_others(&sql, "looked", lookup->value.text);
-    ph_buf_puts(&sql, " FROM ");
-    put_only(&sql, table, "looked");
-    ph_buf_puts(&sql, " WHERE ");
-    put_others(&sql, "looked", lookup->key.text);
-    ph_buf_puts(&sql, " = ");
-    put_own(&sql, draft, from->name);
-    ph_buf_putc(&sql, ')');
-    const char *out = ph_arena_strdup(checker->arena, ph_buf_text(&sql));
-    ph_buf_free(&sql);
-    return out;
-}
-
-static ph_code
-lookup_words(struct ph_checker *checker, struct ph_route_output *output,
-             const struct ph_rule_lookup *lookup, const struct ph_column *from)
-{
-    output->words =
-        ph_arena_printf(checker->arena, "%s of the row of %s.%s whose %s is %s", lookup->value.text,
-                        lookup->table.schema, lookup->table.name, lookup->key.text, from->name);
-    return output->words == NULL ? ph_check_no_memory(checker) : PH_OK;
-}
-
-ph_code
-ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
-                const struct ph_rule_column *rule)
-{
-    const struct ph_rule_lookup *lookup = &rule->lookup;
-    const struct ph_rel *table = table_of(checker, draft, lookup->table);
-    const struct ph_column *from = ph_check_source_column(
-        checker, draft, rule->from.n > 0 ? rule->from.items[0] : rule->target);
-    struct ph_arg_plan *arg = PH_ARENA_ARRAY(checker->arena, struct ph_arg_plan, 1);
-
-    if (arg == NULL)
-        return ph_check_no_memory(checker);
-    ph_check_no_stream(draft, "a lookup reads another table, which changes by itself",
-                       "copy it without --follow, or carry the value in a column of the table");
-    if (from == NULL || table == NULL)
-        return PH_OK;
-    draft->taken[from - draft->source->columns] = true;
-    draft->classified[from - draft->source->columns] = true;
-    const struct ph_column *key = column_of(checker, draft, table, lookup->key);
-    const struct ph_column *value = column_of(checker, draft, table, lookup->value);
-    if (key == NULL || value == NULL)
-        return PH_OK;
-    if (!is_unique(table, key))
-        ph_check_problem(checker, draft, lookup->key.place,
-                         "%s.%s.%s is not unique: a lookup must find one row", table->schema,
-                         table->name, key->name);
-    if (!is_comparable(checker, key, from))
-        ph_check_problem(checker, draft, lookup->key.place, "%s.%s.%s is of another type than %s",
-                         table->schema, table->name, key->name, from->name);
-    const char *sql = lookup_sql(checker, draft, table, lookup, from);
-    PH_TRY(ph_check_input_sql(checker, draft, sql, value->type_oid, &arg->input));
-    const struct ph_chain_wanted wanted = {.args = arg,
-                                           .n_args = 1,
-                                           .steps = rule->steps,
-                                           .n_steps = rule->n_steps,
-                                           .place = rule->target.place};
-    draft->needs_program = true;
-    PH_TRY(ph_check_chain(checker, draft, output, &wanted));
-    draft->outputs[output].is_injective = false;
-    PH_TRY(lookup_words(checker, &draft->outputs[output], lookup, from));
-    return ph_check_fit(checker, draft, output, NULL);
 }

@@ -50,6 +50,9 @@ put_route(struct ph_buf *out, const struct ph_route *route)
     }
     for (uint32_t i = 0; i < route->n_key_inputs; i++)
         ph_buf_printf(out, "%u\n", route->key_inputs[i]);
+    for (uint32_t i = 0; i < route->n_lookups; i++)
+        ph_buf_printf(out, "lookup %u %u %u %u\n", route->lookups[i].lookup, route->lookups[i].key,
+                      route->lookups[i].value, route->lookups[i].found);
     for (uint32_t i = 0; i < route->n_outputs; i++) {
         put_column(out, route->outputs[i].target);
         put_column(out, route->outputs[i].source);
@@ -65,6 +68,16 @@ put_call(struct ph_buf *out, const struct ph_call_plan *call)
     ph_buf_putc(out, '\n');
 }
 
+/* Not by its connection string: another password there makes no other job. */
+static void
+put_lookup(struct ph_buf *out, const struct ph_lookup *lookup)
+{
+    put_text(out, lookup->label);
+    put_text(out, lookup->sql);
+    ph_buf_printf(out, "%d %d %d %d\n", lookup->database != NULL, lookup->is_integer,
+                  lookup->strips, lookup->is_constant);
+}
+
 ph_code
 ph_rules_fingerprint(struct ph_ruleset *set, const struct ph_buf *code, struct ph_error *err)
 {
@@ -76,6 +89,8 @@ ph_rules_fingerprint(struct ph_ruleset *set, const struct ph_buf *code, struct p
         put_route(&out, &set->routes[i]);
     for (uint32_t i = 0; i < set->n_calls; i++)
         put_call(&out, &set->calls[i]);
+    for (uint32_t i = 0; i < set->n_lookups; i++)
+        put_lookup(&out, &set->lookups[i]);
     ph_buf_append(&out, code->data, code->len);
     if (!ph_buf_ok(&out)) {
         ph_buf_free(&out);

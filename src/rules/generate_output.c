@@ -73,6 +73,14 @@ put_assign(const struct ph_generator *generator, struct ph_value value)
 }
 
 static void
+put_escaped(struct ph_buf *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        ph_buf_printf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c",
+                      (unsigned char)*text < 0x20 ? ' ' : *text);
+}
+
+static void
 put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_plan *step,
          const char *map)
 {
@@ -91,8 +99,7 @@ put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_
         if (step->is_text)
             ph_buf_puts(out, "            frame->bad_value = v;\n");
         ph_buf_printf(out, "            return bad(frame, %u, \"the map ", n);
-        for (const char *at = step->map_name; *at != '\0'; at++)
-            ph_buf_printf(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
+        put_escaped(out, step->map_name);
         ph_buf_puts(out, " does not have the value\");\n        }\n");
         break;
     case PH_ELSE_NULL:
@@ -106,6 +113,37 @@ put_else(const struct ph_generator *generator, uint32_t n, const struct ph_step_
         put_assign(generator, step->constant);
         break;
     }
+}
+
+/* What a lookup did not find. */
+static void
+put_found(const struct ph_generator *generator, uint32_t n, const struct ph_step_plan *step)
+{
+    struct ph_buf *out = generator->out;
+
+    ph_buf_puts(out, "    /* lookup in ");
+    ph_generate_comment(out, step->lookup_name);
+    ph_buf_puts(out, " */\n    if (v.len == PH_VALUE_MISSING) {\n        ");
+    switch (step->otherwise) {
+    case PH_ELSE_ERROR:
+    case PH_ELSE_QUARANTINE:
+        if (step->otherwise == PH_ELSE_QUARANTINE)
+            ph_buf_puts(out, "frame->quarantine = true;\n        ");
+        if (step->is_text)
+            ph_buf_printf(out, "frame->bad_value = in[%u];\n        ", step->key);
+        ph_buf_printf(out, "return bad(frame, %u, \"", n);
+        put_escaped(out, step->lookup_name);
+        ph_buf_puts(out, " does not have the value\");\n");
+        break;
+    case PH_ELSE_NULL:
+    case PH_ELSE_KEEP:
+        put_assign(generator, (struct ph_value){NULL, PH_VALUE_NULL});
+        break;
+    case PH_ELSE_VALUE:
+        put_assign(generator, step->constant);
+        break;
+    }
+    ph_buf_puts(out, "    }\n");
 }
 
 static bool
@@ -199,6 +237,9 @@ put_step(const struct ph_generator *generator, uint32_t n, uint32_t i, uint32_t 
         break;
     case PH_STEP_MAP:
         put_map(generator, step, n);
+        break;
+    case PH_STEP_FOUND:
+        put_found(generator, n, step);
         break;
     case PH_STEP_DEFAULT:
         ph_buf_puts(generator->out, "    if (v.len < 0)\n        ");

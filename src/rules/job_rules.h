@@ -65,14 +65,18 @@ enum ph_rule_kind {
     PH_RULE_KEEP,   /* the source's column of the same name, said so (for policy: classify) */
     PH_RULE_TAKE,   /* `from`, through `steps` (none: as it is) */
     PH_RULE_SET,    /* the constant */
-    PH_RULE_LOOKUP, /* a value of another table of the source */
+    PH_RULE_LOOKUP, /* a value of another table */
     PH_RULE_NUMBER  /* 1, 2, … among the rows with the same values */
 };
 
 struct ph_rule_lookup {
     struct ph_rule_name table;
-    struct ph_rule_word key;   /* column of that table, unique there */
-    struct ph_rule_word value; /* column of that table */
+    struct ph_rule_word key;     /* column of that table, unique there */
+    struct ph_rule_word value;   /* column of that table */
+    const char *database;        /* conninfo of where it is; NULL: the source */
+    bool is_constant;            /* nobody changes the table while the job is there */
+    enum ph_rule_else otherwise; /* for a key that it does not have; never KEEP */
+    struct ph_rule_word else_value;
 };
 
 struct ph_rule_number {

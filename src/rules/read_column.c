@@ -209,16 +209,50 @@ read_lookup_value(struct ph_rules_reader *reader, const struct ph_yaml_node *val
 }
 
 static ph_code
+read_lookup_database(struct ph_rules_reader *reader, const struct ph_yaml_node *value, void *into)
+{
+    struct ph_rule_lookup *lookup = into;
+
+    PH_TRY(ph_read_text(reader, value, "database", &lookup->database));
+    if (strcmp(lookup->database, "source") == 0)
+        lookup->database = NULL;
+    return PH_OK;
+}
+
+static ph_code
+read_lookup_constant(struct ph_rules_reader *reader, const struct ph_yaml_node *value, void *into)
+{
+    return ph_read_flag(reader, value, "constant", &((struct ph_rule_lookup *)into)->is_constant);
+}
+
+static ph_code
+read_lookup_else(struct rule *rule, struct ph_rule_lookup *lookup)
+{
+    struct ph_rule_step step = {.otherwise = PH_ELSE_NULL};
+
+    if (rule->otherwise != NULL)
+        PH_TRY(read_else(rule->reader, rule->otherwise, &step));
+    if (step.otherwise == PH_ELSE_KEEP)
+        return ph_read_fail(rule->reader, rule->otherwise,
+                            "else: a lookup has nothing to keep; expected error, quarantine, null "
+                            "or {value: V}");
+    lookup->otherwise = step.otherwise;
+    lookup->else_value = step.else_value;
+    return PH_OK;
+}
+
+static ph_code
 form_lookup(struct rule *rule, struct ph_rule_column *out)
 {
-    static const struct ph_read_key keys[] = {{"table", read_lookup_table, true},
-                                              {"key", read_lookup_key, true},
-                                              {"value", read_lookup_value, true},
-                                              {NULL, NULL, false}};
+    static const struct ph_read_key keys[] = {
+        {"table", read_lookup_table, true},        {"key", read_lookup_key, true},
+        {"value", read_lookup_value, true},        {"database", read_lookup_database, false},
+        {"constant", read_lookup_constant, false}, {NULL, NULL, false}};
 
     if (out->from.n > 1)
         return ph_read_fail(rule->reader, rule->from, "from: a lookup is by one column");
     out->kind = PH_RULE_LOOKUP;
+    PH_TRY(read_lookup_else(rule, &out->lookup));
     return ph_read_mapping(rule->reader, rule->form, "lookup", keys, &out->lookup);
 }
 
@@ -331,14 +365,15 @@ sort_keys(struct rule *rule, const struct ph_yaml_node *node, const char *column
     return PH_OK;
 }
 
-/* `else` is of a map, `params` of one's own operator. */
+/* `else` is of a map or a lookup, `params` of one's own operator. */
 static ph_code
 check_company(struct rule *rule)
 {
     const char *form = rule->form_key != NULL ? rule->form_key->text : "";
 
-    if (rule->otherwise != NULL && strcmp(form, "map") != 0)
-        return ph_read_fail(rule->reader, rule->otherwise, "\"else\" goes with \"map\" only");
+    if (rule->otherwise != NULL && strcmp(form, "map") != 0 && strcmp(form, "lookup") != 0)
+        return ph_read_fail(rule->reader, rule->otherwise,
+                            "\"else\" goes with \"map\" and \"lookup\" only");
     if (rule->params != NULL && strcmp(form, "c") != 0) {
         ph_read_fail(rule->reader, rule->params, "\"params\" goes with \"c\" only");
         ph_error_hint(rule->reader->err, "constants stand behind their operator, "

@@ -174,7 +174,8 @@ ph_ruleset_output_values(const struct ph_ruleset *set, const struct ph_route *ro
     case PH_MAKE_NAME:
         return PH_VALUES_CERTAIN;
     case PH_MAKE_CHAIN:
-        if (make->n_steps == 0 && make->args[0].kind == PH_ARG_INPUT)
+        if (make->n_steps == 0 && make->args[0].kind == PH_ARG_INPUT &&
+            route->inputs[make->args[0].input].column != NULL)
             return PH_VALUES_PASSED;
         break;
     case PH_MAKE_POSITION:
@@ -221,6 +222,18 @@ const char *
 ph_ruleset_fingerprint(const struct ph_ruleset *set)
 {
     return set->fingerprint;
+}
+
+uint32_t
+ph_ruleset_count_lookups(const struct ph_ruleset *set)
+{
+    return set->n_lookups;
+}
+
+const struct ph_lookup *
+ph_ruleset_lookup(const struct ph_ruleset *set, uint32_t number)
+{
+    return &set->lookups[number];
 }
 
 const struct ph_route *

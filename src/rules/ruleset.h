@@ -21,6 +21,34 @@
 struct ph_route_input {             /* what the program reads of a row of the source */
     const struct ph_column *column; /* NULL: an expression that only the source can compute */
     const char *sql;                /* to be put into the SELECT, quoted */
+    bool is_looked_up;              /* neither: it does not come with the row, whoever has read that
+                                       looks it up (rules/lookup.h) */
+};
+
+/* An input that is looked up in a table of the set (ph_ruleset_lookup). */
+struct ph_route_lookup {
+    uint32_t lookup;
+    uint32_t key;   /* input it is found by */
+    uint32_t value; /* input that it fills */
+    uint32_t found; /* where the SELECT brings `value`: an input that is NULL when no row was found;
+                       else PH_LOOKUP_NONE */
+    bool strips;    /* the key's column is character(n), whose blanks at the end do not count */
+    uint32_t output;
+};
+
+#define PH_LOOKUP_NONE UINT32_MAX
+
+struct ph_lookup {              /* a table that values are looked up in */
+    const char *database;       /* conninfo as the job file has it, never shown; NULL: the source */
+    const char *label;          /* "public.plans.id", for people */
+    const struct ph_rel *table; /* its OID, kind, schema and name alone; NULL like `sql` */
+    const char *sql;     /* SELECT key, value of all rows; NULL: rows bring the value themselves */
+    const char *key_sql; /* of that SELECT: the key's column */
+    const char *any_type; /* to be put behind `key = ANY (ARRAY[…]::`, for texts of keys; NULL: only
+                             the whole table can be read */
+    bool is_integer;      /* the key is int2, int4 or int8 */
+    bool strips;          /* the key is character(n) */
+    bool is_constant;     /* declared so */
 };
 
 struct ph_route_output { /* a column of the target that the route fills */
@@ -65,13 +93,17 @@ struct ph_route {
     bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
+    const struct ph_route_lookup *lookups;
+    uint32_t n_lookups;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */
     const char *no_stream_cure;
     bool needs_old_row; /* in the stream only exact under REPLICA IDENTITY FULL */
 };
 
 struct ph_ruleset;
-struct ph_preserving; /* flow/preserve_stage.h */
+struct ph_lookups;       /* rules/lookup.h */
+struct ph_lookup_access; /* flow/lookup_cache.h */
+struct ph_preserving;    /* flow/preserve_stage.h */
 
 /* A set and the secret that its masks need. Immutable, any thread; the route of a plan's table has
  * it. */
@@ -79,7 +111,14 @@ struct ph_rules_in_use {
     const struct ph_ruleset *set; /* NULL: there are no rules */
     const uint8_t *secret;        /* NULL: none */
     size_t secret_len;
+    const struct ph_lookups *lookups; /* tables that were read whole; NULL: nothing is looked up */
+    const struct ph_lookup_access *access;  /* to those that are too large; NULL: there are none */
     const struct ph_preserving *preserving; /* where preserved values are; NULL: no rows are made */
+};
+
+struct ph_rule_database { /* one that is neither source nor target, where something is looked up */
+    const char *conninfo; /* as the job file has it */
+    const struct ph_catalog *catalog;
 };
 
 struct ph_ruleset_params {
@@ -89,6 +128,8 @@ struct ph_ruleset_params {
     const struct ph_rel *const *selected; /* tables of the source that the job takes: rules on
                                              others are refused; NULL: all of them */
     uint32_t n_selected;
+    const struct ph_rule_database *databases; /* all that lookups name */
+    uint32_t n_databases;
     const char *dir;      /* of the cache of compiled objects, 0700; NULL: nothing is kept, what is
                              compiled lies in a temporary folder until it is loaded */
     const char *keep_c;   /* file to write the generated C to as well; NULL: none */
@@ -126,6 +167,9 @@ const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);
 
+/* The tables that values are looked up in. */
+uint32_t ph_ruleset_count_lookups(const struct ph_ruleset *set);
+const struct ph_lookup *ph_ruleset_lookup(const struct ph_ruleset *set, uint32_t number);
 /* What values an output may have. */
 enum ph_output_values {
     PH_VALUES_PASSED,  /* those of a column of the source, unchanged */

@@ -25,7 +25,7 @@ struct ph_call_plan {
     struct ph_rule_place place;
 };
 
-enum ph_step_kind { PH_STEP_CALL, PH_STEP_MAP, PH_STEP_DEFAULT };
+enum ph_step_kind { PH_STEP_CALL, PH_STEP_MAP, PH_STEP_DEFAULT, PH_STEP_FOUND };
 
 struct ph_map_entry {
     struct ph_value key;
@@ -39,10 +39,12 @@ struct ph_step_plan {
     const struct ph_map_entry *entries; /* MAP, without the one for NULL */
     uint32_t n_entries;
     bool has_null; /* MAP: NULL becomes `null_value` */
-    bool is_text;  /* MAP: what is mapped is text */
+    bool is_text;  /* MAP, FOUND: what is mapped, or looked up, is text */
     struct ph_value null_value;
     enum ph_rule_else otherwise;
-    struct ph_value constant; /* DEFAULT; MAP with PH_ELSE_VALUE */
+    struct ph_value constant; /* DEFAULT; MAP and FOUND with PH_ELSE_VALUE */
+    const char *lookup_name;  /* FOUND: where a key may not be */
+    uint32_t key;             /* FOUND: input; told when it is text (is_text) */
 };
 
 /* What is checked of a result before it goes out. */
@@ -129,6 +131,9 @@ struct ph_ruleset {
     struct ph_call_plan *calls;
     uint32_t n_calls;
     uint32_t cap_calls;
+    struct ph_lookup *lookups;
+    uint32_t n_lookups;
+    uint32_t cap_lookups;
     struct ph_source_routes *by_source; /* ordered by OID */
     uint32_t n_by_source;
     struct ph_rule_library_handle *libraries;

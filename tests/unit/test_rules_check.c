@@ -638,28 +638,6 @@ numbers_are_not_referred_to(void **state)
     fake_must_make(&fake, "tables: {posts: {columns: {user_id: {number: {within: [id]}}}}}");
 }
 
-static void
-lookups_are_columns_of_the_select(void **state)
-{
-    (void)state;
-    tables("id int4*, plan_id int4", "id int4*, plan text");
-    fake_table(&fake.source, "public.plans", "id int4*, name text, code int4");
-    fake_must_make(&fake,
-                   "tables: {users: {columns: {plan: {lookup: {table: plans, key: id, value: "
-                   "name}, from: plan_id}}}}");
-    assert_null(route(0)->inputs[1].column);
-    assert_string_equal(route(0)->inputs[1].sql,
-                        "(SELECT looked.\"name\" FROM ONLY \"public\".\"plans\" AS looked WHERE "
-                        "looked.\"id\" = \"public\".\"users\".\"plan_id\")");
-    assert_string_equal(route(0)->outputs[1].words,
-                        "name of the row of public.plans whose id is plan_id");
-    assert_string_equal(fake_run(&fake, 0, "1|gold"), "1|gold");
-    refused(
-        "tables: {users: {columns: {plan: {lookup: {table: plans, key: code, value: name}, from: "
-        "plan_id}}}}",
-        "public.plans.code is not unique: a lookup must find one row");
-}
-
 int
 main(void)
 {
@@ -689,7 +667,6 @@ main(void)
         rules_test(numbers_are_joined_by_the_key),
         rules_test(numbers_that_are_refused),
         rules_test(numbers_are_not_referred_to),
-        rules_test(lookups_are_columns_of_the_select),
     };
 
     return rules_run("test_rules_check", tests);

@@ -296,7 +296,19 @@ rules_without_steps(void **context)
     assert_string_equal(column->lookup.key.text, "id");
     assert_string_equal(column->lookup.value.text, "name");
     words_are(&column->from, "plan_id");
+    assert_null(column->lookup.database);
+    assert_false(column->lookup.is_constant);
+    assert_int_equal(column->lookup.otherwise, PH_ELSE_NULL);
     assert_int_equal(column_of("{lookup: {table: p, key: i, value: n}}")->from.n, 0);
+    column = column_of("{lookup: {table: p, key: i, value: n, database: service=x, constant: true},"
+                       " else: {value: none}}");
+    assert_string_equal(column->lookup.database, "service=x");
+    assert_true(column->lookup.is_constant);
+    assert_int_equal(column->lookup.otherwise, PH_ELSE_VALUE);
+    assert_string_equal(column->lookup.else_value.text, "none");
+    column = column_of("{lookup: {table: p, key: i, value: n, database: source}, else: error}");
+    assert_null(column->lookup.database);
+    assert_int_equal(column->lookup.otherwise, PH_ELSE_ERROR);
 }
 
 static void
@@ -605,7 +617,8 @@ mistakes_in_columns(void **context)
     refused_in_column("{from: [a, b]}", 8, "several columns need an operator");
     refused_in_column("{from: []}", 8, "from: the list is empty");
     refused_in_column("{from: }", 8, "from: expected a value or a list of them, found nothing");
-    refused_in_column("{from: a, else: keep}", 17, "\"else\" goes with \"map\" only");
+    refused_in_column("{from: a, else: keep}", 17,
+                      "\"else\" goes with \"map\" and \"lookup\" only");
     refused_in_column("{mask: a, params: [1]}", 19, "\"params\" goes with \"c\" only");
     refused_in_column("{map: phse}", 7,
                       "map \"phse\" is not under \"maps\"; did you mean \"phase\"?");
@@ -629,6 +642,8 @@ mistakes_in_columns(void **context)
                       "nothing");
     refused_in_column("{lookup: x}", 10, "lookup: expected a mapping");
     refused_in_column("{lookup: {table: a, key: b}}", 10, "lookup: \"value\" is missing");
+    refused_in_column("{lookup: {table: a, key: b, value: c}, else: keep}", 46,
+                      "a lookup has nothing to keep");
     refused_in_column("{lookup: {tabel: a}}", 11, "did you mean \"table\"?");
     refused_in_column("{lookup: {table: a, key: b, value: c}, from: [d, e]}", 46, "by one column");
     refused_in_column("{do: trim}", 6, "do: expected a list of operators");
@@ -642,7 +657,8 @@ mistakes_in_columns(void **context)
     refused_in_column("{do: [{do: [trim]}]}", 8, "\"do\" is a rule by itself");
     refused_in_column("{do: [{map: phase, from: a}]}", 26, "\"from\" stands beside \"do\"");
     refused_in_column("{do: [{map: phase, mask: a}]}", 20, "\"map\" and \"mask\" in one rule");
-    refused_in_column("{do: [{mask: a, else: keep}]}", 23, "\"else\" goes with \"map\" only");
+    refused_in_column("{do: [{mask: a, else: keep}]}", 23,
+                      "\"else\" goes with \"map\" and \"lookup\" only");
 }
 
 static void

@@ -141,7 +141,7 @@ stream(void **state)
          "the target's key is made of columns that are not in the source's key"},
         {"id int4*, a text", "id int4*, a text",
          "columns: {a: {lookup: {table: t, key: id, value: a}, from: id}}",
-         "a lookup reads another table, which changes by itself; copy it without --follow"},
+         "a lookup reads another table, which changes by itself; say `constant: true`"},
         {"id int4*, a text", "id int4*, a text", "merge: {key: [id], after: [o]}",
          "`merge` looks at another table, which changes by itself; copy it without --follow, or "
          "merge after the switch"},
