@@ -162,6 +162,28 @@ sync_parent(const struct ph_spool *spool, struct ph_error *err)
     return ph_spool_disk_error("sync the directory of", spool->dir, 0, err);
 }
 
+/*
+ * Who was killed while it made the first segment leaves a file without a whole header. Nothing was
+ * received yet then.
+ */
+static ph_code
+clear_stillborn(struct ph_spool *spool, const uint64_t *numbers, size_t n, struct ph_error *err)
+{
+    struct ph_segment_header header;
+    uint64_t size = 0;
+    bool valid = false;
+
+    if (n == 0)
+        return PH_OK;
+    if (n == 1)
+        PH_TRY(ph_spool_read_header(spool->dir_fd, numbers[0], &header, &valid, &size, err));
+    if (n > 1 || valid || size >= PH_SEGMENT_HEADER_SIZE)
+        return PH_FAIL(err, PH_E_SPOOL_OTHER, "%s holds a spool already", spool->dir);
+    return ph_spool_unlink(spool->dir_fd, numbers[0]) == 0
+               ? PH_OK
+               : ph_spool_disk_error("remove half a segment of", spool->dir, 0, err);
+}
+
 static ph_code
 create(struct ph_spool *spool, ph_lsn begin, struct ph_error *err)
 {
@@ -169,9 +191,9 @@ create(struct ph_spool *spool, ph_lsn begin, struct ph_error *err)
     size_t n;
 
     PH_TRY(ph_spool_list(spool->dir_fd, &numbers, &n, err));
+    ph_code rc = clear_stillborn(spool, numbers, n, err);
     free(numbers);
-    if (n > 0)
-        return PH_FAIL(err, PH_E_SPOOL_OTHER, "%s holds a spool already", spool->dir);
+    PH_TRY(rc);
     PH_TRY(sync_parent(spool, err));
     spool->written = spool->taken = begin;
     PH_TRY(ph_spool_begin_segment(spool, PH_START_SESSION, NULL, err));

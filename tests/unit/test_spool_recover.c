@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "spool/internal.h"
 #include "spool_case.h"
 
 /* A directory as it would be after a crash of the machine that lost nothing. */
@@ -601,11 +602,47 @@ test_poison(void **state)
 }
 #endif
 
+/* Killed while the first segment was made: the same command makes it anew. Damage is refused. */
+static void
+test_stillborn(void **state)
+{
+    static const off_t sizes[] = {0, 1, PH_SEGMENT_HEADER_SIZE - 1};
+    struct ph_spool_positions positions;
+    struct ph_error err = {0};
+    struct spool_case c;
+    char name[PH_SEGMENT_NAME_SIZE];
+    char path[600];
+    bool found;
+
+    (void)state;
+    case_init(&c, case_memory());
+    case_open(&c);
+    ph_segment_name(1, name);
+    snprintf(path, sizeof path, "%s/%s", c.dir, name);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        ph_spool_close(c.spool);
+        c.spool = NULL;
+        assert_int_equal(truncate(path, sizes[i]), 0);
+        MUST(ph_spool_inspect(c.dir, &c.params.id, &positions, &found, must));
+        assert_false(found);
+        c.params.mode = PH_SPOOL_CREATE;
+        case_open(&c);
+        assert_int_equal(case_positions(&c).durable, SPOOL_BEGIN_LSN);
+    }
+    ph_spool_close(c.spool);
+    c.spool = NULL;
+    flip(path, 9, 0x40);
+    c.params.mode = PH_SPOOL_CREATE;
+    assert_int_equal(ph_spool_open(&c.params, &c.spool, &err), PH_E_SPOOL_OTHER);
+    case_free(&c);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_stillborn),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_damaged_unsynced),
         cmocka_unit_test(test_hole_in_tail),
