@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "spool/internal.h"
 
 struct head {
@@ -130,6 +131,7 @@ create(struct ph_spool *spool, struct ph_segment *segment, struct ph_error *err)
                          S_IRUSR | S_IWUSR);
     if (segment->fd < 0)
         return ph_spool_disk_error("create", name, spool->head_out.len, err);
+    PH_FAILPOINT(spool_segment_made);
     ph_code rc = ph_spool_put(spool, segment->fd, 0,
                               (struct ph_span){spool->head_out.data, spool->head_out.len}, err);
     if (rc == PH_OK)

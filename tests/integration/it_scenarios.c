@@ -151,6 +151,7 @@ static const char *const points[] = {
     "after_publication",
     "after_slot",
     "before_first_epoch_commit",
+    "spool_segment_made",
     "after_holder_start",
     "after_schema_dump",
     "ddl_before_batch_commit",
@@ -179,8 +180,8 @@ static bool
 is_passed(const struct scenario *scenario, const char *point)
 {
     static const char *const of_streams[] = {"after_follow_noted", "after_publication",
-                                             "after_slot", "before_first_epoch_commit",
-                                             "before_apply_commit"};
+                                             "after_slot",         "before_first_epoch_commit",
+                                             "spool_segment_made", "before_apply_commit"};
     static const char *const of_schemas[] = {"after_schema_dump", "ddl_before_batch_commit",
                                              "ddl_after_batch", "step_before_commit",
                                              "step_after_commit"};
