@@ -196,17 +196,6 @@ full_name(const struct ph_leak_scan *scan, const struct ph_rel *rel, const char 
     return ph_arena_printf(scan->arena, "%s.%s.%s", rel->schema, rel->name, column);
 }
 
-/* Rows that were there keep the target's value, which the proof does not know. */
-static bool
-is_preserved(const struct ph_route *route, const struct ph_route_output *output)
-{
-    for (uint32_t i = 0; i < route->n_preserved; i++) {
-        if (&route->outputs[route->preserved[i]] == output)
-            return true;
-    }
-    return false;
-}
-
 static void
 add_route(const struct ph_leak_scan *scan, const struct ph_table_plan *table, const char *column,
           struct filling *filling)
@@ -218,7 +207,9 @@ add_route(const struct ph_leak_scan *scan, const struct ph_table_plan *table, co
     if (output == NULL)
         return;
     if (output->mask != NULL) {
-        filling->keeps |= is_preserved(table->route, output);
+        /* rows that were there keep the target's value, which the proof does not know */
+        filling->keeps |=
+            ph_route_preserves(table->route, (uint32_t)(output - table->route->outputs));
         filling->is_proven = (!filling->by_mask || filling->is_proven) &&
                              is_proven(scan->verify, table) && !filling->keeps;
         filling->by_mask = true;

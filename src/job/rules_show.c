@@ -47,16 +47,6 @@ is_taken(const struct ph_route *route, const struct ph_column *column)
     return false;
 }
 
-static bool
-is_preserved(const struct ph_route *route, uint32_t output)
-{
-    for (uint32_t i = 0; i < route->n_preserved; i++) {
-        if (route->preserved[i] == output)
-            return true;
-    }
-    return false;
-}
-
 static void
 put_route(const struct ph_route *route, struct ph_buf *out)
 {
@@ -74,7 +64,8 @@ put_route(const struct ph_route *route, struct ph_buf *out)
     for (uint32_t i = 0; i < route->n_outputs; i++)
         ph_buf_printf(out, "  %-24s %s%s\n", route->outputs[i].target->name,
                       route->outputs[i].words != NULL ? route->outputs[i].words : "as it is",
-                      is_preserved(route, i) ? "; where the target has the row, what it has" : "");
+                      ph_route_preserves(route, i) ? "; where the target has the row, what it has"
+                                                   : "");
     for (uint32_t i = 0; i < route->source->n_columns; i++) {
         if (is_taken(route, &route->source->columns[i]))
             continue;

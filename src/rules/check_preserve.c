@@ -19,16 +19,6 @@ output_of(const struct ph_draft *draft, int16_t attnum)
     return NONE;
 }
 
-static bool
-is_preserved(const struct ph_route *route, uint32_t output)
-{
-    for (uint32_t i = 0; i < route->n_preserved; i++) {
-        if (route->preserved[i] == output)
-            return true;
-    }
-    return false;
-}
-
 /* ---- the columns ---- */
 
 static void
@@ -110,7 +100,7 @@ why_not_by(const struct ph_checker *checker, const struct ph_draft *draft,
         uint32_t output = output_of(draft, index->key_attnums[k]);
         if (output == NONE)
             return "a column of it is filled by a default";
-        if (is_preserved(draft->route, output))
+        if (ph_route_preserves(draft->route, output))
             return "a column of it is to be preserved itself";
         if (!can_be_looked_for(checker, draft->outputs[output].target))
             return "values of its types cannot be looked for";

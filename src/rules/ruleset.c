@@ -161,6 +161,16 @@ last_map(const struct ph_make_plan *make)
                : NULL;
 }
 
+bool
+ph_route_preserves(const struct ph_route *route, uint32_t output)
+{
+    for (uint32_t i = 0; i < route->n_preserved; i++) {
+        if (route->preserved[i] == output)
+            return true;
+    }
+    return false;
+}
+
 enum ph_output_values
 ph_ruleset_output_values(const struct ph_ruleset *set, const struct ph_route *route,
                          uint32_t output)

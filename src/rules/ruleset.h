@@ -166,6 +166,8 @@ const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
 /* The first route of a source table, the others follow it; NULL: none. */
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);
+/* Whether that output keeps the target's value where the row was there. */
+bool ph_route_preserves(const struct ph_route *route, uint32_t output);
 
 /* The tables that values are looked up in. */
 uint32_t ph_ruleset_count_lookups(const struct ph_ruleset *set);

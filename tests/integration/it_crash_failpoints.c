@@ -32,8 +32,8 @@ static size_t n_names;
 /*
  * Passed by a repair only, by a copy that starts tables again (it_crash_snapshot kills there), or
  * by the beginning of a stream (it_follow_begin), its commits (it_traps_stream), its end
- * (it_follow) and tables that are added to it (it_follow_join, it_follow_ddl). Those of the spool
- * have tests of their own.
+ * (it_follow), tables that are added to it (it_follow_join, it_follow_ddl), or lookups (it_lookup).
+ * Those of the spool have tests of their own.
  */
 static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_table_emptied",
@@ -50,7 +50,8 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_join_published",
                                         "after_join_xid",
                                         "after_early_part",
-                                        "after_table_left"};
+                                        "after_table_left",
+                                        "before_lookup"};
 
 static void
 read_names(void)

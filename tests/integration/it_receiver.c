@@ -98,19 +98,8 @@ all_of_it_arrives_once(void **state)
 static void
 on_every_major(void **state)
 {
-    static const int majors[] = {13, 14, 16, 17, 18};
-
     (void)state;
-    for (size_t i = 0; i < sizeof majors / sizeof *majors; i++) {
-        if (!pg_test_major_present(majors[i])) {
-            print_message("SKIPPED %d: not installed\n", majors[i]);
-            continue;
-        }
-        receiving_use(pg_test_cluster_new(&(struct pg_test_params){
-            .major = majors[i], .conf = "logical_decoding_work_mem = 64kB\n"}));
-        all_of_it("all");
-        pg_test_cluster_stop(receiving_source);
-    }
+    receiving_on_every_major(all_of_it);
 }
 
 /* Walsenders ended again and again, then the whole server killed, all under load. */

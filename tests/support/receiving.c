@@ -84,6 +84,23 @@ static const char TABLES[] =
 
 static const char *const publications[] = {"p"};
 
+void
+receiving_on_every_major(void (*test)(const char *slot))
+{
+    static const int majors[] = {13, 14, 16, 17, 18};
+
+    for (size_t i = 0; i < sizeof majors / sizeof *majors; i++) {
+        if (!pg_test_major_present(majors[i])) {
+            print_message("SKIPPED %d: not installed\n", majors[i]);
+            continue;
+        }
+        receiving_use(pg_test_cluster_new(&(struct pg_test_params){
+            .major = majors[i], .conf = "logical_decoding_work_mem = 64kB\n"}));
+        test("all");
+        pg_test_cluster_stop(receiving_source);
+    }
+}
+
 /* A message of a transaction that has not committed yet: it may be annulled. */
 struct held {
     struct held *next;

@@ -29,6 +29,9 @@ int receiving_with_usual(void **state);
 /* Until the test's end this is the source. */
 void receiving_use(struct pg_test_cluster *cluster);
 
+/* With each major but Debian's that is installed as the source, and a small decoding memory. */
+void receiving_on_every_major(void (*test)(const char *slot));
+
 struct receiving {
     PGconn *sql; /* on the source */
     struct ph_receiver_params params;
