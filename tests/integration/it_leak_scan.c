@@ -31,8 +31,7 @@ start(void **state)
 static const char *
 job_file(const struct pair_db *db, const char *text)
 {
-    return scratch_write(scratch_printf("%s.yaml", db->name),
-                         scratch_printf("secret: {env: PGHAUL_TEST_SECRET}\n%s", text));
+    return pair_job_file(db, scratch_printf("secret: {env: PGHAUL_TEST_SECRET}\n%s", text));
 }
 
 /* Every mask, and names of which many are in the masks' own lists. */

@@ -28,22 +28,6 @@ start(void **state)
     return 0;
 }
 
-static const char *
-job_file(const struct pair_db *db, const char *text)
-{
-    return scratch_write(scratch_printf("%s.yaml", db->name), text);
-}
-
-/* Fails, showing both, unless the two queries give the same rows. */
-static void
-same(struct pair_db *db, const char *source_sql, const char *target_sql)
-{
-    const char *expected = sql_rows(db->source, source_sql);
-
-    assert_true(strlen(expected) > 0);
-    assert_string_equal(sql_rows(db->target, target_sql), expected);
-}
-
 /* ---- a table of keys: some rows are of both sides, some stay whole, some are new ---- */
 
 #define PRESERVED                                                                                  \
@@ -104,7 +88,7 @@ static const char arrived_rows[] =
 static void
 accounts_are_right(struct pair_db *db)
 {
-    same(db, expected_rows, arrived_rows);
+    pair_same_as(db, expected_rows, arrived_rows);
     assert_int_equal(sql_int(db->target, "SELECT count(*) FROM accounts WHERE size IS DISTINCT FROM"
                                          " length(api_key)"),
                      0);
@@ -128,7 +112,7 @@ static void
 test_columns_stay(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "columns_stay");
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -153,7 +137,7 @@ static void
 test_verify(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_verify");
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -207,7 +191,7 @@ static void
 test_killed_again_and_again(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_killed");
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -226,7 +210,7 @@ test_lost_sessions(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "lost");
     const char *env[] = {"PGHAUL_FAILPOINT=before_write=sleep:2000@2", NULL};
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -248,7 +232,7 @@ static void
 test_lost_snapshot(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_snapshot");
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -273,7 +257,7 @@ static void
 test_nobody_loses_them(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_others");
-    const char *job = job_file(&db, PRESERVED);
+    const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
@@ -309,7 +293,7 @@ static void
 test_given_up(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_given_up");
-    const char *job = job_file(&db, "tables: {keys: {preserve: {columns: [v]}}}");
+    const char *job = pair_job_file(&db, "tables: {keys: {preserve: {columns: [v]}}}");
     const char *none = scratch_write("preserve_given_up_none.yaml", "tables: {keys: {}}");
 
     (void)state;
@@ -337,7 +321,7 @@ static void
 test_every_night(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_nightly");
-    const char *job = job_file(&db, "tables:\n  keys: {preserve: {columns: [api_key]}}\n");
+    const char *job = pair_job_file(&db, "tables:\n  keys: {preserve: {columns: [api_key]}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE keys (id int PRIMARY KEY, v text, api_key text UNIQUE)");
@@ -354,8 +338,8 @@ test_every_night(void **state)
                 "proven");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM keys ORDER BY 1"),
                         "1|later|turned\n2|later|x\n3|c|z\n");
-    job = job_file(&db, "tables: {keys: {columns: {api_key: {set: null}}, preserve: {columns:"
-                        " [api_key]}}}");
+    job = pair_job_file(&db, "tables: {keys: {columns: {api_key: {set: null}}, preserve: {columns:"
+                             " [api_key]}}}");
     run = pair_run(&db, "check", job, "--data-only", "--truncate", "--name", "other");
     pair_expect(run, 0, "ready");
     assert_null(strstr(run_out(run), "unique index"));
@@ -379,7 +363,7 @@ test_quarantine(void **state)
                         "    columns: {v: {map: m}}\n"
                         "    on_bad: quarantine\n"
                         "    preserve: {columns: [api_key]}\n";
-    const char *job = job_file(&db, rules);
+    const char *job = pair_job_file(&db, rules);
 
     (void)state;
     pair_both(&db, "CREATE TABLE keys (id int PRIMARY KEY, v text, api_key text)");
@@ -403,13 +387,13 @@ static void
 test_shapes(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserve_shapes");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  parts: {preserve: {columns: [k]}}\n"
-                                    "  one: {into: mixed, columns: {kind: {set: one}},\n"
-                                    "        preserve: {columns: [k]}}\n"
-                                    "  two: {into: mixed, columns: {kind: {set: two}},\n"
-                                    "        preserve: {columns: [k]}}\n"
-                                    "  fresh: {preserve: {rows: id > 90, columns: [k]}}\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  parts: {preserve: {columns: [k]}}\n"
+                                         "  one: {into: mixed, columns: {kind: {set: one}},\n"
+                                         "        preserve: {columns: [k]}}\n"
+                                         "  two: {into: mixed, columns: {kind: {set: two}},\n"
+                                         "        preserve: {columns: [k]}}\n"
+                                         "  fresh: {preserve: {rows: id > 90, columns: [k]}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE parts (id int, at int, k text, PRIMARY KEY (id, at)) PARTITION BY"
@@ -427,8 +411,9 @@ test_shapes(void **state)
                         "INSERT INTO mixed VALUES (1, 'two', 't');"
                         "INSERT INTO fresh VALUES (91, 't')");
     pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
-    same(&db, "SELECT id, at, CASE at % 2 WHEN 1 THEN 't' ELSE 's' END FROM parts ORDER BY 1",
-         "SELECT * FROM parts ORDER BY 1");
+    pair_same_as(&db,
+                 "SELECT id, at, CASE at % 2 WHEN 1 THEN 't' ELSE 's' END FROM parts ORDER BY 1",
+                 "SELECT * FROM parts ORDER BY 1");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM mixed ORDER BY 2"),
                         "1|one|s\n1|two|t\n");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM fresh ORDER BY 1"), "1|s\n91|t\n");
@@ -441,7 +426,7 @@ test_shapes(void **state)
 static void
 refused(struct pair_db *db, const char *rules, int code, const char *part)
 {
-    const char *job = job_file(db, rules);
+    const char *job = pair_job_file(db, rules);
 
     pair_expect(pair_run(db, "check", job, "--data-only", "--truncate"), 3, part);
     pair_expect(pair_copy(db, job, "--data-only", "--truncate", "--yes"), code, part);
@@ -464,8 +449,8 @@ test_refused(void **state)
     refused(&db, "tables: {heap: {preserve: {columns: [v]}}}", 2, "neither a primary key");
     refused(&db, "tables: {owners: {preserve: {columns: [id]}}}", 2, "to be preserved itself");
     pair_expect(pair_run(&db, "check",
-                         job_file(&db, "tables: {owners: {preserve: {columns: "
-                                       "[tag]}}}"),
+                         pair_job_file(&db, "tables: {owners: {preserve: {columns: "
+                                            "[tag]}}}"),
                          "--data-only", "--follow"),
                 3, "--follow cannot be exact: columns are preserved");
     pair_db_end(&db);
@@ -491,20 +476,20 @@ test_collisions(void **state)
                         "    preserve: \"env = 'own'\"\n";
     refused(&db, rules, 3, "300 rows of the source have keys of rows that stay");
     refused(&db, rules, 3, "(users_pkey)");
-    pair_expect(pair_run(&db, "check", job_file(&db, rules), "--data-only"), 3,
+    pair_expect(pair_run(&db, "check", pair_job_file(&db, rules), "--data-only"), 3,
                 "1 rows of the source have keys of rows that stay on the target (users_mail_key):"
                 " mail=m5");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 2003);
-    const char *job = job_file(&db, "tables:\n"
-                                    "  users:\n"
-                                    "    columns: {id: {from: no}}\n"
-                                    "    where: no % 10 <> 7 and no <> 5\n"
-                                    "    preserve: \"env = 'own'\"\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  users:\n"
+                                         "    columns: {id: {from: no}}\n"
+                                         "    where: no % 10 <> 7 and no <> 5\n"
+                                         "    preserve: \"env = 'own'\"\n");
     pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
-    job = job_file(&db, "tables:\n"
-                        "  users:\n"
-                        "    columns: {id: {do: [{add: [100000]}], from: no}}\n"
-                        "    preserve: \"env = 'own'\"\n");
+    job = pair_job_file(&db, "tables:\n"
+                             "  users:\n"
+                             "    columns: {id: {do: [{add: [100000]}], from: no}}\n"
+                             "    preserve: \"env = 'own'\"\n");
     pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--name", "other"), 3,
                 "not looked whether rows come with keys of rows that stay");
     pair_db_end(&db);

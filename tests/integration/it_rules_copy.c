@@ -27,32 +27,26 @@ start(void **state)
     return 0;
 }
 
-static const char *
-job_file(const struct pair_db *db, const char *text)
-{
-    return scratch_write(scratch_printf("%s.yaml", db->name), text);
-}
-
 /* ---- columns ---- */
 
 static void
 test_map_and_drop(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "map_and_drop");
-    const char *job =
-        job_file(&db, "maps:\n"
-                      "  phase: {domain_generation: generation, dns_validation: dns_validation,\n"
-                      "          comprehensive: generation}\n"
-                      "  state: {pending: not_started, running: in_progress, archived: completed}\n"
-                      "tables:\n"
-                      "  public.campaigns:\n"
-                      "    columns:\n"
-                      "      current_phase: {map: phase, from: campaign_type}\n"
-                      "      phase_status: {map: state, from: status, else: {value: failed}}\n"
-                      "      note: {set: \"it's moved\"}\n"
-                      "      gone: {set: null}\n"
-                      "      big: {from: small}\n"
-                      "    drop: [campaign_type, status]\n");
+    const char *job = pair_job_file(
+        &db, "maps:\n"
+             "  phase: {domain_generation: generation, dns_validation: dns_validation,\n"
+             "          comprehensive: generation}\n"
+             "  state: {pending: not_started, running: in_progress, archived: completed}\n"
+             "tables:\n"
+             "  public.campaigns:\n"
+             "    columns:\n"
+             "      current_phase: {map: phase, from: campaign_type}\n"
+             "      phase_status: {map: state, from: status, else: {value: failed}}\n"
+             "      note: {set: \"it's moved\"}\n"
+             "      gone: {set: null}\n"
+             "      big: {from: small}\n"
+             "    drop: [campaign_type, status]\n");
 
     (void)state;
     sql_exec(db.source,
@@ -90,23 +84,23 @@ static void
 test_forms(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "forms");
-    const char *job =
-        job_file(&db, "maps:\n  m: {a: '1.005', b: '2'}\n  t: {a: '10:00:00.55', b: '11:00'}\n"
-                      "tables:\n"
-                      "  forms:\n"
-                      "    columns:\n"
-                      "      c_set: {set: x}\n      c_do: {do: [upper], from: word}\n"
-                      "      c_int: {from: i}\n      v: {from: blank}\n      n_map: {map: m, from: "
-                      "word}\n      n_cast: {from: f}\n      n_int: {from: i}\n"
-                      "      n_default: {default: 7, from: n}\n      n_up: {from: n}\n"
-                      "      n_left: {from: big}\n"
-                      "      ts: {from: tz, do: [{cast: timestamp}]}\n      tz: keep\n"
-                      "      ti: {map: t, from: word}\n      iv: keep\n      iv_day: {from: iv}\n"
-                      "      iv_text: {set: '1 day 2:03:04.56789'}\n"
-                      "      j: {from: js}\n      f4: {from: f}\n      f8: {from: n}\n"
-                      "      vs: {from: words}\n      ns: {from: ns}\n      bits: {from: b}\n"
-                      "      nm: {from: word}\n      one: {do: [coalesce], from: [n, big]}\n"
-                      "  renamed: {columns: {n: {from: m}}}\n");
+    const char *job = pair_job_file(
+        &db, "maps:\n  m: {a: '1.005', b: '2'}\n  t: {a: '10:00:00.55', b: '11:00'}\n"
+             "tables:\n"
+             "  forms:\n"
+             "    columns:\n"
+             "      c_set: {set: x}\n      c_do: {do: [upper], from: word}\n"
+             "      c_int: {from: i}\n      v: {from: blank}\n      n_map: {map: m, from: "
+             "word}\n      n_cast: {from: f}\n      n_int: {from: i}\n"
+             "      n_default: {default: 7, from: n}\n      n_up: {from: n}\n"
+             "      n_left: {from: big}\n"
+             "      ts: {from: tz, do: [{cast: timestamp}]}\n      tz: keep\n"
+             "      ti: {map: t, from: word}\n      iv: keep\n      iv_day: {from: iv}\n"
+             "      iv_text: {set: '1 day 2:03:04.56789'}\n"
+             "      j: {from: js}\n      f4: {from: f}\n      f8: {from: n}\n"
+             "      vs: {from: words}\n      ns: {from: ns}\n      bits: {from: b}\n"
+             "      nm: {from: word}\n      one: {do: [coalesce], from: [n, big]}\n"
+             "  renamed: {columns: {n: {from: m}}}\n");
 
     (void)state;
     sql_exec(
@@ -166,7 +160,7 @@ test_passed_columns(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "passed");
     const char *job =
-        job_file(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n    drop: [gone]\n");
+        pair_job_file(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n    drop: [gone]\n");
     const char *wanted =
         "SELECT id, a, b, gone IS NULL, round(cost, 1), c, d, e, 'x' FROM t ORDER BY id";
 
@@ -193,7 +187,7 @@ test_schema_made_here(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "made_here");
     const char *blurs =
-        job_file(&db, "tables:\n  t:\n    columns: {code: {do: [lower], from: code}}\n");
+        pair_job_file(&db, "tables:\n  t:\n    columns: {code: {do: [lower], from: code}}\n");
 
     (void)state;
     sql_exec(db.source,
@@ -201,8 +195,8 @@ test_schema_made_here(void **state)
              "ALTER TABLE t DROP gone;"
              "INSERT INTO t SELECT g, 'C' || g, 'v' || g % 3 FROM generate_series(1, 900) g");
     pair_expect(pair_copy(&db, blurs), 2, "may make different values equal");
-    const char *job = job_file(&db, "maps:\n  m: {v0: none, v1: one, v2: two}\n"
-                                    "tables:\n  t:\n    columns: {v: {map: m}}\n");
+    const char *job = pair_job_file(&db, "maps:\n  m: {v0: none, v1: one, v2: two}\n"
+                                         "tables:\n  t:\n    columns: {v: {map: m}}\n");
     pair_expect(pair_copy(&db, job, "--follow", "--until", "now"), 0, "proven");
     pair_same_as(
         &db,
@@ -217,8 +211,8 @@ static void
 test_bad_values(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "bad_values");
-    const char *stops = job_file(&db, "maps:\n  m: {a: x}\n"
-                                      "tables:\n  t:\n    columns: {v: {map: m}}\n");
+    const char *stops = pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                                           "tables:\n  t:\n    columns: {v: {map: m}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
@@ -226,9 +220,9 @@ test_bad_values(void **state)
     pair_expect(pair_copy(&db, stops, "--data-only"), 1, "id=3");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t"), 0);
     pair_expect(pair_run(&db, "clean", stops, "--yes"), 0, NULL);
-    const char *keeps = job_file(&db, "maps:\n  m: {a: x}\n"
-                                      "tables:\n  t:\n    columns: {v: {map: m}}\n"
-                                      "    on_bad: quarantine\n");
+    const char *keeps = pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                                           "tables:\n  t:\n    columns: {v: {map: m}}\n"
+                                           "    on_bad: quarantine\n");
     pair_expect(pair_copy(&db, keeps, "--data-only"), 4, "quarantine");
     assert_string_equal(sql_rows(db.target, "SELECT * FROM t ORDER BY 1"), "1|x\n2|<null>\n");
     assert_string_equal(sql_rows(db.target, "SELECT row_key, column_name FROM pghaul.quarantine"),
@@ -245,7 +239,7 @@ test_nothing_is_left(void **state)
     struct pair_db db = pair_db_new(&pair, "nothing_left");
     const char *work = scratch_printf("%s/nothing-left", scratch_dir());
     const char *env[] = {scratch_printf("TMPDIR=%s", work), NULL};
-    const char *job = job_file(&db, "tables:\n  t:\n    columns: {v: {do: [upper]}}\n");
+    const char *job = pair_job_file(&db, "tables:\n  t:\n    columns: {v: {do: [upper]}}\n");
     const char *object = scratch_printf("%s/made.so", scratch_dir());
 
     (void)state;
@@ -285,7 +279,7 @@ test_source_checks(void **state)
     "  - unique: {table: posts, columns: [slug], on: source}\n"                                    \
     "  - matrix: {table: posts, columns: [slug], on: source}\n"                                    \
     "  - unique: {table: posts, columns: [id], on: target}\n"
-    const char *tells = job_file(&db, CHECKS(""));
+    const char *tells = pair_job_file(&db, CHECKS(""));
 
     (void)state;
     pair_both(&db, "CREATE TABLE authors (id int PRIMARY KEY);"
@@ -313,7 +307,7 @@ static void
 test_filter_rename_and_split(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "split");
-    const char *job = job_file(
+    const char *job = pair_job_file(
         &db, "tables:\n"
              "  posts:\n"
              "    where: \"kind <> 'draft' AND at >= '2024-01-01'\"\n"
@@ -357,18 +351,19 @@ static void
 test_elements(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "elements");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  posts:\n"
-                                    "    drop: [words]\n"
-                                    "    each: {column: items, value: item, position: n}\n"
-                                    "    into: [{table: items}]\n"
-                                    "  tagged:\n"
-                                    "    into: tags\n"
-                                    "    columns:\n"
-                                    "      tag: {from: $value, do: [trim, lower]}\n"
-                                    "      label: {do: [{concat: \":\"}], from: [of, $value]}\n"
-                                    "      slug: {do: [trim, upper], from: $value}\n"
-                                    "    each: {column: words, value: tag, position: n}\n");
+    const char *job =
+        pair_job_file(&db, "tables:\n"
+                           "  posts:\n"
+                           "    drop: [words]\n"
+                           "    each: {column: items, value: item, position: n}\n"
+                           "    into: [{table: items}]\n"
+                           "  tagged:\n"
+                           "    into: tags\n"
+                           "    columns:\n"
+                           "      tag: {from: $value, do: [trim, lower]}\n"
+                           "      label: {do: [{concat: \":\"}], from: [of, $value]}\n"
+                           "      slug: {do: [trim, upper], from: $value}\n"
+                           "    each: {column: words, value: tag, position: n}\n");
 
     (void)state;
     sql_exec(db.source,
@@ -402,14 +397,15 @@ static void
 test_numbers(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "numbers");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  posts:\n"
-                                    "    where: \"kind <> 'draft'\"\n"
-                                    "    sample: 50%\n"
-                                    "    columns:\n"
-                                    "      n: {number: {within: [author_id], order: [at desc]}}\n"
-                                    "      id: {number: {}}\n"
-                                    "    drop: [kind]\n");
+    const char *job =
+        pair_job_file(&db, "tables:\n"
+                           "  posts:\n"
+                           "    where: \"kind <> 'draft'\"\n"
+                           "    sample: 50%\n"
+                           "    columns:\n"
+                           "      n: {number: {within: [author_id], order: [at desc]}}\n"
+                           "      id: {number: {}}\n"
+                           "    drop: [kind]\n");
     const char *expected =
         "SELECT row_number() OVER (ORDER BY id), author_id, row_number() OVER (PARTITION BY"
         " author_id ORDER BY at DESC NULLS LAST, id), at, body FROM posts WHERE kind <> 'draft' AND"
@@ -438,10 +434,10 @@ static void
 test_preserved_rows(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "preserved");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  hosts:\n"
-                                    "    preserve: {rows: \"env = 'own'\"}\n"
-                                    "    columns: {name: {do: [upper]}}\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  hosts:\n"
+                                         "    preserve: {rows: \"env = 'own'\"}\n"
+                                         "    columns: {name: {do: [upper]}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE hosts (id int PRIMARY KEY, env text, name text)");
@@ -468,9 +464,9 @@ static void
 test_backup(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "backup");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  users: {backup: before}\n"
-                                    "  Odd: {backup: before, preserve: id > 100}\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  users: {backup: before}\n"
+                                         "  Odd: {backup: before, preserve: id > 100}\n");
     const char *old = "SELECT * FROM before.users UNION ALL SELECT id, v, NULL FROM before.\"Odd\""
                       " ORDER BY 1";
     const char *expected = "1|old|3\n2|it's|4\n50|gone|<null>\n101|stays|<null>\n";
@@ -532,7 +528,7 @@ test_foreign_keys(void **state)
                         "INSERT INTO c VALUES (1, 1, 'a'), (2, NULL, 'b'), (3, 3, 'c')");
     sql_exec(db.target, tables);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *job = job_file(&db, scratch_printf("%s%s\n", maps, cases[i].rules));
+        const char *job = pair_job_file(&db, scratch_printf("%s%s\n", maps, cases[i].rules));
         sql_exec(db.target, "TRUNCATE p, c");
         if (i + 1 == sizeof cases / sizeof cases[0])
             sql_exec(db.target, "SET session_replication_role = replica;"
@@ -558,7 +554,7 @@ static void
 test_partitions(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "partitions");
-    const char *job = job_file(&db, PARTITIONED("12"));
+    const char *job = pair_job_file(&db, PARTITIONED("12"));
 
     (void)state;
     sql_exec(db.source, "CREATE TABLE listed (id int, kind text);"
@@ -586,7 +582,7 @@ test_partitions(void **state)
     assert_null(strstr(run_out(run), "gives a,"));
     assert_null(strstr(run_out(run), "caught"));
     pair_expect(pair_copy(&db, job, "--data-only"), 3, "public.always has no partition");
-    job = job_file(&db, PARTITIONED("11"));
+    job = pair_job_file(&db, PARTITIONED("11"));
     pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM always_2 WHERE org = 11"), 1);
     pair_db_end(&db);

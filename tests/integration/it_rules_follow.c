@@ -30,12 +30,6 @@ start(void **state)
     return 0;
 }
 
-static const char *
-job_file(const struct pair_db *db, const char *text)
-{
-    return scratch_write(scratch_printf("%s.yaml", db->name), text);
-}
-
 struct shape { /* of the source, and as the target is to have it */
     const char *source;
     const char *target;
@@ -230,7 +224,7 @@ static void
 test_all_shapes(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "shapes");
-    const char *job = job_file(&db, all_job);
+    const char *job = pair_job_file(&db, all_job);
 
     (void)state;
     sql_exec(db.source, all_source);
@@ -276,7 +270,7 @@ test_whole_old_rows(void **state)
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "whole");
-    const char *job = job_file(
+    const char *job = pair_job_file(
         &db,
         "tables:\n"
         "  t:\n"
@@ -332,13 +326,13 @@ test_masks(void **state)
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "masks");
-    const char *job = job_file(&db, "secret: {env: PGHAUL_TEST_SECRET}\n"
-                                    "tables:\n"
-                                    "  people:\n"
-                                    "    columns:\n"
-                                    "      id: {mask: uuid}\n"
-                                    "      email: {mask: email}\n"
-                                    "      note: {do: [encrypt]}\n");
+    const char *job = pair_job_file(&db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+                                         "tables:\n"
+                                         "  people:\n"
+                                         "    columns:\n"
+                                         "      id: {mask: uuid}\n"
+                                         "      email: {mask: email}\n"
+                                         "      note: {do: [encrypt]}\n");
 
     (void)state;
     db.env = env;
@@ -407,13 +401,13 @@ test_large_transactions(void **state)
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "large");
-    const char *job = job_file(&db, "maps:\n  m: {a: x, b: y}\n"
-                                    "tables:\n"
-                                    "  t:\n"
-                                    "    where: \"v <> 'out'\"\n"
-                                    "    columns: {v: {map: m}}\n"
-                                    "    into: [t, {table: u, columns: {org: {set: 1}}}]\n"
-                                    "    on_bad: quarantine\n");
+    const char *job = pair_job_file(&db, "maps:\n  m: {a: x, b: y}\n"
+                                         "tables:\n"
+                                         "  t:\n"
+                                         "    where: \"v <> 'out'\"\n"
+                                         "    columns: {v: {map: m}}\n"
+                                         "    into: [t, {table: u, columns: {org: {set: 1}}}]\n"
+                                         "    on_bad: quarantine\n");
 
     (void)state;
     sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text);"
@@ -450,9 +444,9 @@ static void
 test_truncate_of_one_of_several(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "one_of_several");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  cats: {into: pets, columns: {kind: {set: cat}}}\n"
-                                    "  dogs: {into: pets, columns: {kind: {set: dog}}}\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  cats: {into: pets, columns: {kind: {set: cat}}}\n"
+                                         "  dogs: {into: pets, columns: {kind: {set: dog}}}\n");
 
     (void)state;
     sql_exec(db.source, "CREATE TABLE cats (id int PRIMARY KEY, name text);"
@@ -479,10 +473,10 @@ test_truncate_beside_own_rows(void **state)
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "own_rows");
-    const char *job = job_file(&db, "tables:\n"
-                                    "  keys:\n"
-                                    "    columns: {env: {set: staging}}\n"
-                                    "    preserve: \"env = 'production'\"\n");
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  keys:\n"
+                                         "    columns: {env: {set: staging}}\n"
+                                         "    preserve: \"env = 'production'\"\n");
 
     (void)state;
     sql_exec(db.source, "CREATE TABLE keys (id int PRIMARY KEY, v text);"
@@ -502,7 +496,7 @@ static void
 test_column_is_added(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "added");
-    const char *job = job_file(&db, "tables:\n  t:\n    columns: {org: {set: 7}}\n");
+    const char *job = pair_job_file(&db, "tables:\n  t:\n    columns: {org: {set: 7}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
@@ -529,9 +523,9 @@ test_table_joins(void **state)
         {NULL, NULL},
     };
     struct pair_db db = pair_db_new(&pair, "joins");
-    const char *job = job_file(&db, "tables:\n  t:\n    into:\n"
-                                    "      - {table: t, columns: {org: {set: 7}}}\n"
-                                    "      - {table: more, columns: {org: {set: 8}}}\n");
+    const char *job = pair_job_file(&db, "tables:\n  t:\n    into:\n"
+                                         "      - {table: t, columns: {org: {set: 7}}}\n"
+                                         "      - {table: more, columns: {org: {set: 8}}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text);"
@@ -555,8 +549,8 @@ static void
 test_bad_value(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "bad_value");
-    const char *job = job_file(&db, "maps:\n  m: {a: x}\n"
-                                    "tables:\n  t:\n    columns: {v: {map: m}}\n");
+    const char *job = pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                                         "tables:\n  t:\n    columns: {v: {map: m}}\n");
 
     (void)state;
     pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
@@ -572,7 +566,7 @@ test_bad_value(void **state)
 static void
 refused(struct pair_db *db, const char *text, int code, const char *why)
 {
-    const char *job = job_file(db, text);
+    const char *job = pair_job_file(db, text);
 
     pair_expect(pair_run(db, "check", job, "--data-only", "--follow"), 3, why);
     pair_expect(pair_run(db, "copy", job, "--data-only", "--follow"), code, why);

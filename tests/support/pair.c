@@ -44,6 +44,12 @@ pair_db_end(struct pair_db *db)
     PQfinish(db->target);
 }
 
+const char *
+pair_job_file(const struct pair_db *db, const char *text)
+{
+    return scratch_write(scratch_printf("%s.yaml", db->name), text);
+}
+
 void
 pair_both(struct pair_db *db, const char *sql)
 {

@@ -32,6 +32,9 @@ struct pair_db {
 struct pair_db pair_db_new(const struct pair *pair, const char *name);
 void pair_db_end(struct pair_db *db);
 
+/* A job file with that text, of the databases' name; its path. */
+const char *pair_job_file(const struct pair_db *db, const char *text);
+
 /* The same statements on both sides. */
 void pair_both(struct pair_db *db, const char *sql);
 
