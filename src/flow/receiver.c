@@ -84,8 +84,11 @@ static ph_code
 reach_stream(struct ph_receiver *receiver, struct ph_error *err)
 {
     PH_TRY(ph_receiver_connect(receiver, err));
+    receiver->awaits_large = false;
     if (ph_receiver_is_far_behind(receiver))
         PH_TRY(ph_receiver_read_pieces(receiver, err));
+    if (receiver->awaits_large)
+        PH_TRY(ph_replication_send_early(receiver->session, err));
     return ph_receiver_begin_stream(receiver, err);
 }
 

@@ -45,6 +45,7 @@ struct ph_receiver {
     uint64_t heard_ns;    /* of the server, the last time */
     uint64_t flow;        /* bytes since it last had to wait */
     bool unflushed;
+    bool awaits_large; /* a large transaction is next: its blocks are wanted early */
     /* Of all sessions. */
     struct ph_receiver_look now;  /* counters; copied to `seen` */
     uint64_t transactions_before; /* of the sessions before; likewise the next */

@@ -119,27 +119,16 @@ find_rights(const struct ph_job *job, const struct ph_result *r, struct ph_findi
              "the role may not create a publication in the source database");
 }
 
-/*
- * Before these, changes made around ALTER PUBLICATION and by transactions that ran meanwhile could
- * be lost, a slot's restart position could go back, and part of a transaction be sent.
- */
 static void
 find_old_minor(int version, const char *label, struct ph_findings *findings)
 {
-    static const struct {
-        int major;
-        int minor;
-    } mended[] = {{13, 21}, {14, 18}, {15, 13}, {16, 9}, {17, 5}};
-    int major = version / 10000;
-    int minor = version % 10000;
+    int mended = ph_slot_mended_minor(version);
 
-    for (size_t i = 0; i < sizeof mended / sizeof *mended; i++) {
-        if (mended[i].major == major && minor < mended[i].minor)
-            FIND(WARNING, PH_E_VERSION, "server", label, "update the source's server first",
-                 "PostgreSQL %d.%d has known faults of logical decoding that lose changes; they "
-                 "are mended in %d.%d",
-                 major, minor, major, mended[i].minor);
-    }
+    if (mended != 0)
+        FIND(WARNING, PH_E_VERSION, "server", label, "update the source's server first",
+             "PostgreSQL %d.%d has known faults of logical decoding that lose changes; they "
+             "are mended in %d.%d",
+             version / 10000, version % 10000, version / 10000, mended);
 }
 
 static ph_code

@@ -41,6 +41,16 @@ set_timeout(struct ph_conn *conn, int sender_timeout_ms, struct ph_error *err)
 }
 
 ph_code
+ph_replication_send_early(struct ph_replication *session, struct ph_error *err)
+{
+    return ph_conn_exec(
+        session->conn,
+        "SELECT pg_catalog.set_config(name, least(setting::int, 8192) || 'kB', false)"
+        " FROM pg_catalog.pg_settings WHERE name = 'logical_decoding_work_mem'",
+        err);
+}
+
+ph_code
 ph_replication_open(const struct ph_endpoint *endpoint, const struct ph_replication_params *params,
                     struct ph_replication **out, struct ph_error *err)
 {

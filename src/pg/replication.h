@@ -24,7 +24,13 @@ struct ph_replication_params {
 ph_code ph_replication_open(const struct ph_endpoint *endpoint,
                             const struct ph_replication_params *params, struct ph_replication **out,
                             struct ph_error *err);
-void ph_replication_free(struct ph_replication *session);         /* NULL is fine */
+void ph_replication_free(struct ph_replication *session); /* NULL is fine */
+/*
+ * Before the stream: transactions are sent while they run from 8 MB of changes on, where the server
+ * would gather more (logical_decoding_work_mem, 64 MB unless changed). 14 on; earlier servers send
+ * them whole.
+ */
+ph_code ph_replication_send_early(struct ph_replication *session, struct ph_error *err);
 int ph_replication_version(const struct ph_replication *session); /* as ph_conn_version */
 int ph_replication_backend_pid(const struct ph_replication *session);
 

@@ -219,3 +219,18 @@ ph_message_emit(struct ph_conn *conn, enum ph_message_when when, const char *pre
     ph_result_free(r);
     return PH_OK;
 }
+
+int
+ph_slot_mended_minor(int version)
+{
+    static const struct {
+        int major;
+        int minor;
+    } mended[] = {{13, 21}, {14, 18}, {15, 13}, {16, 9}, {17, 5}};
+
+    for (size_t i = 0; i < sizeof mended / sizeof *mended; i++) {
+        if (mended[i].major == version / 10000 && version % 10000 < mended[i].minor)
+            return mended[i].minor;
+    }
+    return 0;
+}

@@ -34,6 +34,14 @@ struct ph_slot {
 ph_code ph_slot_read(struct ph_conn *conn, const char *name, struct ph_slot *out, bool *found,
                      struct ph_error *err);
 
+/*
+ * Before these minor releases, changes made around ALTER PUBLICATION and by transactions that ran
+ * meanwhile could be lost, a slot's restart position could go back, part of a transaction be sent,
+ * and a slot that SQL advances let go too early of the catalogs that it still needs.
+ * The minor release that mends them, of the major `version` is of (ph_conn_version); 0: it has it.
+ */
+int ph_slot_mended_minor(int version);
+
 /* What of the server's settings bounds a slot. */
 struct ph_slot_limits {
     int64_t keep_bytes;     /* max_slot_wal_keep_size; -1: none */

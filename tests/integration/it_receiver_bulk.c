@@ -91,7 +91,11 @@ all_of_it(const char *slot)
     receiving_assert_transactions(&f, 3);
 
     struct ph_receiver_look seen = receiving_look(&f);
-    assert_true(seen.pieces >= 3);
+    /* a server that sends large transactions whole would keep them in a file, too */
+    if (PQserverVersion(f.sql) < 140000)
+        assert_int_equal(seen.pieces, 0);
+    else
+        assert_true(seen.pieces >= 3);
     assert_int_equal(seen.sessions, 1);
     assert_int_equal(f.sessions, seen.pieces + 1);
     assert_int_equal(seen.repeated, 0);
@@ -141,11 +145,94 @@ open_transactions_are_left_to_the_stream(void **state)
     receiving_end(&f);
 }
 
+/*
+ * An old transaction holds restart_lsn back: every piece would be decoded from there again, more of
+ * it each time.
+ */
+static void
+a_long_way_to_every_piece_is_left_to_the_stream(void **state)
+{
+    (void)state;
+    struct receiving f = begin("way");
+    PGconn *old = sql_connect(receiving_source, "postgres");
+    sql_exec(old, "BEGIN");
+    sql_execf(old, "INSERT INTO app.marker VALUES (%u, 'old')", ++f.markers);
+    write_small(&f, 100);
+    for (int i = 0; i < 240; i++)
+        receiving_write_many(f.sql, i * 200, i * 200 + 199, "w");
+    write_small(&f, 300);
+    receiving_start(&f);
+    receiving_catch_up(&f);
+    assert_true(receiving_look(&f).pieces >= 1);
+    assert_true(receiving_look(&f).bytes > 0);
+    assert_int_equal(receiving_look(&f).sessions, 1);
+    sql_exec(old, "COMMIT");
+    PQfinish(old);
+    receiving_assert_same(&f);
+    receiving_end(&f);
+}
+
 static void
 end_pieces(PGconn *conn)
 {
     sql_exec(conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                    " WHERE application_name LIKE '%backlog'");
+}
+
+/* Whoever cancels the query on the source wants it to end, not to begin again. */
+static void
+a_cancelled_query_is_not_asked_again(void **state)
+{
+    (void)state;
+    struct receiving f = begin("cancel");
+    write_small(&f, 3000);
+    receiving_start(&f);
+    uint64_t began = ph_clock_ns();
+    while (receiving_look(&f).sessions == 0) {
+        sql_exec(f.sql, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name LIKE '%backlog' AND query LIKE 'COPY%'");
+        assert_true(ph_clock_seconds_since(began) < 30.0);
+    }
+    receiving_assert_same(&f);
+    receiving_assert_transactions(&f, 0);
+    receiving_end(&f);
+}
+
+static void
+restart(struct receiving *f)
+{
+    PQfinish(f->sql);
+    pg_test_cluster_kill(receiving_source);
+    pg_test_cluster_start(receiving_source);
+    f->sql = sql_connect(receiving_source, "postgres");
+}
+
+/*
+ * A source that crashes may forget what was acknowledged since its last checkpoint: the copy of its
+ * slot then begins before what is here, and would give definitions in transactions that are left
+ * out.
+ */
+static void
+a_slot_that_went_back_gives_nothing_twice(void **state)
+{
+    (void)state;
+    struct receiving f = begin("back");
+    receiving_start(&f);
+    write_small(&f, 300);
+    receiving_assert_same(&f);
+    receiving_wait_confirmed(&f, f.model->end_lsn, 10000);
+    ph_lsn told = receiving_confirmed(&f);
+    sql_exec(f.sql, "ALTER SYSTEM SET max_wal_senders = 0");
+    restart(&f);
+    assert_true(receiving_confirmed(&f) < told);
+    uint32_t before = receiving_look(&f).pieces;
+    write_small(&f, 600);
+    sql_exec(f.sql, "ALTER SYSTEM RESET max_wal_senders");
+    restart(&f);
+    receiving_assert_same(&f);
+    receiving_assert_transactions(&f, 0);
+    assert_true(receiving_look(&f).pieces > before);
+    receiving_end(&f);
 }
 
 /* Sessions ended, then the whole server killed, while pieces are read. */
@@ -163,10 +250,7 @@ lost_connections_lose_nothing(void **state)
         if (i < 3) {
             end_pieces(f.sql);
         } else {
-            PQfinish(f.sql);
-            pg_test_cluster_kill(receiving_source);
-            pg_test_cluster_start(receiving_source);
-            f.sql = sql_connect(receiving_source, "postgres");
+            restart(&f);
         }
         receiving_assert_same(&f);
         receiving_stop(&f);
@@ -297,6 +381,10 @@ main(void)
         cmocka_unit_test_setup(a_backlog_arrives_once, receiving_with_usual),
         cmocka_unit_test_setup(on_every_major, receiving_with_usual),
         cmocka_unit_test_setup(open_transactions_are_left_to_the_stream, receiving_with_usual),
+        cmocka_unit_test_setup(a_long_way_to_every_piece_is_left_to_the_stream,
+                               receiving_with_usual),
+        cmocka_unit_test_setup(a_cancelled_query_is_not_asked_again, receiving_with_usual),
+        cmocka_unit_test_setup(a_slot_that_went_back_gives_nothing_twice, receiving_with_usual),
         cmocka_unit_test_setup(lost_connections_lose_nothing, receiving_with_usual),
         cmocka_unit_test_setup(stopped_at_any_moment, receiving_with_usual),
         cmocka_unit_test_setup(without_a_free_slot, receiving_with_usual),
