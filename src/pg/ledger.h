@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 9
+#define PH_LEDGER_VERSION 10
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -137,6 +137,7 @@ struct ph_chunk_state {
     uint64_t rows;
     uint64_t bytes;
     uint64_t quarantined; /* rows that stayed behind */
+    uint64_t left_out;    /* rows of the source for which the target keeps its own */
     double seconds;
 };
 

@@ -14,6 +14,7 @@
 #include "support/pair.h"
 #include "support/scratch.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,22 +109,39 @@ nothing_is_aside(struct pair_db *db)
 #define ACCOUNTS "--data-only", "--schema", "public"
 #define INTO_OLD ACCOUNTS, "--truncate", "--yes", "--split", "1MB", "--jobs", "2"
 
+/* Of the only table in the report. */
+static void
+left_out_are(const char *report, int n)
+{
+    json_t *root = json_load_file(report, 0, NULL);
+    json_t *table = json_array_get(json_object_get(root, "tables"), 0);
+
+    assert_int_equal(json_integer_value(json_object_get(table, "rows_left_out")), n);
+    assert_int_equal(json_integer_value(json_object_get(table, "rows")), 12000 - n);
+    json_decref(root);
+}
+
 static void
 test_columns_stay(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "columns_stay");
     const char *job = pair_job_file(&db, PRESERVED);
+    const char *report = scratch_printf("%s/preserved.json", scratch_dir());
 
     (void)state;
     make_accounts(&db);
     pair_expect(pair_copy(&db, job, ACCOUNTS), 3, "already has rows");
     pair_expect(pair_run(&db, "check", job, ACCOUNTS, "--truncate", "--yes"), 0, "ready");
-    struct run *run = pair_copy(&db, job, INTO_OLD);
+    struct run *run = pair_copy(&db, job, INTO_OLD, "--report", report);
     pair_expect(run, 0, "proven");
     pair_expect(run, 0, "9600 rows of the target keep api_key, secret, extra, label");
-    pair_expect(run, 0, "400 stay whole");
+    pair_expect(run, 0, "400 stay whole, and 240 rows of the source with their keys were left out");
     accounts_are_right(&db);
     nothing_is_aside(&db);
+    left_out_are(report, 240);
+    /* what the ledger has kept of it */
+    pair_expect(pair_copy(&db, job, INTO_OLD, "--report", report), 0, "240 left out");
+    left_out_are(report, 240);
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS, "--split", "1MB"), 0, "agree");
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS, "--verify", "count"), 0, "agree");
     pair_expect(pair_run(&db, "rules", "explain", job, ACCOUNTS), 0,
@@ -197,7 +215,7 @@ test_killed_again_and_again(void **state)
     make_accounts(&db);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
         kill_at(&db, job, points[i], INTO_OLD);
-    pair_expect(pair_copy(&db, job, INTO_OLD), 0, "an earlier run finished");
+    pair_expect(pair_copy(&db, job, INTO_OLD), 0, "240 rows of the source with their keys");
     accounts_are_right(&db);
     nothing_is_aside(&db);
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS), 0, "agree");
