@@ -238,6 +238,7 @@ make_set(const struct ph_rules_params *params, uint32_t n_selected, struct ph_ru
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
         .follows = params->follows,
+        .sets_identity = params->options->set_replica_identity,
         .keys_come_later = params->keys_come_later,
         .constant = ask_constant,
         .constant_arg = params->conn,

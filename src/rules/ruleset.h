@@ -135,6 +135,7 @@ struct ph_ruleset_params {
     const char *keep_c;   /* file to write the generated C to as well; NULL: none */
     const char *object;   /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
     bool follows;         /* refuse what the stream cannot do */
+    bool sets_identity;   /* but not where REPLICA IDENTITY FULL is the cure: it will be given */
     bool keys_come_later; /* the target's tables get the keys of the source's tables of their names
                            */
     /* Constants become values of the target's types by asking it: `text` as `type_oid`, its binary

@@ -15,6 +15,7 @@
 #include "support/scratch.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct pair pair;
@@ -485,5 +486,6 @@ main(void)
         cmocka_unit_test(test_while_it_follows),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

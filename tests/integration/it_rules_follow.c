@@ -595,6 +595,69 @@ test_refusals(void **state)
     pair_db_end(&db);
 }
 
+/* ---- identities that are set ---- */
+
+static const char whole_rows_job[] = "maps:\n"
+                                     "  m: {a: x}\n"
+                                     "tables:\n"
+                                     "  filtered: {where: \"n > 5\"}\n"
+                                     "  made: {unpivot: {columns: [a, b], name: k, value: v}}\n"
+                                     "  keyless: {columns: {v: {map: m, else: quarantine}}}\n"
+                                     "  renamed: {columns: {w: {from: v}}}\n";
+
+static const char whole_rows_sql[] =
+    "CREATE TABLE filtered (id int PRIMARY KEY, n int); CREATE TABLE made (id int PRIMARY KEY, a"
+    " int, b int); CREATE TABLE keyless (id int NOT NULL UNIQUE, v text); CREATE TABLE renamed (id"
+    " int PRIMARY KEY, v text); CREATE TABLE plain (id int PRIMARY KEY)";
+
+/* Where rules need whole old rows, and nowhere else, they come; they stay when the job is over. */
+static void
+test_identities_are_set(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "identities");
+    const char *job = pair_job_file(&db, whole_rows_job);
+
+    (void)state;
+    sql_exec(db.source, whole_rows_sql);
+    sql_exec(db.source, "INSERT INTO filtered SELECT g, g FROM generate_series(1, 10) g;"
+                        "INSERT INTO made VALUES (1, 1, 2), (2, NULL, 3);"
+                        "INSERT INTO keyless VALUES (1, 'a'), (2, 'a');"
+                        "INSERT INTO renamed VALUES (1, 'r')");
+    sql_exec(db.target, whole_rows_sql);
+    sql_exec(db.target,
+             "DROP TABLE made; CREATE TABLE made (id int, k text, v int, PRIMARY KEY (id,"
+             " k)); ALTER TABLE renamed RENAME v TO w; ALTER TABLE keyless ADD PRIMARY"
+             " KEY (id)");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--follow"), 3,
+                "REPLICA IDENTITY FULL, or --set-replica-identity, which runs it");
+    struct run *run =
+        pair_run(&db, "check", job, "--data-only", "--follow", "--set-replica-identity");
+    pair_expect(run, 0, "ALTER TABLE ONLY \"public\".\"filtered\" REPLICA IDENTITY FULL");
+    pair_expect(run, 0, "ALTER TABLE ONLY \"public\".\"keyless\" REPLICA IDENTITY FULL");
+    assert_null(strstr(run_out(run), "\"plain\" REPLICA"));
+    assert_string_equal(sql_value(db.source, "SELECT count(*) FROM pg_class WHERE relreplident ="
+                                             " 'f'"),
+                        "0");
+    run = pair_follow(&db, job, "--data-only", "--set-replica-identity");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE filtered SET n = 10 - n; UPDATE made SET a = NULL, b = 1 WHERE id ="
+                        " 1; UPDATE made SET a = 4 WHERE id = 2; DELETE FROM keyless WHERE id = 1;"
+                        "UPDATE keyless SET v = 'odd'; UPDATE keyless SET v = 'a'");
+    end(&db, run, 4,
+        (const struct shape[]){
+            {"SELECT * FROM filtered WHERE n > 5 ORDER BY 1", "SELECT * FROM filtered ORDER BY 1"},
+            {"SELECT id, k, v FROM made, LATERAL (VALUES ('a', a), ('b', b)) s (k, v)"
+             " WHERE v IS NOT NULL ORDER BY 1, 2",
+             "SELECT * FROM made ORDER BY 1, 2"},
+            {"SELECT id, 'x' FROM keyless", "SELECT * FROM keyless"},
+            {NULL, NULL}});
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 0, NULL);
+    assert_string_equal(sql_value(db.source, "SELECT string_agg(relname, ' ' ORDER BY relname) FROM"
+                                             " pg_class WHERE relreplident = 'f'"),
+                        "filtered keyless made");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -608,8 +671,10 @@ main(void)
         cmocka_unit_test(test_column_is_added),
         cmocka_unit_test(test_table_joins),
         cmocka_unit_test(test_bad_value),
+        cmocka_unit_test(test_identities_are_set),
         cmocka_unit_test(test_refusals),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }
