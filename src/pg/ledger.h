@@ -130,6 +130,10 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
 ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                             const struct ph_plan *plan, struct ph_error *err);
 
+/* job->rules, where a job goes on with other rules. */
+ph_code ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job,
+                            struct ph_error *err);
+
 /* What became of a chunk or a table, by position in the plan. */
 struct ph_chunk_state {
     bool done;

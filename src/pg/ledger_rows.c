@@ -148,15 +148,21 @@ save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
 }
 
 ph_code
+ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job, struct ph_error *err)
+{
+    const char *params[] = {job->name, job->rules};
+
+    return ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1,
+                          err);
+}
+
+ph_code
 ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                     const struct ph_plan *plan, struct ph_error *err)
 {
     struct ph_buf sql;
 
-    const char *params[] = {job->name, job->rules};
-
-    PH_TRY(
-        ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1, err));
+    PH_TRY(ph_ledger_set_rules(conn, job, err));
     ph_buf_init(&sql, SQL_LIMIT);
     ph_code rc = save_tables(conn, job, plan, &sql, err);
     if (rc == PH_OK)

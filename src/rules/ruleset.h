@@ -159,6 +159,11 @@ void ph_rules_clear_folder(const char *path);
 /* Check, generate and compile into the file `output`, for params.object elsewhere. */
 ph_code ph_ruleset_build(const struct ph_ruleset_params *params, const char *output,
                          struct ph_error *err) PH_MUST_CHECK;
+/* The fingerprint that the ruleset would have: nothing is compiled. The errors of the check. */
+#define PH_FINGERPRINT_SIZE 33
+ph_code ph_ruleset_find_fingerprint(const struct ph_ruleset_params *params,
+                                    char out[PH_FINGERPRINT_SIZE],
+                                    struct ph_error *err) PH_MUST_CHECK;
 
 uint32_t ph_ruleset_count(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_route(const struct ph_ruleset *set, uint32_t number);
