@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "pg/ledger_lookup.h"
+#include "pg/ledger_preserved.h"
 #include "pg/ledger_quarantine.h"
 #include "rules/ruleset.h"
 
@@ -143,6 +144,7 @@ end_chunk(void *state, const struct ph_task *task, uint64_t rows, struct ph_erro
                              ph_clock_seconds_since(sink->chunk_started_ns), err));
     PH_TRY(ph_ledger_quarantine(sink->conn, sink->job, task->table, task->chunk, &task->quarantine,
                                 task->quarantined, err));
+    PH_TRY(ph_preserved_left_out(sink->conn, sink->job, task->chunk, task->left_out, err));
     return task->orphans == NULL ? PH_OK : put_orphans(sink, task, err);
 }
 

@@ -320,6 +320,8 @@ merge(struct ph_preserve_stage *stage, struct ph_span rows, const struct ph_resu
         }
         if (ph_result_span(kept, next, 1).data[0] == 0)
             PH_TRY(put_mixed(stage, begin, kept, next, err));
+        else
+            stage->left_out++;
         next++;
     }
     return next == ph_result_rows(kept)
@@ -336,6 +338,7 @@ ph_preserve_stage_run(struct ph_preserve_stage *stage, struct ph_span bytes, siz
     uint32_t n;
 
     stage->len = 0;
+    stage->left_out = 0;
     PH_TRY(put_as_it_is(stage, begin, cursor.at, err));
     for (;;) {
         struct ph_result *kept;

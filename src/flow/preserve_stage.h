@@ -37,6 +37,7 @@ struct ph_preserve_stage {
     uint8_t *out;           /* the caller may exchange it, with its capacity */
     size_t capacity;
     size_t len;
+    uint64_t left_out; /* rows of the last run */
 };
 
 void ph_preserve_stage_init(struct ph_preserve_stage *stage, size_t max_row_bytes);
@@ -46,7 +47,8 @@ ph_code ph_preserve_stage_open(struct ph_preserve_stage *stage, const struct ph_
                                struct ph_error *err) PH_MUST_CHECK;
 /*
  * `bytes`: `prefix` bytes that stay, then tuples of COPY BINARY as the target is to have them, and
- * perhaps the trailer. stage->out and stage->len are what becomes of it. The errors of the session.
+ * perhaps the trailer. stage->out and stage->len are what becomes of it, stage->left_out says how
+ * many rows are not in it. The errors of the session.
  */
 ph_code ph_preserve_stage_run(struct ph_preserve_stage *stage, struct ph_span bytes, size_t prefix,
                               struct ph_error *err) PH_MUST_CHECK;

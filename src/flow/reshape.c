@@ -270,6 +270,10 @@ take_out(struct ph_reshape *reshape, const struct ph_rule_outcome *outcome, stru
     ph_row_key_of_route(table->route, reshape->in, key, sizeof key);
     if (!outcome->quarantine) {
         PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);
+        ph_error_hint(err, "what a map or lookup does not have: say `else: null`, `keep` or "
+                           "`{value: …}` in the job file and give the same command again; the "
+                           "change comes again as it was, so anything else (another rule, "
+                           "quarantine, a mended row) needs --restart --yes");
         return about_table(reshape, PH_E_RULE_VALUE, err);
     }
     if (reshape->quarantine == NULL)

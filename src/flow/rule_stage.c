@@ -367,13 +367,15 @@ swap(struct ph_rule_stage *stage, struct ph_batch *batch)
 
 /* What goes out becomes what it is with the target's own values. */
 static ph_code
-put_preserved(struct ph_rule_stage *stage, size_t prefix, struct ph_error *err)
+put_preserved(struct ph_rule_stage *stage, struct ph_task *task, size_t prefix,
+              struct ph_error *err)
 {
     struct ph_preserve_stage *preserved = &stage->preserved;
     uint8_t *data = stage->spare;
     size_t capacity = stage->capacity;
 
     PH_TRY(ph_preserve_stage_run(preserved, (struct ph_span){data, stage->len}, prefix, err));
+    task->left_out += preserved->left_out;
     stage->spare = preserved->out;
     stage->capacity = preserved->capacity;
     stage->len = preserved->len;
@@ -394,7 +396,7 @@ ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_b
     stage->len = prefix;
     PH_TRY(run_rows(stage, task, *rows, err));
     if (stage->has_preserved)
-        PH_TRY(put_preserved(stage, prefix, err));
+        PH_TRY(put_preserved(stage, task, prefix, err));
     swap(stage, batch);
     *rows = (struct ph_span){batch->data + prefix, batch->len - prefix};
     return PH_OK;

@@ -48,6 +48,7 @@ struct ph_task {
     /* program thread, before it pushes the last batch on */
     ph_code program_rc;
     struct ph_error program_error;
+    uint64_t left_out;          /* rows for which the target keeps its own whole */
     uint64_t quarantined;       /* rows that rules could not handle and that stay behind */
     struct ph_buf quarantine;   /* of each: key, column and reason, each ended by a 0 byte; freed by
                                    ph_task_end */

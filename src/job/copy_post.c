@@ -131,6 +131,7 @@ report_table(struct ph_job *job, uint32_t index)
         if (!chunk->done)
             continue;
         row->rows_source += chunk->rows;
+        row->rows_left_out += chunk->left_out;
         row->bytes += chunk->bytes;
         row->seconds += chunk->seconds;
     }
@@ -244,6 +245,7 @@ report_from_ledger(struct ph_job *job)
     for (uint32_t i = 0; i < n; i++) {
         struct ph_report_table *row = ph_report_add_table(&job->run->report, tables[i].table);
         row->rows_source = row->rows_target = tables[i].rows_done;
+        row->rows_left_out = tables[i].rows_left_out;
         row->bytes = tables[i].bytes_done;
         row->seconds = tables[i].seconds;
         row->verdict = tables[i].verified ? PH_TABLE_EQUAL : PH_TABLE_COPIED;

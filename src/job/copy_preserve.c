@@ -243,9 +243,23 @@ ph_copy_put_preserved(struct ph_job *job, const struct ph_rel *rel, struct ph_bu
 
 /* ---- the end ---- */
 
+/* Rows of the source, of all routes into the table. */
+static uint64_t
+left_out(const struct ph_job *job, const struct ph_rel *target)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        for (uint32_t c = 0; table->target == target && c < table->n_chunks; c++)
+            n += job->chunk_states[table->first_chunk + c].left_out;
+    }
+    return n;
+}
+
 static void
 put_counts(const struct ph_table_plan *table, const struct ph_preserved_counts *counts,
-           struct ph_buf *out)
+           uint64_t n_left_out, struct ph_buf *out)
 {
     ph_buf_printf(out, "%llu rows of the target keep", (unsigned long long)counts->rows);
     for (uint32_t i = 0; i < table->preserved->n_columns; i++)
@@ -253,8 +267,10 @@ put_counts(const struct ph_table_plan *table, const struct ph_preserved_counts *
                       table->columns[table->preserved->columns[i]].target_name);
     ph_buf_puts(out, " as far as the source has them");
     if (table->preserved->rows != NULL)
-        ph_buf_printf(out, "; %llu stay whole, and rows of the source with their keys are left out",
-                      (unsigned long long)counts->whole);
+        ph_buf_printf(out,
+                      "; %llu stay whole, and %llu rows of the source with their keys were left "
+                      "out",
+                      (unsigned long long)counts->whole, (unsigned long long)n_left_out);
 }
 
 ph_code
@@ -270,7 +286,7 @@ ph_copy_tell_preserved(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_preserved_count(job->target_control, job->options->name, table->target, &counts,
                                   err));
         ph_buf_init(&text, (size_t)1 << 20);
-        put_counts(table, &counts, &text);
+        put_counts(table, &counts, left_out(job, table->target), &text);
         label(table->target, object);
         ph_report_add_finding(&job->run->report, PH_FINDING_NOTE, "preserve", object, "%s",
                               ph_buf_text(&text));

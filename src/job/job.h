@@ -151,6 +151,8 @@ ph_code ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err);
  * while the target has no schema yet). The plan that was made of the former ones must be gone.
  */
 ph_code ph_job_make_rules(struct ph_job *job, struct ph_error *err);
+/* Whether what was made of the job file can take over from the rules that the ledger names. */
+ph_code ph_job_rules_are_laxer(struct ph_job *job, bool *are_laxer, struct ph_error *err);
 
 /* ---- plan_load.c ---- */
 

@@ -133,8 +133,8 @@ const struct ph_option ph_option_table[] = {
          "make the slot one that standbys keep (PostgreSQL 17 and newer)"),
     FLAG("set-replica-identity", PH_FOR_JOB, set_replica_identity, "follow.set_replica_identity",
          follow,
-         "give tables without a usable replica identity one, on the source; `check` names the "
-         "statements"),
+         "give tables without a usable replica identity one, and FULL to those whose rules need "
+         "whole old rows, on the source; `check` names the statements"),
     VALUE("snapshot-age", DURATION, PH_FOR_JOB, snapshot_age_seconds, "follow.snapshot_age", follow,
           "take a new snapshot between tables when it is older, so that vacuum goes on on the "
           "source",

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "job/job.h"
 #include "job/plan_generated.h"
 #include "job/plan_route.h"
 #include "model/type_match.h"
+#include "pg/ledger.h"
 #include "wire/oid_remap.h"
 
 #define TABLES_AT_ONCE 500u
@@ -335,18 +337,39 @@ ph_job_forget_receipts(struct ph_job *job)
     job->table_states = NULL;
 }
 
+/* From now on these are the rules: before a row goes through them. */
+static ph_code
+take_laxer_rules(struct ph_job *job, const char *now, struct ph_error *err)
+{
+    static const char text[] = "the job goes on with rules that say more of values which were "
+                               "errors before (`else:`)";
+
+    snprintf(job->ledger.rules, sizeof job->ledger.rules, "%s", now);
+    PH_TRY(ph_ledger_set_rules(job->target_control, &job->ledger, err));
+    ph_log(PH_LOG_INFO, "rules.laxer", "%s", text);
+    return ph_ledger_event(job->target_control, job->options->name, "info", text, err);
+}
+
 /* What rows were copied by, and what is to come, must be one thing. */
 static ph_code
 make_same_rules(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_job_make_rules(job, err));
     const char *now = job->rules.set == NULL ? "" : ph_ruleset_fingerprint(job->rules.set);
+    bool are_laxer;
     if (strcmp(now, job->ledger.rules) == 0)
         return PH_OK;
+    PH_TRY(ph_job_rules_are_laxer(job, &are_laxer, err));
+    if (are_laxer)
+        return take_laxer_rules(job, now, err);
     PH_FAIL(
         err, PH_E_JOB_OTHER,
         "the rules, or tables that they speak of, are others than those the copy was begun with");
     ph_error_object(err, "job %s", job->options->name);
+    ph_error_hint(err,
+                  "give the job file the rules that it had: all that may change is one `else:` "
+                  "that was an error, or all that were, to null, keep or {value: …}, and, "
+                  "without --follow, quarantine; or start over with --restart --yes");
     return PH_E_JOB_OTHER;
 }
 

@@ -5,12 +5,12 @@
 #include "job/planner.h"
 #include "rules/ruleset.h"
 
-ph_code
-ph_job_make_rules(struct ph_job *job, struct ph_error *err)
+static struct ph_rules_params
+rules_params(struct ph_job *job)
 {
     bool has_target = job->target_catalog.version_num != 0;
-    struct ph_rules_made former = job->rules;
-    struct ph_rules_params params = {
+
+    return (struct ph_rules_params){
         .options = job->options,
         .source = &job->source_catalog,
         .target = has_target ? &job->target_catalog : NULL,
@@ -18,15 +18,30 @@ ph_job_make_rules(struct ph_job *job, struct ph_error *err)
         .conn = has_target ? job->target_control : job->source_control,
         .follows = job->options->follow,
         .keys_come_later = !job->options->data_only,
-        .former = &former,
         .preserving = {.target = &job->target,
                        .catalog = &job->target_catalog,
                        .job = job->options->name},
     };
+}
 
+ph_code
+ph_job_make_rules(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_rules_made former = job->rules;
+    struct ph_rules_params params = rules_params(job);
+
+    params.former = &former;
     ph_code rc = ph_rules_make(&params, &job->rules, err);
     ph_rules_free(&former);
     return rc;
+}
+
+ph_code
+ph_job_rules_are_laxer(struct ph_job *job, bool *are_laxer, struct ph_error *err)
+{
+    const struct ph_rules_params params = rules_params(job);
+
+    return ph_rules_are_laxer(&params, &job->rules, job->ledger.rules, are_laxer, err);
 }
 
 ph_code

@@ -23,9 +23,10 @@ ph_code ph_follow_find_long_transactions(struct ph_conn *source, double older_th
                                          struct ph_findings *findings, struct ph_error *err);
 
 /*
- * --set-replica-identity: give every table of the plan that has no usable identity the one that
- * `check` names, waiting at most `lock_wait_ms` for each table. *n is how many were changed; each
- * is an event in the ledger. The catalog in `job` is as before.
+ * --set-replica-identity: give every table of the plan that has no usable identity, or one that
+ * tells less of old rows than its rules need, the one that `check` names, waiting at most
+ * `lock_wait_ms` for each table. *n is how many were changed; each is an event in the ledger. The
+ * catalog in `job` is as before.
  */
 ph_code ph_follow_set_identities(struct ph_job *job, int lock_wait_ms, uint32_t *n,
                                  struct ph_error *err);

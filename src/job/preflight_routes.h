@@ -12,4 +12,11 @@
 ph_code ph_preflight_routes(struct ph_job *job, struct ph_findings *findings,
                             struct ph_error *err) PH_MUST_CHECK;
 
+/*
+ * Whether changes of a source's table are exact along its routes only when they bring the whole old
+ * row, though an index names its rows: that of its replica identity, or the one it could have.
+ */
+ph_code ph_preflight_needs_whole_row(struct ph_job *job, const struct ph_rel *source, bool *needs,
+                                     struct ph_error *err) PH_MUST_CHECK;
+
 #endif

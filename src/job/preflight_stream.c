@@ -24,20 +24,35 @@
 
 /* ---- replica identity ---- */
 
-static void
-find_identity(const struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
-              struct ph_findings *findings)
+/* What of a row changes have to tell. */
+static ph_code
+need_of(struct ph_job *job, const struct ph_rel *rel, enum ph_identity_need *need,
+        struct ph_error *err)
+{
+    bool needs_whole_row;
+
+    PH_TRY(ph_preflight_needs_whole_row(job, rel, &needs_whole_row, err));
+    *need = needs_whole_row ? PH_NEED_WHOLE_ROW : PH_NEED_KEY;
+    return PH_OK;
+}
+
+/* Identities that are usable and tell too little for the rules are told with the routes. */
+static ph_code
+find_identity(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
+              struct ph_findings *findings, struct ph_error *err)
 {
     const struct ph_rel *rel = table->source;
     int version = job->source_catalog.version_num;
     enum ph_identity identity = ph_rel_identity(rel, version, NULL);
+    enum ph_identity_need need;
     char label[LABEL_BYTES];
 
     if (ph_identity_is_usable(identity))
-        return;
+        return PH_OK;
+    PH_TRY(need_of(job, rel, &need, err));
     ph_plan_table_label(table, label, sizeof label);
     ph_buf_clear(sql);
-    enum ph_identity_cure cure = ph_rel_identity_cure(rel, version, sql);
+    enum ph_identity_cure cure = ph_rel_identity_cure(rel, version, need, sql);
     if (cure == PH_CURE_NONE)
         FIND(ERROR, PH_E_IDENTITY, "replica identity", label,
              "add a primary key or a unique index on NOT NULL columns, or --exclude the table",
@@ -55,6 +70,7 @@ find_identity(const struct ph_job *job, const struct ph_table_plan *table, struc
     else
         FIND(NOTE, PH_OK, "replica identity", label, ph_buf_text(sql),
              "%s: the statement will be run on the source", ph_identity_reason(identity));
+    return PH_OK;
 }
 
 /* ---- what the stream does not bring ---- */
@@ -243,20 +259,22 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
 {
     struct ph_publish_list list;
     struct ph_buf sql;
+    ph_code rc = PH_OK;
 
     PH_TRY(ph_publish_list_make(&job->source_catalog, &job->plan, &job->arena, &list, err));
     ph_buf_init(&sql, SQL_BYTES);
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         if (!ph_plan_is_first_of_source(&job->plan, i))
             continue;
         if (ph_publish_can(table))
-            find_identity(job, table, &sql, findings);
+            rc = find_identity(job, table, &sql, findings, err);
         else
             find_unstreamed(table, findings);
         find_deferrable(job, table, findings);
     }
     ph_buf_free(&sql);
+    PH_TRY(rc);
     PH_TRY(ph_preflight_routes(job, findings, err));
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);
@@ -289,11 +307,29 @@ set_identity(struct ph_job *job, const char *sql, const char *label, int lock_wa
     return ph_ledger_event(job->target_control, job->options->name, "info", text, err);
 }
 
+static ph_code
+set_identity_if_needed(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
+                       int lock_wait_ms, bool *is_set, struct ph_error *err)
+{
+    int version = job->source_catalog.version_num;
+    enum ph_identity_need need;
+    char label[LABEL_BYTES];
+
+    PH_TRY(need_of(job, table->source, &need, err));
+    if (need == PH_NEED_KEY && ph_identity_is_usable(ph_rel_identity(table->source, version, NULL)))
+        return PH_OK;
+    ph_buf_clear(sql);
+    if (ph_rel_identity_cure(table->source, version, need, sql) == PH_CURE_NONE)
+        return PH_OK; /* refused by preflight */
+    ph_plan_table_label(table, label, sizeof label);
+    PH_TRY(set_identity(job, ph_buf_text(sql), label, lock_wait_ms, err));
+    *is_set = true;
+    return PH_OK;
+}
+
 ph_code
 ph_follow_set_identities(struct ph_job *job, int lock_wait_ms, uint32_t *n, struct ph_error *err)
 {
-    int version = job->source_catalog.version_num;
-    char label[LABEL_BYTES];
     struct ph_buf sql;
     ph_code rc = PH_OK;
 
@@ -301,15 +337,10 @@ ph_follow_set_identities(struct ph_job *job, int lock_wait_ms, uint32_t *n, stru
     ph_buf_init(&sql, SQL_BYTES);
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        if (!ph_publish_can(table) || !ph_plan_is_first_of_source(&job->plan, i) ||
-            ph_identity_is_usable(ph_rel_identity(table->source, version, NULL)))
-            continue;
-        ph_buf_clear(&sql);
-        if (ph_rel_identity_cure(table->source, version, &sql) == PH_CURE_NONE)
-            continue; /* refused by preflight */
-        ph_plan_table_label(table, label, sizeof label);
-        rc = set_identity(job, ph_buf_text(&sql), label, lock_wait_ms, err);
-        *n += rc == PH_OK;
+        bool is_set = false;
+        if (ph_publish_can(table) && ph_plan_is_first_of_source(&job->plan, i))
+            rc = set_identity_if_needed(job, table, &sql, lock_wait_ms, &is_set, err);
+        *n += is_set;
     }
     ph_buf_free(&sql);
     return rc;

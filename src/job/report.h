@@ -8,10 +8,10 @@
  * JSON (stable; keys are added, never renamed): {"pghaul": version, "command", "job", "source",
  * "target", "started", "ended" (UTC), "seconds", "verdict": proven | not proven | different |
  * stopped | failed, "verdict_line", "rows", "bytes", "tables": [{"table", "rows", "rows_source",
- * "rows_target", "bytes", "digest_source", "digest_target" (hex or null), "seconds",
- * "rows_per_second", "bytes_per_second", "verdict": equal | counted | different | copied | skipped
- * | unfinished, "note"}], "phases": [{"phase", "seconds"}], "findings": [{"severity": error |
- * warning | note, "kind", "object", "text"}], "leaks": [{"source", "target", "values",
+ * "rows_target", "rows_left_out", "bytes", "digest_source", "digest_target" (hex or null),
+ * "seconds", "rows_per_second", "bytes_per_second", "verdict": equal | counted | different | copied
+ * | skipped | unfinished, "note"}], "phases": [{"phase", "seconds"}], "findings": [{"severity":
+ * error | warning | note, "kind", "object", "text"}], "leaks": [{"source", "target", "values",
  * "values_looked_for", "rows", "rows_named": [text], "how"}], "error": null or {"code", "sqlstate",
  * "object", "message", "notes", "way_out"}}
  */
@@ -49,6 +49,7 @@ struct ph_report_table {
     const char *table; /* "schema.name" */
     uint64_t rows_source;
     uint64_t rows_target;
+    uint64_t rows_left_out; /* of the source, not in rows_source: the target keeps its own */
     uint64_t bytes;
     bool has_source_digest;
     bool has_target_digest;

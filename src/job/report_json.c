@@ -88,6 +88,7 @@ table_value(const struct ph_report_table *table)
     put_number(object, "rows", table->rows_source);
     put_number(object, "rows_source", table->rows_source);
     put_number(object, "rows_target", table->rows_target);
+    put_number(object, "rows_left_out", table->rows_left_out);
     put_number(object, "bytes", table->bytes);
     put_digest(object, "digest_source", table->has_source_digest, &table->source_digest);
     put_digest(object, "digest_target", table->has_target_digest, &table->target_digest);

@@ -60,6 +60,8 @@ print_table(const struct ph_report_table *table, size_t width, FILE *out)
             digest, ph_table_verdict_name(table->verdict));
     if (table->verdict == PH_TABLE_DIFFERENT && table->rows_target != table->rows_source)
         fprintf(out, " (target: %s rows)", ph_human_count(table->rows_target, rows));
+    if (table->rows_left_out > 0)
+        fprintf(out, ", %s left out", ph_human_count(table->rows_left_out, rows));
     if (table->note != NULL && table->note[0] != '\0')
         fprintf(out, ", %s", table->note);
     fputc('\n', out);

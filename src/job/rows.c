@@ -87,6 +87,7 @@ load_chunk(void *arg, const struct ph_chunk *chunk, struct ph_error *err)
             .rows = digest.rows,
             .bytes = digest.bytes,
             .quarantined = task.quarantined,
+            .left_out = task.left_out,
             .seconds = ph_clock_seconds_since(start),
         };
     } else {

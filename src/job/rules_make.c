@@ -9,11 +9,14 @@
 
 #include "job/lookups.h"
 #include "rules/lookup.h"
+#include "rules/stricter.h"
 #include "wire/copy_binary.h"
 
 #define SECRET_MAX 4096u
 #define SECRET_MIN 8u
 #define CONSTANT_MAX ((size_t)1 << 20)
+#define STRICTER_LIMIT ((size_t)256 << 20)
+#define PLACES_TRIED 1000u /* a millisecond or less each, once in a job's life */
 
 /* ---- the secret ---- */
 
@@ -221,16 +224,15 @@ make_lookups(const struct ph_rules_params *params, struct ph_rules_made *made, s
     return PH_OK;
 }
 
-static ph_code
-make_set(const struct ph_rules_params *params, uint32_t n_selected, struct ph_rules_made *made,
-         struct ph_error *err)
+static struct ph_ruleset_params
+set_params(const struct ph_rules_params *params, const struct ph_rules_made *made)
 {
-    struct ph_ruleset_params set = {
+    return (struct ph_ruleset_params){
         .rules = params->options->rules,
         .source = params->source,
         .target = params->target == NULL ? params->source : params->target,
         .selected = made->selected,
-        .n_selected = n_selected,
+        .n_selected = made->n_selected,
         .databases = made->sources.databases,
         .n_databases = made->sources.n_databases,
         /* a copy has made the job's directory; commands that change nothing do not */
@@ -238,10 +240,18 @@ make_set(const struct ph_rules_params *params, uint32_t n_selected, struct ph_ru
         .keep_c = params->options->keep_c,
         .object = params->options->rules_object,
         .follows = params->follows,
+        .sets_identity = params->options->set_replica_identity,
         .keys_come_later = params->keys_come_later,
         .constant = ask_constant,
         .constant_arg = params->conn,
     };
+}
+
+static ph_code
+make_set(const struct ph_rules_params *params, struct ph_rules_made *made, struct ph_error *err)
+{
+    const struct ph_ruleset_params set = set_params(params, made);
+
     PH_TRY(ph_ruleset_make(&set, &made->set, err));
     made->in_use.set = made->set;
     return params->options->output != NULL ? ph_ruleset_build(&set, params->options->output, err)
@@ -253,19 +263,18 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
               struct ph_error *err)
 {
     const struct ph_job_rules *rules = params->options->rules;
-    uint32_t n_selected;
 
     *made = (struct ph_rules_made){0};
     if (rules == NULL)
         return PH_OK;
-    PH_TRY(list_selected(params, made, &n_selected, err));
+    PH_TRY(list_selected(params, made, &made->n_selected, err));
     ph_code rc = read_secret(rules, made, err);
     if (rc == PH_OK)
         rc = ph_lookup_sources_open(&made->sources, params->options,
                                     params->conn != NULL ? ph_conn_endpoint(params->conn) : NULL,
                                     err);
     if (rc == PH_OK)
-        rc = make_set(params, n_selected, made, err);
+        rc = make_set(params, made, err);
     if (rc == PH_OK)
         rc = make_lookups(params, made, err);
     made->preserving = params->preserving;
@@ -273,6 +282,52 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     if (rc != PH_OK)
         ph_rules_free(made);
     return rc;
+}
+
+/* ---- what the rules were before ---- */
+
+/* The stricter rules may be none that the check lets through: then they were not the former ones.
+ */
+static ph_code
+is_with_place_strict(struct ph_ruleset_params *set, const struct ph_stricter_params *place,
+                     const char *former, uint32_t *n_places, bool *is_former, struct ph_error *err)
+{
+    const struct ph_job_rules *rules = set->rules;
+    char fingerprint[PH_FINGERPRINT_SIZE] = "";
+    struct ph_job_rules stricter;
+    struct ph_arena arena;
+
+    ph_arena_init(&arena, STRICTER_LIMIT);
+    ph_code rc = ph_job_rules_stricter(rules, place, &arena, &stricter, n_places, err);
+    set->rules = &stricter;
+    if (rc == PH_OK && *n_places > 0)
+        rc = ph_ruleset_find_fingerprint(set, fingerprint, err);
+    set->rules = rules;
+    ph_arena_reset(&arena);
+    *is_former = rc == PH_OK && strcmp(fingerprint, former) == 0;
+    if (rc != PH_E_RULES)
+        return rc;
+    ph_error_reset(err);
+    return PH_OK;
+}
+
+ph_code
+ph_rules_are_laxer(const struct ph_rules_params *params, const struct ph_rules_made *made,
+                   const char *former, bool *are_laxer, struct ph_error *err)
+{
+    struct ph_ruleset_params set = set_params(params, made);
+    struct ph_stricter_params place = {PH_ALL_PLACES, !params->follows};
+    uint32_t n;
+    uint32_t same;
+
+    set.keep_c = NULL;
+    *are_laxer = false;
+    if (made->set == NULL)
+        return PH_OK;
+    PH_TRY(is_with_place_strict(&set, &place, former, &n, are_laxer, err));
+    for (place.place = 0; !*are_laxer && place.place < n && n <= PLACES_TRIED; place.place++)
+        PH_TRY(is_with_place_strict(&set, &place, former, &same, are_laxer, err));
+    return PH_OK;
 }
 
 void

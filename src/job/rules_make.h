@@ -37,6 +37,7 @@ struct ph_rules_made {
     struct ph_preserving preserving;
     uint8_t *secret;
     const struct ph_rel **selected;
+    uint32_t n_selected;
 };
 
 /*
@@ -46,6 +47,13 @@ struct ph_rules_made {
  */
 ph_code ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
                       struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Whether rules of the fingerprint `former` were these, but for one `else:` of a map or lookup that
+ * was an error, or all of them: what has come through those came through these the same. With
+ * `follows` not `else: quarantine`, for which changes would have to have brought whole old rows.
+ */
+ph_code ph_rules_are_laxer(const struct ph_rules_params *params, const struct ph_rules_made *made,
+                           const char *former, bool *are_laxer, struct ph_error *err) PH_MUST_CHECK;
 /* Wipes the secret. Fine on an empty one. */
 void ph_rules_free(struct ph_rules_made *made);
 

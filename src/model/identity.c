@@ -163,8 +163,8 @@ is_candidate(const struct ph_rel *rel, int version, const struct ph_index *index
 }
 
 /* The primary key, else the narrowest. */
-static const struct ph_index *
-best_candidate(const struct ph_rel *rel, int version)
+const struct ph_index *
+ph_rel_identity_candidate(const struct ph_rel *rel, int version)
 {
     const struct ph_index *best = NULL;
 
@@ -181,9 +181,11 @@ best_candidate(const struct ph_rel *rel, int version)
 }
 
 enum ph_identity_cure
-ph_rel_identity_cure(const struct ph_rel *rel, int version, struct ph_buf *sql)
+ph_rel_identity_cure(const struct ph_rel *rel, int version, enum ph_identity_need need,
+                     struct ph_buf *sql)
 {
-    const struct ph_index *index = best_candidate(rel, version);
+    const struct ph_index *index =
+        need == PH_NEED_KEY ? ph_rel_identity_candidate(rel, version) : NULL;
 
     if (index == NULL && full_identity(rel, version) != PH_IDENTITY_FULL)
         return PH_CURE_NONE;

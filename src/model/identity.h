@@ -42,8 +42,12 @@ enum ph_identity_cure {
     PH_CURE_INDEX,
     PH_CURE_FULL /* every update and delete writes the whole old row to the WAL */
 };
-/* The statement that gives the table a usable identity, the cheapest one, appended to `sql`. */
+enum ph_identity_need { PH_NEED_KEY, PH_NEED_WHOLE_ROW };
+/* The statement that gives the table a usable identity, the cheapest one that tells as much,
+ * appended to `sql`. */
 enum ph_identity_cure ph_rel_identity_cure(const struct ph_rel *rel, int version,
-                                           struct ph_buf *sql);
+                                           enum ph_identity_need need, struct ph_buf *sql);
+/* The index by which the cure for PH_NEED_KEY would name rows; NULL: there is none. */
+const struct ph_index *ph_rel_identity_candidate(const struct ph_rel *rel, int version);
 
 #endif

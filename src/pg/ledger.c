@@ -60,7 +60,7 @@ static const char *const create_statements[] = {
     " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"
     " est_bytes bigint NOT NULL, state text NOT NULL DEFAULT 'todo', epoch int,"
     " rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0, digest bytea,"
-    " quarantined bigint NOT NULL DEFAULT 0,"
+    " quarantined bigint NOT NULL DEFAULT 0, left_out bigint NOT NULL DEFAULT 0,"
     " seconds real NOT NULL DEFAULT 0, run int, PRIMARY KEY (job, tbl, chunk))"
     " WITH (fillfactor = 70)",
     "CREATE INDEX IF NOT EXISTS chunk_lot ON pghaul.chunk (job, lot)",

@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 9
+#define PH_LEDGER_VERSION 10
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -130,6 +130,10 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
 ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                             const struct ph_plan *plan, struct ph_error *err);
 
+/* job->rules, where a job goes on with other rules. */
+ph_code ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job,
+                            struct ph_error *err);
+
 /* What became of a chunk or a table, by position in the plan. */
 struct ph_chunk_state {
     bool done;
@@ -137,6 +141,7 @@ struct ph_chunk_state {
     uint64_t rows;
     uint64_t bytes;
     uint64_t quarantined; /* rows that stayed behind */
+    uint64_t left_out;    /* rows of the source for which the target keeps its own */
     double seconds;
 };
 

@@ -266,6 +266,26 @@ ph_preserved_count(struct ph_conn *conn, const char *job, const struct ph_rel *t
 }
 
 ph_code
+ph_preserved_left_out(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
+                      uint64_t n, struct ph_error *err)
+{
+    char table[16];
+    char number[16];
+    char rows[24];
+
+    if (n == 0)
+        return PH_OK;
+    snprintf(table, sizeof table, "%u", chunk->table);
+    snprintf(number, sizeof number, "%u", chunk->number);
+    snprintf(rows, sizeof rows, "%llu", (unsigned long long)n);
+    const char *params[] = {job, table, number, rows};
+    return ph_conn_expect(conn,
+                          "UPDATE pghaul.chunk SET left_out = $4::bigint WHERE job = $1 AND"
+                          " tbl = $2::int AND chunk = $3::int",
+                          4, params, 1, err);
+}
+
+ph_code
 ph_preserved_leave_rest(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
                         struct ph_error *err)
 {

@@ -43,6 +43,9 @@ struct ph_preserved_counts {
 };
 ph_code ph_preserved_count(struct ph_conn *conn, const char *job, const struct ph_rel *target,
                            struct ph_preserved_counts *out, struct ph_error *err) PH_MUST_CHECK;
+/* How many of a chunk's rows were left out, beside its receipt and in its transaction. */
+ph_code ph_preserved_left_out(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
+                              uint64_t n, struct ph_error *err) PH_MUST_CHECK;
 /* What has come back is none of it any more: in the caller's transaction. */
 ph_code ph_preserved_leave_rest(struct ph_conn *conn, const char *job,
                                 const struct ph_table_plan *table,

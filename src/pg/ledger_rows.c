@@ -148,15 +148,21 @@ save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
 }
 
 ph_code
+ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job, struct ph_error *err)
+{
+    const char *params[] = {job->name, job->rules};
+
+    return ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1,
+                          err);
+}
+
+ph_code
 ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                     const struct ph_plan *plan, struct ph_error *err)
 {
     struct ph_buf sql;
 
-    const char *params[] = {job->name, job->rules};
-
-    PH_TRY(
-        ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1, err));
+    PH_TRY(ph_ledger_set_rules(conn, job, err));
     ph_buf_init(&sql, SQL_LIMIT);
     ph_code rc = save_tables(conn, job, plan, &sql, err);
     if (rc == PH_OK)
@@ -183,7 +189,7 @@ ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_pla
 
     PH_TRY(ph_conn_query(conn,
                          "SELECT tbl, chunk, state = 'done', epoch, rows, bytes, seconds,"
-                         " quarantined FROM pghaul.chunk WHERE job = $1",
+                         " quarantined, left_out FROM pghaul.chunk WHERE job = $1",
                          1, params, &r, err));
     for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++) {
         const struct ph_chunk *chunk =
@@ -199,6 +205,7 @@ ph_ledger_load_chunks(struct ph_conn *conn, const char *job, const struct ph_pla
             .bytes = (uint64_t)ph_result_i64(r, i, 5),
             .seconds = strtod(ph_result_text(r, i, 6), NULL),
             .quarantined = (uint64_t)ph_result_i64(r, i, 7),
+            .left_out = (uint64_t)ph_result_i64(r, i, 8),
         };
     }
     ph_result_free(r);
@@ -423,11 +430,11 @@ ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, str
 
     snprintf(number, sizeof number, "%u", table);
     const char *params[] = {job, number};
-    PH_TRY(
-        ph_conn_query(conn,
-                      "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
-                      " bytes = 0, digest = NULL, quarantined = 0 WHERE job = $1 AND tbl = $2::int",
-                      2, params, &r, err));
+    PH_TRY(ph_conn_query(
+        conn,
+        "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
+        " bytes = 0, digest = NULL, quarantined = 0, left_out = 0 WHERE job = $1 AND tbl = $2::int",
+        2, params, &r, err));
     ph_result_free(r);
     PH_TRY(ph_conn_query(conn,
                          "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = '',"

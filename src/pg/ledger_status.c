@@ -77,7 +77,8 @@ static const char tables_sql[] =
     "SELECT t.source_schema || '.' || t.source_name, count(c.chunk),"
     " count(c.chunk) FILTER (WHERE c.state = 'done'), coalesce(sum(c.rows), 0)::bigint, t.est_rows,"
     " coalesce(sum(c.est_bytes) FILTER (WHERE c.state = 'done'), 0)::bigint, t.est_bytes,"
-    " t.verified, coalesce(sum(c.seconds), 0)::float8"
+    " t.verified, coalesce(sum(c.seconds), 0)::float8,"
+    " coalesce(sum(c.left_out), 0)::bigint"
     " FROM pghaul.tbl t LEFT JOIN pghaul.chunk c ON c.job = t.job AND c.tbl = t.tbl"
     " WHERE t.job = $1 GROUP BY t.job, t.tbl ORDER BY t.tbl";
 
@@ -189,6 +190,7 @@ ph_ledger_tables(struct ph_conn *conn, const char *job, struct ph_arena *arena,
             .bytes = (uint64_t)ph_result_i64(r, row, 6),
             .verified = ph_result_bool(r, row, 7),
             .seconds = number(r, row, 8),
+            .rows_left_out = (uint64_t)ph_result_i64(r, row, 9),
         };
     *n = (uint32_t)rows;
     ph_result_free(r);

@@ -58,6 +58,7 @@ struct ph_table_status {
     uint64_t bytes; /* estimate */
     bool verified;
     double seconds;
+    uint64_t rows_left_out; /* of the source: the target keeps its own */
 };
 
 /* `name` NULL: all jobs of this target, by name. No ledger at all is no jobs. */

@@ -102,7 +102,19 @@ target_of(const struct ph_checker *checker, const struct ph_rule_table *table,
     return ph_catalog_rel_named(checker->params->target, name.schema, name.name);
 }
 
-/* The target's columns that a route fills from that column of the source alone. */
+/* Whether the column becomes rows, together with others. */
+static bool
+is_unpivoted(const struct ph_rule_route *route, const char *column)
+{
+    for (uint32_t i = 0; route->unpivot.is_there && i < route->unpivot.columns.n; i++) {
+        if (strcmp(route->unpivot.columns.items[i].text, column) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The target's columns that a route fills from that column of the source alone, or from it in one
+ * of the rows that it becomes. */
 static void
 add_by_source(const struct ph_checker *checker, struct sites *sites, struct site site,
               const char *column)
@@ -118,6 +130,10 @@ add_by_source(const struct ph_checker *checker, struct sites *sites, struct site
         if (is_made(rule) || from == NULL || strcmp(from, column) != 0)
             continue;
         site.target_column = rule->target.text;
+        add_site(checker, sites, site);
+    }
+    if (is_unpivoted(site.route, column)) {
+        site.target_column = site.route->unpivot.value.text;
         add_site(checker, sites, site);
     }
     if (is_renamed)
@@ -354,6 +370,42 @@ match_site(struct ph_checker *checker, const struct site *site, const struct sit
     return follow(checker, site, key);
 }
 
+/* Whether that column of the source refers to the same column. */
+static bool
+refers_too(const struct ph_checker *checker, const struct ph_rel *rel, const char *name,
+           const struct ph_foreign_key *key, uint32_t k)
+{
+    const struct ph_catalog *source = checker->params->source;
+    const struct ph_column *column = ph_rel_column_named(rel, name);
+
+    for (uint32_t i = 0; column != NULL && i < source->n_foreign_keys; i++) {
+        const struct ph_foreign_key *other = &source->foreign_keys[i];
+        if (other->rel_oid != key->rel_oid || other->ref_oid != key->ref_oid)
+            continue;
+        for (uint32_t c = 0; c < other->n_attnums; c++) {
+            if (other->attnums[c] == column->attnum && other->ref_attnums[c] == key->ref_attnums[k])
+                return true;
+        }
+    }
+    return false;
+}
+
+/* One rule is for all values of a column: those of `unpivot` must all refer to the key, or none. */
+static bool
+is_mixed(const struct ph_checker *checker, const struct site *site,
+         const struct ph_foreign_key *key, uint32_t k)
+{
+    const struct ph_rel *rel = ph_catalog_rel(checker->params->source, key->rel_oid);
+
+    if (!is_value(site) || !site->route->unpivot.is_there)
+        return false;
+    for (uint32_t i = 0; i < site->route->unpivot.columns.n; i++) {
+        if (!refers_too(checker, rel, site->route->unpivot.columns.items[i].text, key, k))
+            return true;
+    }
+    return false;
+}
+
 static ph_code
 match_columns(struct ph_checker *checker, enum side side, const struct ph_foreign_key *key,
               uint32_t k, bool *has_followed)
@@ -380,8 +432,16 @@ match_columns(struct ph_checker *checker, enum side side, const struct ph_foreig
         if (steps_of(referenced.items[i].rule) > steps_of(chosen->rule))
             chosen = &referenced.items[i];
     }
-    for (uint32_t i = 0; i < referencing.n; i++)
-        PH_TRY(match_site(checker, &referencing.items[i], chosen, has_followed));
+    for (uint32_t i = 0; i < referencing.n; i++) {
+        const struct site *site = &referencing.items[i];
+        if (side == OF_SOURCE && steps_of(chosen->rule) > 0 &&
+            !same_rule(site->rule, chosen->rule) && is_mixed(checker, site, key, k))
+            refuse(checker, site, chosen,
+                   "which has a rule, and takes columns that do not refer to it: unpivot them "
+                   "apart, by another entry of `into:`");
+        else
+            PH_TRY(match_site(checker, site, chosen, has_followed));
+    }
     return PH_OK;
 }
 

@@ -92,8 +92,22 @@ may_be_in_quarantine(const struct ph_draft *draft)
     return false;
 }
 
+/* What the replica identity does not tell now it may tell when it was set. */
+static bool
+is_told(const struct ph_checker *checker, const struct ph_draft *draft,
+        const struct ph_column *column)
+{
+    if (column == NULL)
+        return false;
+    if (is_of_identity(draft->source, column))
+        return true;
+    draft->route->needs_old_row |= checker->params->sets_identity;
+    return checker->params->sets_identity;
+}
+
 static const char *
-why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *columns)
+why_key_is_lost(const struct ph_checker *checker, const struct ph_draft *draft,
+                const struct ph_index *key, bool *columns)
 {
     const struct ph_route *route = draft->route;
     bool tells_rows = !route->makes_rows;
@@ -111,7 +125,7 @@ why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *
             return "the target's key is made by a rule that may make different keys equal";
         for (uint32_t i = 0; i < draft->outputs[n].n_reads; i++) {
             const struct ph_column *column = draft->inputs[draft->outputs[n].reads[i]].column;
-            if (column == NULL || !is_of_identity(draft->source, column))
+            if (!is_told(checker, draft, column))
                 return "the target's key is made of columns that are not in the source's key";
             columns[column - draft->source->columns] = true;
         }
@@ -136,7 +150,7 @@ check_key(struct ph_checker *checker, struct ph_draft *draft)
                            "give the target's table a primary key");
         return PH_OK;
     }
-    const char *reason = why_key_is_lost(draft, key, columns);
+    const char *reason = why_key_is_lost(checker, draft, key, columns);
     if (reason != NULL)
         ph_check_no_stream(draft, reason,
                            "make the target's key of all columns of the source's key");
@@ -162,10 +176,11 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
         ph_check_problem(checker, draft, draft->table->source.place,
                          "--follow cannot be exact: %s; %s", route->no_stream,
                          route->no_stream_cure);
-    else if (route->needs_old_row && draft->source->replica_identity != 'f')
+    else if (route->needs_old_row && draft->source->replica_identity != 'f' &&
+             !checker->params->sets_identity)
         ph_check_problem(checker, draft, draft->table->source.place,
                          "--follow is exact only when changes bring the whole old row: ALTER TABLE "
-                         "%s.%s REPLICA IDENTITY FULL",
+                         "%s.%s REPLICA IDENTITY FULL, or --set-replica-identity, which runs it",
                          draft->source->schema, draft->source->name);
     return PH_OK;
 }

@@ -127,6 +127,24 @@ ph_ruleset_build(const struct ph_ruleset_params *params, const char *output, str
     return rc;
 }
 
+ph_code
+ph_ruleset_find_fingerprint(const struct ph_ruleset_params *params, char out[PH_FINGERPRINT_SIZE],
+                            struct ph_error *err)
+{
+    struct ph_ruleset *set = new_set();
+    struct ph_buf code;
+
+    if (set == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for the rules");
+    ph_buf_init(&code, CODE_LIMIT);
+    ph_code rc = prepare(params, set, &code, err);
+    if (rc == PH_OK)
+        memcpy(out, set->fingerprint, PH_FINGERPRINT_SIZE);
+    ph_buf_free(&code);
+    ph_ruleset_free(set);
+    return rc;
+}
+
 void
 ph_ruleset_free(struct ph_ruleset *set)
 {

@@ -135,6 +135,7 @@ struct ph_ruleset_params {
     const char *keep_c;   /* file to write the generated C to as well; NULL: none */
     const char *object;   /* made by ph_ruleset_build: nothing is compiled; NULL: `dir` has it */
     bool follows;         /* refuse what the stream cannot do */
+    bool sets_identity;   /* but not where REPLICA IDENTITY FULL is the cure: it will be given */
     bool keys_come_later; /* the target's tables get the keys of the source's tables of their names
                            */
     /* Constants become values of the target's types by asking it: `text` as `type_oid`, its binary
@@ -158,6 +159,11 @@ void ph_rules_clear_folder(const char *path);
 /* Check, generate and compile into the file `output`, for params.object elsewhere. */
 ph_code ph_ruleset_build(const struct ph_ruleset_params *params, const char *output,
                          struct ph_error *err) PH_MUST_CHECK;
+/* The fingerprint that the ruleset would have: nothing is compiled. The errors of the check. */
+#define PH_FINGERPRINT_SIZE 33
+ph_code ph_ruleset_find_fingerprint(const struct ph_ruleset_params *params,
+                                    char out[PH_FINGERPRINT_SIZE],
+                                    struct ph_error *err) PH_MUST_CHECK;
 
 uint32_t ph_ruleset_count(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_route(const struct ph_ruleset *set, uint32_t number);

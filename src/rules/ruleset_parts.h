@@ -138,7 +138,7 @@ struct ph_ruleset {
     uint32_t n_by_source;
     struct ph_rule_library_handle *libraries;
     uint32_t n_libraries;
-    char fingerprint[33];
+    char fingerprint[PH_FINGERPRINT_SIZE];
     void *handle;                        /* of the object; NULL when no route has a program */
     const struct ph_rule_object *object; /* its */
     const struct ph_rule_op **ops;       /* by call */

@@ -15,6 +15,7 @@
 #include "support/scratch.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct pair pair;
@@ -474,6 +475,32 @@ test_while_it_follows(void **state)
     pair_db_end(&db);
 }
 
+/* Asked for more values than --memory has room for, of tables that are larger than it. */
+static void
+test_memory(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "leak_memory");
+    const char *job = job_file(&db, "tables: {people: {columns: {mail: {mask: email}, about: {mask:"
+                                    " text}}}}\n");
+
+    (void)state;
+    db.env = secret;
+    pair_both(&db, "CREATE TABLE people (id int PRIMARY KEY, mail text, about text, free text)");
+    sql_exec(db.source, "INSERT INTO people SELECT g, 'person' || g || '@corp.example', CASE WHEN g"
+                        " % 50000 = 0 THEN repeat('a long story ' || g || ' ', 100000) ELSE"
+                        " repeat(md5(g::text), 4) END, 'free' || repeat(md5('f' || g), 16) FROM"
+                        " generate_series(1, 150000) g");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    struct run *run =
+        pair_run(&db, "verify", job, "--data-only", "--leak-scan", "--leak-values", "1000000");
+    pair_expect(run, 0, "no leak was found");
+    pair_expect(run, 0, "--memory has room for");
+    print_message("memory: %ld kB\n", run->memory_kb);
+    if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
+        assert_in_range(run->memory_kb, 1, 64 * 1024);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -482,8 +509,9 @@ main(void)
         cmocka_unit_test(test_unmasked),          cmocka_unit_test(test_nothing_to_look_for),
         cmocka_unit_test(test_kinds_of_tables),   cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_preserved_columns), cmocka_unit_test(test_one_database),
-        cmocka_unit_test(test_while_it_follows),
+        cmocka_unit_test(test_while_it_follows),  cmocka_unit_test(test_memory),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

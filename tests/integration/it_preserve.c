@@ -14,6 +14,7 @@
 #include "support/pair.h"
 #include "support/scratch.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,22 +109,39 @@ nothing_is_aside(struct pair_db *db)
 #define ACCOUNTS "--data-only", "--schema", "public"
 #define INTO_OLD ACCOUNTS, "--truncate", "--yes", "--split", "1MB", "--jobs", "2"
 
+/* Of the only table in the report. */
+static void
+left_out_are(const char *report, int n)
+{
+    json_t *root = json_load_file(report, 0, NULL);
+    json_t *table = json_array_get(json_object_get(root, "tables"), 0);
+
+    assert_int_equal(json_integer_value(json_object_get(table, "rows_left_out")), n);
+    assert_int_equal(json_integer_value(json_object_get(table, "rows")), 12000 - n);
+    json_decref(root);
+}
+
 static void
 test_columns_stay(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "columns_stay");
     const char *job = pair_job_file(&db, PRESERVED);
+    const char *report = scratch_printf("%s/preserved.json", scratch_dir());
 
     (void)state;
     make_accounts(&db);
     pair_expect(pair_copy(&db, job, ACCOUNTS), 3, "already has rows");
     pair_expect(pair_run(&db, "check", job, ACCOUNTS, "--truncate", "--yes"), 0, "ready");
-    struct run *run = pair_copy(&db, job, INTO_OLD);
+    struct run *run = pair_copy(&db, job, INTO_OLD, "--report", report);
     pair_expect(run, 0, "proven");
     pair_expect(run, 0, "9600 rows of the target keep api_key, secret, extra, label");
-    pair_expect(run, 0, "400 stay whole");
+    pair_expect(run, 0, "400 stay whole, and 240 rows of the source with their keys were left out");
     accounts_are_right(&db);
     nothing_is_aside(&db);
+    left_out_are(report, 240);
+    /* what the ledger has kept of it */
+    pair_expect(pair_copy(&db, job, INTO_OLD, "--report", report), 0, "240 left out");
+    left_out_are(report, 240);
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS, "--split", "1MB"), 0, "agree");
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS, "--verify", "count"), 0, "agree");
     pair_expect(pair_run(&db, "rules", "explain", job, ACCOUNTS), 0,
@@ -197,7 +215,7 @@ test_killed_again_and_again(void **state)
     make_accounts(&db);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
         kill_at(&db, job, points[i], INTO_OLD);
-    pair_expect(pair_copy(&db, job, INTO_OLD), 0, "an earlier run finished");
+    pair_expect(pair_copy(&db, job, INTO_OLD), 0, "240 rows of the source with their keys");
     accounts_are_right(&db);
     nothing_is_aside(&db);
     pair_expect(pair_run(&db, "verify", job, ACCOUNTS), 0, "agree");
@@ -495,6 +513,77 @@ test_collisions(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Rows that are left out meet nobody, whatever else they have; another row with a unique value of
+ * one that stays is found before anything is written.
+ */
+static void
+test_collisions_by_other_keys(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserve_collide_other");
+    const char *rules = "tables:\n"
+                        "  users: {preserve: {rows: \"env = 'own'\", columns: [secret]}}\n";
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE users (id int PRIMARY KEY, mail text UNIQUE, org int, login text,"
+                   " env text, secret text, UNIQUE (org, login))");
+    sql_exec(db.source, "INSERT INTO users SELECT g, 'm' || g, g % 7, 'l' || g, 'all', 's'"
+                        " FROM generate_series(1, 3000) g");
+    /* of the same rows; ids 7 and 17 have each other's mail */
+    sql_exec(db.target, "INSERT INTO users SELECT g, 'm' || g, g % 7, 'l' || g, 'own', 't'"
+                        " FROM generate_series(7, 2007, 10) g;"
+                        "UPDATE users SET mail = NULL WHERE id = 7;"
+                        "UPDATE users SET mail = 'm7' WHERE id = 17;"
+                        "UPDATE users SET mail = 'm17' WHERE id = 7;"
+                        "INSERT INTO users VALUES (-1, 'm5', 1, 'none', 'theirs', 't')");
+    pair_expect(pair_run(&db, "check", pair_job_file(&db, rules), "--data-only", "--truncate"), 0,
+                "ready");
+    sql_exec(db.target, "UPDATE users SET mail = 'm8' WHERE id = 27;"
+                        "UPDATE users SET org = 3, login = 'l3' WHERE id = 37");
+    refused(&db, rules, 3,
+            "1 rows of the source have keys of rows that stay on the target (users_mail_key): "
+            "mail=m8");
+    refused(&db, rules, 3, "(users_org_login_key): org=3, login=l3");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 202);
+    const char *job = pair_job_file(&db, "tables:\n"
+                                         "  users:\n"
+                                         "    where: id not in (3, 8)\n"
+                                         "    preserve: {rows: \"env = 'own'\","
+                                         " columns: [secret]}\n");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 2998);
+    pair_db_end(&db);
+}
+
+/* A preserved value of a row that stays, and a new row that brings the same. */
+static void
+test_collisions_by_preserved_values(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserve_collide_values");
+    const char *rules = "tables:\n"
+                        "  keys: {preserve: {rows: own, columns: [api_key]}}\n";
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE keys (id int PRIMARY KEY, api_key text UNIQUE, own bool)");
+    sql_exec(db.source, "INSERT INTO keys SELECT g, 'k' || g, false FROM generate_series(1, 9) g");
+    sql_exec(db.target, "INSERT INTO keys VALUES (1, 'k2', true), (2, 'k20', false), (20, 'k9',"
+                        " false)");
+    sql_exec(db.target, "UPDATE keys SET api_key = 'k10' WHERE own");
+    sql_exec(db.source, "INSERT INTO keys VALUES (10, 'k10', false)");
+    refused(&db, rules, 3,
+            "1 rows of the source have keys of rows that stay on the target (keys_api_key_key): "
+            "api_key=k10");
+    sql_exec(db.source, "DELETE FROM keys WHERE id = 10");
+    kill_at(&db, pair_job_file(&db, rules), "before_plan_commit", "--data-only", "--truncate",
+            "--yes");
+    /* 2 is aside now, and is none that is new to the target */
+    pair_expect(pair_copy(&db, pair_job_file(&db, rules), "--data-only", "--truncate", "--yes",
+                          "--restart"),
+                0, "proven");
+    assert_string_equal(sql_value(db.target, "SELECT api_key FROM keys WHERE id = 2"), "k20");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -511,6 +600,8 @@ main(void)
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_collisions),
+        cmocka_unit_test(test_collisions_by_other_keys),
+        cmocka_unit_test(test_collisions_by_preserved_values),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -544,22 +544,88 @@ test_table_joins(void **state)
     pair_db_end(&db);
 }
 
-/* A value that a rule does not know stops the job, with the row's key. */
+/* ---- values that rules do not have ---- */
+
+static const char *
+bad_value_job(const struct pair_db *db, const char *columns)
+{
+    return pair_job_file(db, scratch_printf("maps:\n  m: {a: x}\n"
+                                            "tables:\n  t: {columns: {v: %s}}\n",
+                                            columns));
+}
+
+static void
+make_bad_value(struct pair_db *db)
+{
+    sql_exec(db->source, "CREATE TABLE t (id int PRIMARY KEY, v text, w text DEFAULT 'a');"
+                         "INSERT INTO t VALUES (1, 'a')");
+    sql_exec(db->target, "CREATE TABLE t (id int PRIMARY KEY, v text, w text)");
+}
+
+/* What was followed until now does not go on with these. */
+static void
+other_rules(struct pair_db *db, const char *columns, const char *why)
+{
+    struct run *run = pair_follow(db, bad_value_job(db, columns), "--data-only");
+
+    run_wait(run, RUN_DEADLINE_MS);
+    if (run->code == 0 || run->code == 4)
+        fail_msg("it went on with %s", columns);
+    pair_expect(run, run->code, why);
+}
+
+/*
+ * A value that a rule does not know stops the job, with the row's key. It goes on when the rules
+ * say what becomes of it and nothing else has changed in them.
+ */
 static void
 test_bad_value(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "bad_value");
-    const char *job = pair_job_file(&db, "maps:\n  m: {a: x}\n"
-                                         "tables:\n  t:\n    columns: {v: {map: m}}\n");
+    const char *job = bad_value_job(&db, "{map: m}, w: {map: m, else: keep}");
 
     (void)state;
-    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v text)");
-    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a')");
+    make_bad_value(&db);
     struct run *run = pair_follow(&db, job, "--data-only");
     pair_wait_following(&db, run);
     sql_exec(db.source, "INSERT INTO t VALUES (2, 'a'); INSERT INTO t VALUES (3, 'odd')");
     run_wait(run, RUN_DEADLINE_MS);
     pair_expect(run, 1, "id=3");
+    /* what the stream has is not mended by anything that is done on the source */
+    sql_exec(db.source, "UPDATE t SET v = 'a' WHERE id = 3; INSERT INTO t VALUES (4, 'else')");
+    run = pair_follow(&db, job, "--data-only");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "`else: null`, `keep` or");
+    other_rules(&db, "{map: m, else: quarantine}, w: {map: m, else: keep}",
+                "REPLICA IDENTITY FULL");
+    other_rules(&db, "{do: [upper]}, w: {map: m, else: keep}", "PH-JOB-OTHER");
+    other_rules(&db, "{map: m, else: keep}, w: {map: m}", "PH-JOB-OTHER");
+    run = pair_follow(&db, bad_value_job(&db, "{map: m, else: keep}, w: {map: m, else: keep}"),
+                      "--data-only");
+    end(&db, run, 0,
+        (const struct shape[]){{"SELECT id, CASE v WHEN 'a' THEN 'x' ELSE v END, 'x' FROM t ORDER "
+                                "BY 1",
+                                "SELECT * FROM t ORDER BY 1"},
+                               {NULL, NULL}});
+    pair_db_end(&db);
+}
+
+/* The same in the copy, where rows may go to quarantine as well. */
+static void
+test_bad_value_in_the_copy(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "bad_copy");
+
+    (void)state;
+    make_bad_value(&db);
+    sql_exec(db.source, "INSERT INTO t SELECT g, 'a' FROM generate_series(2, 100) g;"
+                        "INSERT INTO t VALUES (101, 'odd')");
+    pair_expect(
+        pair_copy(&db, bad_value_job(&db, "{map: m}, w: {map: m, else: keep}"), "--data-only"), 1,
+        "say in the job file what becomes of it");
+    const char *lax = bad_value_job(&db, "{map: m, else: quarantine}, w: {map: m, else: keep}");
+    pair_expect(pair_copy(&db, lax, "--data-only"), 4, "rows are in quarantine");
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM t WHERE v = 'x'"), "100");
     pair_db_end(&db);
 }
 
@@ -595,6 +661,69 @@ test_refusals(void **state)
     pair_db_end(&db);
 }
 
+/* ---- identities that are set ---- */
+
+static const char whole_rows_job[] = "maps:\n"
+                                     "  m: {a: x}\n"
+                                     "tables:\n"
+                                     "  filtered: {where: \"n > 5\"}\n"
+                                     "  made: {unpivot: {columns: [a, b], name: k, value: v}}\n"
+                                     "  keyless: {columns: {v: {map: m, else: quarantine}}}\n"
+                                     "  renamed: {columns: {w: {from: v}}}\n";
+
+static const char whole_rows_sql[] =
+    "CREATE TABLE filtered (id int PRIMARY KEY, n int); CREATE TABLE made (id int PRIMARY KEY, a"
+    " int, b int); CREATE TABLE keyless (id int NOT NULL UNIQUE, v text); CREATE TABLE renamed (id"
+    " int PRIMARY KEY, v text); CREATE TABLE plain (id int PRIMARY KEY)";
+
+/* Where rules need whole old rows, and nowhere else, they come; they stay when the job is over. */
+static void
+test_identities_are_set(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "identities");
+    const char *job = pair_job_file(&db, whole_rows_job);
+
+    (void)state;
+    sql_exec(db.source, whole_rows_sql);
+    sql_exec(db.source, "INSERT INTO filtered SELECT g, g FROM generate_series(1, 10) g;"
+                        "INSERT INTO made VALUES (1, 1, 2), (2, NULL, 3);"
+                        "INSERT INTO keyless VALUES (1, 'a'), (2, 'a');"
+                        "INSERT INTO renamed VALUES (1, 'r')");
+    sql_exec(db.target, whole_rows_sql);
+    sql_exec(db.target,
+             "DROP TABLE made; CREATE TABLE made (id int, k text, v int, PRIMARY KEY (id,"
+             " k)); ALTER TABLE renamed RENAME v TO w; ALTER TABLE keyless ADD PRIMARY"
+             " KEY (id)");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--follow"), 3,
+                "REPLICA IDENTITY FULL, or --set-replica-identity, which runs it");
+    struct run *run =
+        pair_run(&db, "check", job, "--data-only", "--follow", "--set-replica-identity");
+    pair_expect(run, 0, "ALTER TABLE ONLY \"public\".\"filtered\" REPLICA IDENTITY FULL");
+    pair_expect(run, 0, "ALTER TABLE ONLY \"public\".\"keyless\" REPLICA IDENTITY FULL");
+    assert_null(strstr(run_out(run), "\"plain\" REPLICA"));
+    assert_string_equal(sql_value(db.source, "SELECT count(*) FROM pg_class WHERE relreplident ="
+                                             " 'f'"),
+                        "0");
+    run = pair_follow(&db, job, "--data-only", "--set-replica-identity");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE filtered SET n = 10 - n; UPDATE made SET a = NULL, b = 1 WHERE id ="
+                        " 1; UPDATE made SET a = 4 WHERE id = 2; DELETE FROM keyless WHERE id = 1;"
+                        "UPDATE keyless SET v = 'odd'; UPDATE keyless SET v = 'a'");
+    end(&db, run, 4,
+        (const struct shape[]){
+            {"SELECT * FROM filtered WHERE n > 5 ORDER BY 1", "SELECT * FROM filtered ORDER BY 1"},
+            {"SELECT id, k, v FROM made, LATERAL (VALUES ('a', a), ('b', b)) s (k, v)"
+             " WHERE v IS NOT NULL ORDER BY 1, 2",
+             "SELECT * FROM made ORDER BY 1, 2"},
+            {"SELECT id, 'x' FROM keyless", "SELECT * FROM keyless"},
+            {NULL, NULL}});
+    pair_expect(pair_run(&db, "clean", job, "--yes"), 0, NULL);
+    assert_string_equal(sql_value(db.source, "SELECT string_agg(relname, ' ' ORDER BY relname) FROM"
+                                             " pg_class WHERE relreplident = 'f'"),
+                        "filtered keyless made");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -608,8 +737,11 @@ main(void)
         cmocka_unit_test(test_column_is_added),
         cmocka_unit_test(test_table_joins),
         cmocka_unit_test(test_bad_value),
+        cmocka_unit_test(test_bad_value_in_the_copy),
+        cmocka_unit_test(test_identities_are_set),
         cmocka_unit_test(test_refusals),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -63,7 +63,7 @@ cured(int version, enum ph_identity_cure expected, const char *sql)
     struct ph_buf out;
 
     ph_buf_init(&out, 1024);
-    assert_int_equal(ph_rel_identity_cure(&rel, version, &out), expected);
+    assert_int_equal(ph_rel_identity_cure(&rel, version, PH_NEED_KEY, &out), expected);
     assert_string_equal(ph_buf_text(&out), sql);
     ph_buf_free(&out);
 }

@@ -295,6 +295,7 @@ parts_are_there_with_their_shape(void **state)
 
 static const int16_t first[] = {1};
 static const int16_t second[] = {2};
+static const int16_t third[] = {3};
 
 static void
 refer(struct fake_tables *world, const struct ph_rel *from, const struct ph_rel *to)
@@ -366,6 +367,34 @@ elements_follow_their_key(void **state)
             "  posts: {into: readers, each: {column: readers, value: reader, position: n}, "
             "columns: {reader: {do: [{cast: int4}]}}}\n",
             "column reader refers to public.users.id, which has another rule");
+}
+
+/* Columns that become rows and refer to a key of the source, whatever keys the target has. */
+static void
+unpivoted_columns_follow_their_key(void **state)
+{
+    const struct ph_rel *users;
+    const struct ph_rel *pairs;
+
+    (void)state;
+    users = fake_table(&fake.source, "public.users", "id int4*, note text");
+    pairs = fake_table(&fake.source, "public.pairs", "id int4*, a int4, b int4");
+    fake_table(&fake.target, "public.users", "id int4*, note text");
+    fake_table(&fake.target, "public.pairs", "id int4*, k text*, v int4");
+    refer(&fake.source, pairs, users);
+    refused("maps: {m: {1: 2, 3: 4}}\ntables:\n  users: {columns: {id: {map: m}}}\n"
+            "  pairs: {unpivot: {columns: [a, b], name: k, value: v}}\n",
+            "column v refers to public.users.id, which has a rule, and takes columns that do not "
+            "refer to it: unpivot them apart");
+    refer(&fake.source, pairs, users);
+    fake.source.foreign_keys[1].attnums = third;
+    fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables:\n  users: {columns: {id: {map: m}}}\n"
+                          "  pairs: {unpivot: {columns: [a, b], name: k, value: v}}\n");
+    assert_string_equal(fake_run(&fake, 1, "1|3|7"), "7|a|2;7|b|4");
+    refused("maps: {m: {1: 2, 3: 4}}\ntables:\n  users: {columns: {id: {map: m}}}\n"
+            "  pairs: {unpivot: {columns: [a, b], name: k, value: v}, columns: {v: {do: [{add: "
+            "1}]}}}\n",
+            "column v refers to public.users.id, which has another rule");
 }
 
 /* ---- policy ---- */
@@ -656,6 +685,7 @@ main(void)
         rules_test(parts_are_there_with_their_shape),
         rules_test(references_follow_their_key),
         rules_test(elements_follow_their_key),
+        rules_test(unpivoted_columns_follow_their_key),
         rules_test(classified_columns),
         rules_test(the_stream_must_be_exact),
         rules_test(the_targets_key_follows_from_the_sources),
