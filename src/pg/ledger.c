@@ -69,8 +69,9 @@ static const char *const create_statements[] = {
     " route text NOT NULL, row_key text NOT NULL, column_name text NOT NULL, reason text NOT NULL,"
     " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
     "CREATE TABLE IF NOT EXISTS pghaul.orphan ("
-    " job text, tbl int NOT NULL, chunk int NOT NULL, column_name text NOT NULL,"
-    " lookup text NOT NULL, value text NOT NULL, rows bigint NOT NULL)",
+    " job text, tbl int, chunk int, column_name text, lookup text, value text,"
+    " rows bigint NOT NULL, CONSTRAINT orphan_pkey"
+    " PRIMARY KEY (job, tbl, chunk, column_name, lookup, value)) WITH (fillfactor = 70)",
     "CREATE TABLE IF NOT EXISTS pghaul.step ("
     " job text, step text, seconds real NOT NULL, done timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (job, step))",

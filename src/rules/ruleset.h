@@ -208,6 +208,13 @@ struct ph_rule_outcome {
     bool quarantine;     /* BAD: the row goes to quarantine (the route's choice, or this rule's) */
 };
 
+/* Not filtered: something comes of it, or should. */
+static inline bool
+ph_rule_outcome_is_row(const struct ph_rule_outcome *outcome)
+{
+    return outcome->verdict == PH_ROW_BAD || outcome->rows > 0;
+}
+
 /*
  * Begin a row: `in` has route->n_inputs values, which must live until the next row begins. What the
  * row before gave is gone.

@@ -317,22 +317,30 @@ orphans_are_named_and_counted(void **state)
 {
     struct ph_value in[FAKE_COLUMNS] = {{NULL, PH_VALUE_NULL}};
     struct ph_orphans *orphans = NULL;
+    struct ph_table_plan plan = {.index = 3};
     char key[16];
 
     (void)state;
     tables("id int4*, plan_id int4", "id int4*, plan text");
     fake_table(&fake.source, "public.plans", "id int4*, name text");
     fake_must_make(&fake, LOOKUP(", constant: true}, from: plan_id}}}}"));
+    plan.route = route(0);
     in[2].len = PH_VALUE_MISSING;
     for (int i = 0; i < 60; i++) {
         snprintf(key, sizeof key, "%d", i % 30);
         in[1] = fake_value(&fake, 23, ph_arena_strdup(&fake.arena, key));
-        assert_true(ph_orphans_note(&orphans, route(0), in));
+        assert_true(ph_orphans_note(&orphans, &plan, in));
     }
     assert_int_equal(orphans->n, PH_ORPHANS_NAMED + 1);
     assert_int_equal(orphans->items[0].rows, 2);
     assert_int_equal(orphans->items[PH_ORPHANS_NAMED].rows, 20);
     assert_string_equal(orphans->items[PH_ORPHANS_NAMED].value, "");
+    /* the next ones are counted by the same names */
+    ph_orphans_clear(orphans);
+    assert_true(ph_orphans_note(&orphans, &plan, in));
+    assert_int_equal(orphans->n, PH_ORPHANS_NAMED + 1);
+    assert_int_equal(orphans->items[0].rows, 0);
+    assert_int_equal(orphans->items[PH_ORPHANS_NAMED].rows, 1);
     ph_orphans_free(orphans);
 }
 

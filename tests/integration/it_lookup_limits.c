@@ -1,0 +1,209 @@
+/*
+ * Lookups at their limits: what the stream does not find is counted once, whatever happens to the
+ * run.
+ */
+/* timeout: 600 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    static const struct pg_test_params source = {
+        .conf = "autovacuum = off\nlogical_decoding_work_mem = 64kB\n"};
+    static const struct pg_test_params target = {.conf = "autovacuum = off\n"};
+
+    (void)state;
+    pg_test_pair_new(&source, &target, &pair.src, &pair.dst);
+    return 0;
+}
+
+/* Users with a plan each; the plans are in the source too, n of them, 200 bytes each. */
+static struct pair_db
+begin(const char *name, int n_plans)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_execf(db.source,
+              "CREATE TABLE plans (id bigint PRIMARY KEY, name text);"
+              "INSERT INTO plans SELECT g, 'plan ' || g || repeat('.', 200) FROM"
+              " generate_series(1, %d) g;"
+              "CREATE TABLE users (id int PRIMARY KEY, plan_id int);"
+              "INSERT INTO users SELECT g, g FROM generate_series(1, 1000) g; ANALYZE",
+              n_plans);
+    sql_exec(db.target, "CREATE TABLE users (id int PRIMARY KEY, plan text)");
+    return db;
+}
+
+static const char *
+job_of(const struct pair_db *db, const char *more)
+{
+    return pair_job_file(
+        db, scratch_printf("tables:\n  users:\n    columns:\n      plan: {lookup: {table: plans,"
+                           " key: id, value: name%s}, from: plan_id}\n",
+                           more));
+}
+
+#define CONSTANT ", constant: true"
+#define OPTIONS "--data-only", "--table", "users"
+
+static const char *const *
+failpoint(const char *spec)
+{
+    static const char *env[2];
+
+    env[0] = scratch_printf("PGHAUL_FAILPOINT=%s", spec);
+    return env;
+}
+
+/* ---- what the stream does not find ---- */
+
+static void
+wait_applied(const struct pair_db *db, int id)
+{
+    sql_wait_true(pair.dst, db->name,
+                  scratch_printf("SELECT count(*) = 1 FROM users WHERE id = %d", id), WAIT_MS);
+}
+
+static int64_t
+changes_counted(struct pair_db *db)
+{
+    return sql_int(db->target, "SELECT coalesce(sum(rows), 0) FROM pghaul.orphan WHERE chunk < 0");
+}
+
+static void
+stop_now(struct pair_db *db, struct run *run)
+{
+    pair_expect(pair_stop(db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+}
+
+/* Rows of the copy are told apart from changes; one that goes counts no second time. */
+static void
+changes_that_find_nothing_are_counted(void **state)
+{
+    struct pair_db db = begin("counted", 500);
+    struct run *run = pair_follow(&db, job_of(&db, CONSTANT), OPTIONS);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO users SELECT g, g FROM generate_series(2001, 2010) g;"
+                        "UPDATE users SET plan_id = 777 WHERE id <= 40;"
+                        "UPDATE users SET plan_id = 1 WHERE id = 501;"
+                        "INSERT INTO users VALUES (3001, NULL), (3002, 2);"
+                        "DELETE FROM users WHERE id > 900 AND id <= 2010");
+    stop_now(&db, run);
+    assert_int_equal(changes_counted(&db), 50);
+    assert_non_null(strstr(run_out(run), "plan: 500 rows found nothing in public.plans.id"));
+    assert_non_null(strstr(run_out(run), "plan: 50 changes found nothing in public.plans.id: "
+                                         "(plan_id=777) 40 times, (plan_id=2001) 1 time"));
+    pair_db_end(&db);
+}
+
+/* A group that is lost is counted when it comes again, and then only. */
+static void
+changes_are_counted_once_over_kills(void **state)
+{
+    struct pair_db db = begin("counted_once", 500);
+    const char *job = job_of(&db, CONSTANT);
+
+    (void)state;
+    db.env = failpoint("before_apply_commit=kill@3");
+    struct run *run = pair_follow(&db, job, OPTIONS);
+    pair_wait_following(&db, run);
+    for (int i = 0; run_alive(run); i++)
+        sql_execf(db.source, "INSERT INTO users SELECT g, g FROM generate_series(%d, %d) g",
+                  2001 + i * 10, 2010 + i * 10);
+    pair_expect(run, -SIGKILL, NULL);
+    db.env = NULL;
+    run = pair_follow(&db, job, OPTIONS);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO users VALUES (1500, 1500)");
+    wait_applied(&db, 1500);
+    run_kill(run);
+    run = pair_follow(&db, job, OPTIONS);
+    pair_wait_following(&db, run);
+    stop_now(&db, run);
+    assert_int_equal(changes_counted(&db),
+                     sql_int(db.source, "SELECT count(*) FROM users WHERE id > 1000"));
+    pair_db_end(&db);
+}
+
+/* Also by change, when the target refuses the group, and without what is left out of it. */
+static void
+changes_are_counted_once_when_applied_again(void **state)
+{
+    struct pair_db db = begin("counted_again", 500);
+    struct run *run = pair_follow(&db, job_of(&db, CONSTANT), OPTIONS, "--on-conflict", "skip");
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "INSERT INTO users VALUES (2005, 'in the way')");
+    sql_exec(db.source, "INSERT INTO users SELECT g, g FROM generate_series(2001, 2010) g");
+    sql_exec(db.source, "INSERT INTO users VALUES (1500, 1)");
+    wait_applied(&db, 1500);
+    pair_expect(pair_stop(&db, "now"), 0, "told to end");
+    pair_expect(run, 4, "1 change of the stream did not fit");
+    assert_int_equal(changes_counted(&db), 10);
+    pair_db_end(&db);
+}
+
+/* A large transaction is applied as it arrives; what it takes back is not counted. */
+static void
+changes_of_large_transactions_are_counted(void **state)
+{
+    struct pair_db db = begin("counted_early", 500);
+    struct run *run = pair_follow(&db, job_of(&db, CONSTANT), OPTIONS);
+    PGconn *large = sql_connect(pair.src, db.name);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(large, "BEGIN; INSERT INTO users SELECT g, g FROM generate_series(10001, 14000) g;"
+                    "SAVEPOINT a; INSERT INTO users SELECT g, g FROM generate_series(20001, 24000)"
+                    " g");
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()"
+                  " AND application_name LIKE '%apply early' AND backend_xid IS NOT NULL",
+                  WAIT_MS);
+    /* groups count beside it */
+    sql_exec(db.source, "INSERT INTO users VALUES (1500, 1500)");
+    wait_applied(&db, 1500);
+    sql_exec(large, "ROLLBACK TO a; INSERT INTO users SELECT g, g FROM"
+                    " generate_series(30001, 34000) g; COMMIT");
+    wait_applied(&db, 34000);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (state #>> '{follow,early}')::int = 1 FROM pghaul.progress", WAIT_MS);
+    PQfinish(large);
+    stop_now(&db, run);
+    assert_int_equal(changes_counted(&db), 8001);
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changes_that_find_nothing_are_counted),
+        cmocka_unit_test(changes_are_counted_once_over_kills),
+        cmocka_unit_test(changes_are_counted_once_when_applied_again),
+        cmocka_unit_test(changes_of_large_transactions_are_counted),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
