@@ -118,6 +118,7 @@ begin_reading(const struct ph_lookup_sources *sources, struct ph_lookup_source *
     const char *conninfo = source->conninfo != NULL ? source->conninfo : sources->options->source;
 
     PH_TRY(init_endpoint(sources, source, conninfo, err));
+    ph_endpoint_cancel_with(&source->endpoint, like);
     if (like->encoding != NULL && (source->endpoint.encoding = strdup(like->encoding)) == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(ph_conn_open(&source->endpoint, "lookup", &source->conn, err));

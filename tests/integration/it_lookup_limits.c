@@ -1,6 +1,6 @@
 /*
  * Lookups at their limits: what the stream does not find is counted once, whatever happens to the
- * run.
+ * run; a stop does not wait for a table that somebody locks.
  */
 /* timeout: 600 */
 #include <setjmp.h>
@@ -61,6 +61,8 @@ job_of(const struct pair_db *db, const char *more)
 
 #define CONSTANT ", constant: true"
 #define OPTIONS "--data-only", "--table", "users"
+/* A quarter of this has no room for 40,000 plans: keys are asked for. */
+#define ASKED "--memory", "16MB", "--jobs", "1"
 
 static const char *const *
 failpoint(const char *spec)
@@ -194,6 +196,133 @@ changes_of_large_transactions_are_counted(void **state)
     pair_db_end(&db);
 }
 
+/* ---- tables that somebody locks ---- */
+
+static PGconn *
+lock_plans(const struct pair_db *db)
+{
+    PGconn *locker = sql_connect(pair.src, db->name);
+
+    sql_exec(locker, "BEGIN; LOCK TABLE plans IN ACCESS EXCLUSIVE MODE");
+    return locker;
+}
+
+static void
+wait_blocked(const struct pair_db *db)
+{
+    sql_wait_true(pair.src, db->name,
+                  scratch_printf("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '%s'"
+                                 " AND application_name LIKE '%%lookup' AND wait_event_type ="
+                                 " 'Lock'",
+                                 db->name),
+                  WAIT_MS);
+}
+
+/* Ended resumable while it still waited, and left no session. */
+static void
+was_cut(const struct pair_db *db, struct run *run, PGconn *locker)
+{
+    run_expect(run, 5);
+    sql_wait_true(pair.src, db->name,
+                  scratch_printf("SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '%s'"
+                                 " AND application_name LIKE '%%lookup'",
+                                 db->name),
+                  WAIT_MS);
+    sql_exec(locker, "ROLLBACK");
+    PQfinish(locker);
+}
+
+static void
+a_stop_cuts_the_reading_of_a_table(void **state)
+{
+    struct pair_db db = begin("cut_whole", 500);
+    struct pair_db there = begin("cut_there", 500);
+    const char *where =
+        scratch_printf(", database: \"%s\"", pg_test_conninfo(pair.src, there.name));
+    const char *args[] = {job_of(&db, where), OPTIONS, NULL};
+    PGconn *locker = lock_plans(&there);
+    struct run *run = pair_start_args(&db, "copy", args);
+
+    (void)state;
+    wait_blocked(&there);
+    run_signal(run, SIGTERM);
+    was_cut(&there, run, locker);
+    pair_expect(pair_run_args(&db, "copy", args), 0, "proven");
+    pair_db_end(&there);
+    pair_db_end(&db);
+}
+
+/*
+ * A TRUNCATE would show an empty table under the snapshot. Its lock is the run's as long as keys
+ * may be asked for, and after that nobody's.
+ */
+static void
+a_table_that_is_asked_cannot_be_truncated_meanwhile(void **state)
+{
+    struct pair_db db = begin("truncated", 1);
+    struct pair_db there = begin("truncated_there", 40000);
+    const char *where =
+        scratch_printf(", database: \"%s\"", pg_test_conninfo(pair.src, there.name));
+    const char *args[] = {job_of(&db, where), OPTIONS, ASKED, NULL};
+
+    (void)state;
+    db.env = failpoint("before_lookup=sleep:4000");
+    struct run *run = pair_start_args(&db, "copy", args);
+    sql_wait_true(pair.dst, db.name, "SELECT phase = 'rows' FROM pghaul.job", WAIT_MS);
+    sql_exec(there.source, "SET lock_timeout = '200ms'");
+    sql_expect_error(there.source, "TRUNCATE plans", "55P03");
+    sql_exec(there.source, "DELETE FROM plans");
+    pair_expect(run, 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(plan) FROM users"), 1000);
+    sql_exec(there.source, "TRUNCATE plans");
+    pair_db_end(&there);
+    pair_db_end(&db);
+}
+
+static void
+a_stop_cuts_a_question_of_the_copy(void **state)
+{
+    struct pair_db db = begin("cut_copy", 40000);
+    const char *job = job_of(&db, CONSTANT);
+    const char *args[] = {job, OPTIONS, ASKED, "--name", db.name, NULL};
+
+    (void)state;
+    db.env = failpoint("before_lookup=sleep:3000");
+    struct run *run = pair_start_args(&db, "copy", args);
+    sql_wait_true(pair.dst, db.name, "SELECT phase = 'rows' FROM pghaul.job", WAIT_MS);
+    PGconn *locker = lock_plans(&db);
+    wait_blocked(&db);
+    run_expect(pair_stop(&db, NULL), 0);
+    was_cut(&db, run, locker);
+    db.env = NULL;
+    pair_expect(pair_run_args(&db, "copy", args), 0, "proven");
+    pair_db_end(&db);
+}
+
+static void
+a_stop_cuts_a_question_of_the_stream(void **state)
+{
+    struct pair_db db = begin("cut_stream", 40000);
+    const char *job = job_of(&db, CONSTANT);
+
+    (void)state;
+    sql_exec(db.source, "DELETE FROM users WHERE id > 10");
+    struct run *run = pair_follow(&db, job, OPTIONS, ASKED);
+    pair_wait_following(&db, run);
+    PGconn *locker = lock_plans(&db);
+    sql_exec(db.source, "INSERT INTO users VALUES (1500, 1500)");
+    wait_blocked(&db);
+    run_signal(run, SIGTERM);
+    was_cut(&db, run, locker);
+    run = pair_follow(&db, job, OPTIONS, ASKED);
+    pair_wait_following(&db, run);
+    stop_now(&db, run);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users WHERE id = 1500 AND plan LIKE"
+                                        " 'plan 1500.%'"),
+                     1);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -202,6 +331,10 @@ main(void)
         cmocka_unit_test(changes_are_counted_once_over_kills),
         cmocka_unit_test(changes_are_counted_once_when_applied_again),
         cmocka_unit_test(changes_of_large_transactions_are_counted),
+        cmocka_unit_test(a_stop_cuts_the_reading_of_a_table),
+        cmocka_unit_test(a_table_that_is_asked_cannot_be_truncated_meanwhile),
+        cmocka_unit_test(a_stop_cuts_a_question_of_the_copy),
+        cmocka_unit_test(a_stop_cuts_a_question_of_the_stream),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
