@@ -274,7 +274,7 @@ make_lookup(struct ph_lookup_sources *sources, const struct ph_ruleset *set,
     if (source == NULL)
         return PH_FAIL(err, PH_E_INTERNAL, "a lookup's database was not opened");
     ph_code rc = read_lookup(source, lookup, lookups, number, err);
-    if (rc != PH_E_LOOKUP || lookup->any_type == NULL)
+    if (rc != PH_E_LOOKUP || ph_lookup_key_type(lookup->key) == NULL)
         return about(sources, source, rc, err);
     ph_error_reset(err);
     return make_way(sources, set, source, lookups, number, err);

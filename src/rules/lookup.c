@@ -106,25 +106,6 @@ ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number)
 
 /* ---- keys ---- */
 
-/* As it is compared; integers into `wide`. */
-static struct ph_span
-key_bytes(const struct ph_lookup *lookup, struct ph_value key, bool strips, uint8_t wide[8])
-{
-    struct ph_span out = {key.data, (size_t)key.len};
-
-    if (lookup->is_integer) {
-        int64_t number = key.len == 2   ? ph_rule_get_i16(&key)
-                         : key.len == 4 ? ph_rule_get_i32(&key)
-                         : key.len == 8 ? ph_rule_get_i64(&key)
-                                        : 0;
-        ph_rule_put_i64(wide, number);
-        return (struct ph_span){wide, 8};
-    }
-    while (strips && out.len > 0 && out.data[out.len - 1] == ' ')
-        out.len--;
-    return out;
-}
-
 static bool
 is_key_of(const struct row *row, uint64_t hash, struct ph_span key)
 {
@@ -223,8 +204,8 @@ new_row(struct ph_lookups *lookups, uint32_t number, uint64_t hash, struct ph_sp
 enum put { PUT_NEW, PUT_INSTEAD };
 
 static ph_code
-put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_value value,
-    enum put how, struct ph_error *err)
+put_bytes(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_value value,
+          enum put how, struct ph_error *err)
 {
     struct map *map = &lookups->maps[number];
 
@@ -244,37 +225,44 @@ put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_v
     return PH_OK;
 }
 
+/* `kind`: of the key as it is given. */
+static ph_code
+put(struct ph_lookups *lookups, uint32_t number, enum ph_lookup_key kind, struct ph_value key,
+    struct ph_value value, enum put how, struct ph_error *err)
+{
+    uint8_t room[PH_LOOKUP_KEY_ROOM];
+    struct ph_span bytes = ph_lookup_key_bytes(kind, key, room);
+
+    if (bytes.data != NULL)
+        return put_bytes(lookups, number, bytes, value, how, err);
+    PH_FAIL(err, PH_E_RULES, "a key of %d bytes is too long to be looked up", (int)key.len);
+    ph_error_object(err, "%s", ph_ruleset_lookup(lookups->set, number)->label);
+    return PH_E_RULES;
+}
+
 ph_code
 ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                struct ph_value value, struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
-    uint8_t wide[8];
-
-    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_NEW, err);
+    return put(lookups, number, ph_ruleset_lookup(lookups->set, number)->key, key, value, PUT_NEW,
+               err);
 }
 
 ph_code
 ph_lookups_note(struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key,
                 struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, by->lookup);
     const struct ph_value missing = {NULL, PH_VALUE_MISSING};
-    uint8_t wide[8];
 
-    return put(lookups, by->lookup, key_bytes(lookup, key, by->strips, wide), missing, PUT_NEW,
-               err);
+    return put(lookups, by->lookup, by->from, key, missing, PUT_NEW, err);
 }
 
 ph_code
 ph_lookups_answer(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                   struct ph_value value, struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
-    uint8_t wide[8];
-
-    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_INSTEAD,
-               err);
+    return put(lookups, number, ph_ruleset_lookup(lookups->set, number)->key, key, value,
+               PUT_INSTEAD, err);
 }
 
 /* ---- looking ---- */
@@ -284,12 +272,11 @@ static const struct row *
 find_row(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
 {
     const struct map *map = &lookups->maps[by->lookup];
-    uint8_t wide[8];
+    uint8_t room[PH_LOOKUP_KEY_ROOM];
+    struct ph_span bytes = ph_lookup_key_bytes(by->from, key, room);
 
-    if (map->n_slots == 0)
+    if (map->n_slots == 0 || bytes.data == NULL)
         return NULL;
-    struct ph_span bytes =
-        key_bytes(ph_ruleset_lookup(lookups->set, by->lookup), key, by->strips, wide);
     return *slot_of(map, ph_digest_key(0, bytes), bytes);
 }
 

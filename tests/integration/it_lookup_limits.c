@@ -1,6 +1,6 @@
 /*
  * Lookups at their limits: what the stream does not find is counted once, whatever happens to the
- * run; a stop does not wait for a table that somebody locks.
+ * run; a stop does not wait for a table that somebody locks; keys of every kind.
  */
 /* timeout: 600 */
 #include <setjmp.h>
@@ -323,6 +323,106 @@ a_stop_cuts_a_question_of_the_stream(void **state)
     pair_db_end(&db);
 }
 
+/* ---- kinds of keys ---- */
+
+/* Each with how it is made of a number, and what more there is of it at the edges. */
+static const struct {
+    const char *type;
+    const char *other; /* of the column that looks it up */
+    const char *of;
+    const char *edges;
+} kinds[] = {
+    {"int8", "int2", "g", "-32768, 32767"},
+    {"numeric", "numeric(20,6)", "(g - 500) / 8.0", "0.00, 1.10, -99999999999999.000001, 'NaN'"},
+    {"numeric", "numeric", "(g - 500) * 1e30",
+     "1e-50, 123456789e100, 12345.67800, 'Infinity', '-Infinity'"},
+    {"text", "char(30)", "'it''s \\ ' || g", "'', 'äöü'"},
+    {"char(30)", "text", "'c' || g", "'x  y'"},
+    {"varchar", "text", "repeat('long', g)", "' '"},
+    {"uuid", "uuid", "md5(g::text)::uuid", "'00000000-0000-0000-0000-000000000000'"},
+    {"bytea", "bytea", "sha256(g::text::bytea)", "'', '\\x00275c'"},
+    {"date", "date", "'1999-01-01'::date + g",
+     "'infinity', '-infinity', '0044-03-15 BC', '5874897-12-31'"},
+    {"time", "time", "'00:00'::time + g * interval '1.000001 s'", "'24:00', '23:59:59.999999'"},
+    {"timestamp", "timestamp", "'1999-12-31'::timestamp + g * interval '1:00:00.000001'",
+     "'infinity', '-infinity', '4713-01-01 BC', '294276-12-31 23:59:59.999999'"},
+    {"timestamptz", "timestamptz", "'1999-12-31 +01'::timestamptz + g * interval '1 day 1 us'",
+     "'infinity', '1900-01-01 00:00:00.5+00', '0001-01-01 BC'"},
+};
+
+#define N_KINDS (sizeof kinds / sizeof kinds[0])
+
+/* The plans by that key, too many for memory; users who want 1,000 of them and some that are not.
+ */
+static void
+make_kind(struct pair_db *db, size_t i)
+{
+    sql_execf(
+        db->source,
+        "DROP TABLE IF EXISTS plans, users; CREATE TABLE plans (id %s PRIMARY KEY, name text);"
+        "CREATE TABLE users (id int PRIMARY KEY, plan_id %s)",
+        kinds[i].type, kinds[i].other);
+    sql_execf(db->source,
+              "INSERT INTO plans SELECT %s, repeat(g || '.', 900) FROM generate_series(1, 1500) g",
+              kinds[i].of);
+    sql_execf(db->source,
+              "INSERT INTO plans SELECT e, 'edge' FROM unnest(ARRAY[%s]::%s[]) e ON CONFLICT DO"
+              " NOTHING",
+              kinds[i].edges, kinds[i].other);
+    sql_execf(db->source, "INSERT INTO users SELECT g, %s FROM generate_series(1, 1800) g",
+              kinds[i].of);
+    sql_execf(db->source,
+              "INSERT INTO users SELECT 5000 + row_number() OVER (), e FROM unnest(ARRAY[%s]::%s[])"
+              " e; ANALYZE",
+              kinds[i].edges, kinds[i].other);
+    sql_exec(db->target, "TRUNCATE users");
+}
+
+/* PostgreSQL's own join says what is right. */
+static void
+keys_of_every_kind_are_asked_for(void **state)
+{
+    struct pair_db db = begin("kinds", 1);
+    const char *job = job_of(&db, CONSTANT);
+
+    (void)state;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        print_message("  %s by %s\n", kinds[i].type, kinds[i].other);
+        make_kind(&db, i);
+        pair_expect(pair_copy(&db, job, OPTIONS, "--memory", "16MB", "--jobs", "1", "--restart",
+                              "--truncate", "--yes"),
+                    0, "proven");
+        pair_same_as(&db,
+                     "SELECT u.id, md5(p.name) FROM users u LEFT JOIN plans p ON p.id = u.plan_id"
+                     " ORDER BY 1",
+                     "SELECT id, md5(plan) FROM users ORDER BY 1");
+    }
+    pair_db_end(&db);
+}
+
+/* The SELECT can do what memory cannot. */
+static void
+other_kinds_are_refused_with_the_way_out(void **state)
+{
+    static const char *const types[] = {"float8", "interval", "text COLLATE loose"};
+    struct pair_db db = begin("refused", 1);
+
+    (void)state;
+    sql_exec(db.source, "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2',"
+                        " deterministic = false)");
+    for (int i = 0; i < 3; i++) {
+        sql_execf(db.source,
+                  "DROP TABLE plans, users; CREATE TABLE plans (id %s PRIMARY KEY, name text);"
+                  "CREATE TABLE users (id int PRIMARY KEY, plan_id %s)",
+                  types[i], types[i]);
+        struct run *run = pair_run(&db, "check", job_of(&db, CONSTANT), OPTIONS);
+        pair_expect(run, 3, "cannot be looked up in another database or a constant table");
+        assert_non_null(strstr(run_out(run), "take a key of another type, or leave out"));
+        pair_expect(pair_run(&db, "check", job_of(&db, ""), OPTIONS), 0, NULL);
+    }
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -335,6 +435,8 @@ main(void)
         cmocka_unit_test(a_table_that_is_asked_cannot_be_truncated_meanwhile),
         cmocka_unit_test(a_stop_cuts_a_question_of_the_copy),
         cmocka_unit_test(a_stop_cuts_a_question_of_the_stream),
+        cmocka_unit_test(keys_of_every_kind_are_asked_for),
+        cmocka_unit_test(other_kinds_are_refused_with_the_way_out),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
