@@ -13,7 +13,11 @@
 #include "pg/snapshot.h"
 #include "rules/lookup.h"
 
-#define SHARE 4u /* of --memory, for what is read whole; as much for what threads ask for */
+/*
+ * Of --memory: batches have half, and what a process needs without any rows is some MB. What is
+ * asked for has what the tables that are read whole leave of their share, or a quarter of it.
+ */
+#define SHARE 4u
 #define LEAST_BYTES ((size_t)256 << 10)
 
 struct ph_lookup_source {
@@ -209,13 +213,15 @@ read_lookup(struct ph_lookup_source *source, const struct ph_lookup *lookup,
 
 /* ---- asking ---- */
 
-/* Lanes, and with a stream the applier's two sessions. */
+/* Lanes, and with a stream the applier's two sessions. `taken`: of the share. */
 static size_t
-bytes_of_thread(const struct ph_options *options)
+bytes_of_thread(const struct ph_options *options, size_t taken)
 {
     long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
     size_t lanes = options->jobs > 0 ? options->jobs : n_cpus > 2 ? (size_t)n_cpus : 2;
-    size_t bytes = (size_t)options->memory_bytes / SHARE / (lanes + (options->follow ? 2 : 0));
+    size_t share = (size_t)options->memory_bytes / SHARE;
+    size_t left = taken < share - share / 4 ? share - taken : share / 4;
+    size_t bytes = left / (lanes + (options->follow ? 2 : 0));
 
     return bytes < LEAST_BYTES ? LEAST_BYTES : bytes;
 }
@@ -229,10 +235,7 @@ make_access(struct ph_lookup_sources *sources, const struct ph_ruleset *set, str
     sources->ways = calloc((size_t)ph_ruleset_count_lookups(set) + 1, sizeof *sources->ways);
     if (sources->access == NULL || sources->ways == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    *sources->access = (struct ph_lookup_access){
-        .limit_bytes = bytes_of_thread(sources->options),
-        .ways = sources->ways,
-    };
+    *sources->access = (struct ph_lookup_access){.ways = sources->ways};
     return PH_OK;
 }
 
@@ -307,6 +310,8 @@ ph_lookup_sources_read(struct ph_lookup_sources *sources, const struct ph_rulese
         if (ph_ruleset_lookup(set, i)->sql != NULL)
             rc = make_lookup(sources, set, lookups, i, err);
     }
+    if (rc == PH_OK && sources->access != NULL)
+        sources->access->limit_bytes = bytes_of_thread(sources->options, ph_lookups_bytes(lookups));
     if (rc == PH_OK)
         *out = lookups;
     else

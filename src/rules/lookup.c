@@ -9,6 +9,8 @@
 #include "rules/ruleset_parts.h"
 
 #define FIRST_SLOTS 64u
+#define LEAST_BLOCK ((size_t)4096)
+#define LARGEST_BLOCK ((size_t)1 << 20)
 
 struct row {
     uint64_t hash;
@@ -34,6 +36,15 @@ struct ph_lookups {
     struct map maps[];
 };
 
+/* Each table has a block that is not full: all of these are an eighth at most. */
+static size_t
+block_bytes(size_t limit_bytes, uint32_t n)
+{
+    size_t bytes = limit_bytes / 8 / n;
+
+    return bytes < LEAST_BLOCK ? LEAST_BLOCK : bytes > LARGEST_BLOCK ? LARGEST_BLOCK : bytes;
+}
+
 struct ph_lookups *
 ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
 {
@@ -45,8 +56,10 @@ ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
     lookups->set = set;
     lookups->n_maps = n;
     lookups->limit_bytes = limit_bytes;
-    for (uint32_t i = 0; i < n; i++)
-        ph_arena_init(&lookups->maps[i].arena, 2 * limit_bytes); /* blocks are not full */
+    for (uint32_t i = 0; i < n; i++) {
+        ph_arena_init(&lookups->maps[i].arena, limit_bytes);
+        lookups->maps[i].arena.block_bytes = block_bytes(limit_bytes, n);
+    }
     return lookups;
 }
 
@@ -80,7 +93,7 @@ ph_lookups_bytes(const struct ph_lookups *lookups)
 
     for (uint32_t i = 0; i < lookups->n_maps; i++)
         bytes +=
-            lookups->maps[i].arena.used_bytes + lookups->maps[i].n_slots * sizeof(struct row *);
+            lookups->maps[i].arena.total_bytes + lookups->maps[i].n_slots * sizeof(struct row *);
     return bytes;
 }
 
@@ -184,11 +197,13 @@ new_row(struct ph_lookups *lookups, uint32_t number, uint64_t hash, struct ph_sp
         struct ph_value value)
 {
     size_t value_len = value.len > 0 ? (size_t)value.len : 0;
+    size_t bytes = ph_lookups_bytes(lookups);
+    struct ph_arena *arena = &lookups->maps[number].arena;
 
-    if (ph_lookups_bytes(lookups) > lookups->limit_bytes)
+    if (bytes > lookups->limit_bytes)
         return NULL;
-    struct row *row =
-        ph_arena_alloc(&lookups->maps[number].arena, sizeof *row + key.len + value_len);
+    arena->limit_bytes = arena->total_bytes + lookups->limit_bytes - bytes;
+    struct row *row = ph_arena_alloc(arena, sizeof *row + key.len + value_len);
     if (row == NULL)
         return NULL;
     row->hash = hash;

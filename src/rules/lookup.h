@@ -22,7 +22,7 @@ void ph_lookups_free(struct ph_lookups *lookups); /* NULL is fine */
 ph_code ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                        struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
 uint64_t ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number);
-/* Bytes that all of them take. */
+/* Bytes that all of them take, with what is taken for rows to come. */
 size_t ph_lookups_bytes(const struct ph_lookups *lookups);
 void ph_lookups_clear(struct ph_lookups *lookups, uint32_t number);
 

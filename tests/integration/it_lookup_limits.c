@@ -1,6 +1,6 @@
 /*
  * Lookups at their limits: what the stream does not find is counted once, whatever happens to the
- * run; a stop does not wait for a table that somebody locks; keys of every kind.
+ * run; a stop does not wait for a table that somebody locks; keys of every kind; memory.
  */
 /* timeout: 600 */
 #include <setjmp.h>
@@ -423,6 +423,52 @@ other_kinds_are_refused_with_the_way_out(void **state)
     pair_db_end(&db);
 }
 
+/* ---- memory ---- */
+
+/* 150 MB of other tables, of which every row wants three, and one that is read whole. */
+static const char *
+want_large_tables(struct pair_db *db)
+{
+    const char *text = "tables:\n  users:\n    columns:\n      plan: {lookup: {table: plans, key:"
+                       " id, value: name" CONSTANT "}, from: plan_id}\n";
+
+    for (int i = 1; i <= 3; i++) {
+        sql_execf(db->source,
+                  "CREATE TABLE plans%d (id bigint PRIMARY KEY, name text); INSERT INTO plans%d"
+                  " SELECT g, repeat(g || '.', 60) FROM generate_series(1, 120000) g;"
+                  "ALTER TABLE users ADD p%d int; UPDATE users SET p%d = 1",
+                  i, i, i, i);
+        sql_execf(db->target, "ALTER TABLE users ADD p%d text", i);
+        text = scratch_printf("%s      p%d: {lookup: {table: plans%d, key: id, value: name%s}}\n",
+                              text, i, i, CONSTANT);
+    }
+    return pair_job_file(db, text);
+}
+
+/* The first run has its rules compiled: what `cc` takes would be counted with it. */
+static void
+large_tables_stay_within_memory(void **state)
+{
+    static const int sizes_mb[] = {64, 40};
+    struct pair_db db = begin("memory", 40000);
+    const char *job = want_large_tables(&db);
+
+    (void)state;
+    pair_expect(pair_copy(&db, job, OPTIONS), 0, "proven");
+    sql_exec(db.source, "INSERT INTO users SELECT g, g, g * 7 % 120000, g * 11 % 120000, g * 13 %"
+                        " 120000 FROM generate_series(1001, 60000) g; ANALYZE");
+    for (int i = 0; i < 2; i++) {
+        struct run *run =
+            pair_copy(&db, job, OPTIONS, "--memory", scratch_printf("%dMB", sizes_mb[i]), "--jobs",
+                      "2", "--split", "1MB", "--restart", "--truncate", "--yes");
+        pair_expect(run, 0, "proven");
+        print_message("  %ld kB of %d MB\n", run->memory_kb, sizes_mb[i]);
+        if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
+            assert_true(run->memory_kb < sizes_mb[i] * 1024L);
+    }
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -437,6 +483,7 @@ main(void)
         cmocka_unit_test(a_stop_cuts_a_question_of_the_stream),
         cmocka_unit_test(keys_of_every_kind_are_asked_for),
         cmocka_unit_test(other_kinds_are_refused_with_the_way_out),
+        cmocka_unit_test(large_tables_stay_within_memory),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
