@@ -88,6 +88,9 @@ ph_code ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_p
 ph_code ph_conn_query_start(struct ph_conn *conn, const char *sql, int n_params,
                             const char *const *params, struct ph_error *err);
 ph_code ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_error *err);
+/* Same as ph_conn_query, the rows thrown away, however many there are. */
+ph_code ph_conn_run(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+                    struct ph_error *err);
 /* Same as ph_conn_query, expecting that exactly `rows` rows were returned or hit; PH_E_LEDGER
  * otherwise. */
 ph_code ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params,
