@@ -1,5 +1,6 @@
 /*
- * A list of blocks, each twice as large as the one before up to 1 MB; large requests get their own.
+ * A list of blocks, each twice as large as the one before up to a limit; large requests get their
+ * own.
  */
 #include "base/arena.h"
 
@@ -23,7 +24,7 @@ struct ph_arena_block {
 void
 ph_arena_init(struct ph_arena *arena, size_t limit_bytes)
 {
-    *arena = (struct ph_arena){.limit_bytes = limit_bytes};
+    *arena = (struct ph_arena){.limit_bytes = limit_bytes, .block_bytes = LARGEST_BLOCK};
 }
 
 void
@@ -36,7 +37,8 @@ ph_arena_reset(struct ph_arena *arena)
         free(block);
         block = next;
     }
-    ph_arena_init(arena, arena->limit_bytes);
+    *arena =
+        (struct ph_arena){.limit_bytes = arena->limit_bytes, .block_bytes = arena->block_bytes};
 }
 
 static struct ph_arena_block *
@@ -44,8 +46,8 @@ add_block(struct ph_arena *arena, size_t need)
 {
     size_t size = arena->head == NULL ? FIRST_BLOCK : arena->head->size * 2;
 
-    if (size > LARGEST_BLOCK)
-        size = LARGEST_BLOCK;
+    if (size > arena->block_bytes)
+        size = arena->block_bytes;
     if (size < need)
         size = need;
     if (size > arena->limit_bytes - arena->total_bytes)

@@ -15,9 +15,10 @@ struct ph_arena {
     size_t used_bytes;  /* handed out */
     size_t limit_bytes; /* ceiling for the sum of all blocks */
     size_t total_bytes; /* taken from malloc */
+    size_t block_bytes; /* of the largest blocks: what may be taken and never handed out */
 };
 
-void ph_arena_init(struct ph_arena *arena, size_t limit_bytes);
+void ph_arena_init(struct ph_arena *arena, size_t limit_bytes); /* blocks of up to 1 MB */
 /* Frees everything; the arena may be used again. */
 void ph_arena_reset(struct ph_arena *arena);
 /* Zeroed, aligned to 16. NULL when the limit or memory is exhausted. */

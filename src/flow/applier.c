@@ -114,7 +114,7 @@ next_group(struct ph_applier *applier, ph_lsn from)
     applier->group_until = 0;
     applier->must_replay = false;
     ph_fold_clear(applier->fold);
-    ph_buf_clear(&applier->quarantine);
+    ph_change_notes_clear(&applier->notes);
 }
 
 /* What of the group is gathered. */
@@ -122,9 +122,7 @@ static ph_code
 send_group(struct ph_applier *applier, struct ph_error *err)
 {
     PH_TRY(ph_apply_send(&applier->target, applier->fold, NULL, err));
-    if (applier->quarantine.len == 0)
-        return PH_OK;
-    return ph_apply_send_plain(&applier->target, ph_buf_text(&applier->quarantine), err);
+    return ph_change_notes_send(&applier->notes, &applier->target, err);
 }
 
 /* Change by change; what is under way must have been finished. */
@@ -171,7 +169,7 @@ spill(struct ph_applier *applier, struct ph_error *err)
 
     if (applier->must_replay) {
         ph_fold_clear(applier->fold);
-        ph_buf_clear(&applier->quarantine);
+        ph_change_notes_clear(&applier->notes);
         return PH_OK;
     }
     if (!applier->target.is_open) {
@@ -181,7 +179,7 @@ spill(struct ph_applier *applier, struct ph_error *err)
     if (rc == PH_OK)
         rc = ph_apply_check(&applier->target, &refused, &refusal, err);
     ph_fold_clear(applier->fold);
-    ph_buf_clear(&applier->quarantine);
+    ph_change_notes_clear(&applier->notes);
     if (rc != PH_OK && !ph_applier_is_refusal(rc))
         return rc;
     if (rc != PH_OK || refused) {
@@ -302,9 +300,9 @@ add_change(struct ph_applier *applier, const struct ph_routed_table *to,
     struct ph_reshaped reshaped;
 
     if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, to->table) ||
-        applier->quarantine.len >= PH_QUARANTINE_FULL)
+        ph_change_notes_is_full(&applier->notes))
         PH_TRY(spill_alone(applier, err));
-    PH_TRY(ph_reshape_change(applier->reshape, to, change, &applier->quarantine, &reshaped, err));
+    PH_TRY(ph_reshape_change(applier->reshape, to, change, &applier->notes, &reshaped, err));
     for (uint32_t i = 0; i < reshaped.n; i++)
         PH_TRY(ph_fold_add(applier->fold, to->table, &reshaped.changes[i], err));
     return PH_OK;

@@ -7,6 +7,7 @@
 
 #include "flow/applier.h"
 #include "flow/apply_target.h"
+#include "flow/change_notes.h"
 #include "flow/txn_reader.h"
 #include "pg/fence.h"
 
@@ -40,8 +41,8 @@ struct ph_applier {
     pthread_t thread;
     struct ph_txn_reader *reader;
     struct ph_apply_tables tables;
-    struct ph_reshape *reshape; /* for all who read: a change is folded before the next is read */
-    struct ph_buf quarantine;   /* the group's rows of it, as a statement; empty: none */
+    struct ph_reshape *reshape;   /* for all who read: a change is folded before the next is read */
+    struct ph_change_notes notes; /* of the group */
     struct ph_apply_target target;
     struct ph_early *early;   /* apply_early.h */
     struct ph_fold *folds[2]; /* one is filled while the other's statements are under way */
@@ -86,10 +87,6 @@ ph_applier_is_refusal(ph_code rc)
 {
     return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
 }
-
-/* Of rows that go to quarantine, before they are sent. */
-#define PH_QUARANTINE_FULL ((size_t)4 << 20)
-#define PH_QUARANTINE_LIMIT ((size_t)256 << 20)
 
 /* The places that changes of the table go to (ph_apply_tables_places). */
 ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *rel,

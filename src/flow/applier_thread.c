@@ -38,7 +38,7 @@ free_applier(struct ph_applier *applier)
     ph_applier_fence_free(&applier->fence);
     ph_apply_tables_free(&applier->tables);
     ph_reshape_free(applier->reshape);
-    ph_buf_free(&applier->quarantine);
+    ph_change_notes_free(&applier->notes);
     ph_fold_free(applier->folds[0]);
     ph_fold_free(applier->folds[1]);
     pthread_mutex_destroy(&applier->lock);
@@ -66,8 +66,8 @@ ph_applier_start(const struct ph_applier_params *params, struct ph_applier **out
     for (int i = 0; i < 2; i++)
         applier->folds[i] = ph_fold_new(PH_FOLD_NET, params->group_bytes);
     applier->fold = applier->folds[0];
-    ph_buf_init(&applier->quarantine, PH_QUARANTINE_LIMIT);
-    applier->reshape = ph_reshape_new(params->job);
+    ph_change_notes_init(&applier->notes, params->job, PH_ORPHANS_GROUPS);
+    applier->reshape = ph_reshape_new();
     applier->early = ph_early_new(applier);
     if (rc == PH_OK && (applier->folds[0] == NULL || applier->folds[1] == NULL ||
                         applier->early == NULL || applier->reshape == NULL))

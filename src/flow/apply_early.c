@@ -33,6 +33,7 @@ end_reading(struct ph_early *early)
         ph_pgoutput_free(reading->decoder);
         ph_apply_tables_forget_rels(&early->applier->tables);
         ph_fold_free(reading->fold);
+        ph_change_notes_free(&reading->notes);
         ph_xid_set_clear(&reading->aborted);
     }
     *reading = (struct early_reading){0};
@@ -138,6 +139,7 @@ begin_reading(struct ph_early *early, struct ph_error *err)
     reading->newest = early->xid;
     reading->decoder = ph_pgoutput_new();
     reading->fold = ph_fold_new(PH_FOLD_NET, params->group_bytes);
+    ph_change_notes_init(&reading->notes, params->job, PH_ORPHANS_EARLY);
     if (reading->decoder == NULL || reading->fold == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     return enter_block(early, err);

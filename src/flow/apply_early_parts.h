@@ -21,7 +21,8 @@ struct early_point {
 struct early_reading {
     struct ph_spool_stream *stream;
     struct ph_pgoutput *decoder;
-    struct ph_fold *fold; /* changes that were not sent */
+    struct ph_fold *fold;         /* changes that were not sent */
+    struct ph_change_notes notes; /* of them */
     struct ph_stream_event event;
     struct ph_xid_set aborted; /* subtransactions */
     uint32_t newest;           /* latest (sub)transaction of any change taken */

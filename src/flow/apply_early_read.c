@@ -21,6 +21,7 @@ read_again(struct ph_early *early, const struct early_point *point)
     reading->newest = point->newest;
     reading->part = *point;
     ph_fold_clear(reading->fold);
+    ph_change_notes_clear(&reading->notes);
     ph_spool_stream_back(reading->stream, &point->mark);
     early->waiting++;
     if (reading->renamed != point->renamed)
@@ -179,8 +180,8 @@ add_change(struct ph_early *early, struct early_way way, struct ph_error *err)
         PH_TRY(next_table(early, &way, &to, err));
         if (to.table == NULL)
             break;
-        PH_TRY(ph_reshape_change(early->applier->reshape, &to, &reading->event.change, NULL,
-                                 &reshaped, err));
+        PH_TRY(ph_reshape_change(early->applier->reshape, &to, &reading->event.change,
+                                 &reading->notes, &reshaped, err));
         for (uint32_t i = 0; i < reshaped.n; i++)
             PH_TRY(ph_fold_add(reading->fold, to.table, &reshaped.changes[i], err));
     }

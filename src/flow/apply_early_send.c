@@ -183,6 +183,7 @@ send_now(struct ph_early *early, struct ph_error *err)
     if (wants_point(reading))
         PH_TRY(put_point(early, err));
     PH_TRY(ph_apply_send(&early->target, reading->fold, NULL, err));
+    PH_TRY(ph_change_notes_send(&reading->notes, &early->target, err));
     PH_TRY(ph_apply_go(&early->target, err));
     reading->changes += ph_fold_changes(reading->fold);
     reading->part.newest = reading->newest;

@@ -17,8 +17,8 @@ struct replay {
     struct ph_applier *applier;
     struct ph_txn_reader *reader;
     struct ph_fold *fold;
-    struct ph_buf quarantine; /* rows that go there, as a statement; empty: none */
-    uint64_t *left_out;       /* statements of the fold at hand */
+    struct ph_change_notes notes;
+    uint64_t *left_out; /* statements of the fold at hand */
     size_t n_words;
     ph_lsn from;
     ph_lsn end;
@@ -181,13 +181,9 @@ send(struct replay *replay, struct ph_error *err)
 
 /* All of the fold that is gathered is sent: no savepoint is behind these rows any more. */
 static ph_code
-send_quarantine(struct replay *replay, struct ph_error *err)
+send_notes(struct replay *replay, struct ph_error *err)
 {
-    if (replay->quarantine.len == 0)
-        return PH_OK;
-    PH_TRY(ph_apply_send_plain(&replay->applier->target, ph_buf_text(&replay->quarantine), err));
-    ph_buf_clear(&replay->quarantine);
-    return PH_OK;
+    return ph_change_notes_send(&replay->notes, &replay->applier->target, err);
 }
 
 /*
@@ -249,11 +245,11 @@ truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_erro
 static ph_code
 make_room_for(struct replay *replay, const struct ph_apply_table *table, struct ph_error *err)
 {
-    bool is_full = replay->quarantine.len >= PH_QUARANTINE_FULL;
+    bool is_full = ph_change_notes_is_full(&replay->notes);
 
     if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table) || is_full)
         PH_TRY(send(replay, err));
-    return is_full ? send_quarantine(replay, err) : PH_OK;
+    return is_full ? send_notes(replay, err) : PH_OK;
 }
 
 static ph_code
@@ -263,8 +259,7 @@ add_change(struct replay *replay, const struct ph_routed_table *to, const struct
     struct ph_reshaped reshaped;
 
     PH_TRY(make_room_for(replay, to->table, err));
-    PH_TRY(ph_reshape_change(replay->applier->reshape, to, change, &replay->quarantine, &reshaped,
-                             err));
+    PH_TRY(ph_reshape_change(replay->applier->reshape, to, change, &replay->notes, &reshaped, err));
     for (uint32_t i = 0; i < reshaped.n; i++) {
         PH_TRY(ph_fold_add(replay->fold, to->table, &reshaped.changes[i], err));
         if (replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE)
@@ -313,7 +308,7 @@ begin_again(struct replay *replay, struct ph_error *err)
     replay->begun = 0;
     replay->conflicts = 0;
     ph_fold_clear(replay->fold);
-    ph_buf_clear(&replay->quarantine);
+    ph_change_notes_clear(&replay->notes);
     ph_applier_close_reader(applier, &replay->reader);
     PH_TRY(ph_apply_rollback(&applier->target, err));
     PH_TRY(ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err));
@@ -399,7 +394,7 @@ run(struct replay *replay, ph_lsn end, struct ph_error *err)
         PH_TRY(take(replay, &event, err));
     }
     PH_TRY(send(replay, err));
-    PH_TRY(send_quarantine(replay, err));
+    PH_TRY(send_notes(replay, err));
     PH_TRY(note_conflicts(replay, err));
     PH_TRY(ph_apply_check(target, &refused, &refusal, err));
     return ph_apply_commit(target, err);
@@ -419,7 +414,7 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
 {
     struct replay replay = {.applier = applier, .from = from, .end = end};
 
-    ph_buf_init(&replay.quarantine, PH_QUARANTINE_LIMIT);
+    ph_change_notes_init(&replay.notes, applier->params.job, PH_ORPHANS_GROUPS);
     replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
     ph_code rc = replay.fold != NULL
                      ? ph_txn_reader_open(applier->params.spool, from, &replay.reader, err)
@@ -435,7 +430,7 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
     }
     ph_applier_close_reader(applier, &replay.reader);
     ph_fold_free(replay.fold);
-    ph_buf_free(&replay.quarantine);
+    ph_change_notes_free(&replay.notes);
     free(replay.left_out);
     free(replay.cut);
     return rc;

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "pg/ledger_lookup.h"
 #include "pg/ledger_preserved.h"
 #include "pg/ledger_quarantine.h"
 #include "rules/ruleset.h"
@@ -111,20 +110,13 @@ write_chunk(void *state, const struct ph_batch *batch, struct ph_error *err)
 static ph_code
 put_orphans(struct ph_copy_sink *sink, const struct ph_task *task, struct ph_error *err)
 {
-    const struct ph_table_plan *table = task->table;
-    ph_code rc = PH_OK;
+    struct ph_buf sql;
 
-    for (uint32_t i = 0; rc == PH_OK && i < task->orphans->n; i++) {
-        const struct ph_orphan *orphan = &task->orphans->items[i];
-        const struct ph_route_lookup *by = &table->route->lookups[orphan->lookup];
-        const struct ph_ledger_orphan row = {
-            .column = table->route->outputs[by->output].target->name,
-            .lookup = ph_ruleset_lookup(table->rules->set, by->lookup)->label,
-            .value = orphan->value,
-            .rows = orphan->rows,
-        };
-        rc = ph_ledger_add_orphan(sink->conn, sink->job, task->chunk, &row, err);
-    }
+    ph_buf_init(&sql, (size_t)1 << 20);
+    ph_orphans_put(task->orphans, sink->job, (int32_t)task->chunk->number, &sql);
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_exec(sink->conn, ph_buf_text(&sql), err)
+                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&sql);
     return rc;
 }
 

@@ -6,7 +6,6 @@
 #include "base/failpoint.h"
 #include "flow/lookup_read.h"
 #include "pg/snapshot.h"
-#include "wire/value_text.h"
 
 #define AT_ONCE 1000u /* keys of one statement, as long as their values fit */
 #define SQL_LIMIT ((size_t)4 << 20)
@@ -87,29 +86,20 @@ ph_lookup_cache_lacks(const struct ph_lookup_cache *cache, const struct ph_route
     return false;
 }
 
-static void
-put_key(const struct ph_lookup *lookup, struct ph_value key, struct ph_buf *out)
+/* As it is compared. false: too long. */
+static bool
+put_key(const struct ph_lookup *lookup, const struct ph_route_lookup *by, struct ph_value key,
+        struct ph_buf *out)
 {
-    const struct ph_span bytes = {key.data, (size_t)key.len};
+    uint8_t room[PH_LOOKUP_KEY_ROOM];
+    struct ph_span bytes = ph_lookup_key_bytes(by->from, key, room);
 
-    if (lookup->is_integer) {
-        ph_value_put_integer(bytes, out);
-        return;
-    }
-    if (strcmp(lookup->any_type, "pg_catalog.uuid") == 0) {
-        ph_buf_putc(out, '\'');
-        ph_value_put_hex(bytes, true, out);
-        ph_buf_putc(out, '\'');
-        return;
-    }
-    ph_buf_putc(out, 'E');
-    ph_buf_putc(out, '\'');
-    for (size_t i = 0; i < bytes.len; i++) {
-        if (bytes.data[i] == '\'' || bytes.data[i] == '\\')
-            ph_buf_putc(out, (char)bytes.data[i]);
-        ph_buf_putc(out, (char)bytes.data[i]);
-    }
-    ph_buf_putc(out, '\'');
+    if (bytes.data == NULL || bytes.len > FULL_SQL)
+        return false;
+    if (out->len > 0)
+        ph_buf_putc(out, ',');
+    ph_lookup_key_put(lookup->key, (struct ph_value){bytes.data, (int32_t)bytes.len}, out);
+    return true;
 }
 
 static ph_code
@@ -121,13 +111,12 @@ want(struct ph_lookup_cache *cache, const struct ph_route *route, const struct p
         struct table *table = &cache->tables[by->lookup];
         if (!is_unknown(cache, by, in))
             continue;
-        if ((size_t)in[by->key].len > FULL_SQL)
+        if (!put_key(ph_ruleset_lookup(cache->rules->set, by->lookup), by, in[by->key],
+                     &table->keys))
             return PH_FAIL(err, PH_E_LOOKUP, "a key of %d bytes is too long to be looked up",
-                           in[by->key].len);
+                           (int)in[by->key].len);
+        table->n_keys++;
         PH_TRY(ph_lookups_note(cache->own, by, in[by->key], err));
-        if (table->n_keys++ > 0)
-            ph_buf_putc(&table->keys, ',');
-        put_key(ph_ruleset_lookup(cache->rules->set, by->lookup), in[by->key], &table->keys);
         if (!ph_buf_ok(&table->keys))
             return PH_FAIL(err, PH_E_MEMORY, "no memory for keys to be looked up");
     }
@@ -209,7 +198,7 @@ ask_table(struct ph_lookup_cache *cache, uint32_t number, struct ph_error *err)
     ph_buf_init(&sql, SQL_LIMIT + 4096);
     ph_buf_printf(&sql, "%s AND %s = ANY (ARRAY[", lookup->sql, lookup->key_sql);
     ph_buf_append(&sql, table->keys.data, table->keys.len);
-    ph_buf_printf(&sql, "]::%s[])", lookup->any_type);
+    ph_buf_printf(&sql, "]::%s[])", ph_lookup_key_type(lookup->key));
     if (rc == PH_OK)
         rc = ph_buf_ok(&sql) ? ph_lookup_read(table->conn, ph_buf_text(&sql), ph_lookups_answer,
                                               cache->own, number, err)

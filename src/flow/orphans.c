@@ -4,19 +4,22 @@
 #include <string.h>
 
 #include "flow/row_key.h"
+#include "pg/ledger_lookup.h"
 
 /* Room for what is named, and for the others of each lookup. */
 static bool
-make_room(struct ph_orphans **orphans, const struct ph_route *route)
+make_room(struct ph_orphans **orphans, const struct ph_table_plan *table)
 {
-    uint32_t cap = PH_ORPHANS_NAMED + route->n_lookups;
+    uint32_t cap = PH_ORPHANS_NAMED + table->route->n_lookups;
 
     if (*orphans != NULL)
         return true;
     *orphans = calloc(1, sizeof **orphans + cap * sizeof(struct ph_orphan));
-    if (*orphans != NULL)
-        (*orphans)->cap = cap;
-    return *orphans != NULL;
+    if (*orphans == NULL)
+        return false;
+    (*orphans)->table = table;
+    (*orphans)->cap = cap;
+    return true;
 }
 
 static struct ph_orphan *
@@ -61,10 +64,12 @@ note(struct ph_orphans *orphans, const struct ph_route *route, uint32_t lookup, 
 }
 
 bool
-ph_orphans_note(struct ph_orphans **orphans, const struct ph_route *route,
+ph_orphans_note(struct ph_orphans **orphans, const struct ph_table_plan *table,
                 const struct ph_value *in)
 {
-    if (!make_room(orphans, route))
+    const struct ph_route *route = table->route;
+
+    if (!make_room(orphans, table))
         return false;
     for (uint32_t i = 0; i < route->n_lookups; i++) {
         const struct ph_route_lookup *by = &route->lookups[i];
@@ -72,6 +77,34 @@ ph_orphans_note(struct ph_orphans **orphans, const struct ph_route *route,
             note(*orphans, route, i, in[by->key]);
     }
     return true;
+}
+
+void
+ph_orphans_clear(struct ph_orphans *orphans)
+{
+    for (uint32_t i = 0; i < orphans->n; i++)
+        orphans->items[i].rows = 0;
+}
+
+void
+ph_orphans_put(const struct ph_orphans *orphans, const char *job, int32_t place, struct ph_buf *sql)
+{
+    const struct ph_table_plan *table = orphans->table;
+
+    for (uint32_t i = 0; i < orphans->n; i++) {
+        const struct ph_orphan *orphan = &orphans->items[i];
+        const struct ph_route_lookup *by = &table->route->lookups[orphan->lookup];
+        const struct ph_ledger_orphan row = {
+            .table = table->index,
+            .place = place,
+            .column = table->route->outputs[by->output].target->name,
+            .lookup = ph_ruleset_lookup(table->rules->set, by->lookup)->label,
+            .value = orphan->value,
+            .rows = orphan->rows,
+        };
+        if (row.rows > 0)
+            ph_ledger_put_orphan(sql, job, &row);
+    }
 }
 
 void

@@ -6,7 +6,6 @@
 #include "apply/store.h"
 #include "flow/lookup_cache.h"
 #include "flow/row_key.h"
-#include "pg/ledger_quarantine.h"
 #include "rules/lookup.h"
 #include "wire/oid_remap.h"
 
@@ -18,7 +17,6 @@ struct image {               /* what the route makes of one row of the source */
 };
 
 struct ph_reshape {
-    const char *job;
     struct ph_rule_machine *machine; /* made with the first table that needs it */
     struct ph_lookup_cache *lookups; /* the same, of those that must ask; else NULL */
     struct ph_store store;           /* values that do not live elsewhere */
@@ -33,18 +31,18 @@ struct ph_reshape {
     /* the change at hand */
     const struct ph_routed_table *to;
     const struct ph_change *change;
-    struct ph_buf *quarantine;
+    struct ph_change_notes *notes;
+    uint32_t n_missing; /* lookups of the row that was read last that found nothing */
     uint32_t n_changes;
 };
 
 struct ph_reshape *
-ph_reshape_new(const char *job)
+ph_reshape_new(void)
 {
     struct ph_reshape *reshape = calloc(1, sizeof *reshape);
 
     if (reshape == NULL)
         return NULL;
-    reshape->job = job;
     ph_store_init(&reshape->store);
     return reshape;
 }
@@ -186,8 +184,9 @@ look_up(struct ph_reshape *reshape, struct ph_error *err)
         PH_TRY(ph_lookup_cache_begin(cache, route, reshape->in, err));
         PH_TRY(ph_lookup_cache_ask(cache, route, reshape->in, err));
     }
-    (void)ph_lookups_fill(planned(reshape)->rules->lookups,
-                          cache == NULL ? NULL : ph_lookup_cache_own(cache), route, reshape->in);
+    reshape->n_missing =
+        ph_lookups_fill(planned(reshape)->rules->lookups,
+                        cache == NULL ? NULL : ph_lookup_cache_own(cache), route, reshape->in);
     return PH_OK;
 }
 
@@ -208,6 +207,7 @@ read_row(struct ph_reshape *reshape, const struct ph_field *fields, const struct
         if (reshape->in[i].len == PH_VALUE_UNCHANGED && fill != NULL)
             PH_TRY(read_field(reshape, &fill[field], &reshape->in[i], err));
     }
+    reshape->n_missing = 0;
     return route->n_lookups > 0 ? look_up(reshape, err) : PH_OK;
 }
 
@@ -276,11 +276,7 @@ take_out(struct ph_reshape *reshape, const struct ph_rule_outcome *outcome, stru
                            "quarantine, a mended row) needs --restart --yes");
         return about_table(reshape, PH_E_RULE_VALUE, err);
     }
-    if (reshape->quarantine == NULL)
-        return PH_FAIL(err, PH_E_UNSUPPORTED, "a row goes to quarantine");
-    ph_ledger_put_quarantined(reshape->quarantine, reshape->job,
-                              &(struct ph_quarantined_row){table, key, column, outcome->message});
-    return ph_buf_ok(reshape->quarantine) ? PH_OK : no_memory(err);
+    return ph_change_notes_quarantine(reshape->notes, table, key, column, outcome->message, err);
 }
 
 static ph_code
@@ -304,6 +300,9 @@ run(struct ph_reshape *reshape, struct image *image, struct ph_error *err)
     PH_TRY(
         ph_rule_begin_row(reshape->machine, planned(reshape)->route, reshape->in, &outcome, err));
     uint32_t rows = outcome.verdict == PH_ROW_TAKEN ? outcome.rows : 0;
+    /* an old row was counted when it came */
+    if (image == &reshape->new && reshape->n_missing > 0 && ph_rule_outcome_is_row(&outcome))
+        PH_TRY(ph_change_notes_orphans(reshape->notes, planned(reshape), reshape->in, err));
     for (uint32_t i = 0; i < rows && outcome.verdict == PH_ROW_TAKEN; i++) {
         PH_TRY(ph_rule_take_row(reshape->machine, i, reshape->out, &outcome, err));
         if (outcome.verdict == PH_ROW_TAKEN)
@@ -540,7 +539,7 @@ by_kind(struct ph_reshape *reshape, struct ph_error *err)
 
 ph_code
 ph_reshape_change(struct ph_reshape *reshape, const struct ph_routed_table *to,
-                  const struct ph_change *change, struct ph_buf *quarantine,
+                  const struct ph_change *change, struct ph_change_notes *notes,
                   struct ph_reshaped *out, struct ph_error *err)
 {
     *out = (struct ph_reshaped){.changes = change, .n = 1};
@@ -548,7 +547,7 @@ ph_reshape_change(struct ph_reshape *reshape, const struct ph_routed_table *to,
         return PH_OK;
     reshape->to = to;
     reshape->change = change;
-    reshape->quarantine = quarantine;
+    reshape->notes = notes;
     PH_TRY(make_ready(reshape, err));
     PH_TRY(by_kind(reshape, err));
     *out = (struct ph_reshaped){.changes = reshape->changes, .n = reshape->n_changes};

@@ -20,7 +20,7 @@
 #define PH_FLOW_RESHAPE_H
 
 #include "apply/table.h"
-#include "base/buf.h"
+#include "flow/change_notes.h"
 #include "model/change.h"
 
 struct ph_reshape;
@@ -35,18 +35,17 @@ struct ph_reshaped { /* good until the next change, and no longer than the chang
     uint32_t n;
 };
 
-/* `job` names the ledger's rows of quarantine, and must outlive it. NULL: no memory. */
-struct ph_reshape *ph_reshape_new(const char *job);
+struct ph_reshape *ph_reshape_new(void);          /* NULL: no memory */
 void ph_reshape_free(struct ph_reshape *reshape); /* NULL is fine */
 
 /*
- * INSERT, UPDATE or DELETE of a row. A row that goes to quarantine is put into the statement
- * `quarantine`, which must go out with the changes; NULL: it is refused, PH_E_UNSUPPORTED.
- * PH_E_RULE_VALUE names key, column and reason of a row that a rule cannot handle; PH_E_IDENTITY:
- * the old row would have to be known whole; PH_E_PROTOCOL, PH_E_RULES, PH_E_MEMORY.
+ * INSERT, UPDATE or DELETE of a row. A new row that goes to quarantine, and one that looks up what
+ * is not there, is put into `notes`, which must go out with the changes. PH_E_RULE_VALUE names key,
+ * column and reason of a row that a rule cannot handle; PH_E_IDENTITY: the old row would have to be
+ * known whole; the errors of change_notes.h; PH_E_PROTOCOL, PH_E_RULES, PH_E_MEMORY.
  */
 ph_code ph_reshape_change(struct ph_reshape *reshape, const struct ph_routed_table *to,
-                          const struct ph_change *change, struct ph_buf *quarantine,
+                          const struct ph_change *change, struct ph_change_notes *notes,
                           struct ph_reshaped *out, struct ph_error *err) PH_MUST_CHECK;
 
 #endif

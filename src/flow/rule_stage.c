@@ -282,12 +282,13 @@ ask(struct ph_rule_stage *stage, const struct ph_task *task, struct ph_cursor be
 }
 
 static ph_code
-look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behind,
-        struct ph_error *err)
+look_up(struct ph_rule_stage *stage, const struct ph_task *task, struct ph_cursor behind,
+        uint32_t *n_missing, struct ph_error *err)
 {
     const struct ph_route *route = task->table->route;
     const struct ph_lookups *own = NULL;
 
+    *n_missing = 0;
     if (route->n_lookups == 0)
         return PH_OK;
     if (stage->lookups != NULL) {
@@ -295,11 +296,19 @@ look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
             PH_TRY(ask(stage, task, behind, err));
         own = ph_lookup_cache_own(stage->lookups);
     }
-    if (ph_lookups_fill(task->table->rules->lookups, own, route, stage->in) == 0 || !task->is_load)
-        return PH_OK; /* rows that are only compared were counted when they came */
-    return ph_orphans_note(&task->orphans, route, stage->in)
-               ? PH_OK
-               : PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");
+    *n_missing = ph_lookups_fill(task->table->rules->lookups, own, route, stage->in);
+    return PH_OK;
+}
+
+/* Rows that are only compared were counted when they came. */
+static ph_code
+count_orphans(const struct ph_rule_stage *stage, struct ph_task *task, uint32_t n_missing,
+              const struct ph_rule_outcome *outcome, struct ph_error *err)
+{
+    if (n_missing == 0 || !task->is_load || !ph_rule_outcome_is_row(outcome) ||
+        ph_orphans_note(&task->orphans, task->table, stage->in))
+        return PH_OK;
+    return PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");
 }
 
 /* All rows that the source's row gives go, or none of them. */
@@ -309,9 +318,11 @@ run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
 {
     struct ph_rule_outcome outcome;
     size_t begin = stage->len;
+    uint32_t n_missing;
 
-    PH_TRY(look_up(stage, task, behind, err));
+    PH_TRY(look_up(stage, task, behind, &n_missing, err));
     PH_TRY(ph_rule_begin_row(stage->machine, task->table->route, stage->in, &outcome, err));
+    PH_TRY(count_orphans(stage, task, n_missing, &outcome, err));
     uint32_t rows = outcome.verdict == PH_ROW_TAKEN ? outcome.rows : 0;
     for (uint32_t i = 0; i < rows && outcome.verdict == PH_ROW_TAKEN; i++) {
         PH_TRY(ph_rule_take_row(stage->machine, i, stage->out, &outcome, err));

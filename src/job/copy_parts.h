@@ -5,6 +5,7 @@
 #include "job/job.h"
 #include "job/step_workers.h"
 #include "model/finding.h"
+#include "pg/ledger_lookup.h"
 
 /* ---- preflight.c ---- */
 
@@ -124,6 +125,8 @@ void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *
 /* Rows that differ are named, what is not rows is compared; the verdict is written down; ends in
  * PH_PHASE_DONE. */
 ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
+/* What lookups did not find, for the report; the plan must be loaded. */
+ph_code ph_copy_tell_orphans(struct ph_job *job, enum ph_orphans_told_of of, struct ph_error *err);
 /* What the proof of an earlier run has found: into the report. */
 ph_code ph_copy_tell_kept(struct ph_job *job, struct ph_error *err);
 /* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */

@@ -15,7 +15,6 @@
 #include "job/verify.h"
 #include "pg/catalog.h"
 #include "pg/ledger_finding.h"
-#include "pg/ledger_lookup.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/snapshot.h"
 
@@ -209,22 +208,21 @@ tell_quarantine(struct ph_job *job, uint64_t *n, struct ph_error *err)
     return ph_ledger_quarantined(job->target_control, job->options->name, n, err);
 }
 
-/* What lookups did not find. */
-static ph_code
-tell_orphans(struct ph_job *job, struct ph_error *err)
+ph_code
+ph_copy_tell_orphans(struct ph_job *job, enum ph_orphans_told_of of, struct ph_error *err)
 {
     struct ph_ledger_orphans_told *told;
     uint32_t n;
 
-    PH_TRY(ph_ledger_load_orphans(job->target_control, job->options->name, &job->arena, &told, &n,
-                                  err));
+    PH_TRY(ph_ledger_load_orphans(job->target_control, job->options->name, of, &job->arena, &told,
+                                  &n, err));
     for (uint32_t i = 0; i < n; i++) {
         const char *route =
             told[i].table < job->plan.n_tables ? job->plan.tables[told[i].table].route_name : NULL;
-        ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "lookup",
-                              route != NULL ? route : "", "%s: %llu rows found nothing in %s: %s",
-                              told[i].column, (unsigned long long)told[i].rows, told[i].lookup,
-                              told[i].values);
+        ph_report_add_finding(
+            &job->run->report, PH_FINDING_WARNING, "lookup", route != NULL ? route : "",
+            "%s: %llu %s found nothing in %s: %s", told[i].column, (unsigned long long)told[i].rows,
+            of == PH_ORPHANS_OF_COPY ? "rows" : "changes", told[i].lookup, told[i].values);
     }
     return PH_OK;
 }
@@ -238,7 +236,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     *verdict = "not proven";
     PH_TRY(run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
-    PH_TRY(tell_orphans(job, err));
+    PH_TRY(ph_copy_tell_orphans(job, PH_ORPHANS_OF_COPY, err));
     PH_TRY(ph_copy_tell_preserved(job, err));
     if (job->options->verify == PH_VERIFY_NONE) {
         *verdict = n_different > 0 ? "different" : quarantined > 0 ? "quarantined" : *verdict;

@@ -511,6 +511,7 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_follow_carry_rest(job, err));
     PH_TRY(ph_follow_tell_drift(job, err));
     PH_TRY(tell_conflicts(job, err));
+    PH_TRY(ph_copy_tell_orphans(job, PH_ORPHANS_OF_STREAM, err));
     job->followed.transactions = job->follow->past.transactions;
     job->followed.applied = job->follow->past.applied;
     PH_TRY(ph_ledger_quarantined(job->target_control, job->options->name, &quarantined, err));

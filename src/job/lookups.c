@@ -13,7 +13,11 @@
 #include "pg/snapshot.h"
 #include "rules/lookup.h"
 
-#define SHARE 4u /* of --memory, for what is read whole; as much for what threads ask for */
+/*
+ * Of --memory: batches have half, and what a process needs without any rows is some MB. What is
+ * asked for has what the tables that are read whole leave of their share, or a quarter of it.
+ */
+#define SHARE 4u
 #define LEAST_BYTES ((size_t)256 << 10)
 
 struct ph_lookup_source {
@@ -118,6 +122,7 @@ begin_reading(const struct ph_lookup_sources *sources, struct ph_lookup_source *
     const char *conninfo = source->conninfo != NULL ? source->conninfo : sources->options->source;
 
     PH_TRY(init_endpoint(sources, source, conninfo, err));
+    ph_endpoint_cancel_with(&source->endpoint, like);
     if (like->encoding != NULL && (source->endpoint.encoding = strdup(like->encoding)) == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     PH_TRY(ph_conn_open(&source->endpoint, "lookup", &source->conn, err));
@@ -208,13 +213,15 @@ read_lookup(struct ph_lookup_source *source, const struct ph_lookup *lookup,
 
 /* ---- asking ---- */
 
-/* Lanes, and with a stream the applier's two sessions. */
+/* Lanes, and with a stream the applier's two sessions. `taken`: of the share. */
 static size_t
-bytes_of_thread(const struct ph_options *options)
+bytes_of_thread(const struct ph_options *options, size_t taken)
 {
     long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
     size_t lanes = options->jobs > 0 ? options->jobs : n_cpus > 2 ? (size_t)n_cpus : 2;
-    size_t bytes = (size_t)options->memory_bytes / SHARE / (lanes + (options->follow ? 2 : 0));
+    size_t share = (size_t)options->memory_bytes / SHARE;
+    size_t left = taken < share - share / 4 ? share - taken : share / 4;
+    size_t bytes = left / (lanes + (options->follow ? 2 : 0));
 
     return bytes < LEAST_BYTES ? LEAST_BYTES : bytes;
 }
@@ -228,10 +235,7 @@ make_access(struct ph_lookup_sources *sources, const struct ph_ruleset *set, str
     sources->ways = calloc((size_t)ph_ruleset_count_lookups(set) + 1, sizeof *sources->ways);
     if (sources->access == NULL || sources->ways == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    *sources->access = (struct ph_lookup_access){
-        .limit_bytes = bytes_of_thread(sources->options),
-        .ways = sources->ways,
-    };
+    *sources->access = (struct ph_lookup_access){.ways = sources->ways};
     return PH_OK;
 }
 
@@ -273,7 +277,7 @@ make_lookup(struct ph_lookup_sources *sources, const struct ph_ruleset *set,
     if (source == NULL)
         return PH_FAIL(err, PH_E_INTERNAL, "a lookup's database was not opened");
     ph_code rc = read_lookup(source, lookup, lookups, number, err);
-    if (rc != PH_E_LOOKUP || lookup->any_type == NULL)
+    if (rc != PH_E_LOOKUP || ph_lookup_key_type(lookup->key) == NULL)
         return about(sources, source, rc, err);
     ph_error_reset(err);
     return make_way(sources, set, source, lookups, number, err);
@@ -306,6 +310,8 @@ ph_lookup_sources_read(struct ph_lookup_sources *sources, const struct ph_rulese
         if (ph_ruleset_lookup(set, i)->sql != NULL)
             rc = make_lookup(sources, set, lookups, i, err);
     }
+    if (rc == PH_OK && sources->access != NULL)
+        sources->access->limit_bytes = bytes_of_thread(sources->options, ph_lookups_bytes(lookups));
     if (rc == PH_OK)
         *out = lookups;
     else

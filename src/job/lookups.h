@@ -27,9 +27,9 @@ struct ph_lookup_sources {
 
 /*
  * Open the databases that lookups of the job name, in sessions like those of `like`, each under a
- * snapshot of its own, and read their catalogs. What was opened is closed by
- * ph_lookup_sources_close also after a failure. The errors of connections, which name the job
- * file's line and never the connection string.
+ * snapshot of its own, and read their catalogs. They are cut with those of `like`, whenever a stop
+ * is wished. What was opened is closed by ph_lookup_sources_close also after a failure. The errors
+ * of connections, which name the job file's line and never the connection string.
  */
 ph_code ph_lookup_sources_open(struct ph_lookup_sources *sources, const struct ph_options *options,
                                const struct ph_endpoint *like, struct ph_error *err) PH_MUST_CHECK;

@@ -384,6 +384,7 @@ run_orphans_there(struct checking *checking)
 
     PH_TRY(ph_endpoint_init(&endpoint, PH_SOURCE, checking->check->database,
                             checking->params->options->name, checking->err));
+    ph_endpoint_cancel_with(&endpoint, ph_conn_endpoint(checking->conn));
     ph_buf_init(&lookup.sql, SQL_LIMIT);
     ph_buf_init(&lookup.listed, SQL_LIMIT);
     ph_code rc = ph_conn_open(&endpoint, "check", &lookup.there, checking->err);

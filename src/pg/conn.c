@@ -463,6 +463,17 @@ ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_err
 }
 
 ph_code
+ph_conn_run(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+            struct ph_error *err)
+{
+    struct ph_result *result;
+
+    PH_TRY(ph_conn_query(conn, sql, n_params, params, &result, err));
+    ph_result_free(result);
+    return PH_OK;
+}
+
+ph_code
 ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
                int rows, struct ph_error *err)
 {

@@ -33,7 +33,7 @@ struct ph_endpoint {
     char *app_prefix; /* application_name starts with it: "pghaul JOB" */
     char *encoding;   /* client_encoding for all sessions; NULL: UTF8; set before the first open */
     bool only_libpq;  /* for tests: COPY does not go past libpq, as under GSS */
-    struct ph_conn_set *open; /* all connections of this endpoint, for ph_endpoint_cancel_all */
+    struct ph_conn_set *open; /* all connections, for ph_endpoint_cancel_all */
 };
 
 /* Parse conninfo or URI; PH_E_USAGE when libpq cannot read it. Free with ph_endpoint_reset. */
@@ -88,6 +88,9 @@ ph_code ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_p
 ph_code ph_conn_query_start(struct ph_conn *conn, const char *sql, int n_params,
                             const char *const *params, struct ph_error *err);
 ph_code ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_error *err);
+/* Same as ph_conn_query, the rows thrown away, however many there are. */
+ph_code ph_conn_run(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
+                    struct ph_error *err);
 /* Same as ph_conn_query, expecting that exactly `rows` rows were returned or hit; PH_E_LEDGER
  * otherwise. */
 ph_code ph_conn_expect(struct ph_conn *conn, const char *sql, int n_params,
@@ -116,6 +119,11 @@ bool ph_result_bytea(const struct ph_result *result, int row, int column, uint8_
  * then close them.
  */
 void ph_endpoint_cancel_all(const struct ph_endpoint *endpoint);
+/*
+ * Before the first connection: what cancels, and reopens, all of the other endpoint, also in later
+ * calls, does so with this one. Either may go first.
+ */
+void ph_endpoint_cancel_with(struct ph_endpoint *endpoint, const struct ph_endpoint *other);
 /* The same for one connection, which its thread must not close meanwhile. */
 void ph_conn_cancel(struct ph_conn *conn);
 /*

@@ -31,7 +31,8 @@ struct ph_result {
 struct ph_conn_set {
     pthread_mutex_t lock;
     struct ph_conn *first;
-    bool closed; /* after cancel_all: new connections are refused */
+    bool closed;    /* after cancel_all: new connections are refused */
+    unsigned users; /* endpoints; under `lock` */
 };
 
 /* A session with a walsender (replication=database), pinned as all are; only simple statements. */

@@ -110,11 +110,36 @@ ph_endpoint_init(struct ph_endpoint *endpoint, enum ph_side side, const char *co
     endpoint->open = calloc(1, sizeof *endpoint->open);
     if (endpoint->conninfo == NULL || endpoint->label == NULL || endpoint->app_prefix == NULL ||
         endpoint->open == NULL) {
+        free(endpoint->open);
+        endpoint->open = NULL;
         ph_endpoint_reset(endpoint);
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     }
     pthread_mutex_init(&endpoint->open->lock, NULL);
+    endpoint->open->users = 1;
     return PH_OK;
+}
+
+static void
+leave_set(struct ph_conn_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+    bool last = --set->users == 0;
+    pthread_mutex_unlock(&set->lock);
+    if (!last)
+        return;
+    pthread_mutex_destroy(&set->lock);
+    free(set);
+}
+
+void
+ph_endpoint_cancel_with(struct ph_endpoint *endpoint, const struct ph_endpoint *other)
+{
+    leave_set(endpoint->open);
+    pthread_mutex_lock(&other->open->lock);
+    other->open->users++;
+    pthread_mutex_unlock(&other->open->lock);
+    endpoint->open = other->open;
 }
 
 void
@@ -127,8 +152,7 @@ ph_endpoint_reset(struct ph_endpoint *endpoint)
     free(endpoint->app_prefix);
     free(endpoint->encoding);
     if (endpoint->open != NULL)
-        pthread_mutex_destroy(&endpoint->open->lock);
-    free(endpoint->open);
+        leave_set(endpoint->open);
     *endpoint = (struct ph_endpoint){.side = endpoint->side};
 }
 

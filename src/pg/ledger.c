@@ -69,8 +69,9 @@ static const char *const create_statements[] = {
     " route text NOT NULL, row_key text NOT NULL, column_name text NOT NULL, reason text NOT NULL,"
     " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, n))",
     "CREATE TABLE IF NOT EXISTS pghaul.orphan ("
-    " job text, tbl int NOT NULL, chunk int NOT NULL, column_name text NOT NULL,"
-    " lookup text NOT NULL, value text NOT NULL, rows bigint NOT NULL)",
+    " job text, tbl int, chunk int, column_name text, lookup text, value text,"
+    " rows bigint NOT NULL, CONSTRAINT orphan_pkey"
+    " PRIMARY KEY (job, tbl, chunk, column_name, lookup, value)) WITH (fillfactor = 70)",
     "CREATE TABLE IF NOT EXISTS pghaul.step ("
     " job text, step text, seconds real NOT NULL, done timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (job, step))",
@@ -247,10 +248,8 @@ forget_rows(struct ph_conn *conn, const char *name, struct ph_error *err)
     char sql[128];
 
     for (size_t i = 0; i < sizeof job_tables / sizeof *job_tables; i++) {
-        struct ph_result *result;
         snprintf(sql, sizeof sql, "DELETE FROM pghaul.%s WHERE job = $1", job_tables[i]);
-        PH_TRY(ph_conn_query(conn, sql, 1, params, &result, err));
-        ph_result_free(result);
+        PH_TRY(ph_conn_run(conn, sql, 1, params, err));
     }
     return PH_OK;
 }
@@ -431,13 +430,9 @@ ph_ledger_last_epoch(struct ph_conn *conn, const char *job, struct ph_ledger_epo
 ph_code
 ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_error *err)
 {
-    struct ph_result *result;
     const char *params[] = {job};
 
-    PH_TRY(ph_conn_query(conn, "UPDATE pghaul.epoch SET lost = true WHERE job = $1", 1, params,
-                         &result, err));
-    ph_result_free(result);
-    return PH_OK;
+    return ph_conn_run(conn, "UPDATE pghaul.epoch SET lost = true WHERE job = $1", 1, params, err);
 }
 
 ph_code
@@ -545,13 +540,10 @@ ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive, struct ph
 ph_code
 ph_ledger_set_alive(struct ph_conn *conn, const char *job, struct ph_error *err)
 {
-    struct ph_result *r;
     const char *params[] = {job};
 
-    PH_TRY(ph_conn_query(conn, "INSERT INTO pghaul.alive VALUES ($1) ON CONFLICT DO NOTHING", 1,
-                         params, &r, err));
-    ph_result_free(r);
-    return PH_OK;
+    return ph_conn_run(conn, "INSERT INTO pghaul.alive VALUES ($1) ON CONFLICT DO NOTHING", 1,
+                       params, err);
 }
 
 ph_code

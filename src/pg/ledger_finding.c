@@ -29,12 +29,10 @@ ph_ledger_save_findings(struct ph_conn *conn, const char *job,
                         const struct ph_ledger_finding *findings, uint32_t n, struct ph_error *err)
 {
     const char *params[] = {job};
-    struct ph_result *r;
     struct ph_buf sql;
     ph_code rc = PH_OK;
 
-    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.finding WHERE job = $1", 1, params, &r, err));
-    ph_result_free(r);
+    PH_TRY(ph_conn_run(conn, "DELETE FROM pghaul.finding WHERE job = $1", 1, params, err));
     ph_buf_init(&sql, SQL_LIMIT);
     for (uint32_t i = 0; rc == PH_OK && i < n; i += ROWS_PER_INSERT)
         rc = insert_some(conn, job, findings + i, n - i < ROWS_PER_INSERT ? n - i : ROWS_PER_INSERT,

@@ -8,17 +8,6 @@
 #include "pg/ledger.h"
 
 static ph_code
-run_query(struct ph_conn *conn, const char *sql, int n, const char *const *params,
-          struct ph_error *err)
-{
-    struct ph_result *r;
-
-    PH_TRY(ph_conn_query(conn, sql, n, params, &r, err));
-    ph_result_free(r);
-    return PH_OK;
-}
-
-static ph_code
 read_lsn(const struct ph_result *r, int row, int column, ph_lsn *out, struct ph_error *err)
 {
     const char *text = ph_result_text(r, row, column);
@@ -45,8 +34,8 @@ ph_ledger_begin_follow(struct ph_conn *conn, const char *job, struct ph_ledger_f
                             follow->system_id,
                             timeline,
                             follow->plugin_options};
-    PH_TRY(
-        run_query(conn, "DELETE FROM pghaul.follow WHERE job = $1 AND s0 IS NULL", 1, params, err));
+    PH_TRY(ph_conn_run(conn, "DELETE FROM pghaul.follow WHERE job = $1 AND s0 IS NULL", 1, params,
+                       err));
     PH_TRY(ph_conn_query(conn,
                          "INSERT INTO pghaul.follow (job, slot, publication, own_publication,"
                          " via_root, system_id, timeline, plugin_options, spool_id) VALUES ($1, $2,"
@@ -281,8 +270,8 @@ ph_ledger_now_is(struct ph_conn *conn, const char *job, ph_lsn lsn, struct ph_er
     char word[PH_UNTIL_TEXT];
     const char *params[] = {job, ph_lsn_print(lsn, text), ph_until_print(&now, word)};
 
-    return run_query(conn, "UPDATE pghaul.follow SET end_at = $2 WHERE job = $1 AND end_at = $3", 3,
-                     params, err);
+    return ph_conn_run(conn, "UPDATE pghaul.follow SET end_at = $2 WHERE job = $1 AND end_at = $3",
+                       3, params, err);
 }
 
 ph_code

@@ -82,9 +82,7 @@ begin_join(struct ph_conn *conn, const struct ph_ledger_job *job, const char *se
                           " schema_done = 0, schema_mark = '' WHERE job = $1 AND joining = ''",
                           3, params, 1, err));
     for (size_t i = 0; i < sizeof begin_statements / sizeof *begin_statements; i++) {
-        struct ph_result *r;
-        PH_TRY(ph_conn_query(conn, begin_statements[i], 1, params, &r, err));
-        ph_result_free(r);
+        PH_TRY(ph_conn_run(conn, begin_statements[i], 1, params, err));
     }
     return ph_conn_exec(conn, "COMMIT", err);
 }

@@ -1,5 +1,6 @@
 #include "pg/ledger_lookup.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 ph_code
@@ -36,30 +37,36 @@ ph_ledger_save_lookups(struct ph_conn *conn, const char *job, uint32_t epoch, co
                           3, params, 1, err);
 }
 
-ph_code
-ph_ledger_add_orphan(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
-                     const struct ph_ledger_orphan *orphan, struct ph_error *err)
+void
+ph_ledger_put_orphan(struct ph_buf *sql, const char *job, const struct ph_ledger_orphan *orphan)
 {
-    char table[16];
-    char number[16];
-    char rows[24];
+    const char *const texts[] = {orphan->column, orphan->lookup, orphan->value};
 
-    snprintf(table, sizeof table, "%u", chunk->table);
-    snprintf(number, sizeof number, "%u", chunk->number);
-    snprintf(rows, sizeof rows, "%llu", (unsigned long long)orphan->rows);
-    const char *params[] = {job,           table, number, orphan->column, orphan->lookup,
-                            orphan->value, rows};
-    return ph_conn_expect(conn,
-                          "INSERT INTO pghaul.orphan (job, tbl, chunk, column_name, lookup, value,"
-                          " rows) VALUES ($1, $2::int, $3::int, $4, $5, $6, $7::bigint)",
-                          7, params, 1, err);
+    ph_buf_puts(sql, sql->len == 0 ? "INSERT INTO pghaul.orphan (job, tbl, chunk, column_name,"
+                                     " lookup, value, rows) VALUES ("
+                                   : ",(");
+    ph_buf_put_literal(sql, job);
+    ph_buf_printf(sql, ",%" PRIu32 ",%" PRId32, orphan->table, orphan->place);
+    for (int i = 0; i < 3; i++) {
+        ph_buf_putc(sql, ',');
+        ph_buf_put_literal(sql, texts[i]);
+    }
+    ph_buf_printf(sql, ",%" PRIu64 ")", orphan->rows);
+}
+
+void
+ph_ledger_put_orphans_add(struct ph_buf *sql)
+{
+    ph_buf_puts(sql, " ON CONFLICT ON CONSTRAINT orphan_pkey DO UPDATE"
+                     " SET rows = orphan.rows + excluded.rows");
 }
 
 ph_code
-ph_ledger_load_orphans(struct ph_conn *conn, const char *job, struct ph_arena *arena,
-                       struct ph_ledger_orphans_told **out, uint32_t *n, struct ph_error *err)
+ph_ledger_load_orphans(struct ph_conn *conn, const char *job, enum ph_orphans_told_of of,
+                       struct ph_arena *arena, struct ph_ledger_orphans_told **out, uint32_t *n,
+                       struct ph_error *err)
 {
-    const char *params[] = {job};
+    const char *params[] = {job, of == PH_ORPHANS_OF_STREAM ? "t" : "f"};
     struct ph_result *r;
     bool complete = true;
 
@@ -69,9 +76,10 @@ ph_ledger_load_orphans(struct ph_conn *conn, const char *job, struct ph_arena *a
         " ' ' || v.n || CASE v.n WHEN 1 THEN ' time' ELSE ' times' END, ', ' ORDER BY v.n DESC,"
         " v.value COLLATE \"C\") FROM (SELECT CASE i.value WHEN '' THEN 'others' ELSE i.value END"
         " AS value, sum(i.rows) AS n FROM pghaul.orphan i WHERE i.job = $1 AND i.tbl = o.tbl AND"
-        " i.column_name = o.column_name GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) v)"
-        " FROM pghaul.orphan o WHERE o.job = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        1, params, &r, err));
+        " i.column_name = o.column_name AND (i.chunk < 0) = $2::bool GROUP BY 1 ORDER BY 2 DESC, 1"
+        " LIMIT 20) v) FROM pghaul.orphan o WHERE o.job = $1 AND (o.chunk < 0) = $2::bool"
+        " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        2, params, &r, err));
     *n = (uint32_t)ph_result_rows(r);
     *out = PH_ARENA_ARRAY(arena, struct ph_ledger_orphans_told, (size_t)*n + 1);
     for (uint32_t i = 0; *out != NULL && i < *n; i++) {

@@ -3,7 +3,7 @@
 #define PH_PG_LEDGER_LOOKUP_H
 
 #include "base/arena.h"
-#include "model/plan.h"
+#include "base/buf.h"
 #include "pg/ledger.h"
 
 /*
@@ -16,17 +16,29 @@ ph_code ph_ledger_load_lookups(struct ph_conn *conn, const char *job, uint32_t e
 ph_code ph_ledger_save_lookups(struct ph_conn *conn, const char *job, uint32_t epoch,
                                const char *digest, struct ph_error *err) PH_MUST_CHECK;
 
+/*
+ * Where rows that found nothing are counted: in the copy by chunk, whose number is the place; of
+ * the stream by session, since two that add to the same count would wait for each other.
+ */
+enum ph_orphans_of { PH_ORPHANS_GROUPS = -1, PH_ORPHANS_EARLY = -2 };
+
 struct ph_ledger_orphan {
+    uint32_t table;
+    int32_t place;
     const char *column; /* of the target */
     const char *lookup; /* "public.plans.id" */
     const char *value;  /* "(plan_id=7)"; "": others */
     uint64_t rows;
 };
 
-/* In the transaction of the chunk's rows. */
-ph_code ph_ledger_add_orphan(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk,
-                             const struct ph_ledger_orphan *orphan,
-                             struct ph_error *err) PH_MUST_CHECK;
+/*
+ * The statement that counts them, to go out in the transaction of the rows: begun with the first
+ * in an empty `sql`, longer with each one; once a chunk. With the second it adds to what the place
+ * has counted before.
+ */
+void ph_ledger_put_orphan(struct ph_buf *sql, const char *job,
+                          const struct ph_ledger_orphan *orphan);
+void ph_ledger_put_orphans_add(struct ph_buf *sql);
 
 struct ph_ledger_orphans_told { /* of a column of a table */
     uint32_t table;
@@ -37,8 +49,9 @@ struct ph_ledger_orphans_told { /* of a column of a table */
 };
 
 /* All of the job, in the order of tables and columns; `out` and texts in `arena`. */
-ph_code ph_ledger_load_orphans(struct ph_conn *conn, const char *job, struct ph_arena *arena,
-                               struct ph_ledger_orphans_told **out, uint32_t *n,
-                               struct ph_error *err) PH_MUST_CHECK;
+enum ph_orphans_told_of { PH_ORPHANS_OF_COPY, PH_ORPHANS_OF_STREAM };
+ph_code ph_ledger_load_orphans(struct ph_conn *conn, const char *job, enum ph_orphans_told_of of,
+                               struct ph_arena *arena, struct ph_ledger_orphans_told **out,
+                               uint32_t *n, struct ph_error *err) PH_MUST_CHECK;
 
 #endif

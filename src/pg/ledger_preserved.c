@@ -290,7 +290,6 @@ ph_preserved_leave_rest(struct ph_conn *conn, const char *job, const struct ph_t
                         struct ph_error *err)
 {
     const char *params[] = {job, table->target->schema, table->target->name};
-    struct ph_result *r;
     struct ph_buf sql;
 
     ph_buf_init(&sql, SQL_LIMIT);
@@ -299,12 +298,10 @@ ph_preserved_leave_rest(struct ph_conn *conn, const char *job, const struct ph_t
                                  : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
     PH_TRY(rc);
-    PH_TRY(ph_conn_query(conn,
-                         "UPDATE pghaul.preserved SET is_rest = true WHERE job = $1 AND"
-                         " target_schema = $2 AND target_name = $3",
-                         3, params, &r, err));
-    ph_result_free(r);
-    return PH_OK;
+    return ph_conn_run(conn,
+                       "UPDATE pghaul.preserved SET is_rest = true WHERE job = $1 AND"
+                       " target_schema = $2 AND target_name = $3",
+                       3, params, err);
 }
 
 ph_code
@@ -313,16 +310,13 @@ ph_preserved_drop(struct ph_conn *conn, const char *job, const struct ph_rel *ta
 {
     const char *params[] = {job, target->schema, target->name};
     char name[PH_PRESERVED_NAME];
-    struct ph_result *r;
 
     ph_preserved_name(job, target, name);
     PH_TRY(ph_conn_execf(conn, err, "DROP TABLE IF EXISTS pghaul.%s", name));
-    PH_TRY(ph_conn_query(conn,
-                         "DELETE FROM pghaul.preserved WHERE job = $1 AND target_schema = $2 AND"
-                         " target_name = $3",
-                         3, params, &r, err));
-    ph_result_free(r);
-    return PH_OK;
+    return ph_conn_run(conn,
+                       "DELETE FROM pghaul.preserved WHERE job = $1 AND target_schema = $2 AND"
+                       " target_name = $3",
+                       3, params, err);
 }
 
 ph_code
@@ -353,7 +347,5 @@ ph_preserved_forget(struct ph_conn *conn, const char *job, struct ph_error *err)
     }
     ph_result_free(r);
     PH_TRY(rc);
-    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.preserved WHERE job = $1", 1, params, &r, err));
-    ph_result_free(r);
-    return PH_OK;
+    return ph_conn_run(conn, "DELETE FROM pghaul.preserved WHERE job = $1", 1, params, err);
 }

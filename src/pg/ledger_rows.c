@@ -422,32 +422,24 @@ ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
                           6, params, 1, err);
 }
 
+static const char *const reset_statements[] = {
+    "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0, bytes = 0, digest = NULL,"
+    " quarantined = 0, left_out = 0 WHERE job = $1 AND tbl = $2::int",
+    "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = '', frozen = false"
+    " WHERE job = $1 AND tbl = $2::int",
+    "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int",
+    "DELETE FROM pghaul.orphan WHERE job = $1 AND tbl = $2::int",
+};
+
 ph_code
 ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table, struct ph_error *err)
 {
-    struct ph_result *r;
     char number[16];
 
     snprintf(number, sizeof number, "%u", table);
     const char *params[] = {job, number};
-    PH_TRY(ph_conn_query(
-        conn,
-        "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0,"
-        " bytes = 0, digest = NULL, quarantined = 0, left_out = 0 WHERE job = $1 AND tbl = $2::int",
-        2, params, &r, err));
-    ph_result_free(r);
-    PH_TRY(ph_conn_query(conn,
-                         "UPDATE pghaul.tbl SET verified = false, digest = '', target_digest = '',"
-                         " frozen = false"
-                         " WHERE job = $1 AND tbl = $2::int",
-                         2, params, &r, err));
-    ph_result_free(r);
-    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int", 2,
-                         params, &r, err));
-    ph_result_free(r);
-    PH_TRY(ph_conn_query(conn, "DELETE FROM pghaul.orphan WHERE job = $1 AND tbl = $2::int", 2,
-                         params, &r, err));
-    ph_result_free(r);
+    for (size_t i = 0; i < sizeof reset_statements / sizeof *reset_statements; i++)
+        PH_TRY(ph_conn_run(conn, reset_statements[i], 2, params, err));
     return PH_OK;
 }
 
@@ -458,7 +450,8 @@ static const char *const forget_statements[] = {
     "DELETE FROM pghaul.quarantine WHERE job = $1 AND tbl = $2::int",
     "UPDATE pghaul.quarantine SET tbl = tbl - 1 WHERE job = $1 AND tbl > $2::int",
     "DELETE FROM pghaul.orphan WHERE job = $1 AND tbl = $2::int",
-    "UPDATE pghaul.orphan SET tbl = tbl - 1 WHERE job = $1 AND tbl > $2::int",
+    "UPDATE pghaul.orphan SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
+    "UPDATE pghaul.orphan SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.chunk SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.chunk SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.tbl SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
@@ -472,9 +465,7 @@ forget_table(struct ph_conn *conn, const char *const params[3], struct ph_error 
     size_t n = sizeof forget_statements / sizeof *forget_statements;
 
     for (size_t i = 0; i < n; i++) {
-        struct ph_result *r;
-        PH_TRY(ph_conn_query(conn, forget_statements[i], i + 1 < n ? 2 : 3, params, &r, err));
-        ph_result_free(r);
+        PH_TRY(ph_conn_run(conn, forget_statements[i], i + 1 < n ? 2 : 3, params, err));
     }
     return ph_conn_exec(conn, "COMMIT", err);
 }

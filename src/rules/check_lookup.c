@@ -3,7 +3,7 @@
  * so that PostgreSQL looks them up under the snapshot that the rows are read under. A table of
  * another database, and one that is declared constant, is read whole beforehand, and the value is
  * found by whoever has read the row (lookup.h): by the bytes of the key, so that only types may be
- * keys there whose equal values have equal bytes.
+ * keys there whose equal values have, or can be given, equal bytes (lookup_key.h).
  */
 #include "model/type_match.h"
 #include "rules/check_parts.h"
@@ -22,6 +22,7 @@ struct looking {
     char key_class[PH_CLASS_SIZE];
     char from_class[PH_CLASS_SIZE];
     char value_class[PH_CLASS_SIZE];
+    enum ph_lookup_key key_kind;
     bool is_apart; /* not by the SELECT */
     struct ph_route_lookup out;
 };
@@ -38,34 +39,14 @@ is_unique(const struct ph_rel *rel, const struct ph_column *column)
     return false;
 }
 
-static bool
-is_integer(const char *class)
-{
-    return strcmp(class, "int2") == 0 || strcmp(class, "int4") == 0 || strcmp(class, "int8") == 0;
-}
-
-static bool
-has_name(const struct ph_catalog *catalog, const struct ph_column *column, const char *name)
+static enum ph_lookup_key
+key_of(const struct ph_catalog *catalog, const struct ph_column *column, const char *class)
 {
     const struct ph_type *type = ph_type_base(catalog, column->type_oid);
 
-    return type != NULL && strcmp(type->name, name) == 0;
-}
-
-/* Equal values have equal bytes; character(n) once its blanks are off. */
-static bool
-is_exact(const struct ph_catalog *catalog, const struct ph_column *column, const char *class)
-{
-    static const char *const exact[] = {"text", "int2", "int4",      "int8",       "bool",
-                                        "uuid", "date", "timestamp", "timestamptz"};
-
-    if (has_name(catalog, column, "citext"))
-        return false;
-    for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
-        if (strcmp(class, exact[i]) == 0)
-            return true;
-    }
-    return false;
+    return type == NULL || column->nondeterministic
+               ? PH_BY_NONE
+               : ph_lookup_key_of(class, type->name, type->kind == 'e');
 }
 
 /* ---- what the rule says ---- */
@@ -85,29 +66,42 @@ catalog_of(const struct looking *looking)
 }
 
 static void
+check_kinds(struct looking *looking)
+{
+    const struct ph_column *key = looking->key;
+
+    if (looking->key_kind != PH_BY_NONE && looking->out.from != PH_BY_NONE)
+        return;
+    ph_check_problem(
+        looking->checker, looking->draft, looking->rule->key.place,
+        "values of type %s cannot be looked up in another database or a constant table, where "
+        "equal ones may have different bytes: take a key of another type%s",
+        key->type_text != NULL ? key->type_text : looking->key_class,
+        looking->rule->database != NULL
+            ? ", or bring the table into the source and look it up there"
+            : ", or leave out `constant: true` and --follow");
+}
+
+static void
 check_key(struct looking *looking)
 {
     struct ph_checker *checker = looking->checker;
     const struct ph_rel *table = looking->table;
     const struct ph_column *key = looking->key;
-    bool is_same = strcmp(looking->key_class, looking->from_class) == 0 ||
-                   (is_integer(looking->key_class) && is_integer(looking->from_class));
 
+    looking->key_kind = key_of(looking->catalog, key, looking->key_class);
+    looking->out.from = key_of(checker->params->source, looking->from, looking->from_class);
     if (!is_unique(table, key))
         ph_check_problem(checker, looking->draft, looking->rule->key.place,
                          "%s.%s.%s is not unique: a lookup must find one row", table->schema,
                          table->name, key->name);
-    if (!is_same)
+    if (strcmp(looking->key_class, looking->from_class) != 0 &&
+        (looking->key_kind != looking->out.from || looking->key_kind == PH_BY_NONE))
         ph_check_problem(checker, looking->draft, looking->rule->key.place,
                          "%s.%s.%s is of another type than %s", table->schema, table->name,
                          key->name, looking->from->name);
-    else if (looking->is_apart &&
-             (!is_exact(looking->catalog, key, looking->key_class) ||
-              !is_exact(checker->params->source, looking->from, looking->from_class)))
-        ph_check_problem(checker, looking->draft, looking->rule->key.place,
-                         "values of type %s cannot be looked up in another database or a constant "
-                         "table: equal ones may have different bytes",
-                         key->type_text != NULL ? key->type_text : looking->key_class);
+    else if (looking->is_apart)
+        check_kinds(looking);
 }
 
 /* OIDs of another database stand for something else, here and on the target. */
@@ -276,23 +270,6 @@ key_sql(const struct looking *looking)
     return out;
 }
 
-/* Such that an index on the key serves, and every key can be written as text. */
-static const char *
-any_type(const struct looking *looking)
-{
-    const struct ph_type *type = ph_type_base(looking->catalog, looking->key->type_oid);
-
-    if (is_integer(looking->key_class))
-        return "pg_catalog.int8";
-    if (type == NULL || type->kind == 'e')
-        return NULL;
-    if (strcmp(type->name, "bpchar") == 0)
-        return "pg_catalog.bpchar";
-    if (strcmp(looking->key_class, "text") == 0)
-        return "pg_catalog.text";
-    return strcmp(looking->key_class, "uuid") == 0 ? "pg_catalog.uuid" : NULL;
-}
-
 /* What is needed of it when its catalog is gone. */
 static const struct ph_rel *
 table_copy(const struct looking *looking)
@@ -320,9 +297,7 @@ set_lookup(struct looking *looking)
         .sql = looking->is_apart ? table_sql(looking) : NULL,
         .table = looking->is_apart ? table_copy(looking) : NULL,
         .key_sql = looking->is_apart ? key_sql(looking) : NULL,
-        .any_type = any_type(looking),
-        .is_integer = is_integer(looking->key_class),
-        .strips = has_name(looking->catalog, looking->key, "bpchar"),
+        .key = looking->key_kind,
         .is_constant = looking->rule->is_constant,
     };
 
@@ -330,7 +305,6 @@ set_lookup(struct looking *looking)
         (looking->is_apart &&
          (lookup.sql == NULL || lookup.key_sql == NULL || lookup.table == NULL)))
         return ph_check_no_memory(checker);
-    looking->out.strips = has_name(checker->params->source, looking->from, "bpchar");
     return add_lookup(checker, &lookup, &looking->out.lookup);
 }
 

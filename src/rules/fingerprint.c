@@ -74,8 +74,8 @@ put_lookup(struct ph_buf *out, const struct ph_lookup *lookup)
 {
     put_text(out, lookup->label);
     put_text(out, lookup->sql);
-    ph_buf_printf(out, "%d %d %d %d\n", lookup->database != NULL, lookup->is_integer,
-                  lookup->strips, lookup->is_constant);
+    ph_buf_printf(out, "%d %d %d\n", lookup->database != NULL, (int)lookup->key,
+                  lookup->is_constant);
 }
 
 ph_code

@@ -9,6 +9,8 @@
 #include "rules/ruleset_parts.h"
 
 #define FIRST_SLOTS 64u
+#define LEAST_BLOCK ((size_t)4096)
+#define LARGEST_BLOCK ((size_t)1 << 20)
 
 struct row {
     uint64_t hash;
@@ -34,6 +36,15 @@ struct ph_lookups {
     struct map maps[];
 };
 
+/* Each table has a block that is not full: all of these are an eighth at most. */
+static size_t
+block_bytes(size_t limit_bytes, uint32_t n)
+{
+    size_t bytes = limit_bytes / 8 / n;
+
+    return bytes < LEAST_BLOCK ? LEAST_BLOCK : bytes > LARGEST_BLOCK ? LARGEST_BLOCK : bytes;
+}
+
 struct ph_lookups *
 ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
 {
@@ -45,8 +56,10 @@ ph_lookups_new(const struct ph_ruleset *set, size_t limit_bytes)
     lookups->set = set;
     lookups->n_maps = n;
     lookups->limit_bytes = limit_bytes;
-    for (uint32_t i = 0; i < n; i++)
-        ph_arena_init(&lookups->maps[i].arena, 2 * limit_bytes); /* blocks are not full */
+    for (uint32_t i = 0; i < n; i++) {
+        ph_arena_init(&lookups->maps[i].arena, limit_bytes);
+        lookups->maps[i].arena.block_bytes = block_bytes(limit_bytes, n);
+    }
     return lookups;
 }
 
@@ -80,7 +93,7 @@ ph_lookups_bytes(const struct ph_lookups *lookups)
 
     for (uint32_t i = 0; i < lookups->n_maps; i++)
         bytes +=
-            lookups->maps[i].arena.used_bytes + lookups->maps[i].n_slots * sizeof(struct row *);
+            lookups->maps[i].arena.total_bytes + lookups->maps[i].n_slots * sizeof(struct row *);
     return bytes;
 }
 
@@ -105,25 +118,6 @@ ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number)
 }
 
 /* ---- keys ---- */
-
-/* As it is compared; integers into `wide`. */
-static struct ph_span
-key_bytes(const struct ph_lookup *lookup, struct ph_value key, bool strips, uint8_t wide[8])
-{
-    struct ph_span out = {key.data, (size_t)key.len};
-
-    if (lookup->is_integer) {
-        int64_t number = key.len == 2   ? ph_rule_get_i16(&key)
-                         : key.len == 4 ? ph_rule_get_i32(&key)
-                         : key.len == 8 ? ph_rule_get_i64(&key)
-                                        : 0;
-        ph_rule_put_i64(wide, number);
-        return (struct ph_span){wide, 8};
-    }
-    while (strips && out.len > 0 && out.data[out.len - 1] == ' ')
-        out.len--;
-    return out;
-}
 
 static bool
 is_key_of(const struct row *row, uint64_t hash, struct ph_span key)
@@ -203,11 +197,13 @@ new_row(struct ph_lookups *lookups, uint32_t number, uint64_t hash, struct ph_sp
         struct ph_value value)
 {
     size_t value_len = value.len > 0 ? (size_t)value.len : 0;
+    size_t bytes = ph_lookups_bytes(lookups);
+    struct ph_arena *arena = &lookups->maps[number].arena;
 
-    if (ph_lookups_bytes(lookups) > lookups->limit_bytes)
+    if (bytes > lookups->limit_bytes)
         return NULL;
-    struct row *row =
-        ph_arena_alloc(&lookups->maps[number].arena, sizeof *row + key.len + value_len);
+    arena->limit_bytes = arena->total_bytes + lookups->limit_bytes - bytes;
+    struct row *row = ph_arena_alloc(arena, sizeof *row + key.len + value_len);
     if (row == NULL)
         return NULL;
     row->hash = hash;
@@ -223,8 +219,8 @@ new_row(struct ph_lookups *lookups, uint32_t number, uint64_t hash, struct ph_sp
 enum put { PUT_NEW, PUT_INSTEAD };
 
 static ph_code
-put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_value value,
-    enum put how, struct ph_error *err)
+put_bytes(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_value value,
+          enum put how, struct ph_error *err)
 {
     struct map *map = &lookups->maps[number];
 
@@ -244,37 +240,44 @@ put(struct ph_lookups *lookups, uint32_t number, struct ph_span key, struct ph_v
     return PH_OK;
 }
 
+/* `kind`: of the key as it is given. */
+static ph_code
+put(struct ph_lookups *lookups, uint32_t number, enum ph_lookup_key kind, struct ph_value key,
+    struct ph_value value, enum put how, struct ph_error *err)
+{
+    uint8_t room[PH_LOOKUP_KEY_ROOM];
+    struct ph_span bytes = ph_lookup_key_bytes(kind, key, room);
+
+    if (bytes.data != NULL)
+        return put_bytes(lookups, number, bytes, value, how, err);
+    PH_FAIL(err, PH_E_RULES, "a key of %d bytes is too long to be looked up", (int)key.len);
+    ph_error_object(err, "%s", ph_ruleset_lookup(lookups->set, number)->label);
+    return PH_E_RULES;
+}
+
 ph_code
 ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                struct ph_value value, struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
-    uint8_t wide[8];
-
-    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_NEW, err);
+    return put(lookups, number, ph_ruleset_lookup(lookups->set, number)->key, key, value, PUT_NEW,
+               err);
 }
 
 ph_code
 ph_lookups_note(struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key,
                 struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, by->lookup);
     const struct ph_value missing = {NULL, PH_VALUE_MISSING};
-    uint8_t wide[8];
 
-    return put(lookups, by->lookup, key_bytes(lookup, key, by->strips, wide), missing, PUT_NEW,
-               err);
+    return put(lookups, by->lookup, by->from, key, missing, PUT_NEW, err);
 }
 
 ph_code
 ph_lookups_answer(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                   struct ph_value value, struct ph_error *err)
 {
-    const struct ph_lookup *lookup = ph_ruleset_lookup(lookups->set, number);
-    uint8_t wide[8];
-
-    return put(lookups, number, key_bytes(lookup, key, lookup->strips, wide), value, PUT_INSTEAD,
-               err);
+    return put(lookups, number, ph_ruleset_lookup(lookups->set, number)->key, key, value,
+               PUT_INSTEAD, err);
 }
 
 /* ---- looking ---- */
@@ -284,12 +287,11 @@ static const struct row *
 find_row(const struct ph_lookups *lookups, const struct ph_route_lookup *by, struct ph_value key)
 {
     const struct map *map = &lookups->maps[by->lookup];
-    uint8_t wide[8];
+    uint8_t room[PH_LOOKUP_KEY_ROOM];
+    struct ph_span bytes = ph_lookup_key_bytes(by->from, key, room);
 
-    if (map->n_slots == 0)
+    if (map->n_slots == 0 || bytes.data == NULL)
         return NULL;
-    struct ph_span bytes =
-        key_bytes(ph_ruleset_lookup(lookups->set, by->lookup), key, by->strips, wide);
     return *slot_of(map, ph_digest_key(0, bytes), bytes);
 }
 

@@ -3,8 +3,7 @@
  * immutable afterwards, so that any thread may look; or one thread's own, of the keys that it has
  * asked for so far. The bytes of a value that was found live as long as its table is not cleared.
  *
- * Keys are equal when their bytes are; integers of any width by their value, character(n) without
- * the blanks at its end.
+ * Keys are equal when what lookup_key.h makes of them is.
  */
 #ifndef PH_RULES_LOOKUP_H
 #define PH_RULES_LOOKUP_H
@@ -18,12 +17,12 @@ void ph_lookups_free(struct ph_lookups *lookups); /* NULL is fine */
 
 /*
  * A row of lookup `number`: copied. PH_E_LOOKUP: all tables together are larger than the limit;
- * PH_E_RULES: the key is there already; PH_E_MEMORY.
+ * PH_E_RULES: the key is there already, or is too long to be one; PH_E_MEMORY.
  */
 ph_code ph_lookups_add(struct ph_lookups *lookups, uint32_t number, struct ph_value key,
                        struct ph_value value, struct ph_error *err) PH_MUST_CHECK;
 uint64_t ph_lookups_rows(const struct ph_lookups *lookups, uint32_t number);
-/* Bytes that all of them take. */
+/* Bytes that all of them take, with what is taken for rows to come. */
 size_t ph_lookups_bytes(const struct ph_lookups *lookups);
 void ph_lookups_clear(struct ph_lookups *lookups, uint32_t number);
 

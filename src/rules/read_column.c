@@ -216,6 +216,10 @@ read_lookup_database(struct ph_rules_reader *reader, const struct ph_yaml_node *
     PH_TRY(ph_read_text(reader, value, "database", &lookup->database));
     if (strcmp(lookup->database, "source") == 0)
         lookup->database = NULL;
+    else if (strcmp(lookup->database, "target") == 0)
+        return ph_read_fail(reader, value,
+                            "database: values cannot be looked up in the target, which the job "
+                            "itself fills: look in the source or in another database");
     return PH_OK;
 }
 

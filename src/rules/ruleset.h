@@ -17,6 +17,7 @@
 #include "model/catalog.h"
 #include "pghaul/rule.h"
 #include "rules/job_rules.h"
+#include "rules/lookup_key.h"
 
 struct ph_route_input {             /* what the program reads of a row of the source */
     const struct ph_column *column; /* NULL: an expression that only the source can compute */
@@ -32,7 +33,7 @@ struct ph_route_lookup {
     uint32_t value; /* input that it fills */
     uint32_t found; /* where the SELECT brings `value`: an input that is NULL when no row was found;
                        else PH_LOOKUP_NONE */
-    bool strips;    /* the key's column is character(n), whose blanks at the end do not count */
+    enum ph_lookup_key from; /* what kind of key the input is */
     uint32_t output;
 };
 
@@ -44,11 +45,8 @@ struct ph_lookup {              /* a table that values are looked up in */
     const struct ph_rel *table; /* its OID, kind, schema and name alone; NULL like `sql` */
     const char *sql;     /* SELECT key, value of all rows; NULL: rows bring the value themselves */
     const char *key_sql; /* of that SELECT: the key's column */
-    const char *any_type; /* to be put behind `key = ANY (ARRAY[…]::`, for texts of keys; NULL: only
-                             the whole table can be read */
-    bool is_integer;      /* the key is int2, int4 or int8 */
-    bool strips;          /* the key is character(n) */
-    bool is_constant;     /* declared so */
+    enum ph_lookup_key key;
+    bool is_constant; /* declared so */
 };
 
 struct ph_route_output { /* a column of the target that the route fills */
@@ -213,6 +211,13 @@ struct ph_rule_outcome {
     const char *message; /* BAD: why; good until the next row begins */
     bool quarantine;     /* BAD: the row goes to quarantine (the route's choice, or this rule's) */
 };
+
+/* Not filtered: something comes of it, or should. */
+static inline bool
+ph_rule_outcome_is_row(const struct ph_rule_outcome *outcome)
+{
+    return outcome->verdict == PH_ROW_BAD || outcome->rows > 0;
+}
 
 /*
  * Begin a row: `in` has route->n_inputs values, which must live until the next row begins. What the

@@ -238,15 +238,17 @@ test_refusals(void **state)
                     "--data-only");
     pair_expect(run, 2, "database: not a libpq connection string or URI");
     assert_null(strstr(run_err(run), "hunter2"));
-    /* too large, and days are not asked for one by one */
-    sql_exec(l.other, "CREATE TABLE days (day date PRIMARY KEY, name text); INSERT INTO days SELECT"
-                      " '2000-01-01'::date + g, repeat('x', 100) FROM generate_series(1, 99999) g");
-    sql_exec(l.db.source, "ALTER TABLE users ADD day date");
+    /* too large, and labels are not asked for one by one */
+    sql_exec(l.other,
+             "CREATE TYPE size AS ENUM ('s', 'm', 'l'); CREATE TABLE sizes (size size PRIMARY"
+             " KEY, name text); INSERT INTO sizes SELECT unnest(enum_range(NULL::size)),"
+             " repeat('x', 4000000)");
+    sql_exec(l.db.source, "ALTER TABLE users ADD size text");
     run = pair_copy(
         &l.db,
         job_file(&l, scratch_printf("tables:\n  users:\n    columns:\n      plan: {lookup: "
-                                    "{table: days, key: day, value: name, database: "
-                                    "\"%s\"}, from: day}\n    drop: [plan_id, code]\n",
+                                    "{table: sizes, key: size, value: name, database: "
+                                    "\"%s\"}, from: size}\n    drop: [plan_id, code]\n",
                                     where)),
         "--data-only", "--memory", "32MB");
     pair_expect(run, 3, "need more than 8 MB, a quarter of --memory");

@@ -87,7 +87,7 @@ static struct {
     struct ph_rules_in_use rules;
     struct ph_routed_table to;
     struct ph_reshape *reshape;
-    struct ph_buf quarantine;
+    struct ph_change_notes notes;
     struct ph_reshaped got;
 } t;
 
@@ -136,7 +136,7 @@ plan_route(char identity)
     t.apply.plan.key_fields = t.keys;
     t.apply.plan.n_key_fields = 1;
     t.apply.source_columns[0].type_text = "integer";
-    ph_buf_init(&t.quarantine, 1 << 20);
+    ph_change_notes_init(&t.notes, "job", PH_ORPHANS_GROUPS);
 }
 
 static void
@@ -145,7 +145,7 @@ describe(void)
     if (ph_apply_route_build(&t.apply.params, &t.apply.arena, &t.to.table, &t.to.inputs, &err) !=
         PH_OK)
         fail_msg("%s", err.message);
-    t.reshape = ph_reshape_new("job");
+    t.reshape = ph_reshape_new();
 }
 
 static int
@@ -153,7 +153,7 @@ forget(void **context)
 {
     (void)context;
     ph_reshape_free(t.reshape);
-    ph_buf_free(&t.quarantine);
+    ph_change_notes_free(&t.notes);
     fake_apply_free(&t.apply);
     return 0;
 }
@@ -196,7 +196,7 @@ change(enum ph_change_kind kind, enum ph_old_image image, const struct row *old,
                               .old_fields = old != NULL ? old->fields : NULL,
                               .new_fields = new != NULL ? new->fields : NULL,
                               .n_fields = 3};
-    return ph_reshape_change(t.reshape, &t.to, &made, &t.quarantine, &t.got, &err);
+    return ph_reshape_change(t.reshape, &t.to, &made, &t.notes, &t.got, &err);
 }
 
 static void
@@ -307,13 +307,13 @@ bad_rows(void **context)
     t.route.quarantines = true;
     assert_int_equal(change(PH_CHANGE_INSERT, PH_OLD_NONE, NULL, &bad), PH_OK);
     gives("");
-    assert_non_null(strstr(ph_buf_text(&t.quarantine), "'app.t -> app.t','("));
+    assert_non_null(strstr(ph_buf_text(&t.notes.quarantine), "'app.t -> app.t','("));
     assert_int_equal(change(PH_CHANGE_UPDATE, PH_OLD_ROW, &good, &bad), PH_OK);
     gives("D[ 1 a x]");
-    size_t len = t.quarantine.len;
+    size_t len = t.notes.quarantine.len;
     assert_int_equal(change(PH_CHANGE_UPDATE, PH_OLD_ROW, &bad, &good), PH_OK);
     gives("I 1 a x");
-    assert_int_equal(t.quarantine.len, len);
+    assert_int_equal(t.notes.quarantine.len, len);
     assert_int_equal(change(PH_CHANGE_UPDATE, PH_OLD_KEY, &good, &bad), PH_E_IDENTITY);
 }
 

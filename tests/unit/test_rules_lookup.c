@@ -192,15 +192,26 @@ what_a_lookup_does_not_find(void **state)
     }
 }
 
-/* Keys are compared by their bytes. */
+/* Where equal values have different bytes only the server finds all. */
 static void
 keys_of_lookups_are_exact(void **state)
 {
     (void)state;
-    tables("id int4*, plan_id numeric", "id int4*, plan text");
-    fake_table(&fake.source, "public.plans", "id numeric*, name text");
-    refused(LOOKUP(", constant: true}, from: plan_id}}}}"), "equal ones may have different bytes");
+    tables("id int4*, plan_id float8", "id int4*, plan text");
+    fake_table(&fake.source, "public.plans", "id float8*, name text");
+    refused(LOOKUP(", constant: true}, from: plan_id}}}}"),
+            "equal ones may have different bytes: take a key of another type, or leave out "
+            "`constant: true`");
     fake_must_make(&fake, LOOKUP("}, from: plan_id}}}}"));
+}
+
+static void
+keys_of_lookups_are_of_one_type(void **state)
+{
+    (void)state;
+    tables("id int4*, plan_id date", "id int4*, plan text");
+    fake_table(&fake.source, "public.plans", "id timestamp*, name text");
+    refused(LOOKUP(", constant: true}, from: plan_id}}}}"), "is of another type than plan_id");
 }
 
 static void
@@ -250,7 +261,7 @@ make_asked(struct ph_lookups **whole, struct ph_lookups **own)
     fake_table(&fake.source, "public.plans", "id int8*, name text");
     fake_must_make(&fake, LOOKUP(", constant: true}, from: plan_id}}}}"));
     assert_string_equal(ph_ruleset_lookup(fake.set, 0)->key_sql, "looked.\"id\"");
-    assert_string_equal(ph_ruleset_lookup(fake.set, 0)->any_type, "pg_catalog.int8");
+    assert_int_equal(ph_ruleset_lookup(fake.set, 0)->key, PH_BY_INTEGER);
     *whole = ph_lookups_new(fake.set, (size_t)1 << 20);
     *own = ph_lookups_new(fake.set, (size_t)1 << 20);
     assert_true(*whole != NULL && *own != NULL);
@@ -317,22 +328,30 @@ orphans_are_named_and_counted(void **state)
 {
     struct ph_value in[FAKE_COLUMNS] = {{NULL, PH_VALUE_NULL}};
     struct ph_orphans *orphans = NULL;
+    struct ph_table_plan plan = {.index = 3};
     char key[16];
 
     (void)state;
     tables("id int4*, plan_id int4", "id int4*, plan text");
     fake_table(&fake.source, "public.plans", "id int4*, name text");
     fake_must_make(&fake, LOOKUP(", constant: true}, from: plan_id}}}}"));
+    plan.route = route(0);
     in[2].len = PH_VALUE_MISSING;
     for (int i = 0; i < 60; i++) {
         snprintf(key, sizeof key, "%d", i % 30);
         in[1] = fake_value(&fake, 23, ph_arena_strdup(&fake.arena, key));
-        assert_true(ph_orphans_note(&orphans, route(0), in));
+        assert_true(ph_orphans_note(&orphans, &plan, in));
     }
     assert_int_equal(orphans->n, PH_ORPHANS_NAMED + 1);
     assert_int_equal(orphans->items[0].rows, 2);
     assert_int_equal(orphans->items[PH_ORPHANS_NAMED].rows, 20);
     assert_string_equal(orphans->items[PH_ORPHANS_NAMED].value, "");
+    /* the next ones are counted by the same names */
+    ph_orphans_clear(orphans);
+    assert_true(ph_orphans_note(&orphans, &plan, in));
+    assert_int_equal(orphans->n, PH_ORPHANS_NAMED + 1);
+    assert_int_equal(orphans->items[0].rows, 0);
+    assert_int_equal(orphans->items[PH_ORPHANS_NAMED].rows, 1);
     ph_orphans_free(orphans);
 }
 
@@ -345,6 +364,7 @@ main(void)
         cmocka_unit_test_setup_teardown(lookups_in_another_database, begin, end),
         cmocka_unit_test_setup_teardown(what_a_lookup_does_not_find, begin, end),
         cmocka_unit_test_setup_teardown(keys_of_lookups_are_exact, begin, end),
+        cmocka_unit_test_setup_teardown(keys_of_lookups_are_of_one_type, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_bounded, begin, end),
         cmocka_unit_test_setup_teardown(asked_values_are_the_threads_own, begin, end),
         cmocka_unit_test_setup_teardown(asked_tables_are_not_compared, begin, end),

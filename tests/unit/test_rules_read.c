@@ -644,6 +644,8 @@ mistakes_in_columns(void **context)
     refused_in_column("{lookup: {table: a, key: b}}", 10, "lookup: \"value\" is missing");
     refused_in_column("{lookup: {table: a, key: b, value: c}, else: keep}", 46,
                       "a lookup has nothing to keep");
+    refused_in_column("{lookup: {table: a, key: b, value: c, database: target}}", 49,
+                      "cannot be looked up in the target, which the job itself fills");
     refused_in_column("{lookup: {tabel: a}}", 11, "did you mean \"table\"?");
     refused_in_column("{lookup: {table: a, key: b, value: c}, from: [d, e]}", 46, "by one column");
     refused_in_column("{do: trim}", 6, "do: expected a list of operators");
