@@ -453,7 +453,8 @@ check_leaf(struct ph_checker *checker, const struct ph_rule_table *table,
            const struct ph_rel *source, const struct ph_rel *const *targets)
 {
     bool *taken = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
-    bool *classified = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
+    struct ph_classified *classified =
+        PH_ARENA_ARRAY(checker->arena, struct ph_classified, (size_t)source->n_columns + 1);
     uint32_t first = checker->set->n_routes;
 
     if (taken == NULL || classified == NULL)

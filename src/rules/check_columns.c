@@ -291,7 +291,7 @@ replace(const struct ph_draft *draft, uint32_t n)
     if (replaced == NULL)
         return;
     draft->taken[replaced - draft->source->columns] = true;
-    draft->classified[replaced - draft->source->columns] = true;
+    draft->classified[replaced - draft->source->columns].is_decided = true;
 }
 
 static ph_code

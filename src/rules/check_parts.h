@@ -46,6 +46,11 @@ struct ph_draft_output {
     char reason[160]; /* of text_only */
 };
 
+struct ph_classified {            /* what a job says of a source's column */
+    bool is_decided;              /* a rule reads it, or it is kept or dropped */
+    const struct ph_rel *unruled; /* all the same it goes there as it is; NULL: nowhere */
+};
+
 struct ph_draft { /* a route being checked */
     const struct ph_rule_table *table;
     const struct ph_rule_route *rule;
@@ -61,9 +66,9 @@ struct ph_draft { /* a route being checked */
     struct ph_route_lookup *lookups; /* one an output at most */
     struct ph_route_output *outputs;
     struct ph_make_plan *makes;
-    struct ph_draft_output *drafts; /* beside outputs */
-    bool *taken;                    /* by position in source->columns: goes somewhere */
-    bool *classified;               /* the same, by `policy: classify` */
+    struct ph_draft_output *drafts;   /* beside outputs */
+    bool *taken;                      /* by position in source->columns: goes somewhere */
+    struct ph_classified *classified; /* beside `taken`, for `policy: classify` */
     bool needs_program;
 };
 
@@ -225,9 +230,9 @@ ph_code ph_check_followed_tables(struct ph_checker *checker, const struct ph_rul
 
 /* check_classify.c */
 void ph_check_mark_classified(const struct ph_draft *draft);
-/* Columns that are not marked; `classified` NULL: all. */
+/* Columns that are not marked, or go somewhere without a rule; `classified` NULL: all. */
 void ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
-                           const bool *classified);
+                           const struct ph_classified *classified);
 /* Tables without an entry too; tells the problem. */
 void ph_check_classify(struct ph_checker *checker);
 

@@ -388,6 +388,57 @@ classified_columns(void **state)
                    "drop: [note]}, posts: {keep: all}}");
 }
 
+/* What a rule reads is not classified where it goes along as it is beside the rule. */
+static void
+a_rule_classifies_its_own_column_alone(void **state)
+{
+    static const struct {
+        const char *target;
+        const char *rules;
+        const char *message; /* NULL: fine */
+    } cases[] = {
+        {"id int4*, email text, email_hash text",
+         "columns: {email_hash: {do: [sha256], from: email}}, keep: [id], drop: [name]",
+         "public.users.email (as it is into public.users)"},
+        {"id int4*, email text, email_hash text",
+         "columns: {email_hash: {do: [sha256], from: email}}, keep: [id, email], drop: [name]",
+         NULL},
+        {"id int4*, email text, label text",
+         "columns: {label: {do: [concat], from: [name, email]}}, keep: [id]",
+         "neither kept nor dropped: public.users.email (as it is into public.users)"},
+        {"id int4*, label text",
+         "columns: {label: {do: [concat], from: [name, email]}}, keep: [id]", NULL},
+        {"id int4*, email text", "columns: {email: {mask: email}}, keep: [id], drop: [name]", NULL},
+        {"id int4*, email text", "columns: {email: {mask: email}}, keep: all, drop: [name]", NULL},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts}]",
+         "public.users.email (as it is into public.contacts)"},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts, drop: [email]}]",
+         NULL},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts, keep: all}]",
+         NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        begin_again();
+        tables("id int4*, email text, name text", cases[i].target);
+        fake_table(&fake.target, "public.contacts", "id int4*, email text");
+        snprintf(job, sizeof job, "policy: classify\nsecret: {env: X}\ntables: {users: {%s}}",
+                 cases[i].rules);
+        if (cases[i].message != NULL)
+            refused(job, cases[i].message);
+        else
+            fake_must_make(&fake, job);
+    }
+}
+
 /* ---- the stream ---- */
 
 static void
@@ -657,6 +708,7 @@ main(void)
         rules_test(references_follow_their_key),
         rules_test(elements_follow_their_key),
         rules_test(classified_columns),
+        rules_test(a_rule_classifies_its_own_column_alone),
         rules_test(the_stream_must_be_exact),
         rules_test(the_targets_key_follows_from_the_sources),
         rules_test(conditions_of_the_source),
