@@ -181,6 +181,12 @@ bool ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
                        struct ph_rule_word word);
 bool ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draft,
                          struct ph_rule_word word, struct ph_check_order *order);
+/* " AND (" behind what is there already, else "(". */
+void ph_check_begin_condition(struct ph_buf *sql);
+/* The condition of `sample`, by the key, which the table has; alias NULL: by its own name. */
+void ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *alias,
+                        double share);
+bool ph_check_is_share(double share); /* else all rows are taken */
 /* Names in it: a table with its alias, a column of the table selected from, one of another. */
 void ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias);
 void ph_check_put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column);
@@ -192,6 +198,9 @@ const struct ph_rel *ph_check_table_named(struct ph_checker *checker, const stru
 const struct ph_column *ph_check_column_named(struct ph_checker *checker,
                                               const struct ph_draft *draft,
                                               const struct ph_rel *rel, struct ph_rule_word word);
+
+/* check_merge.c: conditions behind those in `sql`. */
+void ph_check_merge(struct ph_checker *checker, struct ph_draft *draft, struct ph_buf *sql);
 
 /* check_lookup.c */
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,

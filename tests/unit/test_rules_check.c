@@ -510,6 +510,48 @@ conditions_of_the_source(void **state)
             "public.users has no column nandle; did you mean handle?");
 }
 
+/* A key that the earlier table has, but does not give, is not taken: the later one gives it. */
+static void
+merge_counts_the_rows_that_are_taken(void **state)
+{
+#define EARLIER                                                                                    \
+    "(NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"older\" AS earlier WHERE "                       \
+    "earlier.\"a\" = \"public\".\"users\".\"a\""
+#define SHARE                                                                                      \
+    "('x' || pg_catalog.substr(pg_catalog.md5(earlier.\"id\"::pg_catalog.text), 1, 8))"            \
+    "::pg_catalog.bit(32)::pg_catalog.int8 < 2147483648"
+    static const struct {
+        const char *older; /* its entry in the job file */
+        const char *where; /* of the later table */
+    } cases[] = {
+        {"{into: users}", EARLIER "))"},
+        {"{into: users, where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
+        {"{into: users, sample: 50%}", EARLIER " AND ((" SHARE "))))"},
+        {"{into: users, where: \"n > 5\", sample: 50%}",
+         EARLIER " AND (((\"n\" > 5) AND " SHARE "))))"},
+        {"{into: [{table: users, where: \"n = 1\"}, {table: users, where: \"n = 2\"}, older]}",
+         EARLIER " AND (((\"n\" = 1)) OR ((\"n\" = 2)))))"},
+        {"{where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
+        {"{into: [{table: older, where: \"n = 1\"}, {table: other}]}", EARLIER "))"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        begin_again();
+        tables("id int4*, a text, n int4", "id int4*, a text, n int4");
+        table_on_both("public.older", "id int4*, a text, n int4", "id int4*, a text, n int4");
+        fake_table(&fake.target, "public.other", "id int4*, a text, n int4");
+        snprintf(job, sizeof job, "tables: {older: %s, users: {merge: {key: [a], after: [older]}}}",
+                 cases[i].older);
+        fake_must_make(&fake, job);
+        assert_string_equal(route(ph_ruleset_count(fake.set) - 1)->where, cases[i].where);
+    }
+    refused("tables: {older: {into: users, where: \"m > 5\"}, users: {merge: {key: [a], after: "
+            "[older]}}}",
+            "\"m\" is not a column of public.older");
+}
+
 static void
 conditions_mean_the_same_in_the_stream(void **state)
 {
@@ -712,6 +754,7 @@ main(void)
         rules_test(the_stream_must_be_exact),
         rules_test(the_targets_key_follows_from_the_sources),
         rules_test(conditions_of_the_source),
+        rules_test(merge_counts_the_rows_that_are_taken),
         rules_test(conditions_mean_the_same_in_the_stream),
         rules_test(a_sample_in_the_stream),
         rules_test(rules_of_shaped_columns),

@@ -1,0 +1,93 @@
+/* What the check of rules promises, against servers: which rows are taken, what is refused before
+ * anything is written.
+ */
+/* labels: short */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    return 0;
+}
+
+/* ---- merge ---- */
+
+/* A key comes from the first table that gives a row of it; rows with a NULL in it all come. */
+static void
+test_merge_after_filtered(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "merge_filtered");
+    const char *job = pair_job_file(
+        &db,
+        "tables:\n"
+        "  old: {into: all_mail, where: \"state = 'done' and id > 0\", columns: {via: {set: old}}, "
+        "drop: [state]}\n"
+        "  new: {into: all_mail, columns: {via: {set: new}}, drop: [state], "
+        "merge: {key: [k, part], after: [old]}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE old (id int, k text, part int, state text);"
+             "CREATE TABLE new (id int, k text, part int, state text);"
+             "INSERT INTO old SELECT g, 'k' || g, g % 3, CASE WHEN g % 4 > 0 THEN 'done' END"
+             " FROM generate_series(1, 1000) g;"
+             "INSERT INTO new SELECT g, CASE WHEN g % 7 > 0 THEN 'k' || g END,"
+             " CASE WHEN g % 5 > 0 THEN g % 3 END, 'left' FROM generate_series(500, 1500) g;"
+             "INSERT INTO old VALUES (2000, NULL, 1, 'done'), (2001, 'k2001', NULL, 'done')");
+    sql_exec(db.target, "CREATE TABLE all_mail (id int, k text, part int, via text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_same_as(&db,
+                 "SELECT id, k, part, 'old' FROM old WHERE state = 'done' UNION ALL"
+                 " SELECT id, k, part, 'new' FROM new n WHERE NOT EXISTS (SELECT 1 FROM old o"
+                 " WHERE o.k = n.k AND o.part = n.part AND o.state = 'done') ORDER BY 1, 4",
+                 "SELECT * FROM all_mail ORDER BY 1, 4");
+    /* a key whose earlier row was left out is there */
+    assert_string_equal(sql_rows(db.target, "SELECT via FROM all_mail WHERE k = 'k604'"), "new\n");
+    pair_db_end(&db);
+}
+
+/* A row in quarantine was taken all the same: its key does not come from elsewhere. */
+static void
+test_merge_after_quarantine(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "merge_quarantine");
+    const char *job =
+        pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                           "tables:\n"
+                           "  old: {into: t, columns: {v: {map: m}}, on_bad: quarantine}\n"
+                           "  new: {into: t, merge: {key: [id], after: [old]}}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE old (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE new (id int PRIMARY KEY, v text);"
+                        "INSERT INTO old VALUES (1, 'a'), (2, 'odd');"
+                        "INSERT INTO new VALUES (1, 'n1'), (2, 'n2'), (3, 'n3')");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM t ORDER BY 1"), "1|x\n3|n3\n");
+    assert_string_equal(sql_rows(db.target, "SELECT row_key FROM pghaul.quarantine"), "(id=2)\n");
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_merge_after_filtered),
+        cmocka_unit_test(test_merge_after_quarantine),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
