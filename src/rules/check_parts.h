@@ -237,6 +237,16 @@ ph_code ph_check_references(struct ph_checker *checker) PH_MUST_CHECK;
 ph_code ph_check_followed_tables(struct ph_checker *checker, const struct ph_rule_table **out,
                                  uint32_t *n) PH_MUST_CHECK;
 
+/* check_alike.c */
+struct ph_check_ends { /* of a foreign key, on the source */
+    const struct ph_column *key;
+    const struct ph_column *reference;
+};
+/* Whether values that are equal on both ends are so behind the steps; else why not and the cure. */
+bool ph_check_stays_alike(const struct ph_catalog *catalog, const struct ph_check_ends *ends,
+                          const struct ph_rule_step *steps, uint32_t n_steps,
+                          struct ph_buf *why_not);
+
 /* check_classify.c */
 void ph_check_mark_classified(const struct ph_draft *draft);
 /* Columns that are not marked, or go somewhere without a rule; `classified` NULL: all. */

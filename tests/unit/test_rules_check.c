@@ -368,6 +368,36 @@ elements_follow_their_key(void **state)
             "column reader refers to public.users.id, which has another rule");
 }
 
+/* However many tables go into the one that refers. */
+static void
+all_references_follow(void **state)
+{
+    enum { N_TABLES = 90 };
+    struct ph_buf job;
+    char name[32];
+    uint32_t n;
+
+    (void)state;
+    const struct ph_rel *rels[] = {fake_table(&fake.target, "public.users", "id int8*"),
+                                   fake_table(&fake.target, "public.posts", "id int8, u int8")};
+    refer(&fake.target, rels[1], rels[0]);
+    fake_table(&fake.source, "public.users", "id int8*");
+    ph_buf_init(&job, (size_t)64 << 10);
+    ph_buf_puts(&job, "secret: {env: X}\ntables:\n  users: {columns: {id: {mask: int}}}\n");
+    for (int i = 0; i < N_TABLES; i++) {
+        snprintf(name, sizeof name, "public.posts_%d", i);
+        fake_table(&fake.source, name, "id int8, u int8");
+        ph_buf_printf(&job, "  posts_%d: {into: posts}\n", i);
+    }
+    fake_must_make(&fake, ph_buf_text(&job));
+    ph_buf_free(&job);
+    for (uint32_t i = 1; i <= N_TABLES; i++) {
+        const struct ph_route *posts = ph_ruleset_of(fake.set, fake.source.rels[i].oid, &n);
+        assert_string_equal(posts->outputs[1].words,
+                            "from u, through mask_int, because it refers to public.users.id");
+    }
+}
+
 /* ---- policy ---- */
 
 static void
@@ -749,6 +779,7 @@ main(void)
         rules_test(parts_are_there_with_their_shape),
         rules_test(references_follow_their_key),
         rules_test(elements_follow_their_key),
+        rules_test(all_references_follow),
         rules_test(classified_columns),
         rules_test(a_rule_classifies_its_own_column_alone),
         rules_test(the_stream_must_be_exact),
