@@ -358,12 +358,12 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
 
     PH_TRY(new_route(checker, draft));
     PH_TRY(alloc_draft(checker, draft));
+    PH_TRY(ph_check_target_keys(checker, draft));
     PH_TRY(ph_check_shape(checker, draft));
     PH_TRY(ph_check_columns(checker, draft));
     PH_TRY(ph_check_where(checker, draft));
     PH_TRY(ph_check_numbers(checker, draft));
     PH_TRY(settle(checker, draft, first_call));
-    PH_TRY(ph_check_target_keys(checker, draft));
     ph_check_unique(checker, draft);
     PH_TRY(ph_check_stream(checker, draft));
     checker->set->n_routes++;
