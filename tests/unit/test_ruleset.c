@@ -319,6 +319,29 @@ json_elements_become_rows(void **state)
     assert_row(0, "{}|7", "BAD id: is JSON, but not an array");
 }
 
+/* json may hold escapes that are no character: PostgreSQL makes no text of them either. */
+static void
+json_escapes_that_no_text_can_hold(void **state)
+{
+    static const char *const wrong[] = {
+        "\\ud800",        "\\ud800x",      "\\ud800\\n", "\\ud800\\u0041", "\\udc00",
+        "\\ud800\\ud800", "\\ud83d\\ude0", "\\u0000",    "\\udfff\\ud800", "x\\ud800",
+    };
+    char row[64];
+
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags json");
+    fake_table(&fake.target, "public.tags", "id int4*, n int4*, tag text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(row, sizeof row, "[\"%s\"]|7", wrong[i]);
+        assert_row(0, row, "BAD tag: has a JSON string that no text can hold");
+    }
+    assert_row(0, "[\"\\udbff\\udfff\", \"\\ud800\\udc00\"]|7",
+               "7|1|\xf4\x8f\xbf\xbf;7|2|\xf0\x90\x80\x80");
+}
+
 static void
 values_of_made_rows_go_through_a_chain(void **state)
 {
@@ -647,6 +670,7 @@ main(void)
         rules_test(numerics_are_rounded_as_the_server_does),
         rules_test(columns_become_rows),
         rules_test(json_elements_become_rows),
+        rules_test(json_escapes_that_no_text_can_hold),
         rules_test(array_elements_become_rows),
         rules_test(one_row_goes_to_several_tables),
         rules_test(the_object_is_cached_and_checked),
