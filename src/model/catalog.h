@@ -27,6 +27,7 @@ struct ph_type {
     ph_oid elem_oid;  /* true arrays (typsubscript array_subscript_handler / typlen -1): element */
     ph_oid array_oid; /* the type's own array type or 0 */
     ph_oid base_oid;  /* domain: what it is over */
+    bool not_null;    /* domain: NOT NULL; one that it is over may be so too */
     ph_oid relid;     /* composite: its relation */
     ph_oid subtype_oid;    /* range and multirange: element (for multirange: the range type) */
     bool has_binary;       /* typsend and typreceive are there */

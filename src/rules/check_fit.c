@@ -227,7 +227,8 @@ ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output
     if (from != NULL)
         had = (struct modifier){.type = ph_type_base(checker->params->source, from->type_oid),
                                 .typmod = from->typmod};
-    make->fit.not_null = target->not_null && (from == NULL || !from->not_null);
+    make->fit.not_null = ph_type_column_not_null(checker->params->target, target) &&
+                         (from == NULL || !ph_type_column_not_null(checker->params->source, from));
     if (to.type->kind == 'e' && !has_all_labels(had.type, to.type)) {
         make->fit.labels = to.type->labels;
         make->fit.n_labels = to.type->n_labels;

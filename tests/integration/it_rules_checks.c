@@ -11,6 +11,9 @@
 #include <cmocka.h>
 
 #include "support/pair.h"
+#include "support/scratch.h"
+
+#include <string.h>
 
 static struct pair pair;
 
@@ -81,12 +84,79 @@ test_merge_after_quarantine(void **state)
     pair_db_end(&db);
 }
 
+/* ---- what the target allows ---- */
+
+/* Constants that a CHECK or a domain of the target refuses are known before anything is written. */
+static void
+test_constants_and_constraints(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "constraints");
+    static const char *const refused[][2] = {
+        {"columns: {state: {set: gone}}",
+         "the rule of state gives gone, which public.t does not allow: constraint t_state"},
+        {"columns: {n: {set: 11}}", "gives 11, which public.t does not allow: constraint small"},
+        {"columns: {b: {set: 7}}", "does not allow: division by zero"},
+        {"columns: {d: {set: -1}}", "not a value of public.positive"},
+        {"columns: {d: {set: null}}", "column d is NOT NULL on the target and set to null"},
+    };
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, state text, n int, b int, d int);"
+                        "INSERT INTO t VALUES (1, 'new', 1, 1, 1), (2, NULL, 2, 2, 2)");
+    sql_exec(db.target,
+             "CREATE DOMAIN positive AS int NOT NULL CHECK (VALUE > 0);"
+             "CREATE TABLE t (id int PRIMARY KEY, state text CHECK (state IN ('new', 'done')),"
+             " n int CONSTRAINT small CHECK (n BETWEEN 1 AND 10), b int CHECK (1 / (b - 7) < 9),"
+             " d positive, CHECK (n < 100 OR b < 100));"
+             "ALTER TABLE t RENAME CONSTRAINT t_state_check TO t_state");
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *job = pair_job_file(&db, scratch_printf("tables:\n  t: {%s}\n", refused[i][0]));
+        pair_expect(pair_run(&db, "check", job, "--data-only"), 3, refused[i][1]);
+        pair_expect(pair_copy(&db, job, "--data-only"), i < 3 ? 3 : 2, refused[i][1]);
+    }
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t"), 0);
+    const char *mapped = pair_job_file(
+        &db, "maps: {m: {new: done, old: gone}}\n"
+             "tables:\n  t: {columns: {state: {do: [{map: m}, {default: none}]}, n: {set: 10}}}\n");
+    struct run *run = pair_run(&db, "check", mapped, "--data-only");
+    pair_expect(run, 0,
+                "the rule of state gives gone, which public.t does not allow: constraint "
+                "t_state; a row that becomes it ends the copy");
+    pair_expect(run, 0, "the rule of state gives none, which");
+    assert_null(strstr(run_out(run), "gives done"));
+    const char *fine =
+        pair_job_file(&db, "tables:\n  t: {columns: {state: {default: done}, n: {set: "
+                           "10}, d: {default: 3}}}\n");
+    pair_expect(pair_copy(&db, fine, "--data-only"), 0, "proven");
+    pair_db_end(&db);
+}
+
+/* A row without a value for such a domain is a bad one, with a name, as NOT NULL makes it. */
+static void
+test_domains_that_are_not_null(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "domain_null");
+    const char *job =
+        pair_job_file(&db, "tables:\n  t: {columns: {a: {do: [upper]}}, on_bad: quarantine}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, a text);"
+                        "INSERT INTO t VALUES (1, 'x'), (2, NULL)");
+    sql_exec(db.target, "CREATE DOMAIN said AS text NOT NULL; CREATE DOMAIN word AS said;"
+                        "CREATE TABLE t (id int PRIMARY KEY, a word)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM t"), "1|X\n");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_after_filtered),
         cmocka_unit_test(test_merge_after_quarantine),
+        cmocka_unit_test(test_constants_and_constraints),
+        cmocka_unit_test(test_domains_that_are_not_null),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
