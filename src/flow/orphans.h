@@ -17,7 +17,7 @@
 
 struct ph_orphan {
     uint32_t lookup;            /* of the route's */
-    char value[PH_ORPHAN_SIZE]; /* "plan_id=7", long ones cut; "": all others */
+    char value[PH_ORPHAN_SIZE]; /* "(plan_id=7)", long ones cut; "": all others */
     uint64_t rows;
 };
 
@@ -30,7 +30,7 @@ struct ph_orphans {
 
 /*
  * Note what is MISSING among the inputs of a row of the table's route; `*orphans` is made with the
- * first. false: no memory.
+ * first. Masked values are named by a hash, without the table's rules by none. false: no memory.
  */
 bool ph_orphans_note(struct ph_orphans **orphans, const struct ph_table_plan *table,
                      const struct ph_value *in);

@@ -238,7 +238,7 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
                              : "(the row)";
     char key[200];
 
-    ph_row_key_of_route(table->route, stage->in, key, sizeof key);
+    ph_row_key_of_route(table->route, table->rules, stage->in, key, sizeof key);
     if (!outcome->quarantine) {
         char label[300];
         PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);

@@ -172,9 +172,8 @@ check_table(struct partitions *p, struct ph_error *err)
     return rc;
 }
 
-/* Partitions of one table of the source take the same route: said once. */
-static bool
-is_said(const struct ph_plan *plan, uint32_t index)
+bool
+ph_copy_is_said(const struct ph_plan *plan, uint32_t index)
 {
     const struct ph_table_plan *table = &plan->tables[index];
 
@@ -193,7 +192,7 @@ ph_copy_check_partitions(struct ph_job *job, struct ph_findings *findings, struc
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         struct partitions p = {.job = job, .table = &job->plan.tables[i], .findings = findings};
         if (p.table->route != NULL && p.table->target->kind == PH_REL_PARTITIONED &&
-            !is_said(&job->plan, i))
+            !ph_copy_is_said(&job->plan, i))
             PH_TRY(check_table(&p, err));
     }
     return PH_OK;

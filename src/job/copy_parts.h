@@ -94,6 +94,16 @@ ph_code ph_copy_check_collisions(struct ph_job *job, struct ph_findings *finding
 ph_code ph_copy_check_partitions(struct ph_job *job, struct ph_findings *findings,
                                  struct ph_error *err);
 
+/* Whether another table of the plan before that one has said the same: partitions of one table of
+ * the source take the same route. */
+bool ph_copy_is_said(const struct ph_plan *plan, uint32_t index);
+
+/* ---- copy_constraints.c ---- */
+
+/* Constants of rules that a CHECK or a domain of the target does not allow. Reads only. */
+ph_code ph_copy_check_constraints(struct ph_job *job, struct ph_findings *findings,
+                                  struct ph_error *err);
+
 /* ---- set_aside.c ---- */
 
 /*

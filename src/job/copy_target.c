@@ -161,6 +161,7 @@ ph_copy_check_target(struct ph_job *job, struct ph_findings *findings, struct ph
     PH_TRY(ph_copy_check_preserved(job, findings, err));
     PH_TRY(ph_copy_check_collisions(job, findings, err));
     PH_TRY(ph_copy_check_partitions(job, findings, err));
+    PH_TRY(ph_copy_check_constraints(job, findings, err));
     return ph_copy_check_set_aside(job, findings, err);
 }
 

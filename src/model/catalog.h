@@ -27,6 +27,7 @@ struct ph_type {
     ph_oid elem_oid;  /* true arrays (typsubscript array_subscript_handler / typlen -1): element */
     ph_oid array_oid; /* the type's own array type or 0 */
     ph_oid base_oid;  /* domain: what it is over */
+    bool not_null;    /* domain: NOT NULL; one that it is over may be so too */
     ph_oid relid;     /* composite: its relation */
     ph_oid subtype_oid;    /* range and multirange: element (for multirange: the range type) */
     bool has_binary;       /* typsend and typreceive are there */
@@ -60,11 +61,14 @@ struct ph_index {
     bool is_immediate; /* not DEFERRABLE */
     bool is_partial;
     bool has_expressions;
+    bool is_exclusion;          /* of an exclusion constraint, or of a key WITHOUT OVERLAPS */
     bool nulls_are_equal;       /* NULLS NOT DISTINCT */
     bool is_identity;           /* chosen by REPLICA IDENTITY USING INDEX */
     uint64_t bytes;             /* an estimate where the table is below 1 MB */
     const int16_t *key_attnums; /* key columns only, INCLUDE left out; 0 = expression */
     uint32_t n_keys;
+    const int16_t *expression_attnums; /* columns that its expressions read; unique and exclusion */
+    uint32_t n_expression_attnums;
 };
 
 enum ph_rel_kind {

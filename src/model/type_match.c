@@ -123,6 +123,19 @@ ph_type_base(const struct ph_catalog *catalog, ph_oid oid)
     return type;
 }
 
+bool
+ph_type_column_not_null(const struct ph_catalog *catalog, const struct ph_column *column)
+{
+    const struct ph_type *type = ph_catalog_type(catalog, column->type_oid);
+    bool not_null = column->not_null;
+
+    for (int depth = 0; type != NULL && type->kind == 'd' && depth < PH_TYPE_DEPTH_MAX; depth++) {
+        not_null |= type->not_null;
+        type = ph_catalog_type(catalog, type->base_oid);
+    }
+    return not_null;
+}
+
 static void match_types(const struct pair *pair, ph_oid source_oid, ph_oid target_oid, int depth);
 
 /* An OID that is embedded in the bytes. */

@@ -42,6 +42,8 @@ struct ph_type_match {
 /* The type behind all domains, or NULL when the catalog lacks it. */
 const struct ph_type *ph_type_base(const struct ph_catalog *catalog, ph_oid oid);
 bool ph_type_is_array(const struct ph_type *type);
+/* Whether a column of it has no NULLs: its own constraint, or a domain's that is its type. */
+bool ph_type_column_not_null(const struct ph_catalog *catalog, const struct ph_column *column);
 /*
  * The operator by which values of that base type are equal, with its schema: `OPERATOR("s".=)`.
  * search_path is empty in pghaul's sessions, where a bare = would be that of a type it can be cast

@@ -358,12 +358,12 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
 
     PH_TRY(new_route(checker, draft));
     PH_TRY(alloc_draft(checker, draft));
+    PH_TRY(ph_check_target_keys(checker, draft));
     PH_TRY(ph_check_shape(checker, draft));
     PH_TRY(ph_check_columns(checker, draft));
     PH_TRY(ph_check_where(checker, draft));
     PH_TRY(ph_check_numbers(checker, draft));
     PH_TRY(settle(checker, draft, first_call));
-    PH_TRY(ph_check_target_keys(checker, draft));
     ph_check_unique(checker, draft);
     PH_TRY(ph_check_stream(checker, draft));
     checker->set->n_routes++;
@@ -453,7 +453,8 @@ check_leaf(struct ph_checker *checker, const struct ph_rule_table *table,
            const struct ph_rel *source, const struct ph_rel *const *targets)
 {
     bool *taken = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
-    bool *classified = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
+    struct ph_classified *classified =
+        PH_ARENA_ARRAY(checker->arena, struct ph_classified, (size_t)source->n_columns + 1);
     uint32_t first = checker->set->n_routes;
 
     if (taken == NULL || classified == NULL)

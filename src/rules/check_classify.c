@@ -1,43 +1,53 @@
 /*
  * `policy: classify`: every column of every selected table has a rule, is kept by name or dropped,
- * so that a column that is added tomorrow stops the job instead of going along.
+ * so that a column that is added tomorrow stops the job instead of going along. A rule that reads a
+ * column says nothing of another column of the target that the same one fills as it is.
  */
 #include "rules/check_parts.h"
 
-#define LIST_LIMIT ((size_t)64 << 10)
+static void
+mark_decided(const struct ph_draft *draft, const char *name)
+{
+    for (uint32_t i = 0; i < draft->source->n_columns; i++)
+        draft->classified[i].is_decided |= strcmp(draft->source->columns[i].name, name) == 0;
+}
 
 void
 ph_check_mark_classified(const struct ph_draft *draft)
 {
-    const struct ph_rel *source = draft->source;
-
-    for (uint32_t i = 0; i < source->n_columns; i++) {
-        const struct ph_column *column = &source->columns[i];
-        for (uint32_t k = 0; k < draft->rule->drop.n; k++)
-            draft->classified[i] |= strcmp(draft->rule->drop.items[k].text, column->name) == 0;
-        draft->classified[i] |= draft->rule->keeps_all && draft->taken[i];
-    }
+    for (uint32_t k = 0; k < draft->rule->drop.n; k++)
+        mark_decided(draft, draft->rule->drop.items[k].text);
     for (uint32_t n = 0; n < draft->route->n_outputs; n++) {
-        if (draft->drafts[n].rule == NULL && !draft->drafts[n].is_value)
-            continue;
+        const struct ph_draft_output *drafted = &draft->drafts[n];
+        bool is_ruled = drafted->rule != NULL || drafted->is_value || draft->rule->keeps_all;
         for (uint32_t i = 0; i < draft->outputs[n].n_reads; i++) {
             const struct ph_column *column = draft->inputs[draft->outputs[n].reads[i]].column;
-            if (column != NULL)
-                draft->classified[column - source->columns] = true;
+            if (column == NULL)
+                continue;
+            struct ph_classified *classified = &draft->classified[column - draft->source->columns];
+            classified->is_decided |= is_ruled;
+            if (!is_ruled)
+                classified->unruled = draft->target;
         }
     }
 }
 
 void
 ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
-                      const bool *classified)
+                      const struct ph_classified *classified)
 {
+    struct ph_buf *out = &checker->unclassified;
+
     for (uint32_t i = 0; i < source->n_columns; i++) {
-        if ((classified != NULL && classified[i]) || source->columns[i].generated != '\0')
+        const struct ph_classified column =
+            classified != NULL ? classified[i] : (struct ph_classified){0};
+        if ((column.is_decided && column.unruled == NULL) || source->columns[i].generated != '\0')
             continue;
-        ph_buf_printf(&checker->unclassified, "%s%s.%s.%s",
-                      checker->unclassified.len > 0 ? ", " : "", source->schema, source->name,
+        ph_buf_printf(out, "%s%s.%s.%s", out->len > 0 ? ", " : "", source->schema, source->name,
                       source->columns[i].name);
+        if (column.is_decided)
+            ph_buf_printf(out, " (as it is into %s.%s)", column.unruled->schema,
+                          column.unruled->name);
     }
 }
 

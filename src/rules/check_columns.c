@@ -291,7 +291,7 @@ replace(const struct ph_draft *draft, uint32_t n)
     if (replaced == NULL)
         return;
     draft->taken[replaced - draft->source->columns] = true;
-    draft->classified[replaced - draft->source->columns] = true;
+    draft->classified[replaced - draft->source->columns].is_decided = true;
 }
 
 static ph_code
@@ -302,7 +302,8 @@ set_constant(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
 
     draft->needs_program = true;
     draft->makes[n].kind = PH_MAKE_CONSTANT;
-    if (rule->constant.text == NULL && output->target->not_null)
+    if (rule->constant.text == NULL &&
+        ph_type_column_not_null(checker->params->target, output->target))
         ph_check_problem(checker, draft, place_of(draft, rule),
                          "column %s is NOT NULL on the target and set to null",
                          output->target->name);

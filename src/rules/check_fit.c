@@ -14,6 +14,7 @@
 struct modifier { /* of a column's type */
     const struct ph_type *type;
     int32_t typmod;
+    bool keeps_blanks; /* of a text: see tells_apart_by_blanks */
 };
 
 static bool
@@ -48,14 +49,15 @@ add_word(const char *word, struct form *form)
 static ph_code
 form_of_length(struct ph_checker *checker, struct modifier to, struct form *form)
 {
-    bool is_utf8 = strcmp(checker->params->target->encoding, "UTF8") == 0;
     int32_t chars = to.typmod - TYPMOD_HEADER;
     bool is_padded = is_named(to.type, "bpchar");
 
     form->name = is_padded ? "fit_bpchar" : "fit_varchar";
     form->max_bytes = is_padded ? 0 : (uint32_t)chars;
     PH_TRY(add_number(checker, chars, form));
-    add_word(is_utf8 ? "utf8" : "bytes", form);
+    add_word(checker->params->target->encoding, form);
+    if (to.keeps_blanks)
+        add_word("key", form);
     return PH_OK;
 }
 
@@ -177,22 +179,56 @@ promises(const struct ph_checker *checker, struct modifier from, struct modifier
            (is_named(to.type, "varchar") && from.typmod > 0 && from.typmod < to.typmod);
 }
 
+static bool
+is_in_unique_key(const struct ph_draft *draft, const struct ph_column *column)
+{
+    for (uint32_t i = 0; i < draft->keyed.n_indexes; i++) {
+        const struct ph_index *index = &draft->keyed.indexes[i];
+        for (uint32_t k = 0; index->is_unique && k < index->n_keys; k++) {
+            if (index->key_attnums[k] == column->attnum)
+                return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Whether a rule's values are different from each other where only blanks at their ends are, and
+ * have to be. Of character(n) that is not so: blanks mean nothing there from the beginning.
+ */
+static bool
+tells_apart_by_blanks(const struct ph_checker *checker, const struct ph_draft *draft,
+                      uint32_t output)
+{
+    const struct ph_route_output *out = &draft->outputs[output];
+
+    for (uint32_t i = 0; i < out->n_reads; i++) {
+        const struct ph_type *type =
+            ph_type_base(checker->params->source, draft->input_types[out->reads[i]]);
+        if (type != NULL && is_named(type, "bpchar"))
+            return false;
+    }
+    return out->is_injective && is_in_unique_key(draft, out->target);
+}
+
 ph_code
 ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
              const struct ph_column *from)
 {
     struct ph_make_plan *make = &draft->makes[output];
     const struct ph_column *target = draft->outputs[output].target;
-    struct modifier to = {ph_type_base(checker->params->target, target->type_oid), target->typmod};
-    struct modifier had = {NULL, -1};
+    struct modifier to = {ph_type_base(checker->params->target, target->type_oid), target->typmod,
+                          from == NULL && tells_apart_by_blanks(checker, draft, output)};
+    struct modifier had = {.typmod = -1};
 
     make->fit = (struct ph_fit){.call = PH_RULE_NONE};
     if (to.type == NULL || make->kind == PH_MAKE_CONSTANT)
         return PH_OK;
     if (from != NULL)
-        had =
-            (struct modifier){ph_type_base(checker->params->source, from->type_oid), from->typmod};
-    make->fit.not_null = target->not_null && (from == NULL || !from->not_null);
+        had = (struct modifier){.type = ph_type_base(checker->params->source, from->type_oid),
+                                .typmod = from->typmod};
+    make->fit.not_null = ph_type_column_not_null(checker->params->target, target) &&
+                         (from == NULL || !ph_type_column_not_null(checker->params->source, from));
     if (to.type->kind == 'e' && !has_all_labels(had.type, to.type)) {
         make->fit.labels = to.type->labels;
         make->fit.n_labels = to.type->n_labels;

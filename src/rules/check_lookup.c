@@ -140,7 +140,7 @@ find_names(struct looking *looking, const struct ph_rule_column *rule, bool *fou
     if (looking->from == NULL || looking->table == NULL)
         return PH_OK;
     draft->taken[looking->from - draft->source->columns] = true;
-    draft->classified[looking->from - draft->source->columns] = true;
+    draft->classified[looking->from - draft->source->columns].is_decided = true;
     looking->key = ph_check_column_named(checker, draft, looking->table, looking->rule->key);
     looking->value = ph_check_column_named(checker, draft, looking->table, looking->rule->value);
     if (looking->key == NULL || looking->value == NULL)

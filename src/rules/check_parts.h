@@ -46,6 +46,11 @@ struct ph_draft_output {
     char reason[160]; /* of text_only */
 };
 
+struct ph_classified {            /* what a job says of a source's column */
+    bool is_decided;              /* a rule reads it, or it is kept or dropped */
+    const struct ph_rel *unruled; /* all the same it goes there as it is; NULL: nowhere */
+};
+
 struct ph_draft { /* a route being checked */
     const struct ph_rule_table *table;
     const struct ph_rule_route *rule;
@@ -61,9 +66,9 @@ struct ph_draft { /* a route being checked */
     struct ph_route_lookup *lookups; /* one an output at most */
     struct ph_route_output *outputs;
     struct ph_make_plan *makes;
-    struct ph_draft_output *drafts; /* beside outputs */
-    bool *taken;                    /* by position in source->columns: goes somewhere */
-    bool *classified;               /* the same, by `policy: classify` */
+    struct ph_draft_output *drafts;   /* beside outputs */
+    bool *taken;                      /* by position in source->columns: goes somewhere */
+    struct ph_classified *classified; /* beside `taken`, for `policy: classify` */
     bool needs_program;
 };
 
@@ -176,6 +181,12 @@ bool ph_check_sortable(struct ph_checker *checker, const struct ph_draft *draft,
                        struct ph_rule_word word);
 bool ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draft,
                          struct ph_rule_word word, struct ph_check_order *order);
+/* " AND (" behind what is there already, else "(". */
+void ph_check_begin_condition(struct ph_buf *sql);
+/* The condition of `sample`, by the key, which the table has; alias NULL: by its own name. */
+void ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *alias,
+                        double share);
+bool ph_check_is_share(double share); /* else all rows are taken */
 /* Names in it: a table with its alias, a column of the table selected from, one of another. */
 void ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias);
 void ph_check_put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column);
@@ -187,6 +198,9 @@ const struct ph_rel *ph_check_table_named(struct ph_checker *checker, const stru
 const struct ph_column *ph_check_column_named(struct ph_checker *checker,
                                               const struct ph_draft *draft,
                                               const struct ph_rel *rel, struct ph_rule_word word);
+
+/* check_merge.c: conditions behind those in `sql`. */
+void ph_check_merge(struct ph_checker *checker, struct ph_draft *draft, struct ph_buf *sql);
 
 /* check_lookup.c */
 ph_code ph_check_lookup(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
@@ -223,11 +237,21 @@ ph_code ph_check_references(struct ph_checker *checker) PH_MUST_CHECK;
 ph_code ph_check_followed_tables(struct ph_checker *checker, const struct ph_rule_table **out,
                                  uint32_t *n) PH_MUST_CHECK;
 
+/* check_alike.c */
+struct ph_check_ends { /* of a foreign key, on the source */
+    const struct ph_column *key;
+    const struct ph_column *reference;
+};
+/* Whether values that are equal on both ends are so behind the steps; else why not and the cure. */
+bool ph_check_stays_alike(const struct ph_catalog *catalog, const struct ph_check_ends *ends,
+                          const struct ph_rule_step *steps, uint32_t n_steps,
+                          struct ph_buf *why_not);
+
 /* check_classify.c */
 void ph_check_mark_classified(const struct ph_draft *draft);
-/* Columns that are not marked; `classified` NULL: all. */
+/* Columns that are not marked, or go somewhere without a rule; `classified` NULL: all. */
 void ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
-                           const bool *classified);
+                           const struct ph_classified *classified);
 /* Tables without an entry too; tells the problem. */
 void ph_check_classify(struct ph_checker *checker);
 

@@ -5,9 +5,11 @@
  *
  * Foreign keys of both sides count: the target's by the tables that rows go into, the source's by
  * the tables they come from (the target may have none, or not yet). Rules are compared as they are
- * written.
+ * written; whether one rule does the same on both ends is another question (check_alike.c).
  */
+#include "model/type_match.h"
 #include "rules/check_parts.h"
+#include "rules/library.h"
 #include "rules/ops.h"
 
 struct site { /* one column of one route, or of a table without an entry */
@@ -20,11 +22,12 @@ struct site { /* one column of one route, or of a table without an entry */
     const struct ph_rule_column *rule; /* NULL: as it is */
 };
 
-#define SITES_MAX 64u
+#define VALUE "$value" /* where a shape fills the column */
 
 struct sites {
-    struct site items[SITES_MAX];
+    struct site *items;
     uint32_t n;
+    uint32_t cap;
 };
 
 enum side { OF_SOURCE, OF_TARGET };
@@ -73,18 +76,28 @@ is_value(const struct site *site)
     return value != NULL && strcmp(value->text, site->target_column) == 0;
 }
 
-static void
+static ph_code
 add_site(const struct ph_checker *checker, struct sites *sites, struct site site)
 {
-    if (sites->n == SITES_MAX || site.target == NULL ||
-        ph_rel_column_named(site.target, site.target_column) == NULL)
-        return;
+    if (site.target == NULL || ph_rel_column_named(site.target, site.target_column) == NULL)
+        return PH_OK;
+    if (sites->n == sites->cap) {
+        uint32_t cap = sites->cap == 0 ? 16 : sites->cap * 2;
+        struct site *more = PH_ARENA_ARRAY(checker->arena, struct site, cap);
+        if (more == NULL)
+            return PH_FAIL(checker->err, PH_E_MEMORY, "no memory for the rules");
+        if (sites->n > 0)
+            memcpy(more, sites->items, sites->n * sizeof *more);
+        sites->items = more;
+        sites->cap = cap;
+    }
     site.rule = rule_for(checker, &site);
     if (site.rule != NULL)
         site.source_column = from_of(site.rule);
     if (is_value(&site) && (site.rule == NULL || site.rule->from.n == 0))
-        site.source_column = "$value";
+        site.source_column = VALUE;
     sites->items[sites->n++] = site;
+    return PH_OK;
 }
 
 static bool
@@ -115,7 +128,7 @@ is_unpivoted(const struct ph_rule_route *route, const char *column)
 
 /* The target's columns that a route fills from that column of the source alone, or from it in one
  * of the rows that it becomes. */
-static void
+static ph_code
 add_by_source(const struct ph_checker *checker, struct sites *sites, struct site site,
               const char *column)
 {
@@ -130,16 +143,16 @@ add_by_source(const struct ph_checker *checker, struct sites *sites, struct site
         if (is_made(rule) || from == NULL || strcmp(from, column) != 0)
             continue;
         site.target_column = rule->target.text;
-        add_site(checker, sites, site);
+        PH_TRY(add_site(checker, sites, site));
     }
     if (is_unpivoted(site.route, column)) {
         site.target_column = site.route->unpivot.value.text;
-        add_site(checker, sites, site);
+        PH_TRY(add_site(checker, sites, site));
     }
     if (is_renamed)
-        return;
+        return PH_OK;
     site.target_column = column;
-    add_site(checker, sites, site);
+    return add_site(checker, sites, site);
 }
 
 /* Whether the job takes the table, or a partition of it. */
@@ -157,7 +170,7 @@ is_taken(const struct ph_checker *checker, const struct ph_rel *rel)
     return false;
 }
 
-static void
+static ph_code
 find_sites(const struct ph_checker *checker, enum side side, const struct ph_rel *rel,
            const char *column, struct sites *sites)
 {
@@ -175,28 +188,27 @@ find_sites(const struct ph_checker *checker, enum side side, const struct ph_rel
                                 .table = table,
                                 .route = &table->routes[r]};
             if (side == OF_SOURCE && is_of(source, rel)) {
-                add_by_source(checker, sites, site, column);
+                PH_TRY(add_by_source(checker, sites, site, column));
             } else if (side == OF_TARGET && site.target != NULL && is_of(site.target, rel)) {
                 site.source_column = site.target_column = column;
-                add_site(checker, sites, site);
+                PH_TRY(add_site(checker, sites, site));
             }
         }
     }
     plain = ph_catalog_rel_named(checker->params->source, rel->schema, rel->name);
     if (plain == NULL || !is_taken(checker, plain))
-        return;
+        return PH_OK;
     for (uint32_t i = 0; i < rules->n_tables; i++) {
         if (strcmp(rules->tables[i].source.name, plain->name) == 0 &&
             strcmp(rules->tables[i].source.schema, plain->schema) == 0)
-            return; /* has an entry */
+            return PH_OK; /* has an entry */
     }
     const struct site site = {
         .source = plain,
         .target = ph_catalog_rel_named(checker->params->target, rel->schema, rel->name),
         .source_column = column,
         .target_column = column};
-    if (ph_rel_column_named(plain, column) != NULL)
-        add_site(checker, sites, site);
+    return ph_rel_column_named(plain, column) != NULL ? add_site(checker, sites, site) : PH_OK;
 }
 
 /* ---- the same rule ---- */
@@ -255,27 +267,137 @@ names_rows(const struct ph_rule_column *rule)
 }
 
 static bool
-is_keyed_op(const char *name)
+takes(const struct ph_rule_op *op, uint32_t n_args)
 {
-    for (const struct ph_rule_family *family = ph_rule_families; family->name != NULL; family++) {
-        for (uint32_t k = 0; k < family->n_ops; k++) {
-            if (strcmp(family->ops[k].name, name) == 0 &&
-                (family->ops[k].flags & PH_RULE_KEYED) != 0)
-                return true;
-        }
+    const char *end = strstr(op->signature, "->");
+    const char *rest = strstr(op->signature, "...");
+    uint32_t n = 1;
+
+    for (const char *at = op->signature; end != NULL && at < end; at++)
+        n += *at == ',';
+    return n == n_args || (rest != NULL && n_args > n);
+}
+
+static bool
+has_keyed(const struct ph_rule_op *ops, uint32_t n_ops, const char *name, uint32_t n_args)
+{
+    for (uint32_t i = 0; i < n_ops; i++) {
+        if (strcmp(ops[i].name, name) == 0 && takes(&ops[i], n_args) &&
+            (ops[i].flags & PH_RULE_KEYED) != 0)
+            return true;
     }
     return false;
 }
 
-/* Whether an operator of pghaul's own makes it depend on the key of the row it is in. */
+/* A library that cannot be opened is told where the rule itself is looked at. */
 static bool
-is_keyed(const struct ph_rule_column *rule)
+is_keyed_step(const struct ph_checker *checker, const struct ph_rule_step *step, uint32_t n_args)
 {
-    for (uint32_t i = 0; i < steps_of(rule); i++) {
-        if (rule->steps[i].library == NULL && is_keyed_op(rule->steps[i].op))
+    const struct ph_rule_library *library;
+    struct ph_error ignored = {.code = PH_OK};
+
+    if (step->library != NULL)
+        return ph_rules_open_library(checker->set, checker->params->rules->file, step->library,
+                                     &library, &ignored) == PH_OK &&
+               has_keyed(library->ops, library->n_ops, step->op, n_args);
+    for (const struct ph_rule_family *family = ph_rule_families; family->name != NULL; family++) {
+        if (has_keyed(family->ops, family->n_ops, step->op, n_args))
             return true;
     }
     return false;
+}
+
+/* Whether an operator makes it depend on the key of the row it is in. */
+static bool
+is_keyed(const struct ph_checker *checker, const struct ph_rule_column *rule)
+{
+    for (uint32_t i = 0; i < steps_of(rule); i++) {
+        if (is_keyed_step(checker, &rule->steps[i], i == 0 && rule->from.n > 1 ? rule->from.n : 1))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the same values ---- */
+
+static void
+refuse(struct ph_checker *checker, const struct site *site, const struct site *key,
+       const char *problem)
+{
+    const struct ph_draft draft = {.source = site->source};
+    struct ph_rule_place place = {0, 0};
+
+    if (site->rule != NULL)
+        place = site->rule->target.place;
+    ph_check_problem(checker, &draft, place, "column %s refers to %s.%s.%s, %s",
+                     site->target_column, key->target->schema, key->target->name,
+                     key->target_column, problem);
+}
+
+/* What elements of the column are; in JSON, what they are written as. */
+static bool
+look_at_element(const struct ph_catalog *catalog, const struct ph_column *column,
+                struct ph_column *out)
+{
+    const struct ph_type *type = ph_type_base(catalog, column->type_oid);
+    const struct ph_type *text = ph_type_of_class(catalog, "text");
+    bool is_array = type != NULL && ph_type_is_array(type);
+    const struct ph_type *element = is_array ? ph_catalog_type(catalog, type->elem_oid) : text;
+
+    if (element == NULL)
+        return false;
+    *out = *column;
+    out->type_oid = element->oid;
+    out->type_text = element->name;
+    return true;
+}
+
+/* The column of the source that a site is filled from, `word` of its rule; false: not of one. */
+static bool
+look_at_source(const struct ph_checker *checker, const struct site *site, uint32_t word,
+               struct ph_column *out)
+{
+    const struct ph_rule_route *route = site->route;
+    bool is_one_of_several = site->rule != NULL && site->rule->from.n > 1;
+    const char *name = is_one_of_several ? site->rule->from.items[word].text : site->source_column;
+    bool is_element = name != NULL && strcmp(name, VALUE) == 0;
+
+    if (is_element && route != NULL && route->each.is_there)
+        name = route->each.column.text;
+    else if (is_element && route != NULL && route->unpivot.columns.n > 0)
+        name = route->unpivot.columns.items[0].text;
+    const struct ph_column *column = name != NULL ? ph_rel_column_named(site->source, name) : NULL;
+    if (column == NULL)
+        return false;
+    if (is_element && route->each.is_there)
+        return look_at_element(checker->params->source, column, out);
+    *out = *column;
+    return true;
+}
+
+/* Whether one rule on both makes equal values of equal ones; else a problem was told. */
+static bool
+stays_alike(struct ph_checker *checker, const struct site *site, const struct site *key)
+{
+    uint32_t n_words = key->rule->from.n > 1 ? key->rule->from.n : 1;
+    struct ph_column reference;
+    struct ph_column referenced;
+    struct ph_buf why_not;
+    bool is_alike = true;
+
+    for (uint32_t i = 0; i < n_words && is_alike; i++) {
+        if (!look_at_source(checker, site, i, &reference) ||
+            !look_at_source(checker, key, i, &referenced))
+            continue;
+        const struct ph_check_ends ends = {&referenced, &reference};
+        ph_buf_init(&why_not, (size_t)64 << 10);
+        is_alike = ph_check_stays_alike(checker->params->source, &ends, key->rule->steps,
+                                        steps_of(key->rule), &why_not);
+        if (!is_alike)
+            refuse(checker, site, key, ph_buf_text(&why_not));
+        ph_buf_free(&why_not);
+    }
+    return is_alike;
 }
 
 /* ---- one foreign key's column ---- */
@@ -313,20 +435,6 @@ follow(struct ph_checker *checker, const struct site *site, const struct site *k
     return PH_OK;
 }
 
-static void
-refuse(struct ph_checker *checker, const struct site *site, const struct site *key,
-       const char *problem)
-{
-    const struct ph_draft draft = {.source = site->source};
-    struct ph_rule_place place = {0, 0};
-
-    if (site->rule != NULL)
-        place = site->rule->target.place;
-    ph_check_problem(checker, &draft, place, "column %s refers to %s.%s.%s, %s",
-                     site->target_column, key->target->schema, key->target->name,
-                     key->target_column, problem);
-}
-
 static ph_code
 match_site(struct ph_checker *checker, const struct site *site, const struct site *key,
            bool *has_followed)
@@ -337,17 +445,19 @@ match_site(struct ph_checker *checker, const struct site *site, const struct sit
                "which becomes a number that is not known here: keep that column as it is");
         return PH_OK;
     }
-    if (is_keyed(key->rule) && key->rule->from.n <= 1 &&
-        (site->rule == NULL || !is_made(site->rule))) {
+    if (is_keyed(checker, key->rule) && (site->rule == NULL || !is_made(site->rule))) {
         refuse(checker, site, key,
                "whose rule depends on the row it is in: take a mask there that does not");
         return PH_OK;
     }
-    if (same_rule(site->rule, key->rule) ||
-        (site->rule != NULL && names_rows(site->rule) && site->rule->kind != PH_RULE_KEEP &&
-         steps_of(key->rule) == 0))
+    if (same_rule(site->rule, key->rule)) {
+        if (steps_of(key->rule) > 0)
+            (void)stays_alike(checker, site, key);
         return PH_OK;
-    if (site->rule != NULL && is_made(site->rule))
+    }
+    if ((site->rule != NULL && names_rows(site->rule) && site->rule->kind != PH_RULE_KEEP &&
+         steps_of(key->rule) == 0) ||
+        (site->rule != NULL && is_made(site->rule)))
         return PH_OK;
     if (steps_of(key->rule) == 0) {
         refuse(checker, site, key, "which has no such rule: both must have the same");
@@ -366,6 +476,8 @@ match_site(struct ph_checker *checker, const struct site *site, const struct sit
         refuse(checker, site, key, "which has a rule: say the same one here");
         return PH_OK;
     }
+    if (!stays_alike(checker, site, key))
+        return PH_OK;
     *has_followed = true;
     return follow(checker, site, key);
 }
@@ -406,16 +518,22 @@ is_mixed(const struct ph_checker *checker, const struct site *site,
     return false;
 }
 
+/* Memory for the columns at hand, used again and again. */
+struct ends {
+    struct sites referencing;
+    struct sites referenced;
+};
+
 static ph_code
 match_columns(struct ph_checker *checker, enum side side, const struct ph_foreign_key *key,
-              uint32_t k, bool *has_followed)
+              uint32_t k, struct ends *ends, bool *has_followed)
 {
     const struct ph_catalog *catalog =
         side == OF_SOURCE ? checker->params->source : checker->params->target;
     const struct ph_rel *rel = ph_catalog_rel(catalog, key->rel_oid);
     const struct ph_rel *ref = ph_catalog_rel(catalog, key->ref_oid);
-    struct sites referencing;
-    struct sites referenced;
+    struct sites *referencing = &ends->referencing;
+    struct sites *referenced = &ends->referenced;
 
     if (rel == NULL || ref == NULL)
         return PH_OK;
@@ -423,17 +541,17 @@ match_columns(struct ph_checker *checker, enum side side, const struct ph_foreig
     const struct ph_column *ref_column = ph_check_attnum(ref, key->ref_attnums[k]);
     if (column == NULL || ref_column == NULL)
         return PH_OK;
-    find_sites(checker, side, ref, ref_column->name, &referenced);
-    find_sites(checker, side, rel, column->name, &referencing);
-    if (referenced.n == 0)
+    PH_TRY(find_sites(checker, side, ref, ref_column->name, referenced));
+    PH_TRY(find_sites(checker, side, rel, column->name, referencing));
+    if (referenced->n == 0)
         return PH_OK; /* rows that the job does not bring */
-    const struct site *chosen = &referenced.items[0];
-    for (uint32_t i = 1; i < referenced.n; i++) {
-        if (steps_of(referenced.items[i].rule) > steps_of(chosen->rule))
-            chosen = &referenced.items[i];
+    const struct site *chosen = &referenced->items[0];
+    for (uint32_t i = 1; i < referenced->n; i++) {
+        if (steps_of(referenced->items[i].rule) > steps_of(chosen->rule))
+            chosen = &referenced->items[i];
     }
-    for (uint32_t i = 0; i < referencing.n; i++) {
-        const struct site *site = &referencing.items[i];
+    for (uint32_t i = 0; i < referencing->n; i++) {
+        const struct site *site = &referencing->items[i];
         if (side == OF_SOURCE && steps_of(chosen->rule) > 0 &&
             !same_rule(site->rule, chosen->rule) && is_mixed(checker, site, key, k))
             refuse(checker, site, chosen,
@@ -446,7 +564,7 @@ match_columns(struct ph_checker *checker, enum side side, const struct ph_foreig
 }
 
 static ph_code
-match_all(struct ph_checker *checker, enum side side, bool *has_followed)
+match_all(struct ph_checker *checker, enum side side, struct ends *ends, bool *has_followed)
 {
     const struct ph_catalog *catalog =
         side == OF_SOURCE ? checker->params->source : checker->params->target;
@@ -454,7 +572,7 @@ match_all(struct ph_checker *checker, enum side side, bool *has_followed)
     for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
         const struct ph_foreign_key *key = &catalog->foreign_keys[i];
         for (uint32_t k = 0; k < key->n_attnums; k++)
-            PH_TRY(match_columns(checker, side, key, k, has_followed));
+            PH_TRY(match_columns(checker, side, key, k, ends, has_followed));
     }
     return PH_OK;
 }
@@ -463,13 +581,14 @@ ph_code
 ph_check_references(struct ph_checker *checker)
 {
     bool has_followed = true;
+    struct ends ends = {0};
 
     /* a key may itself refer to another: until nothing more follows */
     while (has_followed && checker->n_problems == 0) {
         has_followed = false;
-        PH_TRY(match_all(checker, OF_TARGET, &has_followed));
+        PH_TRY(match_all(checker, OF_TARGET, &ends, &has_followed));
         if (checker->n_problems == 0)
-            PH_TRY(match_all(checker, OF_SOURCE, &has_followed));
+            PH_TRY(match_all(checker, OF_SOURCE, &ends, &has_followed));
     }
     return PH_OK;
 }

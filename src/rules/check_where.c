@@ -20,10 +20,10 @@ struct conditions {
     struct ph_buf sql;
 };
 
-static void
-begin_condition(struct conditions *all)
+void
+ph_check_begin_condition(struct ph_buf *sql)
 {
-    ph_buf_puts(&all->sql, all->sql.len > 0 ? " AND (" : "(");
+    ph_buf_puts(sql, sql->len > 0 ? " AND (" : "(");
 }
 
 /* ---- names ---- */
@@ -80,78 +80,6 @@ ph_check_table_named(struct ph_checker *checker, const struct ph_draft *draft,
         return NULL;
     }
     return rel;
-}
-
-static bool
-is_comparable(struct ph_checker *checker, const struct ph_column *a, const struct ph_column *b)
-{
-    char class_a[PH_CLASS_SIZE];
-    char class_b[PH_CLASS_SIZE];
-
-    return ph_type_class(checker->params->source, a->type_oid, class_a) &&
-           ph_type_class(checker->params->source, b->type_oid, class_b) &&
-           strcmp(class_a, class_b) == 0;
-}
-
-/* ---- merge ---- */
-
-static void
-put_earlier(struct conditions *all, const struct ph_rel *earlier, const struct ph_rule_words *own,
-            const struct ph_rule_words *theirs)
-{
-    const struct ph_draft *draft = all->draft;
-
-    for (uint32_t k = 0; k < own->n; k++) {
-        const struct ph_column *mine =
-            ph_check_column_named(all->checker, draft, draft->source, own->items[k]);
-        const struct ph_column *other =
-            ph_check_column_named(all->checker, draft, earlier, theirs->items[k]);
-        if (mine == NULL || other == NULL)
-            return;
-        if (!is_comparable(all->checker, mine, other))
-            ph_check_problem(all->checker, draft, theirs->items[k].place,
-                             "%s.%s.%s is of another type than %s", earlier->schema, earlier->name,
-                             other->name, mine->name);
-    }
-    begin_condition(all);
-    ph_buf_puts(&all->sql, "NOT EXISTS (SELECT 1 FROM ");
-    ph_check_put_only(&all->sql, earlier, "earlier");
-    for (uint32_t k = 0; k < own->n; k++) {
-        ph_buf_puts(&all->sql, k > 0 ? " AND " : " WHERE ");
-        ph_check_put_others(&all->sql, "earlier", theirs->items[k].text);
-        ph_buf_puts(&all->sql, " = ");
-        ph_check_put_own(&all->sql, draft, own->items[k].text);
-    }
-    ph_buf_puts(&all->sql, "))");
-}
-
-static void
-put_merge(struct conditions *all)
-{
-    const struct ph_rule_merge *merge = &all->draft->rule->merge;
-
-    if (!merge->is_there)
-        return;
-    ph_check_no_stream(all->draft, "`merge` looks at another table, which changes by itself",
-                       "copy it without --follow, or merge after the switch");
-    for (uint32_t i = 0; i < merge->n_after; i++) {
-        const struct ph_rel *earlier = ph_check_table_named(
-            all->checker, all->draft, all->checker->params->source, merge->after[i]);
-        const struct ph_rule_words *theirs = &merge->key;
-        if (merge->keys != NULL && merge->keys[i].n > 0)
-            theirs = &merge->keys[i];
-        if (earlier == NULL)
-            continue;
-        if (earlier->oid == all->draft->source->oid || earlier->oid == all->draft->source->root_oid)
-            ph_check_problem(all->checker, all->draft, merge->after[i].place,
-                             "a table cannot come after itself; `dedup` takes one row per key");
-        else if (theirs->n != merge->key.n)
-            ph_check_problem(all->checker, all->draft, merge->place,
-                             "the key of %s.%s has %u columns, the one of this table %u",
-                             earlier->schema, earlier->name, theirs->n, merge->key.n);
-        else
-            put_earlier(all, earlier, &merge->key, theirs);
-    }
 }
 
 /* ---- dedup ---- */
@@ -270,7 +198,7 @@ put_dedup(struct conditions *all)
         return PH_OK;
     if (root == NULL)
         root = all->draft->source;
-    begin_condition(all);
+    ph_check_begin_condition(sql);
     ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
     ph_check_put_only(sql, root, "better");
     ph_buf_puts(sql, " WHERE ");
@@ -428,6 +356,32 @@ check_preserve(struct ph_checker *checker, struct ph_draft *draft)
 
 /* ---- sample ---- */
 
+void
+ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *alias, double share)
+{
+    const struct ph_index *key = ph_check_key_of(rel);
+    const struct ph_draft own = {.source = rel};
+
+    ph_buf_puts(sql, "('x' || pg_catalog.substr(pg_catalog.md5(");
+    for (uint32_t k = 0; key != NULL && k < key->n_keys; k++) {
+        const char *column = ph_check_attnum(rel, key->key_attnums[k])->name;
+        ph_buf_puts(sql, k > 0 ? " || '|' || " : "");
+        if (alias != NULL)
+            ph_check_put_others(sql, alias, column);
+        else
+            ph_check_put_own(sql, &own, column);
+        ph_buf_puts(sql, "::pg_catalog.text");
+    }
+    ph_buf_printf(sql, "), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < %llu",
+                  (unsigned long long)(share * 4294967296.0));
+}
+
+bool
+ph_check_is_share(double share)
+{
+    return share > 0 && share < 1;
+}
+
 /*
  * By md5 of the key as text, which PostgreSQL and pghaul compute alike: the same rows every night,
  * whichever of the two leaves the others out.
@@ -438,24 +392,17 @@ put_sample(struct conditions *all)
     struct ph_draft *draft = all->draft;
     double share = draft->rule->sample;
     const struct ph_index *key = ph_check_key_of(draft->source);
-    struct ph_buf *sql = &all->sql;
 
-    if (!(share > 0 && share < 1))
+    if (!ph_check_is_share(share))
         return PH_OK;
     if (key == NULL) {
         ph_check_problem(all->checker, draft, draft->table->source.place,
                          "`sample` chooses by the key, and the table has none");
         return PH_OK;
     }
-    begin_condition(all);
-    ph_buf_puts(sql, "('x' || pg_catalog.substr(pg_catalog.md5(");
-    for (uint32_t k = 0; k < key->n_keys; k++) {
-        ph_buf_puts(sql, k > 0 ? " || '|' || " : "");
-        ph_check_put_own(sql, draft, ph_check_attnum(draft->source, key->key_attnums[k])->name);
-        ph_buf_puts(sql, "::pg_catalog.text");
-    }
-    ph_buf_printf(sql, "), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < %llu)",
-                  (unsigned long long)(share * 4294967296.0));
+    ph_check_begin_condition(&all->sql);
+    ph_check_put_share(&all->sql, draft->source, NULL, share);
+    ph_buf_putc(&all->sql, ')');
     return ph_check_sample(all->checker, draft, key);
 }
 
@@ -470,7 +417,7 @@ ph_check_where(struct ph_checker *checker, struct ph_draft *draft)
     if (rc == PH_OK)
         rc = put_sample(&all);
     if (rc == PH_OK) {
-        put_merge(&all);
+        ph_check_merge(checker, draft, &all.sql);
         rc = put_dedup(&all);
     }
     if (rc == PH_OK)

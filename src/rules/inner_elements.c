@@ -188,6 +188,9 @@ split_json(struct ph_rule_call *call, const uint8_t *at, const uint8_t *end)
     }
 }
 
+#define HIGH_SURROGATES 0xD800u /* the first halves of pairs */
+#define LOW_SURROGATES 0xDC00u
+
 static int
 hex_digit(uint8_t c)
 {
@@ -222,6 +225,31 @@ put_utf8(uint8_t *out, uint32_t c)
     return out;
 }
 
+static bool
+is_surrogate(uint32_t c, uint32_t first)
+{
+    return c >= first && c < first + 0x400;
+}
+
+/* Behind the u: a character, or the two halves of one. NULL: neither, as half a pair alone. */
+static const uint8_t *
+take_unicode(const uint8_t *at, const uint8_t *end, uint8_t **out)
+{
+    if (end - at < 4)
+        return NULL;
+    uint32_t c = hex4(at);
+    at += 4;
+    if (is_surrogate(c, HIGH_SURROGATES) && end - at >= 6 && at[0] == '\\' && at[1] == 'u' &&
+        is_surrogate(hex4(at + 2), LOW_SURROGATES)) {
+        c = 0x10000 + ((c - HIGH_SURROGATES) << 10) + (hex4(at + 2) - LOW_SURROGATES);
+        at += 6;
+    }
+    if (c == 0 || is_surrogate(c, HIGH_SURROGATES) || is_surrogate(c, LOW_SURROGATES))
+        return NULL;
+    *out = put_utf8(*out, c);
+    return at;
+}
+
 /* One escape behind its backslash; NULL: it is none. Never longer than what it stands for. */
 static const uint8_t *
 take_escape(const uint8_t *at, const uint8_t *end, uint8_t **out)
@@ -236,18 +264,7 @@ take_escape(const uint8_t *at, const uint8_t *end, uint8_t **out)
         *(*out)++ = (uint8_t)to[found - from];
         return at + 1;
     }
-    if (*at != 'u' || end - at < 5)
-        return NULL;
-    uint32_t c = hex4(at + 1);
-    at += 5;
-    if (c >= 0xD800 && c < 0xDC00 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
-        c = 0x10000 + ((c - 0xD800) << 10) + ((hex4(at + 2) - 0xDC00) & 0x3FF);
-        at += 6;
-    }
-    if (c == 0)
-        return NULL;
-    *out = put_utf8(*out, c);
-    return at;
+    return *at == 'u' ? take_unicode(at + 1, end, out) : NULL;
 }
 
 static enum ph_rule_result

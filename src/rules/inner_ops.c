@@ -5,10 +5,77 @@
 
 /* ---- varchar(n), character(n) ---- */
 
+typedef int32_t char_len_fn(uint8_t first); /* bytes of a character that begins so */
+
 struct length {
     uint32_t chars;
-    bool is_utf8;
+    char_len_fn *char_len;
+    bool keeps_blanks; /* those that tell values of a key apart are not cut: they are bad */
 };
+
+static int32_t
+len_of_byte(uint8_t first)
+{
+    (void)first;
+    return 1;
+}
+
+static int32_t
+len_of_utf8(uint8_t first)
+{
+    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
+#define EUC_SS2 0x8E
+#define EUC_SS3 0x8F
+
+/* EUC_JP, EUC_JIS_2004, EUC_KR */
+static int32_t
+len_of_euc(uint8_t first)
+{
+    return first < 0x80 ? 1 : first == EUC_SS3 ? 3 : 2;
+}
+
+static int32_t
+len_of_euc_cn(uint8_t first)
+{
+    return first < 0x80 ? 1 : 2;
+}
+
+static int32_t
+len_of_euc_tw(uint8_t first)
+{
+    return first == EUC_SS2 ? 4 : len_of_euc(first);
+}
+
+/* Official and private character sets of one and of two bytes, behind one or two that name them. */
+static int32_t
+len_of_mule(uint8_t first)
+{
+    if (first >= 0x81 && first <= 0x8D)
+        return 2;
+    if (first >= 0x90 && first <= 0x9B)
+        return 3;
+    return first == 0x9C || first == 0x9D ? 4 : 1;
+}
+
+static char_len_fn *
+find_char_len(const char *encoding)
+{
+    static const struct {
+        const char *encoding;
+        char_len_fn *char_len;
+    } several[] = {{"UTF8", len_of_utf8},         {"EUC_JP", len_of_euc},
+                   {"EUC_JIS_2004", len_of_euc},  {"EUC_KR", len_of_euc},
+                   {"EUC_CN", len_of_euc_cn},     {"EUC_TW", len_of_euc_tw},
+                   {"MULE_INTERNAL", len_of_mule}};
+
+    for (size_t i = 0; i < sizeof several / sizeof several[0]; i++) {
+        if (strcmp(several[i].encoding, encoding) == 0)
+            return several[i].char_len;
+    }
+    return len_of_byte; /* the other encodings of databases */
+}
 
 static bool
 prepare_length(struct ph_rule_call *call)
@@ -18,7 +85,8 @@ prepare_length(struct ph_rule_call *call)
     if (length == NULL)
         return false;
     length->chars = (uint32_t)strtoul(call->params[0], NULL, 10);
-    length->is_utf8 = strcmp(call->params[1], "utf8") == 0;
+    length->char_len = find_char_len(call->params[1]);
+    length->keeps_blanks = call->n_params > 2;
     call->state = length;
     return true;
 }
@@ -36,25 +104,26 @@ prefix(const struct length *length, const struct ph_value *value, uint32_t *has)
 {
     int32_t at = 0;
 
-    for (*has = 0; at < value->len && *has < length->chars; ++*has) {
-        at++;
-        while (length->is_utf8 && at < value->len && (value->data[at] & 0xC0) == 0x80)
-            at++;
-    }
-    return at;
+    for (*has = 0; at < value->len && *has < length->chars; ++*has)
+        at += length->char_len(value->data[at]);
+    return at < value->len ? at : value->len;
 }
 
 /* Blanks past the limit are cut off, as the server does. */
 static enum ph_rule_result
 run_fit_varchar(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
+    const struct length *length = call->state;
     uint32_t has;
-    int32_t len = prefix(call->state, &args[0], &has);
+    int32_t len = prefix(length, &args[0], &has);
 
     for (int32_t i = len; i < args[0].len; i++) {
         if (args[0].data[i] != ' ')
             return ph_rule_bad(call, "is longer than the column");
     }
+    if (length->keeps_blanks && len < args[0].len)
+        return ph_rule_bad(call, "has blanks behind the column's length, which may not be cut in a "
+                                 "unique key");
     *out = (struct ph_value){args[0].data, len};
     return PH_RULE_OK;
 }
@@ -68,6 +137,9 @@ run_fit_bpchar(struct ph_rule_call *call, const struct ph_value *args, struct ph
 
     if (rc != PH_RULE_OK)
         return rc;
+    if (length->keeps_blanks && out->len > 0 && out->data[out->len - 1] == ' ')
+        return ph_rule_bad(call, "ends in blanks, which character(n) does not keep apart in a "
+                                 "unique key");
     int32_t len = prefix(length, out, &has);
     if (has == length->chars)
         return PH_RULE_OK;
@@ -247,10 +319,11 @@ run_fit_time(struct ph_rule_call *call, const struct ph_value *args, struct ph_v
     return PH_RULE_OK;
 }
 
+/* Texts that only blanks tell apart stay so where it matters: with `key` they are bad. */
 const struct ph_rule_op ph_inner_ops[] = {
-    {"fit_varchar", "text -> text", "chars, encoding", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD,
+    {"fit_varchar", "text -> text", "chars, encoding, key?", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD,
      run_fit_varchar, prepare_length, release_state, "at most so many characters"},
-    {"fit_bpchar", "text -> text", "chars, encoding", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD,
+    {"fit_bpchar", "text -> text", "chars, encoding, key?", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD,
      run_fit_bpchar, prepare_length, release_state, "blanks up to so many characters"},
     {"fit_numeric", "numeric -> numeric", "precision, scale", PH_RULE_MAY_BAD, run_fit_numeric,
      prepare_scale, release_state, "rounded to the scale, within the precision"},

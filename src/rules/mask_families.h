@@ -18,7 +18,7 @@ extern const struct ph_rule_op ph_mask_format_ops[PH_MASK_FORMAT_OPS];
 extern const struct ph_rule_op ph_mask_check_ops[PH_MASK_CHECK_OPS];
 #define PH_MASK_TEXT_OPS 5
 extern const struct ph_rule_op ph_mask_text_ops[PH_MASK_TEXT_OPS];
-#define PH_MASK_VALUE_OPS 10
+#define PH_MASK_VALUE_OPS 16
 extern const struct ph_rule_op ph_mask_value_ops[PH_MASK_VALUE_OPS];
 #define PH_MASK_NUMBER_OPS 5
 extern const struct ph_rule_op ph_mask_number_ops[PH_MASK_NUMBER_OPS];

@@ -139,6 +139,23 @@ mask_date_of_person(struct ph_rule_call *call, const struct ph_value *args, stru
     return shift_value(call, &args[0], ph_mask_span(&args[1]), out);
 }
 
+/* The person by a number: the same in every width. */
+static enum ph_rule_result
+mask_date_of_number(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+{
+    uint8_t wide[8];
+    struct ph_value person = args[1];
+    int32_t width = person.len;
+
+    if (width == 2 || width == 4) {
+        memset(wide, (person.data[0] & 0x80) != 0 ? 0xff : 0, sizeof wide);
+        memcpy(wide + 8 - width, person.data, (size_t)width);
+        person = (struct ph_value){wide, 8};
+    }
+    const struct ph_value wide_args[] = {args[0], person};
+    return mask_date_of_person(call, wide_args, out);
+}
+
 /* ---- ip: the family and the length of the network stay ---- */
 
 #define INET_V4 2
@@ -205,6 +222,12 @@ mask_ip(struct ph_rule_call *call, const struct ph_value *args, struct ph_value 
         "mask_date", #type " -> " #type, "days?", KEYED, mask_date_of_row, prepare_date,           \
             release_date, "shifted by up to so many days (365), by the row's key"                  \
     }
+#define NUMBER_ROW(type, number)                                                                   \
+    {                                                                                              \
+        "mask_date", #type ", " #number " -> " #type, "days?", PERSON, mask_date_of_number,        \
+            prepare_date, release_date,                                                            \
+            "shifted by up to so many days (365), by the second: a person's number"                \
+    }
 #define PERSON_ROW(type)                                                                           \
     {                                                                                              \
         "mask_date", #type ", any -> " #type, "days?", PERSON, mask_date_of_person, prepare_date,  \
@@ -219,6 +242,12 @@ const struct ph_rule_op ph_mask_value_ops[PH_MASK_VALUE_OPS] = {
     DATE_ROW(date),
     DATE_ROW(timestamp),
     DATE_ROW(timestamptz),
+    NUMBER_ROW(date, int2),
+    NUMBER_ROW(date, int4),
+    NUMBER_ROW(timestamp, int2),
+    NUMBER_ROW(timestamp, int4),
+    NUMBER_ROW(timestamptz, int2),
+    NUMBER_ROW(timestamptz, int4),
     PERSON_ROW(date),
     PERSON_ROW(timestamp),
     PERSON_ROW(timestamptz),

@@ -228,16 +228,30 @@ mapped_value(const struct ph_step_plan *map, uint32_t i, struct ph_value *out)
     return map->otherwise == PH_ELSE_VALUE && i == 0;
 }
 
+/* The constants of the defaults at the end of a chain, then those of the map before them. */
+static bool
+last_constant(const struct ph_make_plan *make, uint32_t i, struct ph_value *out)
+{
+    uint32_t n = make->n_steps;
+
+    while (n > 0 && make->steps[n - 1].kind == PH_STEP_DEFAULT) {
+        *out = make->steps[--n].constant;
+        if (i-- == 0)
+            return true;
+    }
+    return n > 0 && make->steps[n - 1].kind == PH_STEP_MAP &&
+           mapped_value(&make->steps[n - 1], i, out);
+}
+
 bool
 ph_ruleset_output_value(const struct ph_ruleset *set, const struct ph_route *route, uint32_t output,
                         uint32_t i, struct ph_value *out)
 {
     const struct ph_route_plan *plan = &set->plans[route->number];
     const struct ph_make_plan *make = &plan->makes[output];
-    const struct ph_step_plan *map = last_map(make);
 
-    if (map != NULL)
-        return mapped_value(map, i, out);
+    if (make->kind == PH_MAKE_CHAIN)
+        return last_constant(make, i, out);
     if (make->kind == PH_MAKE_NAME && i < plan->shape.n_inputs) {
         *out = plan->shape.names[i];
         return true;

@@ -185,7 +185,8 @@ enum ph_output_values {
 };
 enum ph_output_values ph_ruleset_output_values(const struct ph_ruleset *set,
                                                const struct ph_route *route, uint32_t output);
-/* Of CERTAIN and MAPPED, value number `i` from 0, which may be NULL; false: there are no more. */
+/* Value number `i` from 0, which may be NULL; false: there are no more. Of CERTAIN and MAPPED all
+ * of them, of MADE those that the constants of its last steps give. */
 bool ph_ruleset_output_value(const struct ph_ruleset *set, const struct ph_route *route,
                              uint32_t output, uint32_t i, struct ph_value *out);
 

@@ -4,7 +4,7 @@
  *     fake_table(&world, "public.users", "id int4*, email varchar(20)!, note text, at date=");
  *
  * `*` of the primary key, `!` NOT NULL, `=` has a default, `~` generated, `^` a unique key of its
- * own. Types are built-in ones, or `phase` and `old_phase`, two enums.
+ * own. Types are built-in ones, `phase` and `old_phase`, two enums, or `citext`.
  */
 #ifndef PH_TEST_FAKE_TABLES_H
 #define PH_TEST_FAKE_TABLES_H
@@ -84,12 +84,20 @@ fake_tables_init(struct fake_tables *world)
     world->types[n + 1].name = "old_phase";
     world->types[n + 1].labels = old_phases;
     world->types[n + 1].n_labels = 2;
+    world->types[n + 2] = (struct ph_type){.oid = FAKE_PHASE + 2,
+                                           .schema = "public",
+                                           .name = "citext",
+                                           .kind = 'b',
+                                           .category = 'S',
+                                           .has_binary = true,
+                                           .extension = "citext",
+                                           .extension_version = "1.6"};
     world->catalog = (struct ph_catalog){.version_num = 160000,
                                          .encoding = "UTF8",
                                          .lc_monetary = "C",
                                          .rels = world->rels,
                                          .types = world->types,
-                                         .n_types = n + 2,
+                                         .n_types = n + 3,
                                          .foreign_keys = world->foreign_keys};
 }
 

@@ -53,6 +53,35 @@ dates_of_a_person(void **context)
     mask_end(&mask);
 }
 
+/* A person's id is the same in integers of every width, as it is in a join. */
+static void
+dates_of_a_numbered_person(void **context)
+{
+    static const char *const rows[] = {"date, any -> date", "date, int4 -> date",
+                                       "date, int2 -> date"};
+    static const int64_t persons[] = {0, 7, 30000, -1};
+    struct mask mask;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof persons / sizeof persons[0]; i++) {
+        int64_t first = 0;
+        for (size_t row = 0; row < 3; row++) {
+            size_t width = (size_t)8 >> row;
+            uint8_t day[4];
+            uint8_t id[8];
+            assert_true(mask_try(&mask, "mask_date", rows[row], NULL, 0, MASK_SECRET));
+            ph_rule_put_i32(day, 1000);
+            ph_rule_put_i64(id, persons[i]);
+            const struct ph_value values[] = {{day, 4}, {id + 8 - width, (int32_t)width}};
+            assert_int_equal(mask_values(&mask, values), PH_RULE_OK);
+            int64_t by = ph_rule_get_i32(&mask.out) - 1000;
+            first = row == 0 ? by : first;
+            assert_int_equal(by, first);
+            mask_end(&mask);
+        }
+    }
+}
+
 static void
 dates_of_a_row(void **context)
 {
@@ -243,10 +272,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dates_of_a_person),   cmocka_unit_test(dates_of_a_row),
-        cmocka_unit_test(null_and_bool),       cmocka_unit_test(addresses),
-        cmocka_unit_test(ints_are_within),     cmocka_unit_test(floats_are_within),
-        cmocka_unit_test(numerics_are_within),
+        cmocka_unit_test(dates_of_a_person), cmocka_unit_test(dates_of_a_numbered_person),
+        cmocka_unit_test(dates_of_a_row),    cmocka_unit_test(null_and_bool),
+        cmocka_unit_test(addresses),         cmocka_unit_test(ints_are_within),
+        cmocka_unit_test(floats_are_within), cmocka_unit_test(numerics_are_within),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,51 @@ unique_keys_stay_unique(void **state)
     assert_true(route(0)->outputs[0].is_injective);
 }
 
+/* Of indexes that hold only some rows, or functions of columns, and of exclusion constraints. */
+static void
+other_unique_indexes_stay_unique_too(void **state)
+{
+    static const int16_t of_email[] = {2};
+    struct ph_index *index = &fake.target.indexes[0][1];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        begin_again();
+        tables("id int4*, email text, org int4", "id int4*, email text^, org int4");
+        if (i == 0) {
+            index->is_partial = true;
+        } else if (i == 1) {
+            index->has_expressions = true;
+            fake.target.keys[0][1][0] = 0;
+            index->expression_attnums = of_email;
+            index->n_expression_attnums = 1;
+        } else {
+            index->is_exclusion = true;
+            index->is_unique = false;
+        }
+        refused("tables: {users: {columns: {email: {do: [upper]}}}}",
+                i == 2
+                    ? "column email is part of the target's exclusion constraint unique, and its "
+                      "rule (from email, through upper) may make different values equal"
+                    : "column email is part of the target's unique index unique, and its rule "
+                      "(from email, through upper) may make different values equal");
+        refused("tables: {users: {columns: {email: {set: x}}}}", "may make different values equal");
+        fake_must_make(&fake, "tables: {users: {columns: {email: {set: null}}}}");
+        fake_must_make(&fake,
+                       "secret: {env: X}\ntables: {users: {columns: {email: {mask: email}}}}");
+        fake_must_make(&fake, "tables: {users: {columns: {org: {set: 1}}}}");
+        index->is_valid = false;
+        fake_must_make(&fake, "tables: {users: {columns: {email: {do: [upper]}}}}");
+    }
+    /* with the key beside it rows stay apart */
+    begin_again();
+    tables("id int4*, email text, org int4", "id int4*, email text^, org int4");
+    index->is_partial = true;
+    fake.target.keys[0][1][1] = 1;
+    index->n_keys = 2;
+    fake_must_make(&fake, "tables: {users: {columns: {email: {do: [upper]}}}}");
+}
+
 /* A copy that makes the schema builds keys when rows are in: they count before. */
 static void
 keys_that_come_later_count(void **state)
@@ -397,6 +442,36 @@ unpivoted_columns_follow_their_key(void **state)
             "column v refers to public.users.id, which has another rule");
 }
 
+/* However many tables go into the one that refers. */
+static void
+all_references_follow(void **state)
+{
+    enum { N_TABLES = 90 };
+    struct ph_buf job;
+    char name[32];
+    uint32_t n;
+
+    (void)state;
+    const struct ph_rel *rels[] = {fake_table(&fake.target, "public.users", "id int8*"),
+                                   fake_table(&fake.target, "public.posts", "id int8, u int8")};
+    refer(&fake.target, rels[1], rels[0]);
+    fake_table(&fake.source, "public.users", "id int8*");
+    ph_buf_init(&job, (size_t)64 << 10);
+    ph_buf_puts(&job, "secret: {env: X}\ntables:\n  users: {columns: {id: {mask: int}}}\n");
+    for (int i = 0; i < N_TABLES; i++) {
+        snprintf(name, sizeof name, "public.posts_%d", i);
+        fake_table(&fake.source, name, "id int8, u int8");
+        ph_buf_printf(&job, "  posts_%d: {into: posts}\n", i);
+    }
+    fake_must_make(&fake, ph_buf_text(&job));
+    ph_buf_free(&job);
+    for (uint32_t i = 1; i <= N_TABLES; i++) {
+        const struct ph_route *posts = ph_ruleset_of(fake.set, fake.source.rels[i].oid, &n);
+        assert_string_equal(posts->outputs[1].words,
+                            "from u, through mask_int, because it refers to public.users.id");
+    }
+}
+
 /* ---- policy ---- */
 
 static void
@@ -415,6 +490,57 @@ classified_columns(void **state)
     fake_must_make(&fake,
                    "policy: classify\ntables: {users: {columns: {email: {set: x}}, keep: [id], "
                    "drop: [note]}, posts: {keep: all}}");
+}
+
+/* What a rule reads is not classified where it goes along as it is beside the rule. */
+static void
+a_rule_classifies_its_own_column_alone(void **state)
+{
+    static const struct {
+        const char *target;
+        const char *rules;
+        const char *message; /* NULL: fine */
+    } cases[] = {
+        {"id int4*, email text, email_hash text",
+         "columns: {email_hash: {do: [sha256], from: email}}, keep: [id], drop: [name]",
+         "public.users.email (as it is into public.users)"},
+        {"id int4*, email text, email_hash text",
+         "columns: {email_hash: {do: [sha256], from: email}}, keep: [id, email], drop: [name]",
+         NULL},
+        {"id int4*, email text, label text",
+         "columns: {label: {do: [concat], from: [name, email]}}, keep: [id]",
+         "neither kept nor dropped: public.users.email (as it is into public.users)"},
+        {"id int4*, label text",
+         "columns: {label: {do: [concat], from: [name, email]}}, keep: [id]", NULL},
+        {"id int4*, email text", "columns: {email: {mask: email}}, keep: [id], drop: [name]", NULL},
+        {"id int4*, email text", "columns: {email: {mask: email}}, keep: all, drop: [name]", NULL},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts}]",
+         "public.users.email (as it is into public.contacts)"},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts, drop: [email]}]",
+         NULL},
+        {"id int4*, email text",
+         "keep: [id], drop: [name], into: [{table: users, columns: {email: {mask: email}}}, "
+         "{table: contacts, keep: all}]",
+         NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        begin_again();
+        tables("id int4*, email text, name text", cases[i].target);
+        fake_table(&fake.target, "public.contacts", "id int4*, email text");
+        snprintf(job, sizeof job, "policy: classify\nsecret: {env: X}\ntables: {users: {%s}}",
+                 cases[i].rules);
+        if (cases[i].message != NULL)
+            refused(job, cases[i].message);
+        else
+            fake_must_make(&fake, job);
+    }
 }
 
 /* ---- the stream ---- */
@@ -486,6 +612,48 @@ conditions_of_the_source(void **state)
             "public.older.name is of another type than id");
     refused("tables: {users: {dedup: {key: [nandle], prefer: [id]}}}",
             "public.users has no column nandle; did you mean handle?");
+}
+
+/* A key that the earlier table has, but does not give, is not taken: the later one gives it. */
+static void
+merge_counts_the_rows_that_are_taken(void **state)
+{
+#define EARLIER                                                                                    \
+    "(NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"older\" AS earlier WHERE "                       \
+    "earlier.\"a\" = \"public\".\"users\".\"a\""
+#define SHARE                                                                                      \
+    "('x' || pg_catalog.substr(pg_catalog.md5(earlier.\"id\"::pg_catalog.text), 1, 8))"            \
+    "::pg_catalog.bit(32)::pg_catalog.int8 < 2147483648"
+    static const struct {
+        const char *older; /* its entry in the job file */
+        const char *where; /* of the later table */
+    } cases[] = {
+        {"{into: users}", EARLIER "))"},
+        {"{into: users, where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
+        {"{into: users, sample: 50%}", EARLIER " AND ((" SHARE "))))"},
+        {"{into: users, where: \"n > 5\", sample: 50%}",
+         EARLIER " AND (((\"n\" > 5) AND " SHARE "))))"},
+        {"{into: [{table: users, where: \"n = 1\"}, {table: users, where: \"n = 2\"}, older]}",
+         EARLIER " AND (((\"n\" = 1)) OR ((\"n\" = 2)))))"},
+        {"{where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
+        {"{into: [{table: older, where: \"n = 1\"}, {table: other}]}", EARLIER "))"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char job[512];
+        begin_again();
+        tables("id int4*, a text, n int4", "id int4*, a text, n int4");
+        table_on_both("public.older", "id int4*, a text, n int4", "id int4*, a text, n int4");
+        fake_table(&fake.target, "public.other", "id int4*, a text, n int4");
+        snprintf(job, sizeof job, "tables: {older: %s, users: {merge: {key: [a], after: [older]}}}",
+                 cases[i].older);
+        fake_must_make(&fake, job);
+        assert_string_equal(route(ph_ruleset_count(fake.set) - 1)->where, cases[i].where);
+    }
+    refused("tables: {older: {into: users, where: \"m > 5\"}, users: {merge: {key: [a], after: "
+            "[older]}}}",
+            "\"m\" is not a column of public.older");
 }
 
 static void
@@ -677,6 +845,7 @@ main(void)
         rules_test(only_selected_tables),
         rules_test(a_root_stands_for_its_partitions),
         rules_test(unique_keys_stay_unique),
+        rules_test(other_unique_indexes_stay_unique_too),
         rules_test(keys_that_come_later_count),
         rules_test(another_column_keeps_a_key_unique),
         rules_test(shapes_must_fit),
@@ -686,10 +855,13 @@ main(void)
         rules_test(references_follow_their_key),
         rules_test(elements_follow_their_key),
         rules_test(unpivoted_columns_follow_their_key),
+        rules_test(all_references_follow),
         rules_test(classified_columns),
+        rules_test(a_rule_classifies_its_own_column_alone),
         rules_test(the_stream_must_be_exact),
         rules_test(the_targets_key_follows_from_the_sources),
         rules_test(conditions_of_the_source),
+        rules_test(merge_counts_the_rows_that_are_taken),
         rules_test(conditions_mean_the_same_in_the_stream),
         rules_test(a_sample_in_the_stream),
         rules_test(rules_of_shaped_columns),

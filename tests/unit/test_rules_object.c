@@ -190,6 +190,54 @@ libraries(void **state)
     make_fails(job, PH_E_RULES, "the library cannot be loaded", path);
 }
 
+/* An operator of one's own follows a foreign key as others do, and is refused as others are. */
+static void
+operators_of_others_and_references(void **state)
+{
+    static const int16_t numbers[] = {1, 2};
+    static const char code[] =
+        "#include <pghaul/rule.h>\n"
+        "static enum ph_rule_result same(struct ph_rule_call *call, const struct ph_value *args, "
+        "struct ph_value *out) { *out = args[0]; return PH_RULE_OK; }\n"
+        "static const struct ph_rule_op ops[] = {\n"
+        "  {\"salted\", \"int8 -> int8\", 0, PH_RULE_INJECTIVE | PH_RULE_KEYED, same, 0, 0, "
+        "\"\"},\n"
+        "  {\"same\", \"int8 -> int8\", 0, PH_RULE_INJECTIVE, same, 0, 0, \"\"},\n"
+        "  {\"same\", \"int4 -> int4\", 0, PH_RULE_INJECTIVE, same, 0, 0, \"\"}};\n"
+        "const struct ph_rule_library ph_rule_library = {PH_RULE_ABI, ops, 3};\n";
+    static const char job[] = "tables: {users: {columns: {id: {c: '%s:%s'}}}}\n";
+    uint32_t n;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        begin_again();
+        const char *library = compiled("keyed.so", code);
+        for (int side = 0; side < 2; side++) {
+            struct fake_tables *world = side == 0 ? &fake.source : &fake.target;
+            const struct ph_rel *users = fake_table(world, "public.users", "id int8*");
+            const struct ph_rel *posts =
+                fake_table(world, "public.posts", i == 0 ? "id int8*, u int8" : "id int8*, u int4");
+            world->foreign_keys[world->catalog.n_foreign_keys++] =
+                (struct ph_foreign_key){.name = "fk",
+                                        .rel_oid = posts->oid,
+                                        .ref_oid = users->oid,
+                                        .attnums = numbers + 1,
+                                        .ref_attnums = numbers,
+                                        .n_attnums = 1};
+        }
+        refused(ph_arena_printf(&fake.arena, job, library, "salted"),
+                "column u refers to public.users.id, whose rule depends on the row it is in");
+        if (i == 1) {
+            refused(ph_arena_printf(&fake.arena, job, library, "same"),
+                    "same makes different values of equal ones; begin the rule with {cast: int4}");
+            continue;
+        }
+        fake_must_make(&fake, ph_arena_printf(&fake.arena, job, library, "same"));
+        says(ph_ruleset_of(fake.set, fake.source.rels[1].oid, &n)->outputs[1].words,
+             "from u, through same, because it refers to public.users.id");
+    }
+}
+
 /* ---- the compiler ---- */
 
 static bool
@@ -394,6 +442,7 @@ main(void)
         rules_test(objects_of_another_catalog),
         rules_test(objects_of_others),
         rules_test(libraries),
+        rules_test(operators_of_others_and_references),
         rules_test(compilers),
         rules_test(nothing_is_kept_without_a_folder),
         rules_test(folders),

@@ -257,6 +257,92 @@ references_to_what_depends_on_the_row(void **state)
             "followed");
 }
 
+/* What is equal in a key and its reference may have other bytes there, and a mask sees bytes. */
+static void
+references_of_another_form(void **state)
+{
+#define OTHER_FORM "column ref refers to public.keys.k, "
+    static const struct {
+        const char *key;
+        const char *reference;
+        const char *entries;
+        const char *message; /* NULL: fine */
+    } cases[] = {
+        {"int8", "int4", "keys: {columns: {k: {do: [hash_int]}}}",
+         OTHER_FORM "which is int8 where it is int4: hash_int makes different values of equal "
+                    "ones; begin the rule with {cast: int4}"},
+        {"int8", "int4", "keys: {columns: {k: {mask: int}}}, refs: {columns: {ref: {mask: int}}}",
+         "mask_int makes different values of equal ones; begin the rule with {cast: int4}"},
+        {"int2", "int8", "keys: {columns: {k: {mask: int}}}", "begin the rule with {cast: int2}"},
+        {"int8", "int4", "keys: {columns: {k: {do: [{cast: int4}, hash_int]}}}", NULL},
+        {"int8", "int4", "keys: {columns: {k: {mask: {int: [1, 1000]}}}}", NULL},
+        {"int8", "int4", "keys: {columns: {k: {map: m}}}", NULL},
+        {"int8", "int4", "keys: {columns: {k: {map: m, else: keep}}}", NULL},
+        {"int8", "int4", "keys: {columns: {k: {do: [{add: 7}]}}}", NULL},
+        {"int8", "int4", "keys: {columns: {k: {do: [{add: 7}, hash_int]}}}",
+         "hash_int makes different"},
+        {"int8", "int4", "keys: {columns: {k: {do: [hash_int]}}}, refs: {columns: {ref: {set: 7}}}",
+         NULL},
+        {"int8", "int8", "keys: {columns: {k: {do: [hash_int]}}}", NULL},
+        {"int8", "int4", "keys: {}", NULL},
+        {"citext", "citext", "keys: {columns: {k: {mask: email}}}",
+         OTHER_FORM "which is citext: mask_email makes different values of equal ones; begin the "
+                    "rule with lower"},
+        {"citext", "citext", "keys: {columns: {k: {do: [trim, lower, mask_email]}}}", NULL},
+        {"citext", "citext", "keys: {columns: {k: {do: [trim, mask_email]}}}", "mask_email makes"},
+        {"text", "citext", "keys: {columns: {k: {map: m}}}", NULL},
+        {"text", "citext", "keys: {columns: {k: {map: m, else: keep}}}",
+         "which is text where it is citext: map makes different values"},
+        {"bpchar(9)", "bpchar(9)", "keys: {columns: {k: {mask: email}}}", NULL},
+        {"bpchar(9)", "bpchar(5)", "keys: {columns: {k: {do: [hmac]}}}",
+         "hmac makes different values of equal ones; begin the rule with rtrim"},
+        {"bpchar(9)", "varchar(9)", "keys: {columns: {k: {do: [hmac]}}}",
+         "begin the rule with rtrim"},
+        {"bpchar(9)", "varchar(9)", "keys: {columns: {k: {do: [rtrim, hmac]}}}", NULL},
+        {"text", "varchar(9)", "keys: {columns: {k: {do: [hmac]}}}", NULL},
+        {"numeric", "numeric", "keys: {columns: {k: {mask: {number: [1, 9]}}}}",
+         "mask_number makes different values of equal ones; begin the rule with a cast"},
+        {"numeric(9,2)", "numeric(9,2)", "keys: {columns: {k: {do: [{cast: text}, hmac]}}}", NULL},
+        {"numeric(9,2)", "numeric(9,1)", "keys: {columns: {k: {do: [{cast: text}, hmac]}}}",
+         "cast makes different values"},
+        {"numeric(9,2)", "numeric(9,1)",
+         "keys: {columns: {k: {do: [{cast: int4}, {cast: text}, hmac]}}}", NULL},
+        {"numeric", "numeric", "keys: {columns: {k: {do: [negate]}}}", NULL},
+        {"int8", "numeric", "keys: {columns: {k: {do: [negate]}}}", NULL},
+        {"timestamp", "date", "keys: {columns: {k: {do: [{shift: 1 day}]}}}",
+         "shift makes different values of equal ones; begin the rule with a cast"},
+        {"timestamp", "date", "keys: {columns: {k: {do: [{cast: date}, {shift: 1 day}]}}}", NULL},
+    };
+    char job[1024];
+    char table[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin_again();
+        for (int side = 0; side < 2; side++) {
+            struct fake_tables *world = side == 0 ? &fake.source : &fake.target;
+            bool is_hashed = side == 1 && strstr(cases[i].entries, "hmac") != NULL;
+            snprintf(table, sizeof table, "id int4*, k %s", is_hashed ? "text" : cases[i].key);
+            const struct ph_rel *keys = fake_table(world, "public.keys", table);
+            snprintf(table, sizeof table, "id int4*, ref %s",
+                     is_hashed ? "text" : cases[i].reference);
+            const struct ph_rel *refs = fake_table(world, "public.refs", table);
+            world->foreign_keys[world->catalog.n_foreign_keys++] =
+                (struct ph_foreign_key){.name = "fk",
+                                        .rel_oid = refs->oid,
+                                        .ref_oid = keys->oid,
+                                        .attnums = reference_numbers,
+                                        .ref_attnums = reference_numbers,
+                                        .n_attnums = 1};
+        }
+        snprintf(job, sizeof job, SECRET "maps: {m: {1: 2}}\ntables: {%s}\n", cases[i].entries);
+        if (cases[i].message != NULL)
+            refused(job, cases[i].message);
+        else if (fake_make(&fake, job) != PH_OK)
+            fail_msg("%s:\n%s", fake.err.message, job);
+    }
+}
+
 int
 main(void)
 {
@@ -268,6 +354,7 @@ main(void)
         rules_test(stream),
         rules_test(references_of_two_columns),
         rules_test(references_to_what_depends_on_the_row),
+        rules_test(references_of_another_form),
     };
 
     return rules_run("test_rules_refuse", tests);

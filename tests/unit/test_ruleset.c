@@ -1,4 +1,5 @@
 /* Rules from the job file to compiled code and rows: what comes out of what. */
+#include "rules/hidden.h"
 #include "rules_case.h"
 
 #include <sys/stat.h>
@@ -319,6 +320,29 @@ json_elements_become_rows(void **state)
     assert_row(0, "{}|7", "BAD id: is JSON, but not an array");
 }
 
+/* json may hold escapes that are no character: PostgreSQL makes no text of them either. */
+static void
+json_escapes_that_no_text_can_hold(void **state)
+{
+    static const char *const wrong[] = {
+        "\\ud800",        "\\ud800x",      "\\ud800\\n", "\\ud800\\u0041", "\\udc00",
+        "\\ud800\\ud800", "\\ud83d\\ude0", "\\u0000",    "\\udfff\\ud800", "x\\ud800",
+    };
+    char row[64];
+
+    (void)state;
+    fake_table(&fake.source, "public.posts", "id int4*, tags json");
+    fake_table(&fake.target, "public.tags", "id int4*, n int4*, tag text");
+    fake_must_make(&fake, "tables:\n  posts:\n    into: tags\n"
+                          "    each: {column: tags, value: tag, position: n}\n");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(row, sizeof row, "[\"%s\"]|7", wrong[i]);
+        assert_row(0, row, "BAD tag: has a JSON string that no text can hold");
+    }
+    assert_row(0, "[\"\\udbff\\udfff\", \"\\ud800\\udc00\"]|7",
+               "7|1|\xf4\x8f\xbf\xbf;7|2|\xf0\x90\x80\x80");
+}
+
 static void
 values_of_made_rows_go_through_a_chain(void **state)
 {
@@ -613,6 +637,38 @@ masks_are_told(void **state)
     hides(6, NULL, 0, NULL);
 }
 
+/* What messages may tell of a row: not what is masked, nor, beside a mask, what is dropped. */
+static void
+what_masks_hide_is_not_told(void **state)
+{
+    static const struct ph_rules_in_use secret = {.secret = (const uint8_t *)"key",
+                                                  .secret_len = 3};
+    static const char fox[] = "The quick brown fox jumps over the lazy dog";
+    const struct ph_span text = {(const uint8_t *)fox, sizeof fox - 1};
+    char out[PH_HIDDEN_SIZE];
+
+    (void)state;
+    campaigns("id int4*, nr int4*, email text, note text", "id int4*, email text, note text");
+    for (int i = 0; i < 2; i++) {
+        fake_must_make(&fake, i == 0 ? SECRET "tables: {public.campaigns: {drop: [nr], columns: "
+                                              "{email: {mask: email}, note: {do: [upper]}}}}"
+                                     : "tables: {public.campaigns: {drop: [nr], columns: {note: "
+                                       "{do: [upper]}}}}");
+        for (uint32_t k = 0; k < route(0)->n_inputs; k++) {
+            const char *name = route(0)->inputs[k].column->name;
+            bool is_hidden = i == 0 && (strcmp(name, "email") == 0 || strcmp(name, "nr") == 0);
+            assert_int_equal(ph_route_hides(route(0), k), is_hidden);
+        }
+        assert_int_equal(ph_route_hides_of(route(0), 1), i == 0);
+        assert_false(ph_route_hides_of(route(0), 2));
+        assert_false(ph_route_hides_of(route(0), 9));
+    }
+    ph_hidden_text(&secret, text, out);
+    assert_string_equal(out, "hmac:f7bc83f430538424");
+    ph_hidden_text(NULL, text, out);
+    assert_string_equal(out, "(hidden)");
+}
+
 static void
 a_mask_of_columns_as_rows_hides_them_all(void **state)
 {
@@ -631,6 +687,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         rules_test(masks_are_told),
+        rules_test(what_masks_hide_is_not_told),
         rules_test(a_mask_of_columns_as_rows_hides_them_all),
         rules_test(maps_sets_and_passes),
         rules_test(a_map_has_every_else),
@@ -647,6 +704,7 @@ main(void)
         rules_test(numerics_are_rounded_as_the_server_does),
         rules_test(columns_become_rows),
         rules_test(json_elements_become_rows),
+        rules_test(json_escapes_that_no_text_can_hold),
         rules_test(array_elements_become_rows),
         rules_test(one_row_goes_to_several_tables),
         rules_test(the_object_is_cached_and_checked),

@@ -1,0 +1,244 @@
+/* What the check of rules promises, against servers: which rows are taken, what is refused before
+ * anything is written.
+ */
+/* labels: short */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <string.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    return 0;
+}
+
+/* ---- merge ---- */
+
+/* A key comes from the first table that gives a row of it; rows with a NULL in it all come. */
+static void
+test_merge_after_filtered(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "merge_filtered");
+    const char *job = pair_job_file(
+        &db,
+        "tables:\n"
+        "  old: {into: all_mail, where: \"state = 'done' and id > 0\", columns: {via: {set: old}}, "
+        "drop: [state]}\n"
+        "  new: {into: all_mail, columns: {via: {set: new}}, drop: [state], "
+        "merge: {key: [k, part], after: [old]}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE old (id int, k text, part int, state text);"
+             "CREATE TABLE new (id int, k text, part int, state text);"
+             "INSERT INTO old SELECT g, 'k' || g, g % 3, CASE WHEN g % 4 > 0 THEN 'done' END"
+             " FROM generate_series(1, 1000) g;"
+             "INSERT INTO new SELECT g, CASE WHEN g % 7 > 0 THEN 'k' || g END,"
+             " CASE WHEN g % 5 > 0 THEN g % 3 END, 'left' FROM generate_series(500, 1500) g;"
+             "INSERT INTO old VALUES (2000, NULL, 1, 'done'), (2001, 'k2001', NULL, 'done')");
+    sql_exec(db.target, "CREATE TABLE all_mail (id int, k text, part int, via text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_same_as(&db,
+                 "SELECT id, k, part, 'old' FROM old WHERE state = 'done' UNION ALL"
+                 " SELECT id, k, part, 'new' FROM new n WHERE NOT EXISTS (SELECT 1 FROM old o"
+                 " WHERE o.k = n.k AND o.part = n.part AND o.state = 'done') ORDER BY 1, 4",
+                 "SELECT * FROM all_mail ORDER BY 1, 4");
+    /* a key whose earlier row was left out is there */
+    assert_string_equal(sql_rows(db.target, "SELECT via FROM all_mail WHERE k = 'k604'"), "new\n");
+    pair_db_end(&db);
+}
+
+/* A row in quarantine was taken all the same: its key does not come from elsewhere. */
+static void
+test_merge_after_quarantine(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "merge_quarantine");
+    const char *job =
+        pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                           "tables:\n"
+                           "  old: {into: t, columns: {v: {map: m}}, on_bad: quarantine}\n"
+                           "  new: {into: t, merge: {key: [id], after: [old]}}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE old (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE new (id int PRIMARY KEY, v text);"
+                        "INSERT INTO old VALUES (1, 'a'), (2, 'odd');"
+                        "INSERT INTO new VALUES (1, 'n1'), (2, 'n2'), (3, 'n3')");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM t ORDER BY 1"), "1|x\n3|n3\n");
+    assert_string_equal(sql_rows(db.target, "SELECT row_key FROM pghaul.quarantine"), "(id=2)\n");
+    pair_db_end(&db);
+}
+
+/* ---- what the target allows ---- */
+
+/* Constants that a CHECK or a domain of the target refuses are known before anything is written. */
+static void
+test_constants_and_constraints(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "constraints");
+    static const char *const refused[][2] = {
+        {"columns: {state: {set: gone}}",
+         "the rule of state gives gone, which public.t does not allow: constraint t_state"},
+        {"columns: {n: {set: 11}}", "gives 11, which public.t does not allow: constraint small"},
+        {"columns: {b: {set: 7}}", "does not allow: division by zero"},
+        {"columns: {d: {set: -1}}", "not a value of public.positive"},
+        {"columns: {d: {set: null}}", "column d is NOT NULL on the target and set to null"},
+    };
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, state text, n int, b int, d int);"
+                        "INSERT INTO t VALUES (1, 'new', 1, 1, 1), (2, NULL, 2, 2, 2)");
+    sql_exec(db.target,
+             "CREATE DOMAIN positive AS int NOT NULL CHECK (VALUE > 0);"
+             "CREATE TABLE t (id int PRIMARY KEY, state text CHECK (state IN ('new', 'done')),"
+             " n int CONSTRAINT small CHECK (n BETWEEN 1 AND 10), b int CHECK (1 / (b - 7) < 9),"
+             " d positive, CHECK (n < 100 OR b < 100));"
+             "ALTER TABLE t RENAME CONSTRAINT t_state_check TO t_state");
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *job = pair_job_file(&db, scratch_printf("tables:\n  t: {%s}\n", refused[i][0]));
+        pair_expect(pair_run(&db, "check", job, "--data-only"), 3, refused[i][1]);
+        pair_expect(pair_copy(&db, job, "--data-only"), i < 3 ? 3 : 2, refused[i][1]);
+    }
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t"), 0);
+    const char *mapped = pair_job_file(
+        &db, "maps: {m: {new: done, old: gone}}\n"
+             "tables:\n  t: {columns: {state: {do: [{map: m}, {default: none}]}, n: {set: 10}}}\n");
+    struct run *run = pair_run(&db, "check", mapped, "--data-only");
+    pair_expect(run, 0,
+                "the rule of state gives gone, which public.t does not allow: constraint "
+                "t_state; a row that becomes it ends the copy");
+    pair_expect(run, 0, "the rule of state gives none, which");
+    assert_null(strstr(run_out(run), "gives done"));
+    const char *fine =
+        pair_job_file(&db, "tables:\n  t: {columns: {state: {default: done}, n: {set: "
+                           "10}, d: {default: 3}}}\n");
+    pair_expect(pair_copy(&db, fine, "--data-only"), 0, "proven");
+    pair_db_end(&db);
+}
+
+/* A row without a value for such a domain is a bad one, with a name, as NOT NULL makes it. */
+static void
+test_domains_that_are_not_null(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "domain_null");
+    const char *job =
+        pair_job_file(&db, "tables:\n  t: {columns: {a: {do: [upper]}}, on_bad: quarantine}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, a text);"
+                        "INSERT INTO t VALUES (1, 'x'), (2, NULL)");
+    sql_exec(db.target, "CREATE DOMAIN said AS text NOT NULL; CREATE DOMAIN word AS said;"
+                        "CREATE TABLE t (id int PRIMARY KEY, a word)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM t"), "1|X\n");
+    pair_db_end(&db);
+}
+
+/* ---- what is told of bad rows ---- */
+
+#define SECRET "it is not told"
+
+/* The first digits of what `hmac` makes of it. */
+static const char *
+hidden(struct pair_db *db, const char *text)
+{
+    return sql_value(db->source, scratch_printf("SELECT 'hmac:' || left(encode(hmac(%s::text, "
+                                                "'" SECRET "', 'sha256'), 'hex'), 16)",
+                                                text));
+}
+
+/* Messages, the quarantine and the report name rows, but no value that a rule masks or drops. */
+static void
+test_masked_keys_are_not_told(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=" SECRET, NULL};
+    struct pair_db db = pair_db_new(&pair, "not_told");
+    static const char job[] =
+        "secret: {env: PGHAUL_TEST_SECRET}\nmaps: {m: {a: b}}\n"
+        "tables:\n  t:\n    drop: [nr, u]\n%s    columns:\n      email: {mask: email}\n"
+        "      word: {do: [{map: m}]}\n      alias: {do: [lower, {map: m}, {mask_first: 1}]}\n";
+
+    (void)state;
+    db.env = env;
+    sql_exec(db.source,
+             "CREATE EXTENSION pgcrypto;"
+             "CREATE TABLE t (email text, nr int, u uuid, id int, word text, alias text,"
+             " PRIMARY KEY (email, nr, u, id));"
+             "INSERT INTO t SELECT 'ann' || g || '@x.org', 7000 + g,"
+             " 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', g, CASE WHEN g = 1 THEN 'odd word' ELSE 'a'"
+             " END, CASE WHEN g = 2 THEN 'Odd Alias' ELSE 'a' END FROM generate_series(1, 3) g");
+    sql_exec(db.target, "CREATE TABLE t (email text, id int PRIMARY KEY, word text, alias text)");
+    struct run *run = pair_copy(&db, pair_job_file(&db, scratch_printf(job, "")), "--data-only");
+    pair_expect(run, 1,
+                scratch_printf("(email=%s, nr=%s, u=%s, id=", hidden(&db, "'ann1@x.org'"),
+                               hidden(&db, "7001"),
+                               hidden(&db, "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'")));
+    assert_null(strstr(run_out(run), "x.org"));
+    assert_null(strstr(run_err(run), "x.org"));
+    pair_expect(pair_run(&db, "clean", pair_job_file(&db, scratch_printf(job, "")), "--yes"), 0,
+                NULL);
+    const char *keeps = pair_job_file(&db, scratch_printf(job, "    on_bad: quarantine\n"));
+    pair_expect(pair_copy(&db, keeps, "--data-only"), 4, "quarantine");
+    assert_string_equal(
+        sql_rows(db.target, "SELECT row_key ~ '^[(]email=hmac:[0-9a-f]{16}, nr=hmac:[0-9a-f]{16}, "
+                            "u=hmac:[0-9a-f]{16}, id=[12][)]$', column_name, reason FROM"
+                            " pghaul.quarantine ORDER BY row_key ~ 'id=2'"),
+        "t|word|the map m does not have the value \"odd word\"\n"
+        "t|alias|the map m does not have the value\n");
+    pair_db_end(&db);
+}
+
+/* Nor what a lookup does not find. */
+static void
+test_masked_lookups_are_not_told(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=" SECRET, NULL};
+    struct pair_db db = pair_db_new(&pair, "lookups_not_told");
+    const char *job = pair_job_file(
+        &db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+             "tables:\n  t:\n    columns:\n      email: {mask: email}\n"
+             "      owner: {lookup: {table: known, key: email, value: id}, from: email}\n");
+
+    (void)state;
+    db.env = env;
+    sql_exec(db.source,
+             "CREATE EXTENSION pgcrypto; CREATE TABLE t (id int PRIMARY KEY, email text);"
+             "CREATE TABLE known (email text PRIMARY KEY, id int);"
+             "INSERT INTO t VALUES (1, 'ann@x.org'), (2, 'bob@x.org');"
+             "INSERT INTO known VALUES ('ann@x.org', 7)");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, email text, owner int)");
+    struct run *run = pair_copy(&db, job, "--data-only", "--table", "public.t");
+    pair_expect(run, 0, hidden(&db, "'bob@x.org'"));
+    assert_null(strstr(run_out(run), "bob@x.org"));
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_merge_after_filtered),
+        cmocka_unit_test(test_merge_after_quarantine),
+        cmocka_unit_test(test_constants_and_constraints),
+        cmocka_unit_test(test_domains_that_are_not_null),
+        cmocka_unit_test(test_masked_keys_are_not_told),
+        cmocka_unit_test(test_masked_lookups_are_not_told),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
