@@ -30,9 +30,8 @@ is_of_key(const struct ph_rel *source, const struct ph_column *column)
     return false;
 }
 
-/* What an UPDATE or DELETE brings of the old row. */
-static bool
-is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+bool
+ph_check_is_of_identity(const struct ph_rel *source, const struct ph_column *column)
 {
     return source->replica_identity == 'f' || is_of_key(source, column);
 }
@@ -111,7 +110,7 @@ why_key_is_lost(const struct ph_draft *draft, const struct ph_index *key, bool *
             return "the target's key is made by a rule that may make different keys equal";
         for (uint32_t i = 0; i < draft->outputs[n].n_reads; i++) {
             const struct ph_column *column = draft->inputs[draft->outputs[n].reads[i]].column;
-            if (column == NULL || !is_of_identity(draft->source, column))
+            if (column == NULL || !ph_check_is_of_identity(draft->source, column))
                 return "the target's key is made of columns that are not in the source's key";
             columns[column - draft->source->columns] = true;
         }
