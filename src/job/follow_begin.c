@@ -64,6 +64,7 @@ make_publication(struct ph_job *job, const struct ph_publish_list *list, struct 
         .partitions = PH_PUBLISH_AS_LEAF,
         .rels = list->rels,
         .n_rels = list->n,
+        .filters = list->filters,
         .with_generated = list->with_generated,
         .lock_wait_ms = LOCK_WAIT_MS,
     };

@@ -162,14 +162,16 @@ compare_published(const void *left, const void *right)
     return a->oid < b->oid ? -1 : a->oid > b->oid;
 }
 
+/* But for the rows that the job itself has it leave out. */
 static bool
-is_published_whole(const struct ph_publication *publication, ph_oid oid)
+is_published_whole(const struct ph_job *job, const struct ph_publication *publication, ph_oid oid)
 {
     const struct ph_published_rel key = {.oid = oid};
     const struct ph_published_rel *found = bsearch(&key, publication->rels, publication->n_rels,
                                                    sizeof *publication->rels, compare_published);
 
-    return found != NULL && !found->has_row_filter && !found->has_column_list;
+    return found != NULL && !found->has_column_list &&
+           (!found->has_row_filter || (job->stream.own_publication && found->is_noted));
 }
 
 /* A table that was dropped is in no publication, and misses nothing. */
@@ -209,7 +211,7 @@ check_published(struct ph_job *job, const struct ph_publication *publication, st
         return misses(job, "publish_via_partition_root is not what it was", job->source.label, err);
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        if (!ph_publish_can(table) || is_published_whole(publication, table->source->oid))
+        if (!ph_publish_can(table) || is_published_whole(job, publication, table->source->oid))
             continue;
         PH_TRY(is_there(job, table->source->oid, &there, err));
         ph_plan_table_label(table, label, sizeof label);

@@ -351,8 +351,10 @@ static ph_code
 add_to_publication(struct ph_job *job, struct ph_publish_list *list, struct ph_error *err)
 {
     struct ph_publication publication;
-    struct ph_publication_params params = {
-        .name = job->stream.publication, .rels = list->rels, .lock_wait_ms = LOCK_WAIT_MS};
+    struct ph_publication_params params = {.name = job->stream.publication,
+                                           .rels = list->rels,
+                                           .filters = list->filters,
+                                           .lock_wait_ms = LOCK_WAIT_MS};
     bool found;
 
     PH_TRY(ph_publication_read(job->source_control, params.name, &job->arena, &publication, &found,
@@ -360,8 +362,10 @@ add_to_publication(struct ph_job *job, struct ph_publish_list *list, struct ph_e
     if (!found)
         return PH_FAIL(err, PH_E_NOT_READY, "publication %s is gone from the source", params.name);
     for (uint32_t i = 0; i < list->n; i++) {
-        if (!is_published(job, &publication, list->rels[i]))
-            list->rels[params.n_rels++] = list->rels[i];
+        if (is_published(job, &publication, list->rels[i]))
+            continue;
+        list->filters[params.n_rels] = list->filters[i];
+        list->rels[params.n_rels++] = list->rels[i];
     }
     return params.n_rels > 0 ? ph_publication_add(job->source_control, &params, err) : PH_OK;
 }

@@ -155,6 +155,26 @@ find_ownership(const struct ph_job *job, const struct ph_publish_list *list,
     }
 }
 
+/* What a filter does to the source while it is there. */
+static void
+find_filters(const struct ph_job *job, const struct ph_publish_list *list,
+             struct ph_findings *findings)
+{
+    char label[LABEL_BYTES];
+
+    if (given_publication(job) != NULL)
+        return;
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (list->filters[i] == NULL)
+            continue;
+        snprintf(label, sizeof label, "%s.%s", list->rels[i]->schema, list->rels[i]->name);
+        FIND(NOTE, PH_OK, "publication", label, NULL,
+             "the source sends only changes of rows with %s; until the job ends it does not let "
+             "these columns be dropped, change their type, or leave the replica identity",
+             list->filters[i]);
+    }
+}
+
 static const struct ph_published_rel *
 find_published(const struct ph_publication *publication, ph_oid oid)
 {
@@ -278,6 +298,7 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
     PH_TRY(ph_preflight_routes(job, findings, err));
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);
+    find_filters(job, &list, findings);
     if (given_publication(job) != NULL)
         return read_publication(job, findings, err);
     return job->stream.made ? PH_OK : find_own_publication(job, findings, err);

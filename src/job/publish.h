@@ -22,6 +22,9 @@ struct ph_publish_list {
      */
     const struct ph_rel **rels;
     uint32_t n;
+    /* Beside `rels`: what the publication leaves the table's other rows out by; NULL: none are. A
+     * part with one is named beside its partitioned table. */
+    const char **filters;
     bool with_generated; /* see ph_publication_params */
 };
 

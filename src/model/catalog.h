@@ -50,6 +50,7 @@ struct ph_column { /* live columns only, in attnum order */
     char generated;        /* '\0', 's' stored, 'v' virtual */
     char identity;         /* '\0', 'a' always, 'd' by default */
     bool nondeterministic; /* its collation calls different bytes equal */
+    bool own_collation;    /* one that somebody made in this database */
 };
 
 struct ph_index {

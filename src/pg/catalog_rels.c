@@ -164,7 +164,7 @@ static const char COLUMNS_SQL[] =
     "SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,"
     " format_type(a.atttypid, a.atttypmod), a.attnotnull,"
     " a.atthasdef OR t.typdefault IS NOT NULL, a.attgenerated, a.attidentity, a.attisdropped,"
-    " NOT coalesce(l.collisdeterministic, true)"
+    " NOT coalesce(l.collisdeterministic, true), a.attcollation >= 16384"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_type t ON t.oid = a.atttypid"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
@@ -186,6 +186,7 @@ fill_column(struct ph_catalog_reader *reader, const struct ph_result *result, in
         .generated = ph_catalog_char(result, row, 8),
         .identity = ph_catalog_char(result, row, 9),
         .nondeterministic = ph_result_bool(result, row, 11),
+        .own_collation = ph_result_bool(result, row, 12),
     };
 }
 

@@ -1,19 +1,33 @@
 /* See publication.h. */
 #include "pg/publication.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 
 #define BATCH 500u
 #define SQL_LIMIT_BYTES ((size_t)16 << 20)
 
-static void
-put_tables(struct ph_buf *sql, const struct ph_rel *const *rels, uint32_t n)
+/* A filter in the form that its note has; by columns' numbers, so that renaming changes nothing. */
+#define NOTE_OF_FILTER "r.prrelid || ':' || pg_catalog.left(pg_catalog.md5(r.prqual::text), 12)"
+
+static const char *
+filter_of(const struct ph_publication_params *params, uint32_t i)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        ph_buf_puts(sql, i > 0 ? ", " : "");
-        ph_buf_puts(sql, rels[i]->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
-        ph_buf_put_qualified(sql, rels[i]->schema, rels[i]->name);
-    }
+    return params->filters == NULL ? NULL : params->filters[i];
+}
+
+static void
+put_table(struct ph_buf *sql, const struct ph_publication_params *params, uint32_t i,
+          bool with_filter)
+{
+    const struct ph_rel *rel = params->rels[i];
+    const char *filter = with_filter ? filter_of(params, i) : NULL;
+
+    ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
+    ph_buf_put_qualified(sql, rel->schema, rel->name);
+    if (filter != NULL)
+        ph_buf_printf(sql, " WHERE (%s)", filter);
 }
 
 static ph_code
@@ -48,21 +62,89 @@ static ph_code
 alter(struct ph_conn *conn, const struct ph_publication_params *params, const char *verb,
       struct ph_error *err)
 {
+    bool with_filters = strcmp(verb, "ADD") == 0;
     struct ph_buf sql;
     ph_code rc = PH_OK;
 
     ph_buf_init(&sql, SQL_LIMIT_BYTES);
-    for (uint32_t i = 0; i < params->n_rels && rc == PH_OK; i += BATCH) {
-        uint32_t left = params->n_rels - i;
+    for (uint32_t i = 0; i < params->n_rels && rc == PH_OK;) {
+        uint32_t end_of_batch = params->n_rels - i < BATCH ? params->n_rels : i + BATCH;
 
         ph_buf_clear(&sql);
         ph_buf_puts(&sql, "ALTER PUBLICATION ");
         ph_buf_put_ident(&sql, params->name);
         ph_buf_printf(&sql, " %s TABLE ", verb);
-        put_tables(&sql, params->rels + i, left < BATCH ? left : BATCH);
+        for (const char *comma = ""; i < end_of_batch; i++, comma = ", ") {
+            ph_buf_puts(&sql, comma);
+            put_table(&sql, params, i, with_filters);
+        }
         rc = run(conn, &sql, err);
     }
     ph_buf_free(&sql);
+    return rc;
+}
+
+/* ---- notes of filters ---- */
+
+/* '{1,2}' of the tables with a filter; '{}': there are none. */
+static void
+put_filtered(struct ph_buf *out, const struct ph_publication_params *params)
+{
+    const char *separator = "";
+
+    ph_buf_putc(out, '{');
+    for (uint32_t i = 0; i < params->n_rels; i++) {
+        if (filter_of(params, i) == NULL)
+            continue;
+        ph_buf_printf(out, "%s%u", separator, params->rels[i]->oid);
+        separator = ",";
+    }
+    ph_buf_putc(out, '}');
+}
+
+static ph_code
+put_note(struct ph_conn *conn, const char *name, const char *note, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT_BYTES);
+    ph_buf_puts(&sql, "COMMENT ON PUBLICATION ");
+    ph_buf_put_ident(&sql, name);
+    ph_buf_puts(&sql, " IS ");
+    ph_buf_put_literal(&sql, note);
+    ph_code rc = run(conn, &sql, err);
+    ph_buf_free(&sql);
+    return rc;
+}
+
+/* As the server has them: whoever reads them later sees whether somebody else made others. */
+static ph_code
+note_filters(struct ph_conn *conn, const struct ph_publication_params *params, struct ph_error *err)
+{
+    struct ph_result *r = NULL;
+    struct ph_buf oids;
+
+    ph_buf_init(&oids, SQL_LIMIT_BYTES);
+    put_filtered(&oids, params);
+    if (!ph_buf_ok(&oids) || oids.len == 2) {
+        bool is_none = ph_buf_ok(&oids);
+        ph_buf_free(&oids);
+        return is_none ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    const char *values[] = {params->name, ph_buf_text(&oids)};
+    ph_code rc = ph_conn_query(
+        conn,
+        "SELECT coalesce(pg_catalog.obj_description(p.oid, 'pg_publication'),"
+        " 'row filters by pghaul:') || ' ' || pg_catalog.string_agg(" NOTE_OF_FILTER ", ' '"
+        " ORDER BY r.prrelid) FROM pg_catalog.pg_publication p"
+        " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1"
+        " AND r.prrelid = ANY ($2::pg_catalog.oid[]) AND r.prqual IS NOT NULL GROUP BY p.oid",
+        2, values, &r, err);
+    ph_buf_free(&oids);
+    PH_TRY(rc);
+    rc = ph_result_rows(r) == 1 ? put_note(conn, params->name, ph_result_text(r, 0, 0), err)
+                                : PH_FAIL(err, PH_E_INTERNAL, "no row filter was made");
+    ph_result_free(r);
     return rc;
 }
 
@@ -86,17 +168,8 @@ ph_publication_create(struct ph_conn *conn, const struct ph_publication_params *
     ph_buf_free(&sql);
     if (rc == PH_OK)
         rc = alter(conn, params, "ADD", err);
-    return end(conn, params, rc, err);
-}
-
-static ph_code
-alter_whole(struct ph_conn *conn, const struct ph_publication_params *params, const char *verb,
-            struct ph_error *err)
-{
-    ph_code rc = begin(conn, params->lock_wait_ms, err);
-
     if (rc == PH_OK)
-        rc = alter(conn, params, verb, err);
+        rc = note_filters(conn, params, err);
     return end(conn, params, rc, err);
 }
 
@@ -104,14 +177,24 @@ ph_code
 ph_publication_add(struct ph_conn *conn, const struct ph_publication_params *params,
                    struct ph_error *err)
 {
-    return alter_whole(conn, params, "ADD", err);
+    ph_code rc = begin(conn, params->lock_wait_ms, err);
+
+    if (rc == PH_OK)
+        rc = alter(conn, params, "ADD", err);
+    if (rc == PH_OK)
+        rc = note_filters(conn, params, err);
+    return end(conn, params, rc, err);
 }
 
 ph_code
 ph_publication_remove(struct ph_conn *conn, const struct ph_publication_params *params,
                       struct ph_error *err)
 {
-    return alter_whole(conn, params, "DROP", err);
+    ph_code rc = begin(conn, params->lock_wait_ms, err);
+
+    if (rc == PH_OK)
+        rc = alter(conn, params, "DROP", err);
+    return end(conn, params, rc, err);
 }
 
 ph_code
@@ -134,11 +217,14 @@ read_rels(struct ph_conn *conn, const char *name, struct ph_arena *arena,
     /* a list of all columns is what a table without one has, too */
     const char *sql =
         ph_conn_version(conn) >= 150000
-            ? "SELECT t.relid, t.qual IS NOT NULL,"
-              " r.prattrs IS NOT NULL FROM pg_catalog.pg_get_publication_tables($1) t"
+            ? "SELECT t.relid, t.qual IS NOT NULL, r.prattrs IS NOT NULL,"
+              " coalesce(pg_catalog.strpos(pg_catalog.obj_description(p.oid, 'pg_publication')"
+              " || ' ', ' ' || " NOTE_OF_FILTER " || ' ') > 0, false)"
+              " FROM pg_catalog.pg_get_publication_tables($1) t"
               " LEFT JOIN (pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p"
               " ON p.oid = r.prpubid AND p.pubname = $1) ON r.prrelid = t.relid ORDER BY 1"
-            : "SELECT relid, false, false FROM pg_catalog.pg_get_publication_tables($1) ORDER BY 1";
+            : "SELECT relid, false, false, false FROM pg_catalog.pg_get_publication_tables($1)"
+              " ORDER BY 1";
     struct ph_result *r = NULL;
 
     PH_TRY(ph_conn_query(conn, sql, 1, &name, &r, err));
@@ -147,7 +233,8 @@ read_rels(struct ph_conn *conn, const char *name, struct ph_arena *arena,
     for (uint32_t i = 0; rels != NULL && i < out->n_rels; i++)
         rels[i] = (struct ph_published_rel){.oid = ph_result_u32(r, (int)i, 0),
                                             .has_row_filter = ph_result_bool(r, (int)i, 1),
-                                            .has_column_list = ph_result_bool(r, (int)i, 2)};
+                                            .has_column_list = ph_result_bool(r, (int)i, 2),
+                                            .is_noted = ph_result_bool(r, (int)i, 3)};
     ph_result_free(r);
     out->rels = rels;
     return rels != NULL || out->n_rels == 0 ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");

@@ -20,6 +20,9 @@ struct ph_publication_params {
     enum ph_publish_as partitions; /* must never change while a slot uses the publication */
     const struct ph_rel *const *rels;
     uint32_t n_rels; /* 0: an empty publication */
+    /* Beside `rels`, 15 on: conditions of row filters, in parentheses; an entry may be NULL, or all
+     * of it. They are noted in the publication's comment, in the same transaction. */
+    const char *const *filters;
     /* 18 on: stored generated columns too; needed where a replica identity holds one, see
      * ph_rel_identity_needs_generated */
     bool with_generated;
@@ -39,6 +42,7 @@ ph_code ph_publication_drop(struct ph_conn *conn, const char *name, struct ph_er
 struct ph_published_rel {
     ph_oid oid;
     bool has_row_filter;  /* 15 on */
+    bool is_noted;        /* the filter is the one that it was added with here */
     bool has_column_list; /* 15 on: not all of its columns that can be published */
 };
 struct ph_publication {

@@ -275,6 +275,8 @@ is_asked_for(const struct ph_schema_compare *compare, enum ph_schema_group group
         return !compare->no_comments;
     case PH_SCHEMA_PUBLICATION:
         return compare->publications;
+    case PH_SCHEMA_PUBLICATION_COMMENT:
+        return compare->publications && !compare->no_comments;
     }
     return false;
 }

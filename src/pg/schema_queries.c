@@ -345,8 +345,9 @@ static const char comments_sql[] =
     " c.relname FROM pg_class c WHERE c.oid = d.objoid) ELSE '' END r, o.type || ' ' ||"
     " o.identity i, d.description d FROM pg_description d, LATERAL pg_identify_object(d.classoid,"
     " d.objoid, d.objsubid) o LEFT JOIN pg_namespace n ON n.nspname = o.schema "
-    "WHERE d.objoid" NO_BUILTIN "AND (n.oid IS NULL OR (" USER_SCHEMA ")) AND d.classoid <>"
-    " 'pg_extension'::regclass AND NOT (d.classoid = 'pg_namespace'::regclass AND o.identity ="
+    "WHERE d.objoid" NO_BUILTIN "AND (n.oid IS NULL OR (" USER_SCHEMA ")) AND d.classoid NOT IN"
+    " ('pg_extension'::regclass, 'pg_publication'::regclass) AND NOT (d.classoid = "
+    "'pg_namespace'::regclass AND o.identity ="
     " 'pghaul') AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid ="
     " d.classoid AND e.objid = d.objoid AND e.deptype = 'e')";
 
@@ -356,6 +357,11 @@ static const char publications_sql[] =
     " '.' || t.tablename, ',' ORDER BY t.schemaname, t.tablename) FROM pg_publication_tables t"
     " WHERE t.pubname = p.pubname AND t.schemaname <> 'pghaul')) d FROM pg_publication p WHERE "
     "p.pubname !~ '^pghaul'";
+
+static const char publication_comments_sql[] =
+    "SELECT '' s, '' r, 'publication ' || quote_ident(p.pubname) i, d.description d FROM"
+    " pg_publication p JOIN pg_description d ON d.classoid = 'pg_publication'::regclass AND"
+    " d.objoid = p.oid WHERE p.pubname !~ '^pghaul'";
 
 /* The database itself, whatever its name: several kinds of property under one kind of object. */
 static const char database_settings_sql[] =
@@ -407,5 +413,6 @@ const struct ph_schema_query ph_schema_queries[] = {
     {"grant", PH_SCHEMA_ACL, grants_sql, PH_SCHEMA_REFERS_TO_NONE},
     {"comment", PH_SCHEMA_COMMENT, comments_sql, PH_SCHEMA_REFERS_TO_NONE},
     {"publication", PH_SCHEMA_PUBLICATION, publications_sql, PH_SCHEMA_REFERS_TO_NONE},
+    {"comment", PH_SCHEMA_PUBLICATION_COMMENT, publication_comments_sql, PH_SCHEMA_REFERS_TO_NONE},
     {NULL, PH_SCHEMA_ALWAYS, NULL, PH_SCHEMA_REFERS_TO_NONE},
 };

@@ -14,7 +14,8 @@ enum ph_schema_group {
     PH_SCHEMA_OWNER,
     PH_SCHEMA_ACL,
     PH_SCHEMA_COMMENT,
-    PH_SCHEMA_PUBLICATION
+    PH_SCHEMA_PUBLICATION,
+    PH_SCHEMA_PUBLICATION_COMMENT
 };
 
 struct ph_schema_query {

@@ -220,6 +220,8 @@ ph_code ph_check_sample(struct ph_checker *checker, struct ph_draft *draft,
 
 /* check_stream.c: the first reason stays. */
 void ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure);
+/* Whether an UPDATE or DELETE brings the old row's value. */
+bool ph_check_is_of_identity(const struct ph_rel *source, const struct ph_column *column);
 /* What the finished route needs in the stream, and whether that is there. */
 ph_code ph_check_stream(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 

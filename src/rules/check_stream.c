@@ -30,9 +30,8 @@ is_of_key(const struct ph_rel *source, const struct ph_column *column)
     return false;
 }
 
-/* What an UPDATE or DELETE brings of the old row. */
-static bool
-is_of_identity(const struct ph_rel *source, const struct ph_column *column)
+bool
+ph_check_is_of_identity(const struct ph_rel *source, const struct ph_column *column)
 {
     return source->replica_identity == 'f' || is_of_key(source, column);
 }
@@ -99,7 +98,7 @@ is_told(const struct ph_checker *checker, const struct ph_draft *draft,
 {
     if (column == NULL)
         return false;
-    if (is_of_identity(draft->source, column))
+    if (ph_check_is_of_identity(draft->source, column))
         return true;
     draft->route->needs_old_row |= checker->params->sets_identity;
     return checker->params->sets_identity;

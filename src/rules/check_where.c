@@ -12,6 +12,7 @@
 #include "rules/expr.h"
 
 #define SQL_LIMIT ((size_t)1 << 20)
+#define FIRST_USER_OID 16384u /* FirstNormalObjectId: what is not built in */
 
 struct conditions {
     struct ph_checker *checker;
@@ -297,6 +298,24 @@ generate_filter(struct conditions *all, const struct ph_expr *expr)
     return rc;
 }
 
+/*
+ * What the server allows in a row filter. A filter that reads more than the replica identity would
+ * make the application's own UPDATEs fail.
+ */
+static bool
+is_for_publication(const struct ph_draft *draft, const struct ph_expr *expr)
+{
+    uint32_t n;
+    const struct ph_column *const *reads = ph_expr_reads(expr, &n);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (reads[i]->type_oid >= FIRST_USER_OID || reads[i]->own_collation ||
+            reads[i]->generated != '\0' || !ph_check_is_of_identity(draft->source, reads[i]))
+            return false;
+    }
+    return n > 0;
+}
+
 static ph_code
 put_where(struct conditions *all)
 {
@@ -319,6 +338,8 @@ put_where(struct conditions *all)
     if (all->where == NULL)
         return ph_check_no_memory(all->checker);
     const char *why_not = ph_expr_why_not(expr);
+    if (why_not == NULL && all->checker->params->follows && is_for_publication(draft, expr))
+        draft->route->row_filter = all->where;
     if (why_not == NULL)
         return generate_filter(all, expr);
     const char *reason =

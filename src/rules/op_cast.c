@@ -217,8 +217,8 @@ numeric_to_float8(struct ph_rule_call *call, struct ph_num num, struct ph_value 
 
 /* ---- rows ---- */
 
-static enum ph_rule_result
-bool_to_int4(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_bool_to_int4(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
     bool value;
 
@@ -226,97 +226,45 @@ bool_to_int4(struct ph_rule_call *call, const struct ph_value *args, struct ph_v
     return ph_op_give_i32(call, value, out);
 }
 
-#define CAST(storage, name, type, take, give)                                                      \
-    storage enum ph_rule_result name(struct ph_rule_call *call, const struct ph_value *args,       \
-                                     struct ph_value *out)                                         \
+#define CAST(name, type, take, give)                                                               \
+    enum ph_rule_result name(struct ph_rule_call *call, const struct ph_value *args,               \
+                             struct ph_value *out)                                                 \
     {                                                                                              \
         type value;                                                                                \
         PH_OP_TRY(take(call, &args[0], &value));                                                   \
         return give(call, value, out);                                                             \
     }
-#define SHARED /* in op_cast.h */
 
-CAST(SHARED, ph_cast_int2_to_int4, int16_t, ph_op_take_i16, int_to_int4)
-CAST(SHARED, ph_cast_int2_to_int8, int16_t, ph_op_take_i16, int_to_int8)
-CAST(static, int2_to_float4, int16_t, ph_op_take_i16, int_to_float4)
-CAST(static, int2_to_float8, int16_t, ph_op_take_i16, int_to_float8)
-CAST(static, int2_to_numeric, int16_t, ph_op_take_i16, int_to_numeric)
-CAST(SHARED, ph_cast_int4_to_int2, int32_t, ph_op_take_i32, int_to_int2)
-CAST(SHARED, ph_cast_int4_to_int8, int32_t, ph_op_take_i32, int_to_int8)
-CAST(static, int4_to_float4, int32_t, ph_op_take_i32, int_to_float4)
-CAST(SHARED, ph_cast_int4_to_float8, int32_t, ph_op_take_i32, int_to_float8)
-CAST(SHARED, ph_cast_int4_to_numeric, int32_t, ph_op_take_i32, int_to_numeric)
-CAST(static, int4_to_bool, int32_t, ph_op_take_i32, int_to_bool)
-CAST(SHARED, ph_cast_int8_to_int2, int64_t, ph_op_take_i64, int_to_int2)
-CAST(SHARED, ph_cast_int8_to_int4, int64_t, ph_op_take_i64, int_to_int4)
-CAST(static, int8_to_float4, int64_t, ph_op_take_i64, int_to_float4)
-CAST(SHARED, ph_cast_int8_to_float8, int64_t, ph_op_take_i64, int_to_float8)
-CAST(SHARED, ph_cast_int8_to_numeric, int64_t, ph_op_take_i64, int_to_numeric)
-CAST(static, float4_to_int2, float, ph_op_take_f4, float_to_int2)
-CAST(static, float4_to_int4, float, ph_op_take_f4, float_to_int4)
-CAST(static, float4_to_int8, float, ph_op_take_f4, float_to_int8)
-CAST(SHARED, ph_cast_float4_to_float8, float, ph_op_take_f4, float_to_float8)
-CAST(static, float4_as_numeric, float, ph_op_take_f4, float4_to_numeric)
-CAST(static, float8_to_int2, double, ph_op_take_f8, float_to_int2)
-CAST(static, float8_to_int4, double, ph_op_take_f8, float_to_int4)
-CAST(static, float8_to_int8, double, ph_op_take_f8, float_to_int8)
-CAST(static, float8_to_float4, double, ph_op_take_f8, float_to_float4)
-CAST(SHARED, ph_cast_float8_to_numeric, double, ph_op_take_f8, float8_to_numeric)
-CAST(static, numeric_as_int2, struct ph_num, ph_num_take, numeric_to_int2)
-CAST(SHARED, ph_cast_numeric_to_int4, struct ph_num, ph_num_take, numeric_to_int4)
-CAST(SHARED, ph_cast_numeric_to_int8, struct ph_num, ph_num_take, numeric_to_int8)
-CAST(static, numeric_as_float4, struct ph_num, ph_num_take, numeric_to_float4)
-CAST(SHARED, ph_cast_numeric_to_float8, struct ph_num, ph_num_take, numeric_to_float8)
+CAST(ph_cast_int2_to_int4, int16_t, ph_op_take_i16, int_to_int4)
+CAST(ph_cast_int2_to_int8, int16_t, ph_op_take_i16, int_to_int8)
+CAST(ph_cast_int2_to_float4, int16_t, ph_op_take_i16, int_to_float4)
+CAST(ph_cast_int2_to_float8, int16_t, ph_op_take_i16, int_to_float8)
+CAST(ph_cast_int2_to_numeric, int16_t, ph_op_take_i16, int_to_numeric)
+CAST(ph_cast_int4_to_int2, int32_t, ph_op_take_i32, int_to_int2)
+CAST(ph_cast_int4_to_int8, int32_t, ph_op_take_i32, int_to_int8)
+CAST(ph_cast_int4_to_float4, int32_t, ph_op_take_i32, int_to_float4)
+CAST(ph_cast_int4_to_float8, int32_t, ph_op_take_i32, int_to_float8)
+CAST(ph_cast_int4_to_numeric, int32_t, ph_op_take_i32, int_to_numeric)
+CAST(ph_cast_int4_to_bool, int32_t, ph_op_take_i32, int_to_bool)
+CAST(ph_cast_int8_to_int2, int64_t, ph_op_take_i64, int_to_int2)
+CAST(ph_cast_int8_to_int4, int64_t, ph_op_take_i64, int_to_int4)
+CAST(ph_cast_int8_to_float4, int64_t, ph_op_take_i64, int_to_float4)
+CAST(ph_cast_int8_to_float8, int64_t, ph_op_take_i64, int_to_float8)
+CAST(ph_cast_int8_to_numeric, int64_t, ph_op_take_i64, int_to_numeric)
+CAST(ph_cast_float4_to_int2, float, ph_op_take_f4, float_to_int2)
+CAST(ph_cast_float4_to_int4, float, ph_op_take_f4, float_to_int4)
+CAST(ph_cast_float4_to_int8, float, ph_op_take_f4, float_to_int8)
+CAST(ph_cast_float4_to_float8, float, ph_op_take_f4, float_to_float8)
+CAST(ph_cast_float4_to_numeric, float, ph_op_take_f4, float4_to_numeric)
+CAST(ph_cast_float8_to_int2, double, ph_op_take_f8, float_to_int2)
+CAST(ph_cast_float8_to_int4, double, ph_op_take_f8, float_to_int4)
+CAST(ph_cast_float8_to_int8, double, ph_op_take_f8, float_to_int8)
+CAST(ph_cast_float8_to_float4, double, ph_op_take_f8, float_to_float4)
+CAST(ph_cast_float8_to_numeric, double, ph_op_take_f8, float8_to_numeric)
+CAST(ph_cast_numeric_to_int2, struct ph_num, ph_num_take, numeric_to_int2)
+CAST(ph_cast_numeric_to_int4, struct ph_num, ph_num_take, numeric_to_int4)
+CAST(ph_cast_numeric_to_int8, struct ph_num, ph_num_take, numeric_to_int8)
+CAST(ph_cast_numeric_to_float4, struct ph_num, ph_num_take, numeric_to_float4)
+CAST(ph_cast_numeric_to_float8, struct ph_num, ph_num_take, numeric_to_float8)
 
-#define ROW(signature, flags, run, help)                                                           \
-    {                                                                                              \
-        "cast", signature, "type?", flags, run, ph_cast_prepare, NULL, help                        \
-    }
-#define SAME PH_RULE_INJECTIVE
-#define SAME_IN_RANGE (PH_RULE_INJECTIVE | PH_RULE_MAY_BAD)
-#define ROUNDS PH_RULE_MAY_BAD
-#define NEAREST 0
-
-const struct ph_rule_op ph_cast_number_ops[PH_CAST_NUMBER_OPS] = {
-    ROW("int2 -> int4", SAME, ph_cast_int2_to_int4, "the same number"),
-    ROW("int2 -> int8", SAME, ph_cast_int2_to_int8, "the same number"),
-    ROW("int2 -> float4", SAME, int2_to_float4, "the same number"),
-    ROW("int2 -> float8", SAME, int2_to_float8, "the same number"),
-    ROW("int2 -> numeric", SAME, int2_to_numeric, "the same number"),
-    ROW("int4 -> int2", SAME_IN_RANGE, ph_cast_int4_to_int2,
-        "the same number, bad when out of range"),
-    ROW("int4 -> int8", SAME, ph_cast_int4_to_int8, "the same number"),
-    ROW("int4 -> float4", NEAREST, int4_to_float4, "the nearest number"),
-    ROW("int4 -> float8", SAME, ph_cast_int4_to_float8, "the same number"),
-    ROW("int4 -> numeric", SAME, ph_cast_int4_to_numeric, "the same number"),
-    ROW("int8 -> int2", SAME_IN_RANGE, ph_cast_int8_to_int2,
-        "the same number, bad when out of range"),
-    ROW("int8 -> int4", SAME_IN_RANGE, ph_cast_int8_to_int4,
-        "the same number, bad when out of range"),
-    ROW("int8 -> float4", NEAREST, int8_to_float4, "the nearest number"),
-    ROW("int8 -> float8", NEAREST, ph_cast_int8_to_float8, "the nearest number"),
-    ROW("int8 -> numeric", SAME, ph_cast_int8_to_numeric, "the same number"),
-    ROW("float4 -> int2", ROUNDS, float4_to_int2, "rounded half to even, bad when out of range"),
-    ROW("float4 -> int4", ROUNDS, float4_to_int4, "rounded half to even, bad when out of range"),
-    ROW("float4 -> int8", ROUNDS, float4_to_int8, "rounded half to even, bad when out of range"),
-    ROW("float4 -> float8", SAME, ph_cast_float4_to_float8, "the same number"),
-    ROW("float4 -> numeric", NEAREST, float4_as_numeric, "with the 6 digits that are certain"),
-    ROW("float8 -> int2", ROUNDS, float8_to_int2, "rounded half to even, bad when out of range"),
-    ROW("float8 -> int4", ROUNDS, float8_to_int4, "rounded half to even, bad when out of range"),
-    ROW("float8 -> int8", ROUNDS, float8_to_int8, "rounded half to even, bad when out of range"),
-    ROW("float8 -> float4", ROUNDS, float8_to_float4, "the nearest number, bad when out of range"),
-    ROW("float8 -> numeric", NEAREST, ph_cast_float8_to_numeric,
-        "with the 15 digits that are certain"),
-    ROW("numeric -> int2", ROUNDS, numeric_as_int2,
-        "rounded half away from zero, bad when out of range"),
-    ROW("numeric -> int4", ROUNDS, ph_cast_numeric_to_int4,
-        "rounded half away from zero, bad when out of range"),
-    ROW("numeric -> int8", ROUNDS, ph_cast_numeric_to_int8,
-        "rounded half away from zero, bad when out of range"),
-    ROW("numeric -> float4", ROUNDS, numeric_as_float4,
-        "the nearest number, bad when out of range"),
-    ROW("numeric -> float8", ROUNDS, ph_cast_numeric_to_float8,
-        "the nearest number, bad when out of range"),
-    ROW("bool -> int4", SAME, bool_to_int4, "1 for true, 0 for false"),
-    ROW("int4 -> bool", NEAREST, int4_to_bool, "false for 0, true otherwise"),
-};
+const struct ph_rule_op ph_cast_number_ops[] = {PH_CASTS_OF_NUMBERS(PH_CAST_ROW)};

@@ -7,8 +7,8 @@
 #include "rules/op_cast.h"
 #include "rules/op_families.h"
 
-static enum ph_rule_result
-text_to_json(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_text_to_json(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
     struct ph_json *node;
 
@@ -16,8 +16,8 @@ text_to_json(struct ph_rule_call *call, const struct ph_value *args, struct ph_v
     return ph_op_give(call, args[0].data, (size_t)args[0].len, out);
 }
 
-static enum ph_rule_result
-to_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_to_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
     struct ph_json *node;
 
@@ -25,8 +25,8 @@ to_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_value
     return ph_jsonb_give(call, node, out);
 }
 
-static enum ph_rule_result
-from_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_from_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
     struct ph_span text;
 
@@ -34,17 +34,4 @@ from_jsonb(struct ph_rule_call *call, const struct ph_value *args, struct ph_val
     return ph_op_give(call, text.data, text.len, out);
 }
 
-#define ROW(signature, flags, run, help)                                                           \
-    {                                                                                              \
-        "cast", signature, "type?", flags, run, ph_cast_prepare, NULL, help                        \
-    }
-
-const struct ph_rule_op ph_cast_json_ops[PH_CAST_JSON_OPS] = {
-    ROW("json -> text", PH_RULE_INJECTIVE, ph_cast_text_to_text, "its text"),
-    ROW("jsonb -> text", PH_RULE_INJECTIVE, from_jsonb, "its text"),
-    ROW("jsonb -> json", PH_RULE_INJECTIVE, from_jsonb, "its text"),
-    ROW("text -> json", PH_RULE_MAY_BAD | PH_RULE_INJECTIVE, text_to_json,
-        "the same text; bad when it is not JSON"),
-    ROW("text -> jsonb", PH_RULE_MAY_BAD, to_jsonb, "the same JSON; bad when it is none"),
-    ROW("json -> jsonb", PH_RULE_MAY_BAD, to_jsonb, "the same JSON"),
-};
+const struct ph_rule_op ph_cast_json_ops[] = {PH_CASTS_OF_JSON(PH_CAST_ROW)};

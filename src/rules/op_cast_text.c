@@ -318,8 +318,8 @@ ph_cast_text_to_uuid(struct ph_rule_call *call, const struct ph_value *args, str
     return ph_op_give(call, uuid, UUID_BYTES, out);
 }
 
-static enum ph_rule_result
-bytea_to_text(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_bytea_to_text(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
 {
     struct ph_op_text text = ph_op_text_of(call, 2 + 2 * (size_t)args[0].len);
 
@@ -395,33 +395,4 @@ ph_cast_text_to_text(struct ph_rule_call *call, const struct ph_value *args, str
     return ph_op_give(call, args[0].data, (size_t)args[0].len, out);
 }
 
-#define TO_TEXT(type, run, help)                                                                   \
-    {                                                                                              \
-        "cast", type " -> text", "type?", PH_RULE_INJECTIVE, run, ph_cast_prepare, NULL, help      \
-    }
-#define FROM_TEXT(type, run, help)                                                                 \
-    {                                                                                              \
-        "cast", "text -> " type, "type?", PH_RULE_MAY_BAD, run, ph_cast_prepare, NULL, help        \
-    }
-
-const struct ph_rule_op ph_cast_text_ops[PH_CAST_TEXT_OPS] = {
-    TO_TEXT("text", ph_cast_text_to_text, "the same text"),
-    TO_TEXT("int2", ph_cast_int2_to_text, "decimal digits"),
-    TO_TEXT("int4", ph_cast_int4_to_text, "decimal digits"),
-    TO_TEXT("int8", ph_cast_int8_to_text, "decimal digits"),
-    TO_TEXT("float4", ph_cast_float4_to_text, "the fewest digits that read back as the same"),
-    TO_TEXT("float8", ph_cast_float8_to_text, "the fewest digits that read back as the same"),
-    TO_TEXT("numeric", ph_cast_numeric_to_text, "decimal digits"),
-    TO_TEXT("bool", ph_cast_bool_to_text, "true or false"),
-    TO_TEXT("uuid", ph_cast_uuid_to_text, "the usual form, in lower case"),
-    TO_TEXT("bytea", bytea_to_text, "\\x and hexadecimal digits"),
-    FROM_TEXT("int2", ph_cast_text_to_int2, "decimal digits; bad when it is anything else"),
-    FROM_TEXT("int4", ph_cast_text_to_int4, "decimal digits; bad when it is anything else"),
-    FROM_TEXT("int8", ph_cast_text_to_int8, "decimal digits; bad when it is anything else"),
-    FROM_TEXT("float4", ph_cast_text_to_float4, "the nearest number; bad when it is none"),
-    FROM_TEXT("float8", ph_cast_text_to_float8, "the nearest number; bad when it is none"),
-    FROM_TEXT("numeric", ph_cast_text_to_numeric, "the number; bad when it is none"),
-    FROM_TEXT("bool", ph_cast_text_to_bool, "true, yes, on, 1, false, no, off, 0 or their begin"),
-    FROM_TEXT("uuid", ph_cast_text_to_uuid, "hexadecimal digits with or without hyphens"),
-    FROM_TEXT("bytea", ph_cast_text_to_bytea, "\\x and hexadecimal digits, or bytea's escapes"),
-};
+const struct ph_rule_op ph_cast_text_ops[] = {PH_CASTS_OF_TEXT(PH_CAST_ROW)};

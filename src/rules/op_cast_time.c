@@ -6,8 +6,8 @@
 #include "rules/op_cast.h"
 #include "rules/op_families.h"
 
-static bool
-prepare_zone(struct ph_rule_call *call)
+bool
+ph_cast_prepare_zone(struct ph_rule_call *call)
 {
     if (!ph_op_params(call, 0, 2))
         return false;
@@ -16,8 +16,8 @@ prepare_zone(struct ph_rule_call *call)
     return call->n_params < 2 || call->state != NULL;
 }
 
-static void
-release_zone(struct ph_rule_call *call)
+void
+ph_cast_release_zone(struct ph_rule_call *call)
 {
     ph_zone_free(call->state);
     call->state = NULL;
@@ -49,8 +49,9 @@ take_time(struct ph_rule_call *call, const struct ph_value *arg, int64_t *out)
 
 /* ---- each other ---- */
 
-static enum ph_rule_result
-date_to_timestamp(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_date_to_timestamp(struct ph_rule_call *call, const struct ph_value *args,
+                          struct ph_value *out)
 {
     int32_t days;
     int64_t us;
@@ -60,8 +61,9 @@ date_to_timestamp(struct ph_rule_call *call, const struct ph_value *args, struct
     return give_time(call, us, out);
 }
 
-static enum ph_rule_result
-date_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_date_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args,
+                            struct ph_value *out)
 {
     int32_t days;
     int64_t us;
@@ -71,8 +73,9 @@ date_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args, stru
     return give_time(call, ph_zone_from_local(call->state, us), out);
 }
 
-static enum ph_rule_result
-timestamp_to_date(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_timestamp_to_date(struct ph_rule_call *call, const struct ph_value *args,
+                          struct ph_value *out)
 {
     int64_t us;
 
@@ -80,8 +83,9 @@ timestamp_to_date(struct ph_rule_call *call, const struct ph_value *args, struct
     return give_date(call, ph_time_to_date(us), out);
 }
 
-static enum ph_rule_result
-timestamptz_to_date(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_timestamptz_to_date(struct ph_rule_call *call, const struct ph_value *args,
+                            struct ph_value *out)
 {
     int64_t us;
 
@@ -89,9 +93,9 @@ timestamptz_to_date(struct ph_rule_call *call, const struct ph_value *args, stru
     return give_date(call, ph_time_to_date(ph_zone_to_local(call->state, us)), out);
 }
 
-static enum ph_rule_result
-timestamp_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args,
-                         struct ph_value *out)
+enum ph_rule_result
+ph_cast_timestamp_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args,
+                                 struct ph_value *out)
 {
     int64_t us;
 
@@ -99,9 +103,9 @@ timestamp_to_timestamptz(struct ph_rule_call *call, const struct ph_value *args,
     return give_time(call, ph_zone_from_local(call->state, us), out);
 }
 
-static enum ph_rule_result
-timestamptz_to_timestamp(struct ph_rule_call *call, const struct ph_value *args,
-                         struct ph_value *out)
+enum ph_rule_result
+ph_cast_timestamptz_to_timestamp(struct ph_rule_call *call, const struct ph_value *args,
+                                 struct ph_value *out)
 {
     int64_t us;
 
@@ -138,8 +142,9 @@ ph_cast_timestamp_to_text(struct ph_rule_call *call, const struct ph_value *args
     return ph_op_text_give(&text, out);
 }
 
-static enum ph_rule_result
-timestamptz_to_text(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+enum ph_rule_result
+ph_cast_timestamptz_to_text(struct ph_rule_call *call, const struct ph_value *args,
+                            struct ph_value *out)
 {
     struct ph_op_text text = ph_op_text_of(call, TIME_CHARS);
     int64_t us;
@@ -183,31 +188,5 @@ ph_cast_text_to_timestamptz(struct ph_rule_call *call, const struct ph_value *ar
     return give_time(call, time.us, out);
 }
 
-#define PLAIN(signature, flags, run, help)                                                         \
-    {                                                                                              \
-        "cast", signature, "type?", flags, run, ph_cast_prepare, NULL, help                        \
-    }
-#define ZONED(signature, flags, run, help)                                                         \
-    {                                                                                              \
-        "cast", signature, "type?, zone?", flags, run, prepare_zone, release_zone, help            \
-    }
-
-const struct ph_rule_op ph_cast_time_ops[PH_CAST_TIME_OPS] = {
-    PLAIN("date -> timestamp", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, date_to_timestamp,
-          "its midnight"),
-    ZONED("date -> timestamptz", PH_RULE_MAY_BAD, date_to_timestamptz, "midnight in the zone"),
-    PLAIN("timestamp -> date", 0, timestamp_to_date, "its day"),
-    ZONED("timestamptz -> date", 0, timestamptz_to_date, "its day in the zone"),
-    ZONED("timestamp -> timestamptz", PH_RULE_MAY_BAD, timestamp_to_timestamptz,
-          "the moment when clocks of the zone show it"),
-    ZONED("timestamptz -> timestamp", PH_RULE_MAY_BAD, timestamptz_to_timestamp,
-          "what clocks of the zone show then"),
-    PLAIN("date -> text", PH_RULE_INJECTIVE, ph_cast_date_to_text, "YYYY-MM-DD"),
-    PLAIN("timestamp -> text", PH_RULE_INJECTIVE, ph_cast_timestamp_to_text, "YYYY-MM-DD HH:MM:SS"),
-    ZONED("timestamptz -> text", PH_RULE_INJECTIVE, timestamptz_to_text,
-          "YYYY-MM-DD HH:MM:SS+OO in the zone"),
-    PLAIN("text -> date", PH_RULE_MAY_BAD, ph_cast_text_to_date, "the ISO form"),
-    PLAIN("text -> timestamp", PH_RULE_MAY_BAD, ph_cast_text_to_timestamp, "the ISO form"),
-    ZONED("text -> timestamptz", PH_RULE_MAY_BAD, ph_cast_text_to_timestamptz,
-          "the ISO form; in the zone when no offset is said"),
-};
+const struct ph_rule_op ph_cast_time_ops[] = {PH_CASTS_OF_TIMES(PH_CAST_ROW)
+                                                  PH_CASTS_IN_A_ZONE(PH_CAST_ZONED_ROW)};

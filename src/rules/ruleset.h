@@ -78,8 +78,11 @@ struct ph_route {
     bool filters;      /* the program may leave a row out (in the stream; the snapshot's rows were
                           filtered by `where`) */
     const char *where; /* condition for the source's SELECT, without WHERE; NULL: all rows */
-    const char *join;  /* for the source's SELECT, behind the table: row numbers; NULL: none. Rows
-                          that are apart in two SELECTs would be numbered apart */
+    /* A condition that every row meets that the route takes, as a publication (15 and later) may
+     * have it: only what is built in, of columns of the replica identity; NULL: there is none */
+    const char *row_filter;
+    const char *join; /* for the source's SELECT, behind the table: row numbers; NULL: none. Rows
+                         that are apart in two SELECTs would be numbered apart */
     const char *preserve; /* condition on the target's rows that stay; NULL: none */
     const uint32_t
         *preserved; /* outputs whose values stay where the target had the row, ascending */
