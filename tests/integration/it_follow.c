@@ -369,6 +369,60 @@ conflict_overwritten(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Overwriting is refused as well where another unique key is in the way: that is a conflict like
+ * any other, told with what the target said.
+ */
+static void
+overwriting_refused(void **state)
+{
+    struct pair_db db = new_db("conflict_twice");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE code (id int PRIMARY KEY, code text UNIQUE)");
+    struct run *run = pair_follow(&db, "--on-conflict", "overwrite");
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "INSERT INTO code VALUES (99, 'taken')");
+    sql_exec(db.source, "INSERT INTO code VALUES (1, 'taken')");
+    pair_expect(run, 1, "PH-CONFLICT");
+    pair_expect(run, 1, "public.code");
+    pair_expect(run, 1,
+                "\nfailed: INSERT of (id=1) on the target: duplicate key value violates unique "
+                "constraint \"code_code_key\"");
+    sql_exec(db.target, "DELETE FROM code WHERE id = 99");
+    ends_equal(&db, pair_follow(&db));
+    pair_db_end(&db);
+}
+
+/*
+ * What goes with the changes may fail, too: here the count of what was left out. The group does not
+ * count as applied, and the reason is told.
+ */
+static void
+counting_conflicts_fails(void **state)
+{
+    struct pair_db db = new_db("count_fails");
+    struct run *run = pair_follow(&db, "--on-conflict", "skip");
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target,
+             "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+             " $$ BEGIN RAISE 'no more counting'; END $$;"
+             "CREATE TRIGGER no BEFORE UPDATE OF conflicts ON pghaul.follow FOR EACH ROW"
+             " EXECUTE FUNCTION no(); ALTER TABLE pghaul.follow ENABLE ALWAYS TRIGGER no;"
+             "DELETE FROM account WHERE id = 17");
+    sql_exec(db.source, "UPDATE account SET balance = 17 WHERE id = 17;"
+                        "INSERT INTO note VALUES (1, 'goes with it')");
+    pair_expect(run, 1, "no more counting");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM note"), 0);
+    sql_exec(db.target, "DROP FUNCTION no CASCADE");
+    pair_expect(pair_follow(&db, "--on-conflict", "skip", "--until", "now"), 4,
+                "1 change of the stream did not fit");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM note"), 1);
+    pair_db_end(&db);
+}
+
 /* ---- a schema that changes ---- */
 
 static void
@@ -483,6 +537,7 @@ main(void)
         cmocka_unit_test(killed_goes_on),         cmocka_unit_test(killed_at_its_end),
         cmocka_unit_test(servers_go_away),        cmocka_unit_test(conflict_stops),
         cmocka_unit_test(conflict_skipped),       cmocka_unit_test(conflict_overwritten),
+        cmocka_unit_test(overwriting_refused),    cmocka_unit_test(counting_conflicts_fails),
         cmocka_unit_test(column_added),           cmocka_unit_test(clean_removes_all),
         cmocka_unit_test(without_special_rights), cmocka_unit_test(a_stop_acknowledges),
     };
