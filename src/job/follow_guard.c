@@ -84,7 +84,10 @@ ph_follow_guard(struct ph_follow *follow, struct ph_conn *source)
                            ? receiver.trouble.message
                            : NULL;
     ph_guard_judge(figures, warnings);
-    figures->trouble = NULL; /* it was of `receiver` */
+    figures->trouble = NULL;                      /* it was of `receiver` */
+    if (receiver.state == PH_RECEIVER_CONNECTING) /* once more: not over yet */
+        memcpy(warnings[PH_GUARD_RECEIVER], follow->shown.warnings[PH_GUARD_RECEIVER],
+               PH_GUARD_TEXT);
     tell(follow, warnings);
     pthread_mutex_lock(&follow->lock);
     memcpy(follow->shown.warnings, warnings, sizeof warnings);

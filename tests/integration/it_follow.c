@@ -300,6 +300,50 @@ servers_go_away(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * A source that is away is waited for, longer than any look at it beside the stream comes round
+ * (partitions, every ten seconds). What status says meanwhile is not that nothing waits.
+ */
+static void
+source_is_away(void **state)
+{
+    struct pair_db db = new_db("away");
+    const char *target = pg_test_conninfo(pair.dst, db.name);
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+                        "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (100)");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO note VALUES (1, 'applied')");
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (f->>'source_heard')::bool AND (f->>'lag_s')::float8 = 0 AND"
+                  " (f->>'transactions')::int = 1"
+                  " FROM (SELECT state->'follow' AS f FROM pghaul.progress) p",
+                  WAIT_MS);
+    struct run *status = run_pghaul("status", "--target", target, "--name", db.name);
+    run_expect(status, 0);
+    assert_null(strstr(run_out(status), "not heard"));
+    PQfinish(db.source);
+    pg_test_cluster_kill(pair.src);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT NOT (f->>'source_heard')::bool AND (f->>'source_heard_s')::float8 > 11"
+                  " AND f->>'lag_s' IS NULL AND f->>'drain_s' IS NULL"
+                  " FROM (SELECT state->'follow' AS f FROM pghaul.progress) p",
+                  WAIT_MS);
+    status = run_pghaul("status", "--target", target, "--name", db.name);
+    pair_expect(status, 0, "source   not heard for 1");
+    pair_expect(status, 0, "it may be further ahead than that");
+    pair_expect(status, 0, "warning  receiver: nothing is received");
+    pg_test_cluster_start(pair.src);
+    db.source = sql_connect(pair.src, db.name);
+    sql_exec(db.source, "INSERT INTO note VALUES (2, 'and again')");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM note WHERE a = 2", WAIT_MS);
+    assert_null(strstr(run_err(run), "trying again"));
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
 /* ---- conflicts ---- */
 
 /* A following job whose target lacks one row and has one that the source will insert. */
@@ -532,14 +576,23 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(until_caught_up),        cmocka_unit_test(stop_at_a_position),
-        cmocka_unit_test(status_tells),           cmocka_unit_test(stopped_goes_on),
-        cmocka_unit_test(killed_goes_on),         cmocka_unit_test(killed_at_its_end),
-        cmocka_unit_test(servers_go_away),        cmocka_unit_test(conflict_stops),
-        cmocka_unit_test(conflict_skipped),       cmocka_unit_test(conflict_overwritten),
-        cmocka_unit_test(overwriting_refused),    cmocka_unit_test(counting_conflicts_fails),
-        cmocka_unit_test(column_added),           cmocka_unit_test(clean_removes_all),
-        cmocka_unit_test(without_special_rights), cmocka_unit_test(a_stop_acknowledges),
+        cmocka_unit_test(until_caught_up),
+        cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(status_tells),
+        cmocka_unit_test(stopped_goes_on),
+        cmocka_unit_test(killed_goes_on),
+        cmocka_unit_test(killed_at_its_end),
+        cmocka_unit_test(servers_go_away),
+        cmocka_unit_test(source_is_away),
+        cmocka_unit_test(conflict_stops),
+        cmocka_unit_test(conflict_skipped),
+        cmocka_unit_test(conflict_overwritten),
+        cmocka_unit_test(overwriting_refused),
+        cmocka_unit_test(counting_conflicts_fails),
+        cmocka_unit_test(column_added),
+        cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(without_special_rights),
+        cmocka_unit_test(a_stop_acknowledges),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
