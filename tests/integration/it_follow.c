@@ -112,6 +112,7 @@ ends_equal(struct pair_db *db, struct run *run)
 
 /* ---- where it ends ---- */
 
+/* TRAPS 51: the source writes on, and what was there is applied: the end is a mark of ours. */
 static void
 until_caught_up(void **state)
 {
@@ -169,17 +170,24 @@ status_tells(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 8: sequences are not in the stream: value and is_called are carried over, as are views
+ * (70). */
 static void
 stop_at_a_position(void **state)
 {
     struct pair_db db = new_db("stop_at");
+
+    sql_exec(db.source, "CREATE SEQUENCE down INCREMENT -3 MINVALUE -8 MAXVALUE 10 START 5 CYCLE;"
+                        "CREATE SEQUENCE unused START 7; CREATE SEQUENCE reset START 7");
     struct run *writers = write_for(&db, "4");
     struct run *run = pair_follow(&db);
 
     (void)state;
     pair_wait_following(&db, run);
     run_expect(writers, 0);
-    sql_exec(db.source, "INSERT INTO note VALUES (-1, 'before')");
+    sql_exec(db.source, "SELECT nextval('down') FROM generate_series(1, 7);"
+                        "SELECT nextval('reset'), setval('reset', 9, false);"
+                        "INSERT INTO note VALUES (-1, 'before')");
     const char *at = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
     sql_exec(db.source, "INSERT INTO note VALUES (-2, 'pushes the position')");
     pair_expect(pair_stop(&db, at), 0, at);
@@ -187,7 +195,11 @@ stop_at_a_position(void **state)
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM note WHERE a = -1"), "1");
     sum_is_right(&db);
     pair_same(&db, "SELECT * FROM account ORDER BY id");
-    pair_same(&db, "SELECT last_value FROM move_id_seq"); /* carried */
+    pair_same(&db, "SELECT last_value, is_called FROM move_id_seq");
+    pair_same(&db, "SELECT last_value, is_called FROM down");
+    pair_same(&db, "SELECT last_value, is_called FROM unused");
+    pair_same(&db, "SELECT last_value, is_called FROM reset");
+    pair_same(&db, "SELECT nextval('down'), nextval('unused'), nextval('reset')");
     sql_exec(db.source, "REFRESH MATERIALIZED VIEW total");
     pair_same(&db, "SELECT amount FROM total"); /* refreshed at the end */
     nothing_is_left(&db);
@@ -512,8 +524,8 @@ clean_removes_all(void **state)
 }
 
 /*
- * The owner of the target's database and nothing more: triggers are out of the way while changes
- * are applied, and back afterwards; foreign keys stay enforced.
+ * TRAPS 43: The owner of the target's database and nothing more: triggers are out of the way while
+ * changes are applied, and back afterwards; foreign keys stay enforced.
  */
 static void
 without_special_rights(void **state)

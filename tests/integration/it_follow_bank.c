@@ -142,6 +142,14 @@ wait_consistent(struct watch *watch, struct run *run)
     return run;
 }
 
+/* Sessions are killed of a run that has all of them. */
+static bool
+is_of_sessions(enum disturbance event)
+{
+    return event == DISTURB_KILL_TARGET_SESSION || event == DISTURB_END_TARGET_SESSION ||
+           event == DISTURB_KILL_SOURCE_SESSION || event == DISTURB_END_SOURCE_SESSION;
+}
+
 static void
 disturb_and_look(struct watch *watch)
 {
@@ -150,11 +158,11 @@ disturb_and_look(struct watch *watch)
     struct run *run = follow(db);
 
     for (uint64_t round = 0; round < rounds; round++) {
-        if (round > rounds / 3 && !watch->has_met)
+        enum disturbance event = (enum disturbance)(round % DISTURBANCES);
+        if (watch->has_met ? is_of_sessions(event) : round > rounds / 3)
             run = wait_consistent(watch, run);
         look_for(watch, any(LONGEST_WAIT_MS));
         run = keep_following(db, run);
-        enum disturbance event = (enum disturbance)(round % DISTURBANCES);
         unsigned turn = (unsigned)(round / DISTURBANCES);
         printf("  %s%s\n", disturb_name(event), watch->has_met ? "" : " (copying)");
         disturb(event, &(struct disturb){pair.src, pair.dst, db->name, run, turn});
