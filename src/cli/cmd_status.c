@@ -151,8 +151,10 @@ print_stream(const json_t *follow, const struct ph_job_status *job)
         print_slot(slot);
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         const json_t *warning = json_array_get(warnings, i);
-        printf("  warning  %s: %s\n", json_string_value(json_object_get(warning, "guard")),
-               json_string_value(json_object_get(warning, "message")));
+        printf("  warning  %s: %s; pghaul %s\n",
+               json_string_value(json_object_get(warning, "guard")),
+               json_string_value(json_object_get(warning, "message")),
+               json_string_value(json_object_get(warning, "action")));
     }
 }
 

@@ -118,7 +118,7 @@ start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
         .partitions = job->stream.via_root ? PH_PUBLISH_AS_ROOT : PH_PUBLISH_AS_LEAF,
         .values = follow->format == PH_FORMAT_BINARY ? PH_STREAM_BINARY : PH_STREAM_TEXT,
         .large = PH_STREAM_IN_BLOCKS,
-        .origins = PH_STREAM_ANY_ORIGIN,
+        .origins = PH_STREAM_ANY_ORIGIN, /* replicated to the source, but there all the same */
         .system_id = job->stream.system_id,
         .timeline = job->stream.timeline,
         .ack = job->options->ack,

@@ -57,7 +57,8 @@ tell(const struct ph_follow *follow, char now[PH_GUARDS][PH_GUARD_TEXT])
     for (unsigned i = 0; i < PH_GUARDS; i++) {
         const char *before = follow->shown.warnings[i];
         if (before[0] == '\0' && now[i][0] != '\0')
-            ph_log(PH_LOG_WARN, "guard", "%s: %s", ph_guard_name(i), now[i]);
+            ph_log(PH_LOG_WARN, "guard", "%s: %s; pghaul %s", ph_guard_name(i), now[i],
+                   ph_guard_action(i));
         else if (before[0] != '\0' && now[i][0] == '\0')
             ph_log(PH_LOG_INFO, "guard.over", "%s: all is well again", ph_guard_name(i));
     }

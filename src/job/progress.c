@@ -92,7 +92,7 @@ put_warnings(struct ph_buf *out, const struct ph_follow_progress *follow)
             continue;
         ph_buf_printf(out, "%s{\"guard\":\"%s\",\"message\":", comma, ph_guard_name(i));
         ph_json_put_string(out, text, strlen(text));
-        ph_buf_putc(out, '}');
+        ph_buf_printf(out, ",\"action\":\"%s\"}", ph_guard_action(i));
         comma = ",";
     }
     ph_buf_putc(out, ']');

@@ -190,6 +190,11 @@ fail_over(int major)
     run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
     wait_in_step(primary, standby);
     sql_once(primary, "shop", "INSERT INTO t (v) VALUES ('before')");
+    sql_once(primary, "shop",
+             "SELECT pg_replication_origin_create('elsewhere'),"
+             " pg_replication_origin_session_setup('elsewhere');"
+             "INSERT INTO t (v) VALUES ('replicated to here')");
+    expect_on_target(dst, "replicated to here");
     expect_on_target(dst, "before");
     standby_promote(primary, standby);
     sql_once(standby, "shop", "INSERT INTO t (v) VALUES ('after')");

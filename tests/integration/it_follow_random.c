@@ -3,7 +3,8 @@
  * end all three databases have the same rows.
  *
  * PH_WORKLOAD_SEED repeats a run, PH_WORKLOAD_STEPS makes it longer (600), PH_WORKLOAD_ROUNDS
- * makes more or fewer of it (3). PH_WORKLOAD_SOURCE and PH_WORKLOAD_TARGET are the major versions (15).
+ * makes more or fewer of it (3). PH_WORKLOAD_SOURCE and PH_WORKLOAD_TARGET are the major versions
+ * (15).
  */
 /* timeout: 3600 */
 #include <setjmp.h>

@@ -95,7 +95,8 @@ follow_picture(void **context)
     ph_progress_put_json(&out, &progress);
     assert_non_null(
         strstr(ph_buf_text(&out),
-               "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\"}]"));
+               "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\",\"action\":"
+               "\"goes on; when it is full it waits for room\"}]"));
     assert_non_null(strstr(ph_buf_text(&out), "\"applied\":\"0/10002\""));
     assert_non_null(strstr(ph_buf_text(&out), "\"source_heard\":false,\"source_heard_s\":null"));
     assert_non_null(strstr(ph_buf_text(&out), "\"lag_s\":null"));
