@@ -70,6 +70,22 @@ print_live(const json_t *live, double age_s)
     printf(" (%.0f s ago)\n", age_s);
 }
 
+/* What is behind is known of a source that is heard only. */
+static void
+print_source(const json_t *follow, double age_s)
+{
+    const json_t *heard = json_object_get(follow, "source_heard_s");
+    char a[PH_HUMAN_SIZE];
+
+    if (json_is_true(json_object_get(follow, "source_heard")))
+        return;
+    if (json_is_number(heard))
+        printf("  source   not heard for %s: it may be further ahead than that\n",
+               ph_human_seconds(json_number_value(heard) + age_s, a));
+    else
+        printf("  source   not heard by this run yet: it may be further ahead than that\n");
+}
+
 static void
 print_follow(const json_t *follow, double age_s)
 {
@@ -89,6 +105,7 @@ print_follow(const json_t *follow, double age_s)
            json_is_true(json_object_get(follow, "consistent")) ? "consistent"
                                                                : "not consistent yet",
            age_s);
+    print_source(follow, age_s);
     printf("  rates    %s transactions/s, WAL in %s/s",
            ph_human_short(live_number(follow, "transactions_per_second"), a),
            ph_human_bytes((uint64_t)live_number(follow, "in_bytes_per_second"), b));
@@ -134,8 +151,10 @@ print_stream(const json_t *follow, const struct ph_job_status *job)
         print_slot(slot);
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         const json_t *warning = json_array_get(warnings, i);
-        printf("  warning  %s: %s\n", json_string_value(json_object_get(warning, "guard")),
-               json_string_value(json_object_get(warning, "message")));
+        printf("  warning  %s: %s; pghaul %s\n",
+               json_string_value(json_object_get(warning, "guard")),
+               json_string_value(json_object_get(warning, "message")),
+               json_string_value(json_object_get(warning, "action")));
     }
 }
 
@@ -144,7 +163,11 @@ print_live_parts(const struct ph_job_status *job)
 {
     json_t *live = live_progress(job);
     const json_t *follow = json_object_get(live, "follow");
+    char a[PH_HUMAN_SIZE];
 
+    if (job->is_running && job->progress != NULL && job->progress_age_s > FRESH_S)
+        printf("  note     the run has told nothing for %s\n",
+               ph_human_seconds(job->progress_age_s, a));
     if (follow != NULL && !json_is_true(json_object_get(follow, "waiting")))
         print_follow(follow, job->progress_age_s);
     else if (live != NULL)

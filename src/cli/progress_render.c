@@ -101,6 +101,17 @@ put_figures(struct ph_buf *out, const struct ph_progress *progress, const struct
         ph_buf_printf(out, ", %llu retries", (unsigned long long)progress->retries);
 }
 
+static void
+put_unheard(struct ph_buf *out, double heard_s)
+{
+    char text[PH_HUMAN_SIZE];
+
+    if (heard_s >= 0)
+        ph_buf_printf(out, ", source not heard for %s", ph_human_seconds(heard_s, text));
+    else
+        ph_buf_puts(out, ", source not heard yet");
+}
+
 /* "at 0/1B79640, 12.0 kB behind (0.20 s), …" */
 static void
 put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
@@ -121,6 +132,8 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
         ph_buf_printf(out, ", caught up in %s", ph_human_seconds(follow->drain_s, a));
     if (!follow->is_consistent)
         ph_buf_puts(out, ", not consistent yet");
+    if (!follow->is_heard)
+        put_unheard(out, follow->heard_s);
     if (strcmp(follow->receiver, "streaming") != 0)
         ph_buf_printf(out, ", receiver %s", follow->receiver);
     if (follow->conflicts > 0)

@@ -201,13 +201,11 @@ static ph_code
 end_spilled(struct ph_applier *applier, struct ph_error *err)
 {
     struct sent group = describe_group(applier);
-    struct ph_apply_refusal refusal;
-    bool refused;
 
     PH_TRY(spill(applier, err));
     if (!applier->must_replay) {
         PH_TRY(ph_apply_end(&applier->target, group.end, err));
-        PH_TRY(ph_apply_check(&applier->target, &refused, &refusal, err));
+        PH_TRY(ph_apply_expect(&applier->target, err));
         PH_TRY(ph_apply_commit(&applier->target, err));
         count(applier, &group, false);
     } else {

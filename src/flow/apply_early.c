@@ -217,10 +217,10 @@ static ph_code
 commit_now(struct ph_early *early, ph_lsn end, bool *is_sent, struct ph_error *err)
 {
     *is_sent = false;
-    PH_TRY(ph_early_check(early, err));
+    PH_TRY(ph_apply_expect(&early->target, err));
     early->target.applied = early->applier->target.applied;
     PH_TRY(ph_apply_end(&early->target, end, err));
-    PH_TRY(ph_early_check(early, err));
+    PH_TRY(ph_apply_expect(&early->target, err));
     *is_sent = true;
     PH_TRY(ph_apply_commit(&early->target, err));
     ph_code rc = ph_apply_settle(&early->target, err);

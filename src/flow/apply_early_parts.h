@@ -79,8 +79,6 @@ ph_code ph_early_failure(struct ph_early *early, ph_code rc, const struct ph_err
 void ph_early_disconnect(struct ph_early *early);
 /* Its transaction on the target as if it had not been. */
 void ph_early_roll_back(struct ph_early *early);
-/* What was sent so far went through, or this is why not. */
-ph_code ph_early_check(struct ph_early *early, struct ph_error *err);
 /* What was committed on the source before is applied, all of it. */
 ph_code ph_early_settle(struct ph_early *early, struct ph_error *err);
 /* Gives up when it had to yield meanwhile. */

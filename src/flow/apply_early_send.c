@@ -97,19 +97,6 @@ connect_session(struct ph_early *early, struct ph_error *err)
     return rc;
 }
 
-ph_code
-ph_early_check(struct ph_early *early, struct ph_error *err)
-{
-    struct ph_apply_refusal refusal;
-    bool refused;
-
-    PH_TRY(ph_apply_check(&early->target, &refused, &refusal, err));
-    if (!refused)
-        return PH_OK;
-    return refusal.is_miss ? PH_FAIL(err, PH_E_CONFLICT, "rows that it changes are not there")
-                           : err->code;
-}
-
 /* ---- savepoints ---- */
 
 static ph_code
@@ -155,9 +142,9 @@ ph_code
 ph_early_back_to_point(struct ph_early *early, const struct early_point *point,
                        struct ph_error *err)
 {
-    PH_TRY(ph_early_check(early, err));
+    PH_TRY(ph_apply_expect(&early->target, err));
     PH_TRY(send_savepoint(early, "ROLLBACK TO", point->name, err));
-    return ph_early_check(early, err);
+    return ph_apply_expect(&early->target, err);
 }
 
 /* ---- parts ---- */
@@ -177,7 +164,7 @@ send_now(struct ph_early *early, struct ph_error *err)
     struct early_reading *reading = &early->reading;
 
     if (early->is_open)
-        PH_TRY(ph_early_check(early, err));
+        PH_TRY(ph_apply_expect(&early->target, err));
     else
         PH_TRY(open_transaction(early, err));
     if (wants_point(reading))

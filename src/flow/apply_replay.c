@@ -67,6 +67,10 @@ find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement
     }
 }
 
+/*
+ * PH_E_CONFLICT, with the row that it is about; where the refused statement is none of the fold's,
+ * its own reason. `why` is not `err`.
+ */
 static ph_code
 word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
               const struct ph_error *why, struct ph_error *err)
@@ -74,6 +78,10 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     struct ph_apply_statement statement;
     char key[512];
 
+    if (refusal->statement >= replay->n_words * 64) {
+        *err = *why;
+        return why->code;
+    }
     PH_TRY(find_statement(replay, refusal->statement, &statement, err));
     ph_apply_key_text(&statement, 0, key, sizeof key);
     if (refusal->is_miss)
@@ -112,10 +120,6 @@ static ph_code
 take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
              const struct ph_error *why, struct ph_error *err)
 {
-    if (refusal->statement >= replay->n_words * 64) { /* none of the fold's */
-        *err = *why;
-        return why->code;
-    }
     ph_code rc = word_conflict(replay, refusal, why, err);
     if (rc != PH_E_CONFLICT || replay->applier->params.on_conflict == PH_CONFLICT_STOP)
         return rc;
@@ -154,6 +158,18 @@ send_once(struct replay *replay, bool *refused, struct ph_apply_refusal *refusal
     return ph_apply_check(target, refused, refusal, err);
 }
 
+/* *refused: for the reason in `refusal` and `why`. */
+static ph_code
+try_once(struct replay *replay, bool *refused, struct ph_apply_refusal *refusal,
+         struct ph_error *why, struct ph_error *err)
+{
+    ph_error_reset(why);
+    ph_code rc = send_once(replay, refused, refusal, why);
+    if (rc != PH_OK)
+        *err = *why;
+    return rc;
+}
+
 /* Again without each statement that is refused. */
 static ph_code
 send(struct replay *replay, struct ph_error *err)
@@ -164,12 +180,7 @@ send(struct replay *replay, struct ph_error *err)
 
     PH_TRY(make_room(replay, err));
     for (;;) {
-        ph_error_reset(&why);
-        ph_code rc = send_once(replay, &refused, &refusal, &why);
-        if (rc != PH_OK) {
-            *err = why;
-            return rc;
-        }
+        PH_TRY(try_once(replay, &refused, &refusal, &why, err));
         if (!refused)
             break;
         PH_TRY(take_refusal(replay, &refusal, &why, err));
@@ -198,26 +209,20 @@ send_overwriting(struct replay *replay, const struct ph_apply_table *table,
     struct ph_error why;
     bool refused;
 
-    ph_error_reset(&why);
     PH_TRY(make_room(replay, err));
-    ph_code rc = send_once(replay, &refused, &refusal, &why);
-    if (rc != PH_OK) {
-        *err = why;
-        return rc;
-    }
+    PH_TRY(try_once(replay, &refused, &refusal, &why, err));
     if (refused) {
-        PH_TRY(word_conflict(replay, &refusal, &why, err) == PH_E_CONFLICT
-                   ? PH_OK
-                   : PH_FAIL(err, PH_E_INTERNAL, "a conflict that cannot be worded"));
+        ph_code rc = word_conflict(replay, &refusal, &why, err);
+        if (rc != PH_E_CONFLICT)
+            return rc;
         ph_log_failure(PH_LOG_WARN, err);
         replay->conflicts++;
         PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
         ph_fold_clear(replay->fold);
         PH_TRY(ph_fold_overwrite(replay->fold, table, change, err));
-        ph_error_reset(&why);
-        PH_TRY(send_once(replay, &refused, &refusal, err));
+        PH_TRY(try_once(replay, &refused, &refusal, &why, err));
         if (refused)
-            return word_conflict(replay, &refusal, err, err);
+            return word_conflict(replay, &refusal, &why, err);
     }
     ph_fold_clear(replay->fold);
     return PH_OK;
@@ -384,9 +389,7 @@ static ph_code
 run(struct replay *replay, ph_lsn end, struct ph_error *err)
 {
     struct ph_apply_target *target = &replay->applier->target;
-    struct ph_apply_refusal refusal;
     struct ph_txn_event event;
-    bool refused;
 
     PH_TRY(ph_apply_begin(target, end, err));
     while (!replay->is_over) {
@@ -396,7 +399,7 @@ run(struct replay *replay, ph_lsn end, struct ph_error *err)
     PH_TRY(send(replay, err));
     PH_TRY(send_notes(replay, err));
     PH_TRY(note_conflicts(replay, err));
-    PH_TRY(ph_apply_check(target, &refused, &refusal, err));
+    PH_TRY(ph_apply_expect(target, err));
     return ph_apply_commit(target, err);
 }
 

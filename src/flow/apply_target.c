@@ -293,6 +293,19 @@ ph_apply_check(struct ph_apply_target *target, bool *refused, struct ph_apply_re
     return target->has_unchecked ? finish_stretch(target, refused, refusal, err) : PH_OK;
 }
 
+ph_code
+ph_apply_expect(struct ph_apply_target *target, struct ph_error *err)
+{
+    struct ph_apply_refusal refusal;
+    bool refused;
+
+    PH_TRY(ph_apply_check(target, &refused, &refusal, err));
+    if (!refused)
+        return PH_OK;
+    return refusal.is_miss ? PH_FAIL(err, PH_E_CONFLICT, "rows that are changed are not there")
+                           : err->code;
+}
+
 /* ---- ends ---- */
 
 ph_code

@@ -98,6 +98,8 @@ ph_code ph_apply_go(struct ph_apply_target *target, struct ph_error *err) PH_MUS
  */
 ph_code ph_apply_check(struct ph_apply_target *target, bool *refused,
                        struct ph_apply_refusal *refusal, struct ph_error *err) PH_MUST_CHECK;
+/* The same where nothing can be done about a refusal: it is a failure. */
+ph_code ph_apply_expect(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 /* After a check: queue COMMIT. */
 ph_code ph_apply_commit(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 /* Wait for the COMMIT that is queued, if one is. */

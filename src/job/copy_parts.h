@@ -6,6 +6,7 @@
 #include "job/step_workers.h"
 #include "model/finding.h"
 #include "pg/ledger_lookup.h"
+#include "pg/large_object.h"
 
 /* ---- preflight.c ---- */
 
@@ -123,10 +124,8 @@ ph_code ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings
 ph_code ph_copy_post_phase(struct ph_job *job, struct ph_error *err);
 /* Sequences get the values that the source has now. */
 ph_code ph_copy_set_sequences(struct ph_job *job, struct ph_error *err);
-/* Large objects belong to no table, so they go with a whole database only. */
-bool ph_copy_has_large_objects(const struct ph_job *job);
-/* In the transaction that is open on the source's control session. */
-ph_code ph_copy_large_objects(struct ph_job *job, struct ph_error *err);
+/* Between the control sessions, as the options say. */
+struct ph_large_objects ph_copy_large_objects_of(const struct ph_job *job);
 /* Tables and verdict of the report, as far as the run came. */
 void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 

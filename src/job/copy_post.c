@@ -43,39 +43,34 @@ ph_copy_set_sequences(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
-/* What is there already is kept. */
-ph_code
-ph_copy_large_objects(struct ph_job *job, struct ph_error *err)
+struct ph_large_objects
+ph_copy_large_objects_of(const struct ph_job *job)
 {
     const struct ph_options *o = job->options;
-    struct ph_large_objects objects = {
+
+    return (struct ph_large_objects){
         .source = job->source_control,
         .target = job->target_control,
         .no_owner = o->no_owner,
         .no_acl = o->no_acl,
         .no_comments = o->no_comments,
     };
-    uint64_t n;
-    uint64_t bytes;
-
-    return ph_large_objects_copy(&objects, &n, &bytes, err);
 }
 
-bool
-ph_copy_has_large_objects(const struct ph_job *job)
-{
-    return job->selection.whole_database && job->source_catalog.large_objects > 0;
-}
-
+/* They belong to no table, so they go with a whole database only. What is there already is kept. */
 static ph_code
 copy_large_objects(struct ph_job *job, struct ph_error *err)
 {
-    if (!ph_copy_has_large_objects(job))
+    const struct ph_large_objects objects = ph_copy_large_objects_of(job);
+    uint64_t bytes;
+    uint64_t n;
+
+    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
         return PH_OK;
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
     if (rc == PH_OK)
-        rc = ph_copy_large_objects(job, err);
+        rc = ph_large_objects_copy(&objects, &n, &bytes, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     return rc;
 }

@@ -118,7 +118,7 @@ start_receiver(struct ph_job *job, ph_lsn seen, struct ph_error *err)
         .partitions = job->stream.via_root ? PH_PUBLISH_AS_ROOT : PH_PUBLISH_AS_LEAF,
         .values = follow->format == PH_FORMAT_BINARY ? PH_STREAM_BINARY : PH_STREAM_TEXT,
         .large = PH_STREAM_IN_BLOCKS,
-        .origins = PH_STREAM_ANY_ORIGIN,
+        .origins = PH_STREAM_ANY_ORIGIN, /* replicated to the source, but there all the same */
         .system_id = job->stream.system_id,
         .timeline = job->stream.timeline,
         .ack = job->options->ack,
@@ -298,23 +298,58 @@ ph_follow_check(const struct ph_job *job, struct ph_error *err)
     return look.trouble.code;
 }
 
+/* A session that was lost is made anew when the stream says that the source is there again. */
+static bool
+reach_source(struct ph_job *job)
+{
+    struct ph_receiver_look look;
+    struct ph_error err;
+
+    ph_error_reset(&err);
+    ph_receiver_look(job->follow->receiver, &look);
+    return (look.state == PH_RECEIVER_STREAMING || look.state == PH_RECEIVER_PAUSED) &&
+           ph_job_reconnect_source(job, &err) == PH_OK;
+}
+
+/* What is asked of the source beside the stream has time until it is there, as the stream has. */
+static ph_code
+ask_source(struct ph_job *job, ph_code (*ask)(struct ph_job *, struct ph_error *),
+           struct ph_error *err)
+{
+    if (!reach_source(job))
+        return PH_OK;
+    ph_code rc = ask(job, err);
+    if (rc == PH_OK || ph_conn_is_alive(job->source_control))
+        return rc;
+    ph_error_reset(err);
+    return PH_OK;
+}
+
+static ph_code
+heed_end(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_until until;
+
+    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &until, err));
+    bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
+    if (is_at_it &&
+        (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
+        PH_TRY(ph_follow_begin_end(job, &until, err));
+        job->follow->asked = until;
+    }
+    return PH_OK;
+}
+
 static ph_code
 look_at_ledger(struct ph_job *job, struct ph_error *err)
 {
-    struct ph_until until;
     bool asked;
 
     PH_TRY(ph_ledger_stop_asked(job->target_control, job->options->name, job->ledger.run, &asked,
                                 err));
     if (asked)
         ph_stop_request();
-    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &until, err));
-    bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
-    if (is_at_it &&
-        (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
-        job->follow->asked = until;
-        PH_TRY(ph_follow_begin_end(job, &until, err));
-    }
+    PH_TRY(ask_source(job, heed_end, err));
     return ph_follow_write_progress(job, err);
 }
 
@@ -346,11 +381,11 @@ watch(struct ph_job *job, struct ph_error *err)
             wrote_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
-            PH_TRY(ph_follow_check_parts(job, err));
+            PH_TRY(ask_source(job, ph_follow_check_parts, err));
             parts_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {
-            PH_TRY(carry_sequences(job, err));
+            PH_TRY(ask_source(job, carry_sequences, err));
             carried_ns = ph_clock_ns();
         }
     }
@@ -504,6 +539,7 @@ finish(struct ph_job *job, struct ph_error *err)
     uint64_t quarantined;
     uint32_t restored;
 
+    PH_TRY(ph_job_reconnect_source(job, err));
     PH_TRY(ph_follow_check_parts(job, err));
     PH_TRY(ph_follow_check_publication(job, err));
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));

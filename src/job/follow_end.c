@@ -1,22 +1,95 @@
-/* The end of a follow: what the stream does not bring. */
+/*
+ * The end of a follow: what the stream does not bring. Changes of large objects are nowhere to be
+ * seen but in the objects, so all of them are compared, as they are then.
+ */
+#include <stdlib.h>
+
+#include "base/human.h"
 #include "job/copy_parts.h"
 #include "job/follow_parts.h"
 #include "job/target_views.h"
 
-/* New ones come along; of those that were there, what was written since is not known. */
+/* The oids that findings of severity ERROR are about. The caller frees. */
+static ph_code
+list_different(const struct ph_findings *findings, uint32_t **oids, uint32_t *n,
+               struct ph_error *err)
+{
+    *n = 0;
+    *oids = calloc((size_t)findings->n + 1, sizeof **oids);
+    if (*oids == NULL || findings->incomplete)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < findings->n; i++) {
+        uint32_t oid = (uint32_t)strtoul(findings->items[i].object, NULL, 10);
+        if (findings->items[i].severity == PH_FINDING_ERROR && (*n == 0 || (*oids)[*n - 1] != oid))
+            (*oids)[(*n)++] = oid;
+    }
+    return PH_OK;
+}
+
+/* *left: differences more than a list holds; those of it are mended. *only: on the target alone. */
+static ph_code
+mend_large_objects(struct ph_large_objects *objects, uint64_t *n, uint32_t *left, uint32_t *only,
+                   struct ph_error *err)
+{
+    struct ph_findings findings;
+    uint32_t *oids = NULL;
+    uint64_t bytes;
+
+    ph_findings_init(&findings);
+    ph_code rc = ph_large_objects_compare(objects, &findings, err);
+    if (rc == PH_OK)
+        rc = list_different(&findings, &oids, &objects->n_again, err);
+    objects->again = oids;
+    if (rc == PH_OK)
+        rc = ph_large_objects_copy(objects, n, &bytes, err);
+    *left = findings.left_out;
+    *only = findings.n_warnings;
+    ph_findings_reset(&findings);
+    free(oids);
+    objects->again = NULL;
+    return rc;
+}
+
+static ph_code
+mend_all_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only, struct ph_error *err)
+{
+    struct ph_large_objects objects = ph_copy_large_objects_of(job);
+    uint32_t left = UINT32_MAX;
+    uint32_t before;
+    uint64_t mended;
+
+    *n = 0;
+    do {
+        before = left;
+        PH_TRY(mend_large_objects(&objects, &mended, &left, only, err));
+        *n += mended;
+    } while (left > 0 && left < before);
+    return PH_OK;
+}
+
 static ph_code
 carry_large_objects(struct ph_job *job, struct ph_error *err)
 {
-    if (!ph_copy_has_large_objects(job))
+    char count[PH_HUMAN_SIZE];
+    uint32_t only;
+    uint64_t n;
+
+    if (!job->selection.whole_database)
         return PH_OK;
     PH_TRY(
         ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc = ph_copy_large_objects(job, err);
+    ph_code rc = mend_all_large_objects(job, &n, &only, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
-    ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "large objects", "",
-                          "changes made to large objects since the copy began are not carried "
-                          "over by the stream; new ones were copied at its end");
+    if (n > 0)
+        ph_report_add_finding(&job->run->report, PH_FINDING_NOTE, "large objects", "",
+                              "new or changed since the copy, and brought over at the end: %s",
+                              ph_human_count(n, count));
+    if (only > 0)
+        ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "large objects", "",
+                              "on the target only: %s; the source has removed them since the copy, "
+                              "or somebody else made them (lo_unlink removes them)",
+                              ph_human_count(only, count));
     return PH_OK;
 }
 

@@ -57,7 +57,8 @@ tell(const struct ph_follow *follow, char now[PH_GUARDS][PH_GUARD_TEXT])
     for (unsigned i = 0; i < PH_GUARDS; i++) {
         const char *before = follow->shown.warnings[i];
         if (before[0] == '\0' && now[i][0] != '\0')
-            ph_log(PH_LOG_WARN, "guard", "%s: %s", ph_guard_name(i), now[i]);
+            ph_log(PH_LOG_WARN, "guard", "%s: %s; pghaul %s", ph_guard_name(i), now[i],
+                   ph_guard_action(i));
         else if (before[0] != '\0' && now[i][0] == '\0')
             ph_log(PH_LOG_INFO, "guard.over", "%s: all is well again", ph_guard_name(i));
     }
@@ -84,7 +85,10 @@ ph_follow_guard(struct ph_follow *follow, struct ph_conn *source)
                            ? receiver.trouble.message
                            : NULL;
     ph_guard_judge(figures, warnings);
-    figures->trouble = NULL; /* it was of `receiver` */
+    figures->trouble = NULL;                      /* it was of `receiver` */
+    if (receiver.state == PH_RECEIVER_CONNECTING) /* once more: not over yet */
+        memcpy(warnings[PH_GUARD_RECEIVER], follow->shown.warnings[PH_GUARD_RECEIVER],
+               PH_GUARD_TEXT);
     tell(follow, warnings);
     pthread_mutex_lock(&follow->lock);
     memcpy(follow->shown.warnings, warnings, sizeof warnings);

@@ -12,6 +12,12 @@
 
 #define PH_FOLLOW_SAMPLES 6u
 
+/* What the source's clock said last, and when that was seen here. */
+struct ph_source_clock {
+    int64_t us; /* since 1970; 0: nothing yet */
+    uint64_t at_ns;
+};
+
 struct ph_follow {
     struct ph_job *job;
     struct ph_spool *spool;
@@ -37,8 +43,9 @@ struct ph_follow {
         ph_lsn received;
     } samples[PH_FOLLOW_SAMPLES]; /* a ring */
     uint32_t n_samples;           /* ever taken */
-    char *beside;                 /* partitions that are not the job's, as last looked at */
-    uint64_t slot_ns;             /* when the slot was looked at */
+    struct ph_source_clock clock;
+    char *beside;     /* partitions that are not the job's, as last looked at */
+    uint64_t slot_ns; /* when the slot was looked at */
     struct ph_guard_figures figures;
     /* guards what is below; written by the job's thread, or by the watcher's while rows are copied
      */
@@ -57,6 +64,13 @@ bool ph_follow_is_over(const struct ph_follow *follow);
 
 /* ---- follow_status.c ---- */
 
+/*
+ * When the source was heard, and how far it is ahead in time; by its own clock, for the one here
+ * may be another. `now_ns` is ph_clock_ns. Pure.
+ */
+void ph_follow_judge_source(struct ph_source_clock *clock, const struct ph_receiver_look *receiver,
+                            const struct ph_applier_look *applier, uint64_t now_ns,
+                            struct ph_follow_progress *out);
 /* Counts of an applier that has ended. */
 void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look);
 /* Where it stands, for the display; again and again. */

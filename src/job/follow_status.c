@@ -1,11 +1,12 @@
 /* What a follow tells: to the display, and as its row in the ledger. */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "job/follow_parts.h"
 
 #define JSON_LIMIT ((size_t)1 << 20)
+/* A source with nothing to send answers every status, one in ten seconds at least. */
+#define HEARD_WITHIN_S 30.0
 
 static const char *const receiver_states[] = {
     [PH_RECEIVER_CONNECTING] = "connecting", [PH_RECEIVER_STREAMING] = "streaming",
@@ -30,22 +31,43 @@ ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look)
     pthread_mutex_unlock(&follow->lock);
 }
 
+/* What the source's clock says now; 0: not known. */
+static int64_t
+source_now(struct ph_source_clock *clock, int64_t last_us, uint64_t now_ns)
+{
+    if (last_us != clock->us)
+        *clock = (struct ph_source_clock){last_us, now_ns};
+    return clock->us == 0 ? 0 : clock->us + (int64_t)((now_ns - clock->at_ns) / 1000);
+}
+
 /*
- * Seconds between the source's commit of what was applied last and now; 0 when nothing waits,
- * negative when something does and nothing was applied yet.
+ * 0 when nothing waits, which only a source can say that is heard. Negative: not known, since
+ * nothing was applied yet, or the source has said nothing.
  */
 static double
-seconds_behind(const struct ph_applier_look *look)
+seconds_behind(const struct ph_applier_look *look, bool is_heard, int64_t now_us)
 {
-    struct timespec now;
-
     if (look->is_idle)
-        return 0;
-    if (look->applied_us == 0)
+        return is_heard ? 0 : -1;
+    if (look->applied_us == 0 || now_us == 0)
         return -1;
-    clock_gettime(CLOCK_REALTIME, &now);
-    double behind = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)look->applied_us / 1e6;
-    return behind > 0 ? behind : 0;
+    return now_us > look->applied_us ? (double)(now_us - look->applied_us) / 1e6 : 0;
+}
+
+void
+ph_follow_judge_source(struct ph_source_clock *clock, const struct ph_receiver_look *receiver,
+                       const struct ph_applier_look *applier, uint64_t now_ns,
+                       struct ph_follow_progress *out)
+{
+    int64_t now_us = source_now(clock, receiver->last_sent_us, now_ns);
+
+    out->heard_s = -1;
+    if (receiver->last_input_ns != 0)
+        out->heard_s =
+            now_ns > receiver->last_input_ns ? (double)(now_ns - receiver->last_input_ns) / 1e9 : 0;
+    out->is_heard = receiver->state == PH_RECEIVER_STREAMING && out->heard_s >= 0 &&
+                    out->heard_s < HEARD_WITHIN_S;
+    out->lag_s = seconds_behind(applier, out->is_heard, now_us);
 }
 
 /* ---- rates ---- */
@@ -64,7 +86,7 @@ take_rates(struct ph_follow *follow, struct ph_follow_progress *out)
         follow->n_samples > PH_FOLLOW_SAMPLES ? follow->n_samples % PH_FOLLOW_SAMPLES : 0;
     const struct ph_follow_sample *from = &follow->samples[first];
     double span = (double)(now - from->at_ns) / 1e9;
-    out->drain_s = out->lag_bytes == 0 ? 0 : -1;
+    out->drain_s = out->lag_bytes == 0 && out->is_heard ? 0 : -1;
     if (span <= 0)
         return;
     out->transactions_s = (double)(out->transactions - from->transactions) / span;
@@ -131,7 +153,7 @@ ph_follow_take_picture(struct ph_follow *follow)
     out.is_consistent = !out.is_waiting && look.applied >= follow->consistent;
     out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
     take_waiting(follow, look.counted, receiver.transactions, &out);
-    out.lag_s = seconds_behind(&look);
+    ph_follow_judge_source(&follow->clock, &receiver, &look, ph_clock_ns(), &out);
     out.spool_bytes = spool.bytes;
     out.spool_segments = spool.segments;
     take_counts(follow, &look, &out);

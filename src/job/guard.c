@@ -22,6 +22,20 @@ ph_guard_name(enum ph_guard guard)
     return names[guard];
 }
 
+const char *
+ph_guard_action(enum ph_guard guard)
+{
+    static const char *const actions[PH_GUARDS] = {
+        [PH_GUARD_SLOT] = "goes on, and drops no slot; once the source has given it up it ends",
+        [PH_GUARD_XMIN] = "goes on; it moves when changes are acknowledged",
+        [PH_GUARD_SPOOL] = "goes on; at the limit it waits for room",
+        [PH_GUARD_DISK] = "goes on; when it is full it waits for room",
+        [PH_GUARD_RECEIVER] = "tries again for as long as it runs",
+    };
+
+    return actions[guard];
+}
+
 static void
 judge_slot(const struct ph_slot *slot, const struct ph_slot_limits *limits, char *out)
 {

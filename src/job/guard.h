@@ -22,6 +22,8 @@ enum ph_guard {
 };
 /* "slot", "xmin", … */
 const char *ph_guard_name(enum ph_guard guard);
+/* What pghaul does about it: "goes on; …". */
+const char *ph_guard_action(enum ph_guard guard);
 
 #define PH_GUARD_TEXT 240
 

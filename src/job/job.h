@@ -88,6 +88,8 @@ ph_code ph_job_prepare(struct ph_job *job, struct ph_run *run, struct ph_error *
 ph_code ph_job_connect(struct ph_job *job, struct ph_run *run, struct ph_error *err);
 /* Connect the control connections again after they were lost. */
 ph_code ph_job_reconnect(struct ph_job *job, struct ph_error *err);
+/* When that fails, what was there stays, as broken as it was. */
+ph_code ph_job_reconnect_source(struct ph_job *job, struct ph_error *err);
 ph_code ph_job_reconnect_target(struct ph_job *job, struct ph_error *err);
 /*
  * Make sure this is the only run: the lock file in the spool directory, the lock in the target; the

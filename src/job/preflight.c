@@ -227,14 +227,15 @@ check_tools(struct preflight *p, struct ph_error *err)
     return as_finding(p, "tool", rc, err);
 }
 
-/* Large objects keep their oids, so the target must have none of its own. */
+/* They keep their oids, so the target must have none of its own. A source that is followed may get
+ * some. */
 static ph_code
 check_large_objects(struct preflight *p, struct ph_error *err)
 {
     struct ph_job *job = p->job;
     uint64_t n;
 
-    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+    if (!job->selection.whole_database || (job->source_catalog.large_objects == 0 && !job->follows))
         return PH_OK;
     PH_TRY(ph_large_objects_count(job->target_control, &n, err));
     if (n > 0)

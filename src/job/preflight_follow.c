@@ -79,7 +79,7 @@ find_settings(const struct ph_result *r, const char *label, struct ph_findings *
     if (ph_result_i64(r, 0, FREE_SENDERS) < 1)
         FIND(ERROR, PH_E_NOT_READY, "server", label, "raise max_wal_senders and restart the source",
              "all WAL senders are taken");
-    if (strstr(ph_result_text(r, 0, PLUGINS), "pgoutput") == NULL)
+    if (!ph_slot_allows_pgoutput(ph_result_text(r, 0, PLUGINS)))
         FIND(ERROR, PH_E_NOT_READY, "server", label, "add pgoutput to output_plugin_libraries",
              "the source does not allow the output plugin pgoutput");
 }

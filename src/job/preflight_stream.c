@@ -98,7 +98,8 @@ find_large_objects(const struct ph_job *job, struct ph_findings *findings)
 {
     if (job->selection.whole_database && job->source_catalog.large_objects > 0)
         FIND(NOTE, PH_OK, "not in the stream", "large objects", NULL,
-             "%llu large objects: carried over again when the follow ends",
+             "%llu large objects: those that are new or have changed are brought over when the "
+             "follow ends",
              (unsigned long long)job->source_catalog.large_objects);
 }
 

@@ -92,7 +92,7 @@ put_warnings(struct ph_buf *out, const struct ph_follow_progress *follow)
             continue;
         ph_buf_printf(out, "%s{\"guard\":\"%s\",\"message\":", comma, ph_guard_name(i));
         ph_json_put_string(out, text, strlen(text));
-        ph_buf_putc(out, '}');
+        ph_buf_printf(out, ",\"action\":\"%s\"}", ph_guard_action(i));
         comma = ",";
     }
     ph_buf_putc(out, ']');
@@ -119,6 +119,8 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
                   follow->is_waiting ? "true" : "false", follow->is_consistent ? "true" : "false",
                   follow->lag_bytes, follow->lag_transactions, follow->has_older ? "true" : "false",
                   follow->in_bytes_s, follow->out_bytes_s, follow->transactions_s);
+    ph_buf_printf(out, ",\"source_heard\":%s", follow->is_heard ? "true" : "false");
+    put_seconds(out, "source_heard_s", follow->heard_s);
     put_seconds(out, "lag_s", follow->lag_s);
     put_seconds(out, "drain_s", follow->drain_s);
     ph_buf_printf(out,

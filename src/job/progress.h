@@ -58,8 +58,10 @@ struct ph_follow_progress {
     uint64_t lag_bytes;
     uint64_t lag_transactions; /* received by this run, not applied yet */
     bool has_older;            /* more of them wait that an earlier run had received */
-    double lag_s;      /* since the source's commit of what was applied last, while more waits;
-                          negative: not known */
+    bool is_heard;             /* the source is: its end, and that nothing waits, are of now */
+    double heard_s;            /* ago it said something; negative: not yet to this run */
+    double lag_s;      /* by the source's clock, since its commit of what was applied last, while
+                          more waits; negative: not known */
     double in_bytes_s; /* of WAL, in the last seconds */
     double out_bytes_s;
     double transactions_s;

@@ -95,13 +95,22 @@ ph_job_reconnect_target(struct ph_job *job, struct ph_error *err)
 }
 
 ph_code
+ph_job_reconnect_source(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_conn *conn;
+
+    if (is_usable(job->source_control))
+        return PH_OK;
+    PH_TRY(ph_conn_open(&job->source, "control", &conn, err));
+    ph_conn_free(job->source_control);
+    job->source_control = conn;
+    return PH_OK;
+}
+
+ph_code
 ph_job_reconnect(struct ph_job *job, struct ph_error *err)
 {
-    if (!is_usable(job->source_control)) {
-        ph_conn_free(job->source_control);
-        job->source_control = NULL;
-        PH_TRY(ph_conn_open(&job->source, "control", &job->source_control, err));
-    }
+    PH_TRY(ph_job_reconnect_source(job, err));
     return ph_job_reconnect_target(job, err);
 }
 

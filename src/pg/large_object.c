@@ -24,6 +24,7 @@
 struct batch {
     uint32_t oids[BATCH];
     bool skip[BATCH];
+    bool goes[BATCH]; /* what the target has of it, before it is copied */
     uint32_t n;
 };
 
@@ -41,7 +42,7 @@ next_batch(struct ph_conn *conn, uint32_t after, struct batch *batch, struct ph_
     batch->n = (uint32_t)ph_result_rows(result);
     for (uint32_t i = 0; i < batch->n; i++) {
         batch->oids[i] = ph_result_u32(result, (int)i, 0);
-        batch->skip[i] = false;
+        batch->skip[i] = batch->goes[i] = false;
     }
     ph_result_free(result);
     return PH_OK;
@@ -84,6 +85,22 @@ find_oid(const struct batch *batch, uint32_t oid)
     return -1;
 }
 
+static int
+compare_oids(const void *left, const void *right)
+{
+    const uint32_t *a = left;
+    const uint32_t *b = right;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+static bool
+goes_again(const struct ph_large_objects *objects, uint32_t oid)
+{
+    return objects->n_again > 0 && bsearch(&oid, objects->again, objects->n_again,
+                                           sizeof *objects->again, compare_oids) != NULL;
+}
+
 static ph_code
 skip_existing(const struct ph_large_objects *objects, struct batch *batch, struct ph_error *err)
 {
@@ -95,8 +112,10 @@ skip_existing(const struct ph_large_objects *objects, struct batch *batch, struc
     for (int row = 0; row < ph_result_rows(result); row++) {
         int at = find_oid(batch, ph_result_u32(result, row, 0));
 
-        if (at >= 0)
-            batch->skip[at] = true;
+        if (at < 0)
+            continue;
+        batch->goes[at] = goes_again(objects, batch->oids[at]);
+        batch->skip[at] = !batch->goes[at];
     }
     ph_result_free(result);
     return PH_OK;
@@ -221,12 +240,31 @@ copy_properties(const struct ph_large_objects *objects, const struct batch *batc
 }
 
 static ph_code
+unlink_old(const struct ph_large_objects *objects, const struct batch *batch, struct ph_error *err)
+{
+    struct batch old = {0};
+    struct ph_result *result;
+
+    for (uint32_t i = 0; i < batch->n; i++) {
+        if (batch->goes[i])
+            old.oids[old.n++] = batch->oids[i];
+    }
+    if (old.n == 0)
+        return PH_OK;
+    PH_TRY(query_batch(objects->target, "SELECT pg_catalog.lo_unlink(o) FROM unnest(", &old, ") o",
+                       &result, err));
+    ph_result_free(result);
+    return PH_OK;
+}
+
+static ph_code
 copy_batch(const struct ph_large_objects *objects, const struct batch *batch, uint64_t *bytes,
            struct ph_error *err)
 {
     bool is_longer[BATCH];
 
     PH_TRY(ph_conn_exec(objects->target, "BEGIN; SET LOCAL synchronous_commit = off", err));
+    PH_TRY(unlink_old(objects, batch, err));
     PH_TRY(copy_heads(objects, batch, is_longer, bytes, err));
     for (uint32_t i = 0; i < batch->n; i++) {
         ph_code rc = is_longer[i] ? copy_rest(objects, batch->oids[i], bytes, err) : PH_OK;

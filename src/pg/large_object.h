@@ -20,19 +20,25 @@ struct ph_large_objects {
     bool no_owner;
     bool no_acl;
     bool no_comments;
+    const uint32_t *again; /* ascending oids: copied over what the target has of them */
+    uint32_t n_again;
     void *arg;
     /* Totals so far, after every batch. May be NULL. */
     void (*on_progress)(void *arg, uint64_t objects, uint64_t bytes);
 };
 
 /*
- * Copies what the target does not have, some hundred in one transaction: giving the same call again
- * goes on where it was stopped. So a target with large objects of its own must be refused before
- * the job's first write (ph_large_objects_count). *n and *bytes: what was copied now.
+ * Copies what the target does not have, and `again`, some hundred in one transaction: giving the
+ * same call again goes on where it was stopped. So a target with large objects of its own must be
+ * refused before the job's first write (ph_large_objects_count). *n and *bytes: what was copied
+ * now.
  */
 ph_code ph_large_objects_copy(const struct ph_large_objects *objects, uint64_t *n, uint64_t *bytes,
                               struct ph_error *err);
-/* Findings of kind "large object": missing, only on the target (warning), different in what. */
+/*
+ * Findings of kind "large object", by ascending oid, which is the object: missing, only on the
+ * target (warning), different in what.
+ */
 ph_code ph_large_objects_compare(const struct ph_large_objects *objects,
                                  struct ph_findings *findings, struct ph_error *err);
 ph_code ph_large_objects_count(struct ph_conn *conn, uint64_t *n, struct ph_error *err);

@@ -234,3 +234,22 @@ ph_slot_mended_minor(int version)
     }
     return 0;
 }
+
+bool
+ph_slot_allows_pgoutput(const char *libraries)
+{
+    static const char name[] = "pgoutput";
+    static const char around[] = " \t\n\"";
+
+    for (const char *at = libraries; *at != '\0';) {
+        at += strspn(at, around);
+        size_t len = strcspn(at, ",");
+        size_t word = len;
+        while (word > 0 && strchr(around, at[word - 1]) != NULL)
+            word--;
+        if (word == sizeof name - 1 && memcmp(at, name, word) == 0)
+            return true;
+        at += len + (at[len] == ',');
+    }
+    return false;
+}

@@ -41,6 +41,8 @@ ph_code ph_slot_read(struct ph_conn *conn, const char *name, struct ph_slot *out
  * The minor release that mends them, of the major `version` is of (ph_conn_version); 0: it has it.
  */
 int ph_slot_mended_minor(int version);
+/* Whether pgoutput is in a list like output_plugin_libraries: names parted by commas. */
+bool ph_slot_allows_pgoutput(const char *libraries);
 
 /* What of the server's settings bounds a slot. */
 struct ph_slot_limits {

@@ -59,5 +59,5 @@ ph_walsender_put_status(const struct ph_walsender_status *status, int64_t now_us
     ph_store_u64(out + 9, status->flushed);
     ph_store_u64(out + 17, status->applied);
     ph_store_u64(out + 25, (uint64_t)(now_us - EPOCH_US));
-    out[33] = 0; /* no reply wanted */
+    out[33] = 1; /* a reply is wanted: a server that has nothing to send is not one that is away */
 }

@@ -272,6 +272,20 @@ test_life_of_a_job(void **state)
     has(run_out(run), "40 rows/s, 102 B/s, ETA 10.0 s, waits for target");
     has(run_out(run), "public.t");
 
+    /* what a run before this one said holds no more; and of silence it is told */
+    sql_once(dst, "postgres",
+             "UPDATE pghaul.progress SET at = (SELECT started FROM pghaul.run) - interval '1 ms'");
+    run = run_pghaul_env(env, "status", "--target", target, "--name", "j1");
+    run_expect(run, 0);
+    assert_null(strstr(run_out(run), "rows/s"));
+    sql_once(dst, "postgres",
+             "UPDATE pghaul.run SET started = now() - interval '90 s';"
+             "UPDATE pghaul.progress SET at = now() - interval '80 s'");
+    run = run_pghaul_env(env, "status", "--target", target, "--name", "j1");
+    run_expect(run, 0);
+    has(run_out(run), "the run has told nothing for 1:2");
+    assert_null(strstr(run_out(run), "rows/s"));
+
     EXPECT(3, "PH-JOB-RUNNING j1", "stop it first", "clean", "--target", target, "--name", "j1",
            "--yes");
 

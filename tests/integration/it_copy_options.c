@@ -50,6 +50,7 @@ test_schema_only(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 45, 63 */
 static void
 test_odd_names(void **state)
 {
@@ -89,6 +90,7 @@ test_odd_names(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 62: a pattern that matches nothing is an error. */
 static void
 test_selection(void **state)
 {

@@ -149,7 +149,7 @@ test_trap_64_killed_while_starting_again(void **state)
 
 /* A restarted server counts snapshot ids from the start: another program may have exported ours. */
 static void
-test_trap_65_foreign_snapshot_of_the_same_id(void **state)
+test_trap_26_65_foreign_snapshot_of_the_same_id(void **state)
 {
     struct copy_case c;
 
@@ -378,7 +378,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trap_64_65_without_holder),
         cmocka_unit_test(test_trap_64_killed_while_starting_again),
-        cmocka_unit_test(test_trap_65_foreign_snapshot_of_the_same_id),
+        cmocka_unit_test(test_trap_26_65_foreign_snapshot_of_the_same_id),
         cmocka_unit_test(test_trap_83_table_truncated_or_rewritten),
         cmocka_unit_test(test_columns_changed_under_snapshot),
         cmocka_unit_test(test_resume_from_another_directory),

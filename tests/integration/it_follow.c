@@ -112,6 +112,7 @@ ends_equal(struct pair_db *db, struct run *run)
 
 /* ---- where it ends ---- */
 
+/* TRAPS 51: the source writes on, and what was there is applied: the end is a mark of ours. */
 static void
 until_caught_up(void **state)
 {
@@ -169,17 +170,24 @@ status_tells(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 8: sequences are not in the stream: value and is_called are carried over, as are views
+ * (70). */
 static void
 stop_at_a_position(void **state)
 {
     struct pair_db db = new_db("stop_at");
+
+    sql_exec(db.source, "CREATE SEQUENCE down INCREMENT -3 MINVALUE -8 MAXVALUE 10 START 5 CYCLE;"
+                        "CREATE SEQUENCE unused START 7; CREATE SEQUENCE reset START 7");
     struct run *writers = write_for(&db, "4");
     struct run *run = pair_follow(&db);
 
     (void)state;
     pair_wait_following(&db, run);
     run_expect(writers, 0);
-    sql_exec(db.source, "INSERT INTO note VALUES (-1, 'before')");
+    sql_exec(db.source, "SELECT nextval('down') FROM generate_series(1, 7);"
+                        "SELECT nextval('reset'), setval('reset', 9, false);"
+                        "INSERT INTO note VALUES (-1, 'before')");
     const char *at = sql_value(db.source, "SELECT pg_current_wal_insert_lsn()");
     sql_exec(db.source, "INSERT INTO note VALUES (-2, 'pushes the position')");
     pair_expect(pair_stop(&db, at), 0, at);
@@ -187,7 +195,11 @@ stop_at_a_position(void **state)
     assert_string_equal(sql_value(db.target, "SELECT count(*) FROM note WHERE a = -1"), "1");
     sum_is_right(&db);
     pair_same(&db, "SELECT * FROM account ORDER BY id");
-    pair_same(&db, "SELECT last_value FROM move_id_seq"); /* carried */
+    pair_same(&db, "SELECT last_value, is_called FROM move_id_seq");
+    pair_same(&db, "SELECT last_value, is_called FROM down");
+    pair_same(&db, "SELECT last_value, is_called FROM unused");
+    pair_same(&db, "SELECT last_value, is_called FROM reset");
+    pair_same(&db, "SELECT nextval('down'), nextval('unused'), nextval('reset')");
     sql_exec(db.source, "REFRESH MATERIALIZED VIEW total");
     pair_same(&db, "SELECT amount FROM total"); /* refreshed at the end */
     nothing_is_left(&db);
@@ -300,6 +312,50 @@ servers_go_away(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * A source that is away is waited for, longer than any look at it beside the stream comes round
+ * (partitions, every ten seconds). What status says meanwhile is not that nothing waits.
+ */
+static void
+source_is_away(void **state)
+{
+    struct pair_db db = new_db("away");
+    const char *target = pg_test_conninfo(pair.dst, db.name);
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+                        "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (100)");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO note VALUES (1, 'applied')");
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (f->>'source_heard')::bool AND (f->>'lag_s')::float8 = 0 AND"
+                  " (f->>'transactions')::int = 1"
+                  " FROM (SELECT state->'follow' AS f FROM pghaul.progress) p",
+                  WAIT_MS);
+    struct run *status = run_pghaul("status", "--target", target, "--name", db.name);
+    run_expect(status, 0);
+    assert_null(strstr(run_out(status), "not heard"));
+    PQfinish(db.source);
+    pg_test_cluster_kill(pair.src);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT NOT (f->>'source_heard')::bool AND (f->>'source_heard_s')::float8 > 11"
+                  " AND f->>'lag_s' IS NULL AND f->>'drain_s' IS NULL"
+                  " FROM (SELECT state->'follow' AS f FROM pghaul.progress) p",
+                  WAIT_MS);
+    status = run_pghaul("status", "--target", target, "--name", db.name);
+    pair_expect(status, 0, "source   not heard for 1");
+    pair_expect(status, 0, "it may be further ahead than that");
+    pair_expect(status, 0, "warning  receiver: nothing is received");
+    pg_test_cluster_start(pair.src);
+    db.source = sql_connect(pair.src, db.name);
+    sql_exec(db.source, "INSERT INTO note VALUES (2, 'and again')");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM note WHERE a = 2", WAIT_MS);
+    assert_null(strstr(run_err(run), "trying again"));
+    ends_equal(&db, run);
+    pair_db_end(&db);
+}
+
 /* ---- conflicts ---- */
 
 /* A following job whose target lacks one row and has one that the source will insert. */
@@ -369,6 +425,60 @@ conflict_overwritten(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Overwriting is refused as well where another unique key is in the way: that is a conflict like
+ * any other, told with what the target said.
+ */
+static void
+overwriting_refused(void **state)
+{
+    struct pair_db db = new_db("conflict_twice");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE code (id int PRIMARY KEY, code text UNIQUE)");
+    struct run *run = pair_follow(&db, "--on-conflict", "overwrite");
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "INSERT INTO code VALUES (99, 'taken')");
+    sql_exec(db.source, "INSERT INTO code VALUES (1, 'taken')");
+    pair_expect(run, 1, "PH-CONFLICT");
+    pair_expect(run, 1, "public.code");
+    pair_expect(run, 1,
+                "\nfailed: INSERT of (id=1) on the target: duplicate key value violates unique "
+                "constraint \"code_code_key\"");
+    sql_exec(db.target, "DELETE FROM code WHERE id = 99");
+    ends_equal(&db, pair_follow(&db));
+    pair_db_end(&db);
+}
+
+/*
+ * What goes with the changes may fail, too: here the count of what was left out. The group does not
+ * count as applied, and the reason is told.
+ */
+static void
+counting_conflicts_fails(void **state)
+{
+    struct pair_db db = new_db("count_fails");
+    struct run *run = pair_follow(&db, "--on-conflict", "skip");
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target,
+             "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+             " $$ BEGIN RAISE 'no more counting'; END $$;"
+             "CREATE TRIGGER no BEFORE UPDATE OF conflicts ON pghaul.follow FOR EACH ROW"
+             " EXECUTE FUNCTION no(); ALTER TABLE pghaul.follow ENABLE ALWAYS TRIGGER no;"
+             "DELETE FROM account WHERE id = 17");
+    sql_exec(db.source, "UPDATE account SET balance = 17 WHERE id = 17;"
+                        "INSERT INTO note VALUES (1, 'goes with it')");
+    pair_expect(run, 1, "no more counting");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM note"), 0);
+    sql_exec(db.target, "DROP FUNCTION no CASCADE");
+    pair_expect(pair_follow(&db, "--on-conflict", "skip", "--until", "now"), 4,
+                "1 change of the stream did not fit");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM note"), 1);
+    pair_db_end(&db);
+}
+
 /* ---- a schema that changes ---- */
 
 static void
@@ -414,8 +524,8 @@ clean_removes_all(void **state)
 }
 
 /*
- * The owner of the target's database and nothing more: triggers are out of the way while changes
- * are applied, and back afterwards; foreign keys stay enforced.
+ * TRAPS 43: The owner of the target's database and nothing more: triggers are out of the way while
+ * changes are applied, and back afterwards; foreign keys stay enforced.
  */
 static void
 without_special_rights(void **state)
@@ -478,13 +588,23 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(until_caught_up),        cmocka_unit_test(stop_at_a_position),
-        cmocka_unit_test(status_tells),           cmocka_unit_test(stopped_goes_on),
-        cmocka_unit_test(killed_goes_on),         cmocka_unit_test(killed_at_its_end),
-        cmocka_unit_test(servers_go_away),        cmocka_unit_test(conflict_stops),
-        cmocka_unit_test(conflict_skipped),       cmocka_unit_test(conflict_overwritten),
-        cmocka_unit_test(column_added),           cmocka_unit_test(clean_removes_all),
-        cmocka_unit_test(without_special_rights), cmocka_unit_test(a_stop_acknowledges),
+        cmocka_unit_test(until_caught_up),
+        cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(status_tells),
+        cmocka_unit_test(stopped_goes_on),
+        cmocka_unit_test(killed_goes_on),
+        cmocka_unit_test(killed_at_its_end),
+        cmocka_unit_test(servers_go_away),
+        cmocka_unit_test(source_is_away),
+        cmocka_unit_test(conflict_stops),
+        cmocka_unit_test(conflict_skipped),
+        cmocka_unit_test(conflict_overwritten),
+        cmocka_unit_test(overwriting_refused),
+        cmocka_unit_test(counting_conflicts_fails),
+        cmocka_unit_test(column_added),
+        cmocka_unit_test(clean_removes_all),
+        cmocka_unit_test(without_special_rights),
+        cmocka_unit_test(a_stop_acknowledges),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

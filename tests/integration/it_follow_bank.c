@@ -1,10 +1,10 @@
 /*
- * Money that moves while it is copied and followed, and kill -9 of all that takes part, one after
- * the other. From the moment that status calls the target consistent, every look at it finds the
- * books right; in the end both sides are equal.
+ * TRAPS 76, 72. Money that moves while it is copied and followed, and kill -9 of all that takes
+ * part, in turn: pghaul, the servers, each kind of session on them. Whenever status calls the
+ * target consistent, the books there are right; in the end both sides are equal.
  *
  * PH_BANK_SEED repeats a run (as far as clocks let it), PH_BANK_ROUNDS is how often something is
- * killed (10).
+ * killed (all there is, once).
  */
 /* timeout: 3600 */
 #include <setjmp.h>
@@ -52,10 +52,10 @@ env_number(const char *name, uint64_t otherwise)
 
 struct watch {
     struct pair_db *db;
-    PGconn *conn; /* to the target; NULL while it is away */
-    bool consistent;
-    unsigned asks;
-    unsigned looks; /* since then */
+    PGconn *conn;    /* to the target; NULL while it is away */
+    bool consistent; /* as status said at the last look */
+    bool has_met;    /* it did once */
+    unsigned looks;  /* at what was called consistent */
 };
 
 /* A run of its own, as an operator would ask. */
@@ -79,8 +79,8 @@ swallow_notice(void *arg, const PGresult *result)
 static void
 look(struct watch *watch)
 {
-    if (!watch->consistent && watch->asks++ % 10 == 0)
-        watch->consistent = status_says_consistent();
+    watch->consistent = status_says_consistent();
+    watch->has_met |= watch->consistent;
     if (!watch->consistent)
         return;
     if (watch->conn == NULL || PQstatus(watch->conn) != CONNECTION_OK) {
@@ -135,28 +135,37 @@ keep_following(struct pair_db *db, struct run *run)
 static struct run *
 wait_consistent(struct watch *watch, struct run *run)
 {
-    while (!watch->consistent) {
+    do {
         look_for(watch, 500);
         run = keep_following(watch->db, run);
-    }
+    } while (!watch->consistent);
     return run;
+}
+
+/* Sessions are killed of a run that has all of them. */
+static bool
+is_of_sessions(enum disturbance event)
+{
+    return event == DISTURB_KILL_TARGET_SESSION || event == DISTURB_END_TARGET_SESSION ||
+           event == DISTURB_KILL_SOURCE_SESSION || event == DISTURB_END_SOURCE_SESSION;
 }
 
 static void
 disturb_and_look(struct watch *watch)
 {
     struct pair_db *db = watch->db;
-    uint64_t rounds = env_number("PH_BANK_ROUNDS", 10);
+    uint64_t rounds = env_number("PH_BANK_ROUNDS", DISTURBANCES);
     struct run *run = follow(db);
 
     for (uint64_t round = 0; round < rounds; round++) {
-        if (round > rounds / 3 && !watch->consistent)
+        enum disturbance event = (enum disturbance)(round % DISTURBANCES);
+        if (watch->has_met ? is_of_sessions(event) : round > rounds / 3)
             run = wait_consistent(watch, run);
         look_for(watch, any(LONGEST_WAIT_MS));
         run = keep_following(db, run);
-        enum disturbance event = (enum disturbance)any(DISTURBANCES);
-        printf("  %s%s\n", disturb_name(event), watch->consistent ? "" : " (copying)");
-        disturb(event, &(struct disturb){pair.src, pair.dst, db->name, run, any(1000)});
+        unsigned turn = (unsigned)(round / DISTURBANCES);
+        printf("  %s%s\n", disturb_name(event), watch->has_met ? "" : " (copying)");
+        disturb(event, &(struct disturb){pair.src, pair.dst, db->name, run, turn});
         if (any(2) == 0)
             look_for(watch, 300);
         run = keep_following(db, run);

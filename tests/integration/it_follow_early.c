@@ -125,7 +125,7 @@ ends_equal(struct pair_db *db, struct run *run)
 
 /* ---- it works ---- */
 
-/* The large one changes what small ones commit while it runs, and they go on. */
+/* TRAPS 80: the large one changes what small ones commit while it runs, and they go on. */
 static void
 among_small_ones(void **state)
 {
@@ -156,6 +156,7 @@ among_small_ones(void **state)
     ends_equal(&db, run);
 }
 
+/* TRAPS 16: subtransactions that are rolled back after their changes were applied. */
 static void
 with_savepoints(void **state)
 {
@@ -186,7 +187,8 @@ with_savepoints(void **state)
     ends_equal(&db, run);
 }
 
-/* Far more of them than there are savepoints on the target, half of them rolled back. */
+/* TRAPS 16, 17: far more of them than there are savepoints on the target, half of them rolled back.
+ */
 static void
 with_many_subtransactions(void **state)
 {
@@ -221,6 +223,7 @@ with_many_subtransactions(void **state)
     ends_equal(&db, run);
 }
 
+/* TRAPS 16: all of a transaction. */
 static void
 rolled_back(void **state)
 {

@@ -55,6 +55,64 @@ has(struct pair_db *db, int id)
     return (int)sql_int(db->target, scratch_printf("SELECT count(*) FROM item WHERE id = %d", id));
 }
 
+/*
+ * Large objects are not in the stream. At the end they are as the source has them: new ones, those
+ * written to in the middle or behind their first megabyte, owners, grants and comments. Removed
+ * ones stay, and are told.
+ */
+static void
+large_objects_at_the_end(void **state)
+{
+    static const char all[] =
+        "SELECT oid, md5(lo_get(oid)), lomowner::regrole, lomacl, obj_description(oid,"
+        " 'pg_largeobject') FROM pg_largeobject_metadata WHERE oid <> 1003 ORDER BY oid";
+    struct pair_db db = new_db("objects");
+
+    (void)state;
+    sql_once(pair.src, "postgres", "CREATE ROLE keeper");
+    sql_once(pair.dst, "postgres", "CREATE ROLE keeper");
+    sql_exec(db.source, "SELECT lo_from_bytea(o, convert_to(repeat(o::text, 100), 'UTF8'))"
+                        " FROM generate_series(1000, 1400) o;"
+                        "SELECT lo_from_bytea(2000, convert_to(repeat('x', 3000000), 'UTF8')),"
+                        " lo_from_bytea(2001, convert_to(repeat('y', 1000000), 'UTF8'))");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source,
+             "SELECT lo_put(1001, 5, 'changed'), lo_unlink(1003), lo_put(1399, 9, 'late'),"
+             " lo_put(2000, 2500000, 'in the middle'), lo_put(2001, 1000000, 'longer'),"
+             " lo_from_bytea(3000, 'new');"
+             "ALTER LARGE OBJECT 1010 OWNER TO keeper;"
+             "GRANT SELECT ON LARGE OBJECT 1011 TO keeper;"
+             "COMMENT ON LARGE OBJECT 1012 IS 'said later';"
+             "SELECT lo_truncate(lo_open(1013, x'60000'::int), 3)");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    run_expect(run, 0);
+    pair_expect(run, 0, "brought over at the end: 9");
+    pair_expect(run, 0, "large objects: on the target only: 1;");
+    pair_same(&db, all);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pg_largeobject_metadata"), 404);
+    pair_db_end(&db);
+}
+
+/* None when the job began: the target may have none of its own, and gets those that came. */
+static void
+large_objects_that_came_later(void **state)
+{
+    struct pair_db db = new_db("objects_later");
+
+    (void)state;
+    sql_exec(db.target, "SELECT lo_from_bytea(1000, 'its own')");
+    pair_expect(pair_copy(&db, "--follow", "--until", "now"), 3, "already has large objects");
+    sql_exec(db.target, "SELECT lo_unlink(1000)");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "SELECT lo_from_bytea(1000, 'came later')");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 0, "brought over at the end: 1");
+    pair_same(&db, "SELECT oid, lo_get(oid) FROM pg_largeobject_metadata");
+    pair_db_end(&db);
+}
+
 static void
 now_is_when_the_command_was_given(void **state)
 {
@@ -206,6 +264,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_objects_at_the_end),
+        cmocka_unit_test(large_objects_that_came_later),
         cmocka_unit_test(now_is_when_the_command_was_given),
         cmocka_unit_test(now_of_a_copy),
         cmocka_unit_test(now_is_when_a_copy_was_told),

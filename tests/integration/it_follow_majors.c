@@ -1,6 +1,7 @@
 /*
  * A job that follows from each major version of the source: the random workload goes on while it
- * copies, follows, is killed and goes on. PH_WORKLOAD_SEED repeats a run.
+ * copies, follows, is killed and goes on. PH_WORKLOAD_SEED repeats a run. And a source whose
+ * standby takes its place.
  */
 /* labels: majors */
 /* timeout: 900 */
@@ -16,9 +17,12 @@
 #include "support/same.h"
 #include "support/scratch.h"
 #include "support/sql.h"
+#include "support/standby.h"
 #include "support/workload.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 
 static struct pg_test_cluster *
 make_server(int major)
@@ -114,10 +118,121 @@ from_each_major(void **state)
     }
 }
 
+/* ---- a standby takes the source's place ---- */
+
+static struct run *
+start_with_failover(const struct pg_test_cluster *primary, const struct pg_test_cluster *standby,
+                    const struct pg_test_cluster *dst)
+{
+    const char *const argv[] = {"pghaul",
+                                "copy",
+                                "--follow",
+                                "--failover-slot",
+                                "--data-only", /* pg_dump here is of PG_TEST_MAJOR */
+                                "--name",
+                                "over",
+                                "--source",
+                                scratch_printf("host=%s,%s port=%d,%d dbname=shop user=postgres"
+                                               " target_session_attrs=read-write",
+                                               primary->dir, standby->dir, primary->port,
+                                               standby->port),
+                                "--target",
+                                pg_test_conninfo(dst, "shop"),
+                                "--dir",
+                                scratch_new_dir("job"),
+                                NULL};
+
+    return run_start_copy(NULL, argv);
+}
+
+/* A slot is in step once the standby has what it was made with; writes move it on. */
+static void
+wait_in_step(const struct pg_test_cluster *primary, const struct pg_test_cluster *standby)
+{
+    for (int i = 0; i < 300; i++) {
+        sql_once(primary, "shop",
+                 "SELECT pg_log_standby_snapshot();"
+                 "INSERT INTO t (v) VALUES ('goes on')");
+        if (standby_has_slots(standby, 1))
+            return;
+        (void)poll(NULL, 0, 100);
+    }
+    fail_msg("the standby does not synchronise the slot");
+}
+
+static void
+expect_on_target(const struct pg_test_cluster *dst, const char *value)
+{
+    sql_wait_true(dst, "shop", scratch_printf("SELECT count(*) = 1 FROM t WHERE v = '%s'", value),
+                  RUN_DEADLINE_MS);
+}
+
+/* The run is not told of it: its connection string names both servers. */
+static void
+fail_over(int major)
+{
+    struct pg_test_cluster *primary = pg_test_cluster_new(&(struct pg_test_params){.major = major});
+    struct pg_test_cluster *dst = make_server(PG_TEST_MAJOR);
+
+    static const char table[] = "CREATE TABLE t (id bigserial PRIMARY KEY, v text)";
+
+    sql_once(primary, "postgres", "CREATE DATABASE shop");
+    sql_once(dst, "postgres", "CREATE DATABASE shop");
+    sql_once(primary, "shop", table);
+    sql_once(dst, "shop", table);
+    sql_once(primary, "shop",
+             "INSERT INTO t (v) SELECT md5(g::text) FROM generate_series(1, 5000) g");
+    struct pg_test_cluster *standby = standby_new(primary);
+    /* nothing comes to us before the standby has it */
+    sql_once(primary, "postgres", "ALTER SYSTEM SET synchronized_standby_slots = 'physical'");
+    sql_once(primary, "postgres", "SELECT pg_reload_conf()");
+    struct run *run = start_with_failover(primary, standby, dst);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    wait_in_step(primary, standby);
+    sql_once(primary, "shop", "INSERT INTO t (v) VALUES ('before')");
+    sql_once(primary, "shop",
+             "SELECT pg_replication_origin_create('elsewhere'),"
+             " pg_replication_origin_session_setup('elsewhere');"
+             "INSERT INTO t (v) VALUES ('replicated to here')");
+    expect_on_target(dst, "replicated to here");
+    expect_on_target(dst, "before");
+    standby_promote(primary, standby);
+    sql_once(standby, "shop", "INSERT INTO t (v) VALUES ('after')");
+    expect_on_target(dst, "after");
+    run_expect(run_pghaul("stop", "--target", pg_test_conninfo(dst, "shop"), "--name", "over",
+                          "--at", "now"),
+               0);
+    run_expect(run, 0);
+    same_rows(standby, "shop", dst, "shop");
+    assert_string_equal(sql_once(standby, "shop",
+                                 "SELECT count(*) FROM pg_replication_slots WHERE"
+                                 " slot_type = 'logical'"),
+                        "0\n");
+    pg_test_cluster_stop(standby);
+    pg_test_cluster_stop(dst);
+}
+
+/* TRAPS 24 */
+static void
+trap_24_failover_slot(void **state)
+{
+    (void)state;
+    for (int major = 17; major <= 18; major++) {
+        print_message("  %d%s\n", major,
+                      pg_test_major_present(major) ? "" : " SKIPPED: not installed");
+        if (pg_test_major_present(major))
+            fail_over(major);
+    }
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(from_each_major)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trap_24_failover_slot),
+        cmocka_unit_test(from_each_major),
+    };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

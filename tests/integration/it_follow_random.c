@@ -2,8 +2,9 @@
  * The same random workload on a source is followed by a native subscription and by pghaul; in the
  * end all three databases have the same rows.
  *
- * PH_WORKLOAD_SEED repeats a run, PH_WORKLOAD_STEPS makes it longer (1200), PH_WORKLOAD_ROUNDS
- * makes several of it. PH_WORKLOAD_SOURCE and PH_WORKLOAD_TARGET are the major versions (15).
+ * PH_WORKLOAD_SEED repeats a run, PH_WORKLOAD_STEPS makes it longer (600), PH_WORKLOAD_ROUNDS
+ * makes more or fewer of it (3). PH_WORKLOAD_SOURCE and PH_WORKLOAD_TARGET are the major versions
+ * (15).
  */
 /* timeout: 3600 */
 #include <setjmp.h>
@@ -316,7 +317,7 @@ say(const struct workload *workload)
 static void
 one_round(uint64_t seed)
 {
-    unsigned steps = env_number("PH_WORKLOAD_STEPS", 1200);
+    unsigned steps = env_number("PH_WORKLOAD_STEPS", 600);
     const char *name = scratch_printf("random_%" PRIu64, seed);
     const char *native = scratch_printf("%s_native", name);
 
@@ -348,7 +349,7 @@ random_workload(void **state)
     uint64_t seed = workload_seed();
 
     (void)state;
-    for (unsigned round = 0; round < env_number("PH_WORKLOAD_ROUNDS", 1); round++)
+    for (unsigned round = 0; round < env_number("PH_WORKLOAD_ROUNDS", 3); round++)
         one_round(seed + round);
 }
 

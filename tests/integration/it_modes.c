@@ -399,6 +399,7 @@ copy_past_triggers(struct pair_db *db)
     assert_int_equal(sql_int(db->target, "SELECT count(*) FROM pghaul.set_aside"), 0);
 }
 
+/* TRAPS 43 */
 static void
 test_triggers_of_the_superuser(void **state)
 {
@@ -410,6 +411,7 @@ test_triggers_of_the_superuser(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 43 */
 static void
 test_triggers_of_the_owner(void **state)
 {
@@ -422,6 +424,7 @@ test_triggers_of_the_owner(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 43 */
 static void
 test_triggers_with_the_grant(void **state)
 {

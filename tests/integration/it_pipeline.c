@@ -435,6 +435,7 @@ test_stretches_in_flight(void **state)
     }
 }
 
+/* TRAPS 68: a bounded number of prepared statements. */
 static void
 test_eviction(void **state)
 {

@@ -131,7 +131,8 @@ lost_connections_lose_nothing(void **state)
     receiving_end(&f);
 }
 
-/* Large transactions under way when the connection is lost come again whole, and count once. */
+/* TRAPS 17: large transactions under way when the connection is lost come again whole, and count
+ * once. */
 static void
 large_transactions_come_again(void **state)
 {

@@ -18,6 +18,7 @@
 #include "support/run.h"
 #include "support/scratch.h"
 #include "support/sql.h"
+#include "support/standby.h"
 
 #include <poll.h>
 #include <sched.h>
@@ -25,9 +26,9 @@
 #include <string.h>
 #include <sys/mount.h>
 
-/* A slot that is ahead of spool and target leaves out what lies between (traps 20 and 86). */
+/* A slot that is ahead of spool and target leaves out what lies between. */
 static void
-trap_86_slot_ahead_is_refused(void **state)
+trap_20_86_slot_ahead_is_refused(void **state)
 {
     (void)state;
     struct receiving f = receiving_new("ahead");
@@ -94,41 +95,10 @@ what_cannot_be_is_refused(void **state)
 
 /* ---- a standby takes the source's place ---- */
 
-/* A standby of `primary` that keeps its failover slots in step. */
-static struct pg_test_cluster *
-make_standby(struct pg_test_cluster *primary)
-{
-    struct pg_test_cluster *standby = pg_test_cluster_new(&(struct pg_test_params){
-        .major = 17,
-        .conf = scratch_printf("hot_standby_feedback = on\nsync_replication_slots = "
-                               "on\nprimary_slot_name = 'physical'\n"
-                               "primary_conninfo = 'host=%s port=%d user=postgres"
-                               " dbname=postgres'\n",
-                               primary->dir, primary->port)});
-    const char *const argv[] = {"sh", "-c",
-                                scratch_printf("rm -rf %s/* && cp -a %s/. %s && "
-                                               "rm -rf %s/pg_replslot/*",
-                                               standby->data, primary->data, standby->data,
-                                               standby->data),
-                                NULL};
-
-    pg_test_cluster_stop(standby);
-    const char *conf = scratch_read(scratch_printf("%s/postgresql.conf", standby->data));
-    pg_test_cluster_stop(primary);
-    run_expect(run_start_copy(NULL, argv), 0);
-    scratch_write(scratch_printf("%s/postgresql.conf", standby->data), conf);
-    scratch_write(scratch_printf("%s/standby.signal", standby->data), "");
-    pg_test_cluster_start(primary);
-    pg_test_cluster_start(standby);
-    return standby;
-}
-
 static struct receiving
 follow_with_standby(const char *slot, struct pg_test_cluster **standby)
 {
     receiving_use(pg_test_cluster_new(&(struct pg_test_params){.major = 17}));
-    sql_once(receiving_source, "postgres",
-             "SELECT pg_create_physical_replication_slot('physical', true)");
     struct receiving f = receiving_new(slot);
     sql_execf(f.sql,
               "SELECT pg_drop_replication_slot('%s');"
@@ -139,17 +109,14 @@ follow_with_standby(const char *slot, struct pg_test_cluster **standby)
     receiving_start(&f);
     receiving_open_reader(&f, f.made);
     PQfinish(f.sql);
-    *standby = make_standby(receiving_source);
+    *standby = standby_new(receiving_source);
     f.sql = sql_connect(receiving_source, "postgres");
     receiving_assert_same(&f);
     /* a slot is in step once the standby has what it was made with */
     for (int i = 0; i < 300; i++) {
         sql_exec(f.sql, "SELECT pg_log_standby_snapshot()");
         receiving_catch_up(&f);
-        if (strcmp(sql_once(*standby, "postgres",
-                            "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT"
-                            " temporary"),
-                   "1\n") == 0)
+        if (standby_has_slots(*standby, 1))
             return f;
         (void)poll(NULL, 0, 100);
     }
@@ -161,8 +128,7 @@ static void
 promote(struct receiving *f, struct pg_test_cluster *standby)
 {
     PQfinish(f->sql);
-    pg_test_cluster_kill(receiving_source);
-    sql_once(standby, "postgres", "SELECT pg_promote()");
+    standby_promote(receiving_source, standby);
     receiving_use(standby);
     f->sql = sql_connect(receiving_source, "postgres");
 }
@@ -524,7 +490,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(trap_86_slot_ahead_is_refused, receiving_with_usual),
+        cmocka_unit_test_setup(trap_20_86_slot_ahead_is_refused, receiving_with_usual),
         cmocka_unit_test_setup(source_behind_is_refused, receiving_with_usual),
         cmocka_unit_test_setup(what_cannot_be_is_refused, receiving_with_usual),
         cmocka_unit_test_setup(trap_24_promoted_standby, receiving_with_usual),

@@ -374,6 +374,7 @@ all_changes(struct follow *f, int major)
     assert_same(f);
 }
 
+/* TRAPS 16: subtransactions of streamed transactions that are rolled back, among all else. */
 static void
 every_change_arrives(void **state)
 {
@@ -603,6 +604,7 @@ acknowledge(const struct ph_endpoint *endpoint)
     follow_end(&f);
 }
 
+/* TRAPS 19: to where was acknowledged, and not beyond. */
 static void
 acknowledgement_moves_the_slot(void **state)
 {

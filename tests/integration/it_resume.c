@@ -163,7 +163,7 @@ test_shared_target_starts_again(void **state)
     pair_db_end(&db);
 }
 
-/* A late commit of a run under another snapshot must not complete a table. */
+/* TRAPS 66: a late commit of a run under another snapshot must not complete a table. */
 static void
 test_table_of_two_snapshots(void **state)
 {

@@ -1,5 +1,12 @@
 #include "support/disturb.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "support/scratch.h"
 #include "support/sql.h"
 
@@ -13,29 +20,46 @@
 static void
 crash_server(struct pg_test_cluster *cluster, unsigned choice)
 {
-    struct timespec away = {0, (long)(choice % LONGEST_AWAY_MS) * 1000000};
+    struct timespec away = {0, (long)(choice * 97 % LONGEST_AWAY_MS) * 1000000};
 
     pg_test_cluster_kill(cluster);
     nanosleep(&away, NULL);
     pg_test_cluster_start(cluster);
 }
 
+/* Their kinds (what they are for is the last word of their names) in turn, then any of that kind.
+ */
 static const char some_session[] =
-    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pghaul%%'"
-    " OR application_name = 'pg_dump' ORDER BY hashtext(pid || '%u') LIMIT 1";
+    "WITH s AS (SELECT pid, substring(application_name from '[^ ]+$') AS kind FROM pg_stat_activity"
+    " WHERE application_name LIKE 'pghaul%%' OR application_name = 'pg_dump'),"
+    " k AS (SELECT kind, row_number() OVER (ORDER BY kind) - 1 AS nr, count(*) OVER () AS n FROM s"
+    " GROUP BY kind)"
+    " SELECT pid || ' ' || kind FROM s JOIN k USING (kind)"
+    " ORDER BY nr <> %u %% n, hashtext(pid || '%u') LIMIT 1";
+
+/* "" when there is none. */
+static const char *
+pick_session(const struct pg_test_cluster *cluster, unsigned choice)
+{
+    const char *found = sql_once(cluster, "postgres", scratch_printf(some_session, choice, choice));
+
+    if (found[0] != '\0')
+        print_message("    %s", found);
+    return found;
+}
 
 static void
 end_session(const struct pg_test_cluster *cluster, unsigned choice)
 {
-    const char *pick = scratch_printf(some_session, choice);
-
-    sql_once(cluster, "postgres", scratch_printf("SELECT pg_terminate_backend((%s))", pick));
+    sql_once(cluster, "postgres",
+             scratch_printf("SELECT pg_terminate_backend(%ld)",
+                            strtol(pick_session(cluster, choice), NULL, 10)));
 }
 
 static void
 kill_session(const struct pg_test_cluster *cluster, unsigned choice)
 {
-    const char *pid = sql_once(cluster, "postgres", scratch_printf(some_session, choice));
+    const char *pid = pick_session(cluster, choice);
 
     if (strtol(pid, NULL, 10) <= 0)
         return;

@@ -27,7 +27,8 @@ struct disturb {
     struct pg_test_cluster *dst;
     const char *dst_db;
     struct run *run;
-    unsigned choice; /* any number: which session, and how long a crashed server stays away */
+    unsigned choice; /* any number: which kind of session, and how long a crashed server stays away;
+                        numbers that follow each other go through all kinds */
 };
 
 const char *disturb_name(enum disturbance what);

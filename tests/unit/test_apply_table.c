@@ -24,6 +24,7 @@ describe(char replica_identity, const struct fake_column *columns)
     return fake_apply_table(&fake);
 }
 
+/* TRAPS 91: `character` and `bit` in a cast mean one character, one bit. */
 static void
 texts_name_types_as_the_catalog_does(void **context)
 {

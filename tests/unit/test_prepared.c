@@ -7,6 +7,7 @@
 
 #include "pg/prepared.h"
 
+/* TRAPS 68 */
 static void
 test_text_and_types_are_the_key(void **state)
 {

@@ -50,6 +50,8 @@ follow_picture(void **context)
     struct ph_progress progress = {.follow = {.is_on = true,
                                               .is_consistent = true,
                                               .receiver = "streaming",
+                                              .is_heard = true,
+                                              .heard_s = 0.5,
                                               .applied = 0x10002,
                                               .lag_bytes = 20480,
                                               .lag_transactions = 1500,
@@ -77,6 +79,15 @@ follow_picture(void **context)
                                               "waiting, 2 conflicts"));
     assert_non_null(strstr(ph_buf_text(&out), "1,500 transactions or more"));
     ph_buf_clear(&out);
+    progress.follow.is_heard = false;
+    progress.follow.heard_s = 3600;
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_non_null(strstr(ph_buf_text(&out), ", source not heard for 1:00:00 h"));
+    ph_buf_clear(&out);
+    progress.follow.heard_s = -1;
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_non_null(strstr(ph_buf_text(&out), ", source not heard yet"));
+    ph_buf_clear(&out);
     progress.follow.lag_s = -1; /* nothing was applied yet */
     ph_progress_put_line(&out, &progress, &rates);
     assert_non_null(strstr(ph_buf_text(&out), "20.0 kB behind (1,500 transactions or more)"));
@@ -84,8 +95,10 @@ follow_picture(void **context)
     ph_progress_put_json(&out, &progress);
     assert_non_null(
         strstr(ph_buf_text(&out),
-               "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\"}]"));
+               "\"warnings\":[{\"guard\":\"disk\",\"message\":\"little \\\"left\\\"\",\"action\":"
+               "\"goes on; when it is full it waits for room\"}]"));
     assert_non_null(strstr(ph_buf_text(&out), "\"applied\":\"0/10002\""));
+    assert_non_null(strstr(ph_buf_text(&out), "\"source_heard\":false,\"source_heard_s\":null"));
     assert_non_null(strstr(ph_buf_text(&out), "\"lag_s\":null"));
     assert_null(strstr(ph_buf_text(&out), "slot"));
     ph_buf_clear(&out);

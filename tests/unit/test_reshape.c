@@ -268,6 +268,7 @@ whole_rows_and_keys(void **context)
     assert_int_equal(change(PH_CHANGE_UPDATE, PH_OLD_NONE, NULL, &part), PH_E_IDENTITY);
 }
 
+/* TRAPS 11: an UPDATE across the border of a filter is an INSERT or a DELETE. */
 static void
 into_the_filter_and_out(void **context)
 {
