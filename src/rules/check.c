@@ -372,6 +372,14 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
 
 /* ---- tables ---- */
 
+const char *
+ph_check_made_here(const struct ph_checker *checker)
+{
+    return checker->params->keys_come_later
+               ? " (without --data-only it gets the source's tables as they are)"
+               : "";
+}
+
 static const struct ph_rel *
 find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const char *side,
          struct ph_rule_name name)
@@ -379,6 +387,7 @@ find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const cha
     const struct ph_rel *rel = ph_catalog_rel_named(catalog, name.schema, name.name);
     struct ph_nearest nearest = {.word = name.name};
     const struct ph_rel *best = NULL;
+    const char *why = catalog == checker->params->target ? ph_check_made_here(checker) : "";
 
     if (rel != NULL && (rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED))
         return rel;
@@ -398,11 +407,11 @@ find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const cha
     }
     if (best != NULL)
         ph_check_problem(checker, NULL, name.place,
-                         "the %s has no table %s.%s; did you mean %s.%s?", side, name.schema,
-                         name.name, best->schema, best->name);
+                         "the %s has no table %s.%s%s; did you mean %s.%s?", side, name.schema,
+                         name.name, why, best->schema, best->name);
     else
-        ph_check_problem(checker, NULL, name.place, "the %s has no table %s.%s", side, name.schema,
-                         name.name);
+        ph_check_problem(checker, NULL, name.place, "the %s has no table %s.%s%s", side,
+                         name.schema, name.name, why);
     return NULL;
 }
 
