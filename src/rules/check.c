@@ -11,11 +11,27 @@
 #include "rules/check_parts.h"
 
 #define PROBLEMS_LIMIT ((size_t)256 << 10)
+#define SEPARATOR "\n  "
 
 ph_code
 ph_check_no_memory(struct ph_checker *checker)
 {
     return PH_FAIL(checker->err, PH_E_MEMORY, "no memory for the rules");
+}
+
+/* Routes of one table have much in common, and a message has not room for everything. */
+static void
+drop_repeated(struct ph_buf *problems, size_t start)
+{
+    const char *text = ph_buf_text(problems);
+    const char *said = text + start + (start > 0 ? strlen(SEPARATOR) : 0);
+
+    for (const char *at = strstr(text, said); at != NULL && at < said; at = strstr(at + 1, said)) {
+        if (at[strlen(said)] == '\n') {
+            problems->len = start;
+            return;
+        }
+    }
 }
 
 void
@@ -24,10 +40,11 @@ ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
 {
     const char *file = checker->params->rules->file;
     struct ph_buf *out = &checker->problems;
+    size_t start = out->len;
     va_list args;
 
     checker->n_problems++;
-    ph_buf_printf(out, "%s%s:", out->len > 0 ? "\n  " : "", file != NULL ? file : "rules");
+    ph_buf_printf(out, "%s%s:", out->len > 0 ? SEPARATOR : "", file != NULL ? file : "rules");
     if (place.line > 0)
         ph_buf_printf(out, "%u:%u:", place.line, place.column);
     ph_buf_putc(out, ' ');
@@ -36,13 +53,14 @@ ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
     va_start(args, format);
     ph_buf_vprintf(out, format, args);
     va_end(args);
+    drop_repeated(out, start);
 }
 
 void
 ph_check_told(struct ph_checker *checker, const char *message)
 {
     checker->n_problems++;
-    ph_buf_printf(&checker->problems, "%s%s", checker->problems.len > 0 ? "\n  " : "", message);
+    ph_buf_printf(&checker->problems, "%s%s", checker->problems.len > 0 ? SEPARATOR : "", message);
 }
 
 const char *
