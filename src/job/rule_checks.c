@@ -45,7 +45,7 @@ tell(struct checking *checking, bool is_bad, const char *text)
                                 : is_failure(checking) ? PH_FINDING_ERROR
                                                        : PH_FINDING_WARNING;
     const struct ph_finding_params finding = {
-        severity, PH_E_NOT_READY, "check", checking->label,
+        severity, is_bad ? PH_E_NOT_READY : PH_OK, "check", checking->label,
         is_bad ? "mend the source's rows, or take `fail: true` off the check" : ""};
 
     *checking->n_failed += severity == PH_FINDING_ERROR;

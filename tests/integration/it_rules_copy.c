@@ -520,6 +520,36 @@ test_backup(void **state)
     pair_db_end(&db);
 }
 
+/* Source and target are one database: the rows that are replaced are kept beside both. */
+static void
+test_backup_in_one_database(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "backup_here");
+    const char *job = pair_job_file(&db, "select: {schemas: [public]}\n"
+                                         "tables:\n"
+                                         "  users: {into: shadow.users, backup: before,\n"
+                                         "          columns: {name: {do: [upper]}}}\n");
+
+    (void)state;
+    db.target_extra = scratch_printf("host=%s port=%d", pair.src->dir, pair.src->port);
+    sql_exec(db.source,
+             "CREATE TABLE users (id int PRIMARY KEY, name text);"
+             "INSERT INTO users SELECT g, 'new' || g FROM generate_series(1, 9) g;"
+             "CREATE SCHEMA shadow; CREATE TABLE shadow.users (id int PRIMARY KEY, name text);"
+             "INSERT INTO shadow.users VALUES (1, 'of last night'), (77, 'gone')");
+    pair_expect(pair_run(&db, "check", job, "--data-only"), 3, "rows");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_string_equal(sql_rows(db.source, "SELECT * FROM before.users ORDER BY id"),
+                        "1|of last night\n77|gone\n");
+    assert_string_equal(sql_rows(db.source, "SELECT count(*), min(name) FROM users"), "9|new1\n");
+    assert_string_equal(sql_rows(db.source, "SELECT count(*), min(name) FROM shadow.users"),
+                        "9|NEW1\n");
+    sql_exec(db.source, "DROP SCHEMA pghaul CASCADE");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--yes"), 3,
+                "before.users: the table that old rows are to be kept in is there");
+    pair_db_end(&db);
+}
+
 /* Of a foreign key over columns that rules leave alone nothing is to be asked; of another one it
  * is. */
 static void
@@ -627,6 +657,7 @@ main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_preserved_rows),
         cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_backup_in_one_database),
         cmocka_unit_test(test_foreign_keys),
         cmocka_unit_test(test_partitions),
     };

@@ -179,8 +179,8 @@ scenario_case_end(struct scenario_case *c)
 
 /* ---- looking ---- */
 
-static struct run *
-run_words(const struct scenario_case *c, const char *const *words)
+struct run *
+scenario_words(const struct scenario_case *c, const char *const *words)
 {
     const char *argv[10] = {"pghaul"};
     int n = 1;
@@ -221,7 +221,7 @@ scenario_look(const struct scenario_case *c)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (i >= 3 && run_pghaul("rules", "list")->code != 0)
             break;
-        run_expect(run_words(c, commands[i]), 0);
+        run_expect(scenario_words(c, commands[i]), 0);
     }
     assert_string_equal(state_of(c->pair->src, c->name), source);
     assert_string_equal(state_of(c->target, c->target_db), target);
@@ -231,7 +231,7 @@ void
 scenario_cannot_follow(const struct scenario_case *c)
 {
     static const char *const words[] = {"check", "--follow", NULL};
-    struct run *run = run_words(c, words);
+    struct run *run = scenario_words(c, words);
 
     for (size_t i = 0; c->scenario->no_stream[i] != NULL; i++)
         pair_expect(run, 3, c->scenario->no_stream[i]);

@@ -50,6 +50,8 @@ struct scenario_case scenario_case_begin(const struct pair *pair, const struct s
                                          const char *name);
 void scenario_case_end(struct scenario_case *c);
 
+/* A command of the job file, as {"check", "--json", NULL}, to its end. */
+struct run *scenario_words(const struct scenario_case *c, const char *const *words);
 /* Commands that only look: all of them succeed, and neither side is written to. */
 void scenario_look(const struct scenario_case *c);
 /* `check` refuses it with --follow, and names all that cannot be. */
