@@ -171,6 +171,19 @@ find_key(struct route_key *key, struct ph_error *err)
 /* ---- the check ---- */
 
 static ph_code
+is_not_brought(const struct ph_column *column, struct ph_error *err)
+{
+    if (column->generated == '\0')
+        return PH_FAIL(err, PH_E_TYPES, "column %s is no longer on the source", column->name);
+    PH_FAIL(err, PH_E_RULES, "a rule reads column %s, which is generated: the stream lacks it",
+            column->name);
+    ph_error_hint(err, "%s",
+                  "make the value of the columns that it is generated from, generate it on the "
+                  "target too, or copy without --follow");
+    return PH_E_RULES;
+}
+
+static ph_code
 check_inputs(const struct ph_table_plan *table, const struct ph_stream_rel *rel, uint32_t *fields,
              struct ph_error *err)
 {
@@ -185,7 +198,7 @@ check_inputs(const struct ph_table_plan *table, const struct ph_stream_rel *rel,
                            route->name);
         const struct ph_stream_column *found = announced(rel, column->name);
         if (found == NULL)
-            return PH_FAIL(err, PH_E_TYPES, "column %s is no longer on the source", column->name);
+            return is_not_brought(column, err);
         if (found->type_oid != column->type_oid)
             return PH_FAIL(err, PH_E_TYPES, "column %s has another type on the source now",
                            column->name);

@@ -78,7 +78,14 @@ planned(const struct ph_reshape *reshape)
 static ph_code
 about_table(const struct ph_reshape *reshape, ph_code rc, struct ph_error *err)
 {
-    ph_error_object(err, "%s", planned(reshape)->route->name);
+    char label[300];
+
+    ph_plan_table_label(planned(reshape), label, sizeof label);
+    ph_error_object(err, "%s", label);
+    if (rc == PH_E_RULE_VALUE)
+        ph_error_hint(err, "the change is in the stream, whatever becomes of its row: extend the "
+                           "rule, or give the table `on_bad: quarantine`, and begin anew with "
+                           "--restart --yes");
     return rc;
 }
 

@@ -129,6 +129,14 @@ struct ph_large_objects ph_copy_large_objects_of(const struct ph_job *job);
 /* Tables and verdict of the report, as far as the run came. */
 void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 
+/* ---- copy_checks.c ---- */
+
+/* What the job file asks of the target, both sides as the copy has them. Failures are added to
+ * *n_different. */
+ph_code ph_copy_run_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err);
+/* The stream has come to its end: in report and ledger they are as they are now. */
+ph_code ph_copy_end_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err);
+
 /* ---- copy_proof.c ---- */
 
 /* Rows that differ are named, what is not rows is compared; the verdict is written down; ends in

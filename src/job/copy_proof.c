@@ -11,7 +11,6 @@
 #include "job/copy_parts.h"
 #include "job/join.h"
 #include "job/rows.h"
-#include "job/rule_checks.h"
 #include "job/verify.h"
 #include "pg/catalog.h"
 #include "pg/ledger_finding.h"
@@ -113,32 +112,6 @@ has_proven_schema(const struct ph_job *job)
     return job->join.is_under_way && strcmp(job->ledger.verdict, "different") != 0;
 }
 
-/* Of the job file, and of both sides as the copy has them: nothing has been applied yet. */
-static ph_code
-run_checks(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
-{
-    struct ph_rule_checks_params params = {
-        .options = job->options,
-        .side = PH_TARGET,
-        .source = job->source_control,
-        .target = job->target_control,
-        .catalog = &job->target_catalog,
-        .report = &job->run->report,
-    };
-    uint32_t n = 0;
-
-    if (job->options->rules == NULL || job->options->schema_only)
-        return PH_OK;
-    PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
-    ph_code rc = ph_conn_exec(job->target_control, "BEGIN ISOLATION LEVEL REPEATABLE READ", err);
-    if (rc == PH_OK)
-        rc = ph_rule_checks_run(&params, &n, err);
-    (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
-    (void)ph_conn_exec(job->target_control, "ROLLBACK", NULL);
-    *n_different += n;
-    return rc;
-}
-
 /*
  * The source may be written to: large objects and definitions are compared as the job's snapshot
  * has them, and sequences, which no snapshot holds, with the values that they were set to.
@@ -234,7 +207,7 @@ find_verdict(struct ph_job *job, const char **verdict, struct ph_error *err)
     uint64_t quarantined;
 
     *verdict = "not proven";
-    PH_TRY(run_checks(job, &n_different, err));
+    PH_TRY(ph_copy_run_checks(job, &n_different, err));
     PH_TRY(tell_quarantine(job, &quarantined, err));
     PH_TRY(ph_copy_tell_orphans(job, PH_ORPHANS_OF_COPY, err));
     PH_TRY(ph_copy_tell_preserved(job, err));

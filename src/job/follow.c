@@ -537,6 +537,7 @@ finish(struct ph_job *job, struct ph_error *err)
 {
     char verdict[sizeof job->ledger.verdict];
     uint64_t quarantined;
+    uint32_t n_different;
     uint32_t restored;
 
     PH_TRY(ph_job_reconnect_source(job, err));
@@ -548,13 +549,14 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_follow_tell_drift(job, err));
     PH_TRY(tell_conflicts(job, err));
     PH_TRY(ph_copy_tell_orphans(job, PH_ORPHANS_OF_STREAM, err));
+    PH_TRY(ph_copy_end_checks(job, &n_different, err));
     job->followed.transactions = job->follow->past.transactions;
     job->followed.applied = job->follow->past.applied;
     PH_TRY(ph_ledger_quarantined(job->target_control, job->options->name, &quarantined, err));
     snprintf(verdict, sizeof verdict, "%s",
-             job->followed.conflicts > 0 ? "different"
-             : quarantined > 0           ? "quarantined"
-                                         : job->ledger.verdict);
+             job->followed.conflicts > 0 || n_different > 0 ? "different"
+             : quarantined > 0                              ? "quarantined"
+                                                            : job->ledger.verdict);
     PH_TRY(ph_ledger_set_verdict(job->target_control, &job->ledger, verdict, PH_PHASE_DONE, err));
     PH_FAILPOINT(before_follow_removed);
     return ph_follow_remove_stream(job, err);

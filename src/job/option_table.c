@@ -183,6 +183,11 @@ const struct ph_option ph_option_table[] = {
     VALUE("rows", NUMBER, PH_FOR(RULES), rows, NULL, output,
           "of rules test: how many rows of each table", .placeholder = "N", .min = 1, .max = 1000,
           .initial = "3"),
+    VALUE(
+        "rows-file", LIST, PH_FOR(RULES), rows_files, NULL, output,
+        "of rules test: show rows of a file in place of that source table's, as COPY ... (HEADER) "
+        "writes it; may be repeated",
+        .placeholder = "TABLE=FILE"),
     VALUE("rules-object", TEXT, FOR_ROWS | PH_FOR(RULES), rules_object, "rules_object", how,
           "rules that `pghaul rules build` has compiled elsewhere: no compiler is needed here",
           .placeholder = "FILE.so"),

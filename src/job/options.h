@@ -80,8 +80,9 @@ struct ph_options {
     char *output;       /* of rules build */
     char *rules_object; /* compiled elsewhere by rules build, or NULL */
     uint32_t rows;      /* of rules test */
-    char *report;       /* path or NULL */
-    struct ph_job_rules *rules; /* of the job file; NULL: none */
+    struct ph_string_list rows_files; /* the same: "TABLE=FILE" */
+    char *report;                     /* path or NULL */
+    struct ph_job_rules *rules;       /* of the job file; NULL: none */
 };
 
 /* The command the options are for; decides what is needed and what needs consent. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/stop.h"
-#include "rules/job_rules.h"
 
 #define SQL_LIMIT ((size_t)1 << 20)
 #define LISTED 20            /* values named one by one */
@@ -24,15 +23,29 @@ struct checking {
 
 /* ---- telling ---- */
 
+bool
+ph_rule_check_is_of_end(const struct ph_rule_check *check)
+{
+    return !check->on_source && check->kind != PH_CHECK_SAME_COUNT;
+}
+
+/* A failure counts where it is final. */
+static bool
+is_failure(const struct checking *checking)
+{
+    return checking->check->is_failure && (checking->params->when != PH_CHECKS_BEFORE_STREAM ||
+                                           !ph_rule_check_is_of_end(checking->check));
+}
+
 static void
 tell(struct checking *checking, bool is_bad, const char *text)
 {
     const struct ph_rule_checks_params *params = checking->params;
-    enum ph_severity severity = !is_bad                       ? PH_FINDING_NOTE
-                                : checking->check->is_failure ? PH_FINDING_ERROR
-                                                              : PH_FINDING_WARNING;
+    enum ph_severity severity = !is_bad                ? PH_FINDING_NOTE
+                                : is_failure(checking) ? PH_FINDING_ERROR
+                                                       : PH_FINDING_WARNING;
     const struct ph_finding_params finding = {
-        severity, PH_E_NOT_READY, "check", checking->label,
+        severity, is_bad ? PH_E_NOT_READY : PH_OK, "check", checking->label,
         is_bad ? "mend the source's rows, or take `fail: true` off the check" : ""};
 
     *checking->n_failed += severity == PH_FINDING_ERROR;
@@ -436,19 +449,43 @@ count(struct checking *checking, struct ph_conn *conn, const struct ph_rule_name
     return PH_OK;
 }
 
+/* What the source has now is no measure for rows that are older. */
+static bool
+is_comparable(const struct checking *checking)
+{
+    const struct ph_rule_checks_params *params = checking->params;
+
+    return params->is_of_one_snapshot == NULL ||
+           params->is_of_one_snapshot(params->arg, checking->check);
+}
+
+static void
+tell_incomparable(struct checking *checking)
+{
+    ph_report_add_finding(checking->params->report, PH_FINDING_WARNING, "check", checking->label,
+                          "not counted: a snapshot was lost, and rows are of several; `pghaul "
+                          "verify` compares them");
+}
+
 static ph_code
 run_same_count(struct checking *checking)
 {
     const struct ph_rule_check *check = checking->check;
+    bool is_early = checking->params->when == PH_CHECKS_BEFORE_STREAM;
     char here[24];
     char there[24];
     char text[300];
 
+    if (!is_comparable(checking)) {
+        tell_incomparable(checking);
+        return PH_OK;
+    }
     PH_TRY(count(checking, checking->params->source, &check->table, here, sizeof here));
     for (uint32_t i = 0; i < check->n_others; i++) {
         PH_TRY(count(checking, checking->conn, &check->others[i], there, sizeof there));
-        snprintf(text, sizeof text, "%s rows on the source, %s in %.100s.%.100s", here, there,
-                 check->others[i].schema, check->others[i].name);
+        snprintf(text, sizeof text, "%s rows on the source, %s in %.100s.%.100s%s", here, there,
+                 check->others[i].schema, check->others[i].name,
+                 is_early ? ", in the copy's snapshot, before the stream" : "");
         tell(checking, strcmp(here, there) != 0, text);
     }
     return PH_OK;
@@ -493,7 +530,8 @@ ph_rule_checks_run(const struct ph_rule_checks_params *params, uint32_t *n_faile
                                         params->side == PH_SOURCE ? params->source : params->target,
                                     .n_failed = n_failed,
                                     .err = err};
-        if (checking.check->on_source != (params->side == PH_SOURCE))
+        if (checking.check->on_source != (params->side == PH_SOURCE) ||
+            (params->when == PH_CHECKS_AFTER_STREAM && !ph_rule_check_is_of_end(checking.check)))
             continue;
         PH_TRY(ph_stop_check(err));
         PH_TRY(run(&checking));

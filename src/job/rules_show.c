@@ -81,6 +81,46 @@ put_route(const struct ph_route *route, struct ph_buf *out)
         ph_buf_puts(out, "  with --follow only under REPLICA IDENTITY FULL\n");
 }
 
+static bool
+has_route(const struct ph_ruleset *set, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; set != NULL && i < ph_ruleset_count(set); i++) {
+        ph_oid source = ph_ruleset_route(set, i)->source->oid;
+        if (source == rel->oid || source == rel->root_oid)
+            return true;
+    }
+    return false;
+}
+
+/* A partition is told with its root, unless it is selected by itself. */
+static bool
+is_told(const struct ph_job *job, const struct ph_rel *rel)
+{
+    if (rel->kind != PH_REL_TABLE && rel->kind != PH_REL_PARTITIONED)
+        return false;
+    if (!ph_selection_has(&job->selection, &job->source_catalog, rel))
+        return false;
+    return !rel->is_partition ||
+           !ph_selection_has_oid(&job->selection, &job->source_catalog, rel->root_oid);
+}
+
+static void
+put_others(const struct ph_job *job, struct ph_buf *out)
+{
+    const struct ph_catalog *catalog = &job->source_catalog;
+    const char *before = out->len > 0
+                             ? "\nwithout an entry in the job file, every column as it is:\n  "
+                             : "without an entry in the job file, every column as it is:\n  ";
+
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        const struct ph_rel *rel = &catalog->rels[i];
+        if (!is_told(job, rel) || has_route(job->rules.set, rel))
+            continue;
+        ph_buf_printf(out, "%s%s.%s\n", before, rel->schema, rel->name);
+        before = "  ";
+    }
+}
+
 static void
 put_explanation(const struct ph_job *job, struct ph_buf *out)
 {
@@ -90,6 +130,7 @@ put_explanation(const struct ph_job *job, struct ph_buf *out)
         ph_buf_puts(out, "the job file has no rules: rows are copied as they are\n");
     for (uint32_t i = 0; set != NULL && i < ph_ruleset_count(set); i++)
         put_route(ph_ruleset_route(set, i), out);
+    put_others(job, out);
 }
 
 /* ---- all verbs ---- */

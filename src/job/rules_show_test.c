@@ -17,6 +17,8 @@
 struct trial {
     struct ph_job *job;
     const struct ph_table_plan *table;
+    struct ph_buf from;       /* in FROM in place of the table; empty: the table */
+    uint32_t n_from;          /* rows in it */
     struct ph_result *before; /* texts of the inputs */
     struct ph_buf rows;       /* the same rows, COPY BINARY */
     struct ph_rule_stage stage;
@@ -29,20 +31,53 @@ struct trial {
 
 /* ---- reading ---- */
 
+/* Rows of a file have the table's name, and no schema. */
+static void
+put_sql(const struct trial *trial, const char *text, struct ph_buf *sql)
+{
+    const struct ph_rel *rel = trial->table->source;
+    struct ph_buf qualified;
+    const char *at = text;
+
+    ph_buf_init(&qualified, 1024);
+    ph_buf_put_qualified(&qualified, rel->schema, rel->name);
+    ph_buf_putc(&qualified, '.');
+    for (const char *found = text; trial->from.len > 0 && found != NULL; at = found) {
+        found = strstr(at, ph_buf_text(&qualified));
+        if (found == NULL)
+            break;
+        ph_buf_append(sql, at, (size_t)(found - at));
+        ph_buf_put_ident(sql, rel->name);
+        ph_buf_putc(sql, '.');
+        found += qualified.len;
+    }
+    ph_buf_puts(sql, at);
+    ph_buf_free(&qualified);
+}
+
 static void
 put_source(const struct trial *trial, const char *cast, struct ph_buf *sql)
 {
     const struct ph_table_plan *table = trial->table;
+    bool is_file = trial->from.len > 0;
 
     ph_buf_puts(sql, "SELECT ");
-    for (uint32_t i = 0; i < table->n_inputs; i++)
-        ph_buf_printf(sql, "%s%s%s", i == 0 ? "" : ", ", table->inputs[i], cast);
-    ph_buf_puts(sql, table->source->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
-    ph_buf_put_qualified(sql, table->source->schema, table->source->name);
-    ph_buf_puts(sql, table->join != NULL ? table->join : "");
-    if (table->where[PH_SOURCE] != NULL)
-        ph_buf_printf(sql, " %s", table->where[PH_SOURCE]);
-    ph_buf_printf(sql, " LIMIT %u", trial->job->options->rows);
+    for (uint32_t i = 0; i < table->n_inputs; i++) {
+        ph_buf_puts(sql, i == 0 ? "" : ", ");
+        put_sql(trial, table->inputs[i], sql);
+        ph_buf_puts(sql, cast);
+    }
+    ph_buf_puts(sql,
+                is_file || table->source->kind == PH_REL_PARTITIONED ? " FROM " : " FROM ONLY ");
+    if (is_file)
+        ph_buf_append(sql, trial->from.data, trial->from.len);
+    else
+        ph_buf_put_qualified(sql, table->source->schema, table->source->name);
+    put_sql(trial, table->join != NULL ? table->join : "", sql);
+    ph_buf_putc(sql, ' ');
+    put_sql(trial, table->where[PH_SOURCE] != NULL ? table->where[PH_SOURCE] : "", sql);
+    if (!is_file)
+        ph_buf_printf(sql, " LIMIT %u", trial->job->options->rows);
 }
 
 static ph_code
@@ -217,6 +252,17 @@ put_values(struct trial *trial, const struct ph_result *r, int row, const char *
     }
 }
 
+/* Rows of a file are all told of. */
+static void
+put_left_out(struct trial *trial)
+{
+    uint32_t n = (uint32_t)ph_result_rows(trial->before);
+
+    if (n < trial->n_from)
+        ph_buf_printf(trial->out, "  %u of them do not meet what the rules say of rows\n",
+                      trial->n_from - n);
+}
+
 static ph_code
 print(struct trial *trial, const struct ph_result *after)
 {
@@ -228,6 +274,7 @@ print(struct trial *trial, const struct ph_result *after)
         return PH_FAIL(trial->err, PH_E_MEMORY, "out of memory");
     for (uint32_t i = 0; i < table->n_columns; i++)
         names[i] = table->columns[i].target_name;
+    put_left_out(trial);
     for (int row = 0; row < ph_result_rows(trial->before); row++) {
         ph_buf_puts(trial->out, "  before\n");
         put_values(trial, trial->before, row, table->inputs, table->n_inputs, "    ");
@@ -259,28 +306,97 @@ try_table(struct trial *trial)
     return rc;
 }
 
+/* ---- files ---- */
+
+/* "TABLE=FILE": the file, when the table is that one. */
+static const char *
+file_of(const char *entry, const struct ph_rel *rel)
+{
+    size_t schema_len = strlen(rel->schema);
+    size_t name_len = strlen(rel->name);
+
+    if (strncmp(entry, rel->schema, schema_len) == 0 && entry[schema_len] == '.')
+        entry += schema_len + 1;
+    else if (strcmp(rel->schema, "public") != 0)
+        return NULL;
+    return strncmp(entry, rel->name, name_len) == 0 && entry[name_len] == '=' ? entry + name_len + 1
+                                                                              : NULL;
+}
+
+static const char *
+find_file(const struct ph_job *job, const struct ph_rel *rel)
+{
+    const struct ph_string_list *files = &job->options->rows_files;
+    const char *found = NULL;
+
+    for (uint32_t i = 0; found == NULL && i < files->n; i++)
+        found = file_of(files->items[i], rel);
+    return found;
+}
+
+static ph_code
+check_files(const struct ph_job *job, struct ph_error *err)
+{
+    const struct ph_string_list *files = &job->options->rows_files;
+
+    for (uint32_t i = 0; i < files->n; i++) {
+        bool is_known = false;
+        for (uint32_t t = 0; t < job->plan.n_tables; t++)
+            is_known |= job->plan.tables[t].route != NULL &&
+                        file_of(files->items[i], job->plan.tables[t].source) != NULL;
+        if (!is_known) {
+            PH_FAIL(err, PH_E_USAGE,
+                    "--rows-file: expected TABLE=FILE with a source table that has rules");
+            ph_error_object(err, "%s", files->items[i]);
+            return PH_E_USAGE;
+        }
+    }
+    return PH_OK;
+}
+
+static ph_code
+take_file(struct trial *trial, const char *path)
+{
+    if (trial->table->join != NULL)
+        return PH_FAIL(trial->err, PH_E_USAGE,
+                       "--rows-file: rows are numbered among those of the source, which a file's "
+                       "are not of");
+    PH_TRY(ph_rules_put_file(path, trial->table->source, &trial->from, &trial->n_from, trial->err));
+    ph_buf_printf(trial->out, "  %u rows of %s\n", trial->n_from, path);
+    return PH_OK;
+}
+
 static ph_code
 show_table(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *out,
            struct ph_error *err)
 {
     struct trial trial = {.job = job, .table = table, .out = out, .err = err};
+    const char *path = find_file(job, table->source);
 
+    if (path == NULL && job->options->rows_files.n > 0)
+        return PH_OK;
     ph_buf_printf(out, "%s%s\n", out->len > 0 ? "\n" : "", table->route_name);
     if (table->inputs == NULL) {
         ph_buf_puts(out, "  no values change: columns are only renamed, left out or filtered\n");
         return PH_OK;
     }
     trial.task = (struct ph_task){.table = table, .side = PH_SOURCE};
+    ph_buf_init(&trial.from, BYTES_LIMIT);
     ph_buf_init(&trial.rows, BYTES_LIMIT);
     ph_buf_init(&trial.made, BYTES_LIMIT);
     ph_rule_stage_init(&trial.stage, BYTES_LIMIT / 64, BYTES_LIMIT);
     trial.stage.all_are_new = true;
-    ph_code rc = try_table(&trial);
+    ph_code rc = path != NULL ? take_file(&trial, path) : PH_OK;
+    if (rc == PH_OK)
+        rc = try_table(&trial);
+    if (rc != PH_OK && path != NULL)
+        ph_error_note(err, "rows of %s", path);
     if (rc != PH_OK)
         ph_error_note(err, "%s", table->route_name);
     ph_rule_stage_free(&trial.stage);
     ph_task_end(&trial.task);
     ph_result_free(trial.before);
+    ph_buf_free(&trial.from);
     ph_buf_free(&trial.rows);
     ph_buf_free(&trial.made);
     free(trial.counts);
@@ -291,6 +407,7 @@ ph_code
 ph_rules_test(struct ph_job *job, struct ph_buf *out, struct ph_error *err)
 {
     PH_TRY(ph_copy_make_plan(job, err));
+    PH_TRY(check_files(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         if (job->plan.tables[i].route != NULL)
             PH_TRY(show_table(job, &job->plan.tables[i], out, err));

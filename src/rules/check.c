@@ -11,11 +11,27 @@
 #include "rules/check_parts.h"
 
 #define PROBLEMS_LIMIT ((size_t)256 << 10)
+#define SEPARATOR "\n  "
 
 ph_code
 ph_check_no_memory(struct ph_checker *checker)
 {
     return PH_FAIL(checker->err, PH_E_MEMORY, "no memory for the rules");
+}
+
+/* Routes of one table have much in common, and a message has not room for everything. */
+static void
+drop_repeated(struct ph_buf *problems, size_t start)
+{
+    const char *text = ph_buf_text(problems);
+    const char *said = text + start + (start > 0 ? strlen(SEPARATOR) : 0);
+
+    for (const char *at = strstr(text, said); at != NULL && at < said; at = strstr(at + 1, said)) {
+        if (at[strlen(said)] == '\n') {
+            problems->len = start;
+            return;
+        }
+    }
 }
 
 void
@@ -24,10 +40,11 @@ ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
 {
     const char *file = checker->params->rules->file;
     struct ph_buf *out = &checker->problems;
+    size_t start = out->len;
     va_list args;
 
     checker->n_problems++;
-    ph_buf_printf(out, "%s%s:", out->len > 0 ? "\n  " : "", file != NULL ? file : "rules");
+    ph_buf_printf(out, "%s%s:", out->len > 0 ? SEPARATOR : "", file != NULL ? file : "rules");
     if (place.line > 0)
         ph_buf_printf(out, "%u:%u:", place.line, place.column);
     ph_buf_putc(out, ' ');
@@ -36,13 +53,14 @@ ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
     va_start(args, format);
     ph_buf_vprintf(out, format, args);
     va_end(args);
+    drop_repeated(out, start);
 }
 
 void
 ph_check_told(struct ph_checker *checker, const char *message)
 {
     checker->n_problems++;
-    ph_buf_printf(&checker->problems, "%s%s", checker->problems.len > 0 ? "\n  " : "", message);
+    ph_buf_printf(&checker->problems, "%s%s", checker->problems.len > 0 ? SEPARATOR : "", message);
 }
 
 const char *
@@ -372,6 +390,14 @@ check_route(struct ph_checker *checker, struct ph_draft *draft)
 
 /* ---- tables ---- */
 
+const char *
+ph_check_made_here(const struct ph_checker *checker)
+{
+    return checker->params->keys_come_later
+               ? " (without --data-only it gets the source's tables as they are)"
+               : "";
+}
+
 static const struct ph_rel *
 find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const char *side,
          struct ph_rule_name name)
@@ -379,6 +405,7 @@ find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const cha
     const struct ph_rel *rel = ph_catalog_rel_named(catalog, name.schema, name.name);
     struct ph_nearest nearest = {.word = name.name};
     const struct ph_rel *best = NULL;
+    const char *why = catalog == checker->params->target ? ph_check_made_here(checker) : "";
 
     if (rel != NULL && (rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED))
         return rel;
@@ -398,11 +425,11 @@ find_rel(struct ph_checker *checker, const struct ph_catalog *catalog, const cha
     }
     if (best != NULL)
         ph_check_problem(checker, NULL, name.place,
-                         "the %s has no table %s.%s; did you mean %s.%s?", side, name.schema,
-                         name.name, best->schema, best->name);
+                         "the %s has no table %s.%s%s; did you mean %s.%s?", side, name.schema,
+                         name.name, why, best->schema, best->name);
     else
-        ph_check_problem(checker, NULL, name.place, "the %s has no table %s.%s", side, name.schema,
-                         name.name);
+        ph_check_problem(checker, NULL, name.place, "the %s has no table %s.%s%s", side,
+                         name.schema, name.name, why);
     return NULL;
 }
 

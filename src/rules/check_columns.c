@@ -407,7 +407,8 @@ check_names(struct ph_checker *checker, const struct ph_draft *draft)
         struct ph_rule_word word = draft->rule->columns[i].target;
         const struct ph_column *column = ph_rel_column_named(draft->target, word.text);
         if (column == NULL)
-            ph_check_problem(checker, draft, word.place, "the target has no column %s%s", word.text,
+            ph_check_problem(checker, draft, word.place, "the target has no column %s%s%s",
+                             word.text, ph_check_made_here(checker),
                              ph_check_nearest_column(draft->target, word.text, nearest));
         else if (column->generated != '\0')
             ph_check_problem(checker, draft, word.place,

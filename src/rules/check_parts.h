@@ -79,6 +79,8 @@ void ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
     __attribute__((format(printf, 4, 5)));
 /* One that has its place in it already. */
 void ph_check_told(struct ph_checker *checker, const char *message);
+/* Behind what the target does not have: why that may be; "" when there is no more to say. */
+const char *ph_check_made_here(const struct ph_checker *checker);
 /* "; did you mean …" for a name that a relation does not have, or "". In `out`. */
 const char *ph_check_nearest_column(const struct ph_rel *rel, const char *name, char out[100]);
 

@@ -206,6 +206,28 @@ test_schema_made_here(void **state)
     pair_db_end(&db);
 }
 
+/* It is the source's: there is nowhere to go for what comes apart, is renamed or gets a column. */
+static void
+test_schema_made_here_is_the_source_s(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "sources_own");
+    const char *split = pair_job_file(&db, "tables: {t: {into: [t, u]}}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text, w text);"
+                        "INSERT INTO t SELECT g, 'v', 'w' FROM generate_series(1, 9) g");
+    pair_expect(
+        pair_copy(&db, split), 2,
+        "the target has no table public.u (without --data-only it gets the source's tables");
+    const char *renames = pair_job_file(&db, "tables: {t: {columns: {x: {from: v}}}}\n");
+    pair_expect(pair_copy(&db, renames), 2,
+                "the target has no column x (without --data-only it gets the source's tables");
+    const char *drops = pair_job_file(&db, "tables: {t: {drop: [w]}}\n");
+    pair_expect(pair_copy(&db, drops), 0, "proven");
+    pair_same_as(&db, "SELECT id, v, NULL FROM t ORDER BY id", "SELECT * FROM t ORDER BY id");
+    pair_db_end(&db);
+}
+
 /* What a rule cannot handle: the job stops with the row's key, or the row stays behind. */
 static void
 test_bad_values(void **state)
@@ -498,6 +520,36 @@ test_backup(void **state)
     pair_db_end(&db);
 }
 
+/* Source and target are one database: the rows that are replaced are kept beside both. */
+static void
+test_backup_in_one_database(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "backup_here");
+    const char *job = pair_job_file(&db, "select: {schemas: [public]}\n"
+                                         "tables:\n"
+                                         "  users: {into: shadow.users, backup: before,\n"
+                                         "          columns: {name: {do: [upper]}}}\n");
+
+    (void)state;
+    db.target_extra = scratch_printf("host=%s port=%d", pair.src->dir, pair.src->port);
+    sql_exec(db.source,
+             "CREATE TABLE users (id int PRIMARY KEY, name text);"
+             "INSERT INTO users SELECT g, 'new' || g FROM generate_series(1, 9) g;"
+             "CREATE SCHEMA shadow; CREATE TABLE shadow.users (id int PRIMARY KEY, name text);"
+             "INSERT INTO shadow.users VALUES (1, 'of last night'), (77, 'gone')");
+    pair_expect(pair_run(&db, "check", job, "--data-only"), 3, "rows");
+    pair_expect(pair_copy(&db, job, "--data-only", "--truncate", "--yes"), 0, "proven");
+    assert_string_equal(sql_rows(db.source, "SELECT * FROM before.users ORDER BY id"),
+                        "1|of last night\n77|gone\n");
+    assert_string_equal(sql_rows(db.source, "SELECT count(*), min(name) FROM users"), "9|new1\n");
+    assert_string_equal(sql_rows(db.source, "SELECT count(*), min(name) FROM shadow.users"),
+                        "9|NEW1\n");
+    sql_exec(db.source, "DROP SCHEMA pghaul CASCADE");
+    pair_expect(pair_run(&db, "check", job, "--data-only", "--truncate", "--yes"), 3,
+                "before.users: the table that old rows are to be kept in is there");
+    pair_db_end(&db);
+}
+
 /* Of a foreign key over columns that rules leave alone nothing is to be asked; of another one it
  * is. */
 static void
@@ -592,14 +644,24 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map_and_drop),   cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_passed_columns), cmocka_unit_test(test_schema_made_here),
-        cmocka_unit_test(test_bad_values),     cmocka_unit_test(test_nothing_is_left),
-        cmocka_unit_test(test_source_checks),  cmocka_unit_test(test_filter_rename_and_split),
-        cmocka_unit_test(test_elements),       cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_preserved_rows), cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_foreign_keys),   cmocka_unit_test(test_partitions),
+        cmocka_unit_test(test_map_and_drop),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_passed_columns),
+        cmocka_unit_test(test_schema_made_here),
+        cmocka_unit_test(test_schema_made_here_is_the_source_s),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_nothing_is_left),
+        cmocka_unit_test(test_source_checks),
+        cmocka_unit_test(test_filter_rename_and_split),
+        cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_preserved_rows),
+        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_backup_in_one_database),
+        cmocka_unit_test(test_foreign_keys),
+        cmocka_unit_test(test_partitions),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

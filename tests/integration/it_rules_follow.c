@@ -655,6 +655,10 @@ test_refusals(void **state)
             "maps:\n  m: {a: x}\n"
             "tables:\n  t:\n    on_bad: quarantine\n    columns: {v: {map: m}}\n",
             2, "REPLICA IDENTITY FULL");
+    sql_exec(db.source, "ALTER TABLE t ADD g int GENERATED ALWAYS AS (n + 1) STORED");
+    refused(&db, "tables:\n  t:\n    columns: {m: {from: g}}\n", 2,
+            "a rule reads column g, which is generated: the stream lacks it");
+    sql_exec(db.source, "ALTER TABLE t DROP g");
     sql_exec(db.source, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
     sql_exec(db.target, "CREATE TABLE r (id int PRIMARY KEY, c regclass)");
     refused(&db, "tables:\n  t:\n    columns: {m: {set: x}}\n", 3, "rules need a stream in binary");

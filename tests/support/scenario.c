@@ -179,8 +179,8 @@ scenario_case_end(struct scenario_case *c)
 
 /* ---- looking ---- */
 
-static void
-look(const struct scenario_case *c, const char *const *words)
+struct run *
+scenario_words(const struct scenario_case *c, const char *const *words)
 {
     const char *argv[10] = {"pghaul"};
     int n = 1;
@@ -191,7 +191,8 @@ look(const struct scenario_case *c, const char *const *words)
     argv[n++] = "--dir";
     argv[n++] = c->dir;
     struct run *run = run_start_copy(c->env, argv);
-    run_expect(run, 0);
+    run_wait(run, RUN_DEADLINE_MS);
+    return run;
 }
 
 /* Every table's rows that were ever written, and how many there are of what a job would make. */
@@ -220,10 +221,20 @@ scenario_look(const struct scenario_case *c)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (i >= 3 && run_pghaul("rules", "list")->code != 0)
             break;
-        look(c, commands[i]);
+        run_expect(scenario_words(c, commands[i]), 0);
     }
     assert_string_equal(state_of(c->pair->src, c->name), source);
     assert_string_equal(state_of(c->target, c->target_db), target);
+}
+
+void
+scenario_cannot_follow(const struct scenario_case *c)
+{
+    static const char *const words[] = {"check", "--follow", NULL};
+    struct run *run = scenario_words(c, words);
+
+    for (size_t i = 0; c->scenario->no_stream[i] != NULL; i++)
+        pair_expect(run, 3, c->scenario->no_stream[i]);
 }
 
 /* ---- running ---- */

@@ -21,11 +21,12 @@
 
 struct scenario {
     const char *folder;
-    const char *job;    /* file without .yaml */
-    const char *target; /* file without .sql; NULL: the copy makes the schema itself */
-    const char *spoil;  /* file without .sql, run on the source first; or NULL */
-    int code;           /* that the command ends with */
-    const char *says;   /* and says; or NULL */
+    const char *job;              /* file without .yaml */
+    const char *target;           /* file without .sql; NULL: the copy makes the schema itself */
+    const char *spoil;            /* file without .sql, run on the source first; or NULL */
+    int code;                     /* that the command ends with */
+    const char *says;             /* and says; or NULL */
+    const char *const *no_stream; /* what `check --follow` says against it, to NULL; or NULL */
     bool follows;
     bool by_owner;     /* the target's role owns the database and is no superuser */
     bool consents;     /* --yes: the job empties tables */
@@ -49,8 +50,12 @@ struct scenario_case scenario_case_begin(const struct pair *pair, const struct s
                                          const char *name);
 void scenario_case_end(struct scenario_case *c);
 
+/* A command of the job file, as {"check", "--json", NULL}, to its end. */
+struct run *scenario_words(const struct scenario_case *c, const char *const *words);
 /* Commands that only look: all of them succeed, and neither side is written to. */
 void scenario_look(const struct scenario_case *c);
+/* `check` refuses it with --follow, and names all that cannot be. */
+void scenario_cannot_follow(const struct scenario_case *c);
 
 /* `pghaul copy JOB`; `failpoint` may be NULL. */
 struct run *scenario_start(const struct scenario_case *c, const char *failpoint);

@@ -1,5 +1,9 @@
 \ir ../checks.sql
 
+SELECT :'job' = 'follow' AS follows \gset
+\if :follows
+SELECT 'messages are not of the job' FROM email_messages LIMIT 1;
+\else
 -- ---- messages: the first table's, then what only the second one has, the newest of each key ----
 SELECT pg_temp.differ('email_messages', $$
     SELECT storage_key, tenant_id, email_account_id, campaign_id, lead_id, parent_message_id, direction, message_type,
@@ -44,6 +48,7 @@ END$$;
 SELECT pg_temp.orphans('campaign_id', 'campaigns');
 SELECT pg_temp.orphans('email_account_id', 'email_accounts');
 SELECT pg_temp.orphans('lead_id', 'leads');
+\endif
 
 -- ---- the queue ----
 SELECT pg_temp.differ('jobs', 'SELECT * FROM jobs');

@@ -67,6 +67,10 @@ FROM (SELECT 'posts_core' AS t, count(*) AS n FROM posts_core WHERE organization
       UNION ALL SELECT 'organization_members', count(*) FROM organization_members WHERE organization_id <> pg_temp.org()) x WHERE n > 0;
 
 -- ---- two scrapers ----
+SELECT :'job' = 'follow' AS follows \gset
+\if :follows
+SELECT 'profiles are not of the job' FROM instagram_profiles LIMIT 1;
+\else
 SELECT pg_temp.differ('instagram_profiles', $$
     (SELECT DISTINCT ON (handle) handle, full_name, followers::bigint, biography, scraped_at, 'first'::text FROM instagram_scraper_profiles
      ORDER BY handle, scraped_at DESC, id)
@@ -76,6 +80,7 @@ SELECT pg_temp.differ('instagram_profiles', $$
     'SELECT handle, full_name, followers, biography, scraped_at, scraper FROM instagram_profiles');
 SELECT 'one scraper only' FROM instagram_profiles HAVING count(DISTINCT scraper) <> 2;
 SELECT pg_temp.says('unique public.instagram_profiles (handle)', 'no value occurs twice');
+\endif
 SELECT 'obsolete table: ' || t FROM unnest(ARRAY['posts', 'post_analytics', 'content_generations', 'hashtag_analytics']) t WHERE to_regclass(t) IS NOT NULL;
 SELECT 'index is missing: ' || i FROM unnest(ARRAY['idx_posts_core_user', 'idx_posts_content_hashtags', 'idx_time_series_metrics_name']) i
 WHERE to_regclass(i) IS NULL;
