@@ -9,13 +9,13 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "flow/copy_window.h"
 #include "flow/row_shape.h"
 #include "flow/rule_stage.h"
 #include "wire/copy_binary.h"
 #include "wire/copy_text.h"
 #include "wire/oid_remap.h"
 
-#define FIRST_BUFFER ((size_t)256 << 10)
 #define SQL_LIMIT ((size_t)4 << 20)
 #define PLACE_FIELDS 2u
 #define BINARY_PLACE_SIZE 18u /* length and 4 bytes of oid, length and 6 bytes of tid */
@@ -24,15 +24,11 @@ struct scan {
     const struct ph_row_scan_params *params;
     ph_row_visit *visit;
     void *arg;
-    struct ph_copy_shape whole; /* with the two fields of the place */
-    struct ph_row_shape rows;   /* without: the copy's */
-    struct ph_span *fields;     /* n_columns and the place's */
-    uint8_t *buffer;
-    size_t capacity;
-    size_t kept; /* bytes at its front that are a row cut short */
-    bool header_done;
-    bool ended;
-    bool has_rules; /* rows of the source go through them first */
+    struct ph_copy_window window;
+    struct ph_copy_binary_walk walk; /* its shape has the two fields of the place; text's too */
+    struct ph_row_shape rows;        /* without: the copy's */
+    struct ph_span *fields;          /* n_columns and the place's */
+    bool has_rules;                  /* rows of the source go through them first */
     struct ph_rule_stage rules;
     struct ph_task task;   /* that the rules are run for */
     struct ph_batch batch; /* of one row */
@@ -159,8 +155,9 @@ visit_made(struct scan *scan, struct ph_span tuple, struct ph_scanned_row *out,
 }
 
 static ph_code
-visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
+visit_binary(void *arg, const struct ph_copy_row *whole, struct ph_error *err)
 {
+    struct scan *scan = arg;
     const struct ph_table_plan *table = scan->params->table;
     uint32_t n = scan->has_rules ? table->n_inputs : table->n_columns;
     struct ph_span oid = scan->fields[n];
@@ -175,8 +172,8 @@ visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
                   .offset = ph_load_u16(tid.data + 4)},
         .fields = scan->fields,
     };
-    uint8_t *tuple = scan->buffer + (raw.data - scan->buffer);
-    size_t len = raw.len - BINARY_PLACE_SIZE;
+    uint8_t *tuple = scan->window.bytes + (whole->raw.data - scan->window.bytes);
+    size_t len = whole->raw.len - BINARY_PLACE_SIZE;
     ph_store_u16(tuple, (uint16_t)n);
     if (scan->has_rules)
         return visit_made(scan, (struct ph_span){tuple, len}, &out, err);
@@ -187,32 +184,6 @@ visit_binary(struct scan *scan, struct ph_span raw, struct ph_error *err)
     out.key_hash = row.key_hash;
     out.hash = row.hash;
     return scan->visit(scan->arg, &out, err);
-}
-
-static ph_code
-walk_binary(struct scan *scan, struct ph_span bytes, size_t *consumed, struct ph_error *err)
-{
-    struct ph_copy_row row;
-
-    *consumed = 0;
-    if (!scan->header_done) {
-        PH_TRY(ph_copy_binary_header(bytes, consumed, err));
-        scan->header_done = *consumed > 0;
-        if (!scan->header_done)
-            return PH_OK;
-    }
-    for (;;) {
-        struct ph_span rest = {bytes.data + *consumed, bytes.len - *consumed};
-        PH_TRY(ph_copy_binary_next(&scan->whole, rest, scan->fields, &row, err));
-        if (row.item == PH_COPY_MORE)
-            return PH_OK;
-        *consumed += row.raw.len;
-        if (row.item == PH_COPY_END) {
-            scan->ended = true;
-            return PH_OK;
-        }
-        PH_TRY(visit_binary(scan, row.raw, err));
-    }
 }
 
 /* ---- text ---- */
@@ -257,7 +228,7 @@ parse_text_place(const uint8_t *at, const uint8_t *end, struct ph_row_place *out
 static ph_code
 visit_text(struct scan *scan, struct ph_span raw, struct ph_error *err)
 {
-    uint8_t *line = scan->buffer + (raw.data - scan->buffer);
+    uint8_t *line = scan->window.bytes + (raw.data - scan->window.bytes);
     size_t at = raw.len;
     uint32_t tabs = scan->params->table->n_columns > 0 ? PLACE_FIELDS : 1;
     struct ph_copy_row row;
@@ -289,7 +260,7 @@ walk_text(struct scan *scan, struct ph_span bytes, size_t *consumed, struct ph_e
 
     for (*consumed = 0;;) {
         struct ph_span rest = {bytes.data + *consumed, bytes.len - *consumed};
-        PH_TRY(ph_copy_text_next(&scan->whole, rest, NULL, &row, err));
+        PH_TRY(ph_copy_text_next(&scan->walk.shape, rest, NULL, &row, err));
         if (row.item == PH_COPY_MORE)
             return PH_OK;
         *consumed += row.raw.len;
@@ -300,51 +271,22 @@ walk_text(struct scan *scan, struct ph_span bytes, size_t *consumed, struct ph_e
 /* ---- reading ---- */
 
 static ph_code
-grow(struct scan *scan, size_t capacity, struct ph_error *err)
-{
-    if (capacity > scan->params->max_row_bytes + FIRST_BUFFER)
-        return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a row of %zu bytes is larger than --max-row",
-                       capacity);
-    uint8_t *buffer = realloc(scan->buffer, capacity);
-    if (buffer == NULL)
-        return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", capacity);
-    scan->buffer = buffer;
-    scan->capacity = capacity;
-    return PH_OK;
-}
-
-/* *len is 0 at the end of the COPY. */
-static ph_code
-read_more(struct scan *scan, size_t *len, struct ph_error *err)
-{
-    for (;;) {
-        ph_code rc = ph_conn_copy_out_read(scan->params->conn, scan->buffer + scan->kept,
-                                           scan->capacity - scan->kept, len, err);
-        if (rc != PH_E_ROW_TOO_LARGE || *len <= scan->capacity - scan->kept)
-            return rc;
-        ph_error_reset(err);
-        PH_TRY(grow(scan, scan->kept + *len, err));
-    }
-}
-
-static ph_code
 scan_rows(struct scan *scan, struct ph_error *err)
 {
     bool is_binary = scan->params->table->format == PH_FORMAT_BINARY;
-    size_t len;
 
     for (;;) {
+        struct ph_span bytes;
+        size_t len;
         size_t consumed;
-        PH_TRY(read_more(scan, &len, err));
+        PH_TRY(ph_copy_window_read(&scan->window, &bytes, &len, err));
         if (len == 0)
             break;
-        struct ph_span bytes = {scan->buffer, scan->kept + len};
-        PH_TRY(is_binary ? walk_binary(scan, bytes, &consumed, err)
+        PH_TRY(is_binary ? ph_copy_binary_walk(&scan->walk, bytes, &consumed, err)
                          : walk_text(scan, bytes, &consumed, err));
-        scan->kept = bytes.len - consumed;
-        memmove(scan->buffer, scan->buffer + consumed, scan->kept);
+        ph_copy_window_keep(&scan->window, bytes, consumed);
     }
-    if (scan->kept > 0 || (is_binary && !scan->ended))
+    if (scan->window.kept > 0 || (is_binary && !scan->walk.has_ended))
         return PH_FAIL(err, PH_E_PROTOCOL, "the COPY stopped inside a row");
     return PH_OK;
 }
@@ -353,14 +295,15 @@ static void
 init_shapes(struct scan *scan)
 {
     const struct ph_table_plan *table = scan->params->table;
+    struct ph_copy_shape *whole = &scan->walk.shape;
 
     ph_row_shape_init(&scan->rows, table, scan->params->max_row_bytes);
-    scan->whole = scan->rows.shape;
-    scan->whole.n_key_fields = 0; /* its hash is not looked at */
+    *whole = scan->rows.shape;
+    whole->n_key_fields = 0; /* its hash is not looked at */
     if (scan->has_rules)
-        scan->whole.n_fields = table->n_inputs;
-    scan->whole.n_fields += PLACE_FIELDS;
-    scan->whole.max_row_bytes += 64;
+        whole->n_fields = table->n_inputs;
+    whole->n_fields += PLACE_FIELDS;
+    whole->max_row_bytes += 64;
 }
 
 ph_code
@@ -373,16 +316,19 @@ ph_row_scan(const struct ph_row_scan_params *params, ph_row_visit *visit, void *
 
     scan.task = (struct ph_task){.table = params->table, .side = params->side};
     scan.has_rules = reads_inputs(params);
+    scan.walk.visit = visit_binary;
+    scan.walk.arg = &scan;
     init_shapes(&scan);
     ph_buf_init(&sql, SQL_LIMIT);
     put_query(params, &sql);
-    size_t n_fields = scan.rows.shape.n_fields + (size_t)scan.whole.n_fields;
+    size_t n_fields = scan.rows.shape.n_fields + (size_t)scan.walk.shape.n_fields;
     scan.fields = calloc(n_fields, sizeof *scan.fields);
     if (!ph_buf_ok(&sql) || scan.fields == NULL)
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     else
-        rc = grow(&scan, FIRST_BUFFER, err);
-    ph_rule_stage_init(&scan.rules, FIRST_BUFFER, params->max_row_bytes);
+        rc = ph_copy_window_open(&scan.window, params->conn, params->max_row_bytes, err);
+    scan.walk.fields = scan.fields;
+    ph_rule_stage_init(&scan.rules, PH_COPY_WINDOW_BYTES, params->max_row_bytes);
     if (rc == PH_OK && scan.has_rules)
         rc = ph_rule_stage_open(&scan.rules, &scan.task, err);
     if (rc == PH_OK)
@@ -399,7 +345,7 @@ ph_row_scan(const struct ph_row_scan_params *params, ph_row_visit *visit, void *
     ph_task_end(&scan.task);
     ph_batch_free(&scan.batch);
     free(scan.fields);
-    free(scan.buffer);
+    ph_copy_window_free(&scan.window);
     ph_buf_free(&sql);
     return rc;
 }

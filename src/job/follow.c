@@ -273,6 +273,7 @@ start_applier(struct ph_job *job, struct ph_error *err)
     };
 
     PH_TRY(make_domains(job, err));
+    ph_follow_show_tables(follow);
     PH_TRY(ph_job_fill_filter(job, &follow->filter, err));
     PH_TRY(
         ph_ledger_read_position(job->target_control, job->options->name, 0, &params.position, err));

@@ -51,6 +51,7 @@ struct ph_follow {
      */
     pthread_mutex_t lock;
     struct ph_follow_progress shown;
+    uint32_t shown_tables;       /* the plan itself may be loaded anew while it is shown */
     struct ph_applier_look past; /* of appliers that have ended */
 };
 
@@ -75,6 +76,8 @@ void ph_follow_judge_source(struct ph_source_clock *clock, const struct ph_recei
 void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look);
 /* Where it stands, for the display; again and again. */
 void ph_follow_take_picture(struct ph_follow *follow);
+/* The number of tables of the plan, which has been loaded, for the display. */
+void ph_follow_show_tables(struct ph_follow *follow);
 /* From here on, and until show_end, the display shows it. */
 void ph_follow_show_begin(struct ph_follow *follow);
 void ph_follow_show_end(struct ph_follow *follow);

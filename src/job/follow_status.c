@@ -181,7 +181,15 @@ ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out
     pthread_mutex_unlock(&follow->lock);
 }
 
-/* On the display's thread. */
+void
+ph_follow_show_tables(struct ph_follow *follow)
+{
+    pthread_mutex_lock(&follow->lock);
+    follow->shown_tables = follow->job->plan.n_tables;
+    pthread_mutex_unlock(&follow->lock);
+}
+
+/* On the display's thread, too. */
 static void
 read_progress(void *arg, struct ph_progress *out)
 {
@@ -189,7 +197,9 @@ read_progress(void *arg, struct ph_progress *out)
 
     snprintf(out->phase, sizeof out->phase, "follow");
     out->elapsed_s = ph_clock_seconds_since(follow->job->started_ns);
-    out->tables = out->tables_done = follow->job->plan.n_tables;
+    pthread_mutex_lock(&follow->lock);
+    out->tables = out->tables_done = follow->shown_tables;
+    pthread_mutex_unlock(&follow->lock);
     ph_follow_read_progress(follow->job, &out->follow);
 }
 

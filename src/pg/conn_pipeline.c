@@ -13,66 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pg/conn_internal.h"
+#include "pg/conn_pipeline_parts.h"
 #include "pg/conn_socket.h"
-#include "pg/param_arrays.h"
-#include "pg/prepared.h"
 
 /* So much may wait in libpq before it is sent to its end. */
 #define UNSENT_BYTES ((size_t)65536)
 #define MAX_DEALLOCATES 4
 /* GSS may hold bytes that poll does not see: look again after a while. */
 #define GSS_POLL_MS 20
-
-enum entry_kind { ENTRY_PREPARE, ENTRY_DEALLOCATE, ENTRY_RUN, ENTRY_SYNC };
-
-/* What an answer is awaited for. */
-struct entry {
-    enum entry_kind kind;
-    bool is_commit;
-    uint32_t index;  /* of the statement in its stretch; SYNC: how many there were */
-    uint32_t number; /* PREPARE, DEALLOCATE */
-    int64_t expected_rows;
-    uint64_t tag;
-    struct ph_result **result;
-};
-
-struct misses {
-    struct ph_pipeline_miss *items;
-    uint32_t n;
-    uint32_t cap;
-};
-
-struct ph_pipeline {
-    struct ph_conn *conn;
-    struct ph_prepared_set prepared;
-    bool on;          /* libpq is in pipeline mode */
-    bool dead;        /* answers and entries cannot be matched any more */
-    uint64_t stretch; /* number of the one that is being queued */
-    uint32_t queued;  /* statements in it */
-    uint32_t n_syncs; /* sync points whose answer was not read */
-    size_t unsent;    /* bytes given to libpq since all was sent; an estimate */
-    /* A ring: head <= tail, both only grow; cap is a power of two. */
-    struct entry *entries;
-    uint64_t head;
-    uint64_t tail;
-    uint64_t cap;
-    bool answered; /* the entry at the head: the NULL behind its answer comes next */
-    /* Of the stretch whose answers are being read. */
-    ph_code rc;
-    struct ph_error first;
-    bool has_failure;
-    struct ph_pipeline_failure failure;
-    struct misses misses;
-    struct misses reported; /* of the stretch before: the caller may look at them */
-    struct ph_param_arrays params;
-    struct {
-        void (*call)(void *arg); /* NULL: it waits as long as it takes */
-        void *arg;
-        int after_ms;
-        int waited_ms; /* since something came, or since the last call */
-    } impatience;
-};
 
 ph_code
 ph_pipeline_new(struct ph_conn *conn, uint32_t max_prepared, struct ph_pipeline **out,
@@ -152,164 +100,6 @@ give_up(struct ph_pipeline *pipeline, struct ph_error *err)
     return ph_conn_fail(conn, NULL, err);
 }
 
-static void
-copy_field(char *out, size_t size, const PGresult *result, int field)
-{
-    const char *text = PQresultErrorField(result, field);
-
-    snprintf(out, size, "%s", text != NULL ? text : "");
-}
-
-static void
-put_failure(struct ph_pipeline *pipeline, const struct entry *entry, const PGresult *result)
-{
-    struct ph_pipeline_failure *f = &pipeline->failure;
-
-    pipeline->has_failure = true;
-    f->tag = entry->tag;
-    f->index = entry->index;
-    copy_field(f->schema, sizeof f->schema, result, PG_DIAG_SCHEMA_NAME);
-    copy_field(f->table, sizeof f->table, result, PG_DIAG_TABLE_NAME);
-    copy_field(f->column, sizeof f->column, result, PG_DIAG_COLUMN_NAME);
-    copy_field(f->type, sizeof f->type, result, PG_DIAG_DATATYPE_NAME);
-    copy_field(f->constraint, sizeof f->constraint, result, PG_DIAG_CONSTRAINT_NAME);
-    copy_field(f->detail, sizeof f->detail, result, PG_DIAG_MESSAGE_DETAIL);
-}
-
-static void
-note_failure(struct ph_pipeline *pipeline, const struct entry *entry, const PGresult *result)
-{
-    if (pipeline->rc != PH_OK)
-        return;
-    ph_error_reset(&pipeline->first);
-    pipeline->rc = ph_conn_fail(pipeline->conn, result, &pipeline->first);
-    if (PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL)
-        put_failure(pipeline, entry, result);
-}
-
-static void
-note_rolled_back(struct ph_pipeline *pipeline, const struct entry *entry, const PGresult *result)
-{
-    if (pipeline->rc != PH_OK)
-        return;
-    ph_error_reset(&pipeline->first);
-    pipeline->rc =
-        PH_FAIL(&pipeline->first, PH_E_SQL, "the transaction had failed: it was rolled back");
-    put_failure(pipeline, entry, result);
-}
-
-static void
-out_of_memory(struct ph_pipeline *pipeline)
-{
-    if (pipeline->rc != PH_OK)
-        return;
-    ph_error_reset(&pipeline->first);
-    pipeline->rc = PH_FAIL(&pipeline->first, PH_E_MEMORY, "out of memory");
-}
-
-static void
-note_miss(struct ph_pipeline *pipeline, const struct entry *entry, int64_t rows)
-{
-    struct misses *misses = &pipeline->misses;
-
-    if (misses->n == misses->cap) {
-        uint32_t cap = misses->cap == 0 ? 16 : misses->cap * 2;
-        void *larger = realloc(misses->items, cap * sizeof *misses->items);
-        if (larger == NULL) {
-            out_of_memory(pipeline);
-            return;
-        }
-        misses->items = larger;
-        misses->cap = cap;
-    }
-    misses->items[misses->n++] = (struct ph_pipeline_miss){
-        .tag = entry->tag,
-        .index = entry->index,
-        .expected_rows = entry->expected_rows,
-        .rows = rows,
-    };
-}
-
-/* Takes the result over when the caller of queue wants its rows. */
-static void
-take_rows(struct ph_pipeline *pipeline, const struct entry *entry, PGresult **result)
-{
-    int64_t rows = strtoll(PQcmdTuples(*result), NULL, 10);
-
-    if (entry->expected_rows != PH_ROWS_ANY && rows != entry->expected_rows)
-        note_miss(pipeline, entry, rows);
-    if (entry->is_commit && strcmp(PQcmdStatus(*result), "COMMIT") != 0)
-        note_rolled_back(pipeline, entry, *result);
-    if (entry->result == NULL)
-        return;
-    struct ph_result *kept = malloc(sizeof *kept);
-    if (kept == NULL) {
-        out_of_memory(pipeline);
-        return;
-    }
-    kept->pg = *result;
-    *entry->result = kept;
-    *result = NULL;
-}
-
-static void
-take_answer(struct ph_pipeline *pipeline, const struct entry *entry, PGresult **result)
-{
-    ExecStatusType status = PQresultStatus(*result);
-    bool done =
-        status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
-    const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
-
-    if (!done && status != PGRES_PIPELINE_ABORTED)
-        note_failure(pipeline, entry, *result);
-    switch (entry->kind) {
-    case ENTRY_PREPARE:
-        if (done)
-            ph_prepared_confirm(&pipeline->prepared, entry->number);
-        else
-            ph_prepared_refuse(&pipeline->prepared, entry->number);
-        break;
-    case ENTRY_DEALLOCATE:
-        if (!done && (state == NULL || strcmp(state, "26000") != 0))
-            ph_prepared_keep_stale(&pipeline->prepared, entry->number);
-        break;
-    case ENTRY_RUN:
-        if (done)
-            take_rows(pipeline, entry, result);
-        break;
-    case ENTRY_SYNC:
-        break;
-    }
-}
-
-static const struct entry *
-at_head(const struct ph_pipeline *pipeline)
-{
-    return &pipeline->entries[pipeline->head & (pipeline->cap - 1)];
-}
-
-/* Take answers that are here already, up to the next sync point. */
-static void
-take_answers(struct ph_pipeline *pipeline)
-{
-    while (!pipeline->dead && pipeline->head < pipeline->tail) {
-        const struct entry *entry = at_head(pipeline);
-        if (entry->kind == ENTRY_SYNC || PQisBusy(pipeline->conn->pg))
-            return;
-        PGresult *result = PQgetResult(pipeline->conn->pg);
-        if ((result == NULL) != pipeline->answered) {
-            pipeline->dead = true;
-        } else if (result == NULL) {
-            pipeline->answered = false;
-            pipeline->head++;
-        } else {
-            pipeline->answered = true;
-            take_answer(pipeline, entry, &result);
-        }
-        PQclear(result);
-    }
-}
-
 /* How long poll may wait, in milliseconds; not at all when decrypted bytes are there already. */
 static int
 patience(PGconn *pg)
@@ -366,10 +156,10 @@ wait_socket(struct ph_pipeline *pipeline, int unsent, struct ph_error *err)
     if (ready == 0 && in_vain)
         return PH_OK;
     if ((ready == 0 || (ready > 0 && (fd.revents & ~POLLOUT) != 0)) && PQconsumeInput(pg) != 1) {
-        take_answers(pipeline);
+        ph_pipeline_take_answers(pipeline);
         return give_up(pipeline, err);
     }
-    take_answers(pipeline);
+    ph_pipeline_take_answers(pipeline);
     return pipeline->dead || unsent < 0 ? give_up(pipeline, err) : PH_OK;
 }
 
@@ -420,7 +210,7 @@ reserve_entries(struct ph_pipeline *pipeline, struct ph_error *err)
     if (pipeline->cap - (pipeline->tail - pipeline->head) >= MAX_DEALLOCATES + 3)
         return PH_OK;
     uint64_t cap = pipeline->cap == 0 ? 64 : pipeline->cap * 2;
-    struct entry *larger = malloc(cap * sizeof *larger);
+    struct ph_pipeline_entry *larger = malloc(cap * sizeof *larger);
     if (larger == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     for (uint64_t i = pipeline->head; i < pipeline->tail; i++)
@@ -432,7 +222,7 @@ reserve_entries(struct ph_pipeline *pipeline, struct ph_error *err)
 }
 
 static void
-push(struct ph_pipeline *pipeline, struct entry entry)
+push(struct ph_pipeline *pipeline, struct ph_pipeline_entry entry)
 {
     pipeline->entries[pipeline->tail++ & (pipeline->cap - 1)] = entry;
 }
@@ -457,8 +247,9 @@ send_deallocates(struct ph_pipeline *pipeline, struct ph_error *err)
         snprintf(sql, sizeof sql, "DEALLOCATE ph_%u", number);
         if (PQsendQueryParams(pipeline->conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 1)
             return give_up(pipeline, err);
-        push(pipeline,
-             (struct entry){.kind = ENTRY_DEALLOCATE, .index = pipeline->queued, .number = number});
+        push(pipeline, (struct ph_pipeline_entry){.kind = PH_ENTRY_DEALLOCATE,
+                                                  .index = pipeline->queued,
+                                                  .number = number});
     }
     return PH_OK;
 }
@@ -492,10 +283,10 @@ prepare(struct ph_pipeline *pipeline, const struct ph_statement *statement, uint
                       statement->types) != 1)
         return give_up(pipeline, err);
     pipeline->unsent += strlen(statement->sql);
-    push(pipeline, (struct entry){.kind = ENTRY_PREPARE,
-                                  .index = pipeline->queued,
-                                  .number = *number,
-                                  .tag = statement->tag});
+    push(pipeline, (struct ph_pipeline_entry){.kind = PH_ENTRY_PREPARE,
+                                              .index = pipeline->queued,
+                                              .number = *number,
+                                              .tag = statement->tag});
     return PH_OK;
 }
 
@@ -534,8 +325,8 @@ ph_pipeline_queue(struct ph_pipeline *pipeline, const struct ph_statement *state
     PH_TRY(reserve_entries(pipeline, err));
     PH_TRY(turn_on(pipeline, err));
     PH_TRY(send_statement(pipeline, statement, err));
-    push(pipeline, (struct entry){
-                       .kind = ENTRY_RUN,
+    push(pipeline, (struct ph_pipeline_entry){
+                       .kind = PH_ENTRY_RUN,
                        .is_commit = strcmp(statement->sql, "COMMIT") == 0,
                        .index = pipeline->queued++,
                        .expected_rows = statement->expected_rows,
@@ -563,62 +354,24 @@ ph_pipeline_sync(struct ph_pipeline *pipeline, struct ph_error *err)
     PH_TRY(turn_on(pipeline, err));
     if (PQpipelineSync(pipeline->conn->pg) != 1)
         return give_up(pipeline, err);
-    push(pipeline, (struct entry){.kind = ENTRY_SYNC, .index = pipeline->queued});
+    push(pipeline, (struct ph_pipeline_entry){.kind = PH_ENTRY_SYNC, .index = pipeline->queued});
     pipeline->queued = 0;
     pipeline->n_syncs++;
     pipeline->stretch++;
     return send_all(pipeline, err);
 }
 
-/* The answer to the sync point at the head, when it is here. */
-static bool
-take_sync(struct ph_pipeline *pipeline)
-{
-    if (pipeline->head == pipeline->tail || at_head(pipeline)->kind != ENTRY_SYNC ||
-        PQisBusy(pipeline->conn->pg))
-        return false;
-    PGresult *result = PQgetResult(pipeline->conn->pg);
-    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
-        pipeline->head++;
-    else
-        pipeline->dead = true;
-    PQclear(result);
-    return !pipeline->dead;
-}
-
 static ph_code
 wait_for_sync(struct ph_pipeline *pipeline, struct ph_error *err)
 {
-    take_answers(pipeline);
-    while (!take_sync(pipeline)) {
+    ph_pipeline_take_answers(pipeline);
+    while (!ph_pipeline_take_sync(pipeline)) {
         if (pipeline->dead)
             return give_up(pipeline, err);
         PH_TRY(wait_socket(pipeline, PQflush(pipeline->conn->pg), err));
     }
     pipeline->n_syncs--;
     return PH_OK;
-}
-
-/* What became of the stretch goes to the caller; of the next one nothing is known yet. */
-static ph_code
-report(struct ph_pipeline *pipeline, struct ph_pipeline_outcome *outcome, struct ph_error *err)
-{
-    ph_code rc = pipeline->rc;
-    struct misses next = pipeline->reported;
-
-    pipeline->reported = pipeline->misses;
-    outcome->misses = pipeline->reported.items;
-    outcome->n_misses = pipeline->reported.n;
-    pipeline->misses = next;
-    pipeline->misses.n = 0;
-    outcome->has_failure = pipeline->has_failure;
-    if (pipeline->has_failure)
-        outcome->failure = pipeline->failure;
-    pipeline->has_failure = false;
-    pipeline->rc = PH_OK;
-    if (rc != PH_OK && err != NULL)
-        *err = pipeline->first;
-    return rc;
 }
 
 ph_code
@@ -632,11 +385,11 @@ ph_pipeline_wait(struct ph_pipeline *pipeline, struct ph_pipeline_outcome *outco
         return PH_FAIL(err, PH_E_INTERNAL, "no sync point to wait for");
     ph_code end = wait_for_sync(pipeline, err);
     if (end != PH_OK) {
-        (void)report(pipeline, outcome, NULL);
+        (void)ph_pipeline_report(pipeline, outcome, NULL);
         return end;
     }
     outcome->n_statements = pipeline->entries[(pipeline->head - 1) & (pipeline->cap - 1)].index;
-    ph_code rc = report(pipeline, outcome, err);
+    ph_code rc = ph_pipeline_report(pipeline, outcome, err);
     if (ph_pipeline_is_idle(pipeline))
         PH_TRY(turn_off(pipeline, rc == PH_OK ? err : NULL));
     return rc;

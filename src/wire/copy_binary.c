@@ -158,6 +158,35 @@ ph_copy_binary_next(const struct ph_copy_shape *shape, struct ph_span bytes, str
     return PH_OK;
 }
 
+ph_code
+ph_copy_binary_walk(struct ph_copy_binary_walk *walk, struct ph_span bytes, size_t *consumed,
+                    struct ph_error *err)
+{
+    struct ph_copy_row row;
+
+    *consumed = 0;
+    if (!walk->has_header) {
+        PH_TRY(ph_copy_binary_header(bytes, consumed, err));
+        walk->has_header = *consumed > 0;
+        if (!walk->has_header)
+            return PH_OK;
+    }
+    while (!walk->has_ended) {
+        struct ph_span rest = {bytes.data + *consumed, bytes.len - *consumed};
+        PH_TRY(ph_copy_binary_next(&walk->shape, rest, walk->fields, &row, err));
+        if (row.item == PH_COPY_MORE)
+            return PH_OK;
+        *consumed += row.raw.len;
+        walk->has_ended = row.item == PH_COPY_END;
+        if (!walk->has_ended)
+            PH_TRY(walk->visit(walk->arg, &row, err));
+    }
+    if (*consumed < bytes.len)
+        return PH_FAIL(err, PH_E_PROTOCOL, "%zu bytes behind the end of binary COPY data",
+                       bytes.len - *consumed);
+    return PH_OK;
+}
+
 void
 ph_copy_binary_put_header(struct ph_buf *out)
 {

@@ -43,6 +43,26 @@ ph_code ph_copy_binary_next(const struct ph_copy_shape *shape, struct ph_span by
                             struct ph_span *fields, struct ph_copy_row *row,
                             struct ph_error *err) PH_MUST_CHECK;
 
+/*
+ * A walk over a whole COPY whose bytes come piece by piece. The caller sets the first four;
+ * `fields` has room for shape.n_fields spans and holds the row's while `visit` is called.
+ */
+struct ph_copy_binary_walk {
+    struct ph_copy_shape shape;
+    struct ph_span *fields; /* borrowed; may be NULL */
+    ph_code (*visit)(void *arg, const struct ph_copy_row *row, struct ph_error *err);
+    void *arg;
+    bool has_header; /* the header has come */
+    bool has_ended;  /* the end marker has come; before it the COPY is not whole */
+};
+
+/*
+ * Visit all whole rows at the front of `bytes`, which begin where the last call's *consumed ended;
+ * the header of the first is passed over. Errors of the header, of next, and the visitor's.
+ */
+ph_code ph_copy_binary_walk(struct ph_copy_binary_walk *walk, struct ph_span bytes,
+                            size_t *consumed, struct ph_error *err) PH_MUST_CHECK;
+
 /* The encoder: header, then per row the field count and each field, then the trailer. */
 void ph_copy_binary_put_header(struct ph_buf *out);
 void ph_copy_binary_put_count(struct ph_buf *out, uint32_t n_fields);

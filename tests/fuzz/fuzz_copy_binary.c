@@ -1,6 +1,6 @@
 /*
  * Input: number of fields, bits of the key fields, size limit / 16, where to cut; then the bytes of
- * a COPY BINARY stream. Whole, by two pieces and row by row must come to the same.
+ * a COPY BINARY stream. Whole, by two pieces, row by row and by a walk must come to the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +66,41 @@ check(const struct ph_copy_shape *shape, struct ph_span bytes, size_t cut)
     ph_digest_set_free(&other);
 }
 
+static ph_code
+count_row(void *arg, const struct ph_copy_row *row, struct ph_error *err)
+{
+    (void)err;
+    CHECK(row->item == PH_COPY_ROW);
+    ++*(uint64_t *)arg;
+    return PH_OK;
+}
+
+/* `bytes` begin with the header, which is whole and of `header` bytes. */
+static void
+check_walk(const struct ph_copy_shape *shape, struct ph_span bytes, size_t header, size_t cut)
+{
+    struct ph_span rows = {bytes.data + header, bytes.len - header};
+    struct ph_digest_set set;
+    struct ph_copy_walked walked;
+    struct ph_span fields[64];
+    uint64_t seen = 0;
+    struct ph_copy_binary_walk walk = {
+        .shape = *shape, .fields = fields, .visit = count_row, .arg = &seen};
+    size_t consumed;
+
+    CHECK(ph_digest_set_init(&set, 1024));
+    ph_code rc = ph_copy_binary_digest(shape, rows, &set, &walked, NULL);
+    ph_digest_set_free(&set);
+    if (cut > bytes.len)
+        cut = bytes.len;
+    if (ph_copy_binary_walk(&walk, (struct ph_span){bytes.data, cut}, &consumed, NULL) != PH_OK)
+        return;
+    CHECK(consumed <= cut);
+    struct ph_span rest = {bytes.data + consumed, bytes.len - consumed};
+    CHECK(ph_copy_binary_walk(&walk, rest, &consumed, NULL) == rc);
+    CHECK(seen == walked.rows && walk.has_ended == walked.ended);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -84,8 +119,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     bytes = (struct ph_span){data + 4, len - 4};
     ph_code rc = ph_copy_binary_header(bytes, &header, NULL);
     CHECK(header <= bytes.len && (rc == PH_OK || header == 0));
-    if (header > 0)
+    if (header > 0) {
         check(&shape, (struct ph_span){bytes.data + header, bytes.len - header}, data[3]);
+        check_walk(&shape, bytes, header, data[3]);
+    }
     check(&shape, bytes, data[3]);
     return 0;
 }

@@ -57,8 +57,6 @@ op_run_begin_with(struct op_run *run, const struct ph_rule_op *op, const char *c
                   uint32_t n_params, uint32_t n_args, const char *secret)
 {
     memset(run, 0, sizeof *run);
-    if (op == NULL)
-        abort();
     run->op = op;
     ph_arena_init(&run->arena, (size_t)1 << 30);
     run->call = (struct ph_rule_call){
@@ -74,11 +72,13 @@ op_run_begin_with(struct op_run *run, const struct ph_rule_op *op, const char *c
     return op->prepare == NULL || op->prepare(&run->call);
 }
 
-/* With a secret and a key of a row, where it needs them. */
+/* With a secret and a key of a row, where it needs them. `op` NULL, not in the library, ends it. */
 static inline bool
 op_run_begin(struct op_run *run, const struct ph_rule_op *op, const char *const *params,
              uint32_t n_params, uint32_t n_args)
 {
+    if (op == NULL)
+        abort();
     bool has_secret = (op->flags & PH_RULE_SECRET) != 0;
     bool is_ready = op_run_begin_with(run, op, params, n_params, n_args,
                                       has_secret ? "0123456789abcdef0123456789abcdef" : NULL);

@@ -245,6 +245,106 @@ rows_come_one_by_one(void **context)
     ph_buf_free(&buf);
 }
 
+struct seen {
+    struct ph_span fields[15];
+    uint32_t rows;
+    ph_code answer; /* to each of them */
+};
+
+static ph_code
+count_row(void *arg, const struct ph_copy_row *row, struct ph_error *err)
+{
+    struct seen *seen = arg;
+
+    assert_int_equal(row->item, PH_COPY_ROW);
+    seen->rows++;
+    return seen->answer == PH_OK ? PH_OK : PH_FAIL(err, seen->answer, "as asked");
+}
+
+static struct ph_copy_binary_walk
+walk_of(const struct ph_copy_shape *shape, struct seen *seen)
+{
+    return (struct ph_copy_binary_walk){
+        .shape = *shape, .fields = seen->fields, .visit = count_row, .arg = seen};
+}
+
+/* As a reader does that gets `step` more bytes at a time. */
+static ph_code
+walk_in_steps(struct ph_copy_binary_walk *walk, struct ph_span bytes, size_t step)
+{
+    size_t begin = 0;
+
+    for (size_t end = step; begin < bytes.len; end += step) {
+        struct ph_error err;
+        size_t consumed;
+        if (end > bytes.len)
+            end = bytes.len;
+        PH_TRY(ph_copy_binary_walk(walk, (struct ph_span){bytes.data + begin, end - begin},
+                                   &consumed, &err));
+        begin += consumed;
+        if (end == bytes.len)
+            break;
+    }
+    return begin == bytes.len ? PH_OK : PH_E_PROTOCOL;
+}
+
+static void
+a_copy_is_walked_over_in_pieces(void **context)
+{
+    struct ph_buf buf;
+
+    (void)context;
+    ph_buf_init(&buf, 1000);
+    ph_copy_binary_put_header(&buf);
+    put_row(&buf, "key", NULL, "");
+    put_row(&buf, "key", "two", "three");
+    size_t before_the_end = buf.len;
+    ph_copy_binary_put_trailer(&buf);
+    for (size_t step = 1; step <= buf.len; step++) {
+        struct seen seen = {.rows = 0};
+        struct ph_copy_binary_walk walk = walk_of(&keyed, &seen);
+        assert_int_equal(walk_in_steps(&walk, (struct ph_span){buf.data, before_the_end}, step),
+                         PH_OK);
+        assert_int_equal(seen.rows, 2);
+        assert_memory_equal(seen.fields[2].data, "three", 5);
+        assert_false(walk.has_ended);
+        walk = walk_of(&keyed, &seen);
+        assert_int_equal(walk_in_steps(&walk, all(&buf), step), PH_OK);
+        assert_int_equal(seen.rows, 4);
+        assert_true(walk.has_ended);
+    }
+    ph_buf_free(&buf);
+}
+
+static void
+a_walk_ends_with_the_copy_or_the_visitors_error(void **context)
+{
+    struct seen seen = {.answer = PH_E_STOPPED};
+    struct ph_copy_binary_walk walk = walk_of(&keyed, &seen);
+    struct ph_error err;
+    struct ph_buf buf;
+    size_t consumed;
+
+    (void)context;
+    ph_buf_init(&buf, 1000);
+    ph_copy_binary_put_header(&buf);
+    put_row(&buf, "key", NULL, "");
+    put_row(&buf, "key", NULL, "");
+    ph_copy_binary_put_trailer(&buf);
+    assert_int_equal(ph_copy_binary_walk(&walk, all(&buf), &consumed, &err), PH_E_STOPPED);
+    assert_int_equal(seen.rows, 1);
+    seen.answer = PH_OK;
+    walk = walk_of(&keyed, &seen);
+    assert_int_equal(ph_copy_binary_walk(&walk, all(&buf), &consumed, &err), PH_OK);
+    assert_int_equal(consumed, buf.len);
+    assert_int_equal(ph_copy_binary_walk(&walk, all(&buf), &consumed, &err), PH_E_PROTOCOL);
+    assert_int_equal(ph_copy_binary_walk(&walk, (struct ph_span){NULL, 0}, &consumed, &err), PH_OK);
+    ph_copy_binary_put_trailer(&buf);
+    walk = walk_of(&keyed, &seen);
+    assert_int_equal(ph_copy_binary_walk(&walk, all(&buf), &consumed, &err), PH_E_PROTOCOL);
+    ph_buf_free(&buf);
+}
+
 struct capture {
     const char *name;
     uint32_t n_fields;
@@ -281,6 +381,11 @@ captures_of_a_server_are_read(void **context)
         assert_int_equal(walked.rows, captures[i].rows);
         assert_int_equal(walked.consumed, len - header);
         assert_true(walked.ended);
+        struct seen seen = {.rows = 0};
+        struct ph_copy_binary_walk walk = walk_of(&shape, &seen);
+        assert_int_equal(walk_in_steps(&walk, (struct ph_span){bytes, len}, 7), PH_OK);
+        assert_int_equal(seen.rows, captures[i].rows);
+        assert_true(walk.has_ended);
     }
 }
 
@@ -295,6 +400,8 @@ main(void)
         cmocka_unit_test(broken_tuples_are_refused),
         cmocka_unit_test(long_rows_are_refused_early),
         cmocka_unit_test(rows_come_one_by_one),
+        cmocka_unit_test(a_copy_is_walked_over_in_pieces),
+        cmocka_unit_test(a_walk_ends_with_the_copy_or_the_visitors_error),
         cmocka_unit_test(captures_of_a_server_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
