@@ -5,8 +5,8 @@
 #include "job/job.h"
 #include "job/step_workers.h"
 #include "model/finding.h"
-#include "pg/ledger_lookup.h"
 #include "pg/large_object.h"
+#include "pg/ledger_lookup.h"
 
 /* ---- preflight.c ---- */
 
