@@ -293,7 +293,7 @@ join_types(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err
                                &job->target_catalog, &match, err));
     if (match.format == PH_FORMAT_TEXT && table->format == PH_FORMAT_BINARY)
         return changed(table->source->schema, table->source->name, "a column's type changed", err);
-    if (table->format == PH_FORMAT_BINARY && match.remap)
+    if (table->format == PH_FORMAT_BINARY)
         PH_TRY(ph_oid_remap_compile(table->columns, table->n_columns, &job->source_catalog,
                                     &job->target_catalog, &job->arena, &table->remap, err));
     return PH_OK;

@@ -156,9 +156,6 @@ ph_plan_set_program_format(struct ph_table_plan *table, const struct ph_catalog 
     table->format_reason = "binary: rules are applied";
     table->may_change =
         match.may_change && table->inputs == NULL; /* or the program makes its form */
-    table->remap = NULL;
-    if (!match.remap)
-        return PH_OK;
     return ph_oid_remap_compile(columns, table->n_columns, source, target, arena, &table->remap,
                                 err);
 }

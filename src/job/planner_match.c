@@ -316,10 +316,10 @@ set_format(struct ph_planner *planner, struct ph_table_plan *table)
     table->format_reason = ph_arena_strdup(planner->arena, match.reason);
     if (table->format_reason == NULL)
         return ph_planner_no_memory(planner);
-    if (!match.remap)
-        return ph_planner_weigh_format(planner, table);
-    return ph_oid_remap_compile(table->columns, table->n_columns, planner->source, planner->target,
-                                planner->arena, &table->remap, planner->err);
+    if (table->format == PH_FORMAT_BINARY)
+        PH_TRY(ph_oid_remap_compile(table->columns, table->n_columns, planner->source,
+                                    planner->target, planner->arena, &table->remap, planner->err));
+    return ph_planner_weigh_format(planner, table);
 }
 
 static ph_code

@@ -377,7 +377,6 @@ ph_type_match_table(const struct ph_plan_column *columns, uint32_t n_columns,
         snprintf(out->reason, sizeof out->reason, "column %s: %s", columns[i].source_name,
                  match.reason);
     }
-    out->remap = worst == PH_MATCH_REMAP;
     if (worst == PH_MATCH_TEXT)
         out->format = PH_FORMAT_TEXT;
     return PH_OK;

@@ -60,7 +60,6 @@ void ph_type_match_column(const struct ph_catalog *source, const struct ph_colum
 
 struct ph_table_match {
     enum ph_format format;
-    bool remap;       /* binary, with a ph_oid_remap */
     bool may_change;  /* of at least one column */
     char reason[256]; /* of the format, one phrase for `plan`: "binary", "column c: …" */
 };

@@ -1,12 +1,12 @@
 /*
  * Selection by closure over dependencies (see archive_select.h).
  *
- * Entries are of four roles. Relations are in when selected. Supports (types, functions, schemas,
- * sequences, ...) are in when their schema is, or when something that is in needs them. Parts (an
- * index, a trigger) are in when all relations and parts they depend on are; they pull supports.
- * Notes (comments, grants) are in when all they are about is. What depends on a relation that is
- * out is out, but for selected tables: a partition stays, as a table of its own, when its parent is
- * out.
+ * Entries are of four roles, or none (what a job has made itself). Relations are in when selected.
+ * Supports (types, functions, schemas, sequences, ...) are in when their schema is, or when
+ * something that is in needs them. Parts (an index, a trigger) are in when all relations and parts
+ * they depend on are; they pull supports. Notes (comments, grants) are in when all they are about
+ * is. What depends on a relation that is out is out, but for selected tables: a partition stays, as
+ * a table of its own, when its parent is out.
  */
 #include "pg/archive_select.h"
 
@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 
-enum role { ROLE_RELATION, ROLE_SUPPORT, ROLE_PART, ROLE_NOTE };
+enum role { ROLE_RELATION, ROLE_SUPPORT, ROLE_PART, ROLE_NOTE, ROLE_NONE };
 
 #define NO_ENTRY UINT32_MAX
 #define HIDDEN (UINT32_MAX - 1) /* for out_by: kept out by a relation that is in no archive */
@@ -36,6 +36,16 @@ is_one_of(const char *desc, const char *const *list)
             return true;
     }
     return false;
+}
+
+/* Made by a job that follows, on the source; the tag of its tables begins with its name. */
+static bool
+is_own_publication(const struct ph_archive_entry *entry)
+{
+    static const char own[] = "pghaul_";
+
+    return strncmp(entry->desc, "PUBLICATION", strlen("PUBLICATION")) == 0 &&
+           strncmp(entry->tag, own, strlen(own)) == 0;
 }
 
 static enum role
@@ -62,6 +72,8 @@ role_of(const struct ph_archive_entry *entry)
                                         NULL};
     static const char *const notes[] = {"COMMENT", "ACL", "ACL LANGUAGE", "SECURITY LABEL", NULL};
 
+    if (is_own_publication(entry))
+        return ROLE_NONE;
     if (is_one_of(entry->desc, relations))
         return ROLE_RELATION;
     if (is_one_of(entry->desc, parts))

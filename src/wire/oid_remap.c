@@ -1,7 +1,8 @@
 /*
  * A program is a tree per column: what to rewrite here, and what may lie inside. Types without
  * anything to rewrite have no node at all, so an array of a mere enum costs its header and not a
- * walk over its elements. Depth is bounded when it is compiled, so applying may recurse.
+ * walk over its elements, unless it says that some are NULL. Depth is bounded when it is compiled,
+ * so applying may recurse.
  *
  * Every OID is compared with what the source's catalog said before it is replaced: bytes that are
  * not what was planned for end the copy, they are not guessed at.
@@ -47,17 +48,18 @@ struct compiler {
 static ph_code compile(const struct compiler *with, ph_oid from, ph_oid to, int depth,
                        const struct node **out);
 
-/* *out stays NULL when neither the slots' OIDs nor what is inside them differs. */
+/* *out stays NULL when there is no array, and neither the slots' OIDs nor what is inside them
+ * differs. */
 static ph_code
 compile_slots(const struct compiler *with, enum kind kind, struct slot *slots, uint32_t n_slots,
               int depth, const struct node **out)
 {
-    bool needed = false;
+    bool needed = kind == ARRAY;
 
     for (uint32_t i = 0; i < n_slots; i++) {
         PH_TRY(compile(with, slots[i].from, slots[i].to, depth + 1, &slots[i].inside));
         needed |= slots[i].inside != NULL;
-        needed |= (kind == ARRAY || kind == RECORD) && slots[i].from != slots[i].to;
+        needed |= kind == RECORD && slots[i].from != slots[i].to;
     }
     if (!needed)
         return PH_OK;
@@ -214,32 +216,40 @@ rewrite_oid(struct edit *in, const struct slot *slot)
 static bool rewrite(const struct node *node, struct edit in);
 
 static bool
-rewrite_values(const struct slot *slot, struct edit *in, uint32_t n)
+rewrite_values(const struct slot *slot, struct edit *in, uint32_t n, uint32_t *n_nulls)
 {
+    *n_nulls = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct edit value;
         bool is_null;
         if (!take_value(in, &value, &is_null))
             return false;
+        *n_nulls += is_null;
         if (!is_null && slot->inside != NULL && !rewrite(slot->inside, value))
             return false;
     }
     return true;
 }
 
-/* dimensions, flags, element type, (length, lower bound) per dimension, elements */
+/*
+ * dimensions, flags, element type, (length, lower bound) per dimension, elements.
+ *
+ * The one flag says that there are NULLs. A server keeps it when the last NULL has been assigned
+ * over (array_set_element), and makes it anew from the elements when it receives an array.
+ */
 static bool
 rewrite_array(const struct node *node, struct edit *in)
 {
     const struct slot *slot = &node->slots[0];
     uint32_t dimensions;
-    uint32_t flags;
+    struct edit flags;
+    uint32_t n_nulls;
     uint64_t n;
 
-    if (!take_u32(in, &dimensions) || dimensions > ARRAY_MAX_DIMENSIONS || !take_u32(in, &flags) ||
+    if (!take_u32(in, &dimensions) || dimensions > ARRAY_MAX_DIMENSIONS || !take(in, 4, &flags) ||
         !rewrite_oid(in, slot))
         return false;
-    if (slot->inside == NULL)
+    if (slot->inside == NULL && ph_load_u32(flags.at) == 0)
         return true;
     n = dimensions > 0;
     for (uint32_t i = 0; i < dimensions; i++) {
@@ -251,19 +261,24 @@ rewrite_array(const struct node *node, struct edit *in)
         if (n > in->left)
             return false;
     }
-    return rewrite_values(slot, in, (uint32_t)n) && in->left == 0;
+    if (!rewrite_values(slot, in, (uint32_t)n, &n_nulls) || in->left != 0)
+        return false;
+    if (n_nulls == 0)
+        ph_store_u32(flags.at, 0);
+    return true;
 }
 
 /* number of attributes, then type and value of each */
 static bool
 rewrite_record(const struct node *node, struct edit *in)
 {
+    uint32_t n_nulls;
     uint32_t n;
 
     if (!take_u32(in, &n) || n != node->n_slots)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        if (!rewrite_oid(in, &node->slots[i]) || !rewrite_values(&node->slots[i], in, 1))
+        if (!rewrite_oid(in, &node->slots[i]) || !rewrite_values(&node->slots[i], in, 1, &n_nulls))
             return false;
     return in->left == 0;
 }
@@ -280,6 +295,7 @@ rewrite_range(const struct node *node, struct edit *in)
         UPPER_NULL = 0x40
     };
     struct edit flags;
+    uint32_t n_nulls;
     uint32_t n = 0;
 
     if (!take(in, 1, &flags))
@@ -288,16 +304,17 @@ rewrite_range(const struct node *node, struct edit *in)
         n += (*flags.at & (LOWER_OPEN | LOWER_NULL)) == 0;
         n += (*flags.at & (UPPER_OPEN | UPPER_NULL)) == 0;
     }
-    return rewrite_values(&node->slots[0], in, n) && in->left == 0;
+    return rewrite_values(&node->slots[0], in, n, &n_nulls) && in->left == 0;
 }
 
 /* number of ranges, then each with its length */
 static bool
 rewrite_multirange(const struct node *node, struct edit *in)
 {
+    uint32_t n_nulls;
     uint32_t n;
 
-    return take_u32(in, &n) && n <= in->left && rewrite_values(&node->slots[0], in, n) &&
+    return take_u32(in, &n) && n <= in->left && rewrite_values(&node->slots[0], in, n, &n_nulls) &&
            in->left == 0;
 }
 

@@ -1,12 +1,12 @@
 /*
- * Rewriting the OIDs that send-format values carry, from the source's to the target's, in place.
+ * Rewriting what send-format values carry of the source, to what the target would send, in place:
+ * OIDs, and what arrays say of NULLs that they have no longer.
  *
  * array_send puts the element type's OID into the array header, record_send puts the type's OID
  * before every attribute; ranges, multiranges and domains carry none but may hold values that do.
  * OIDs have a fixed width, so no length ever changes. What has to be rewritten is compiled once per
- * table into a small program per column, from both catalogs' types (those that ph_type_match calls
- * REMAP); applying it checks every length and every OID it expects. Immutable; any thread may apply
- * it.
+ * table into a small program per column, from both catalogs' types; applying it checks every length
+ * and every OID it expects. Immutable; any thread may apply it.
  */
 #ifndef PH_WIRE_OID_REMAP_H
 #define PH_WIRE_OID_REMAP_H
@@ -23,8 +23,8 @@
 struct ph_oid_remap;
 
 /*
- * The program for rows of these columns. `*out` lives in `arena`; NULL when no column has an OID to
- * rewrite: bytes pass through. PH_E_INTERNAL when the types do not match (ph_type_match first).
+ * The program for rows of these columns. `*out` lives in `arena`; NULL when no column has anything
+ * to rewrite: bytes pass through. PH_E_INTERNAL when the types do not match (ph_type_match first).
  */
 ph_code ph_oid_remap_compile(const struct ph_plan_column *columns, uint32_t n_columns,
                              const struct ph_catalog *source, const struct ph_catalog *target,

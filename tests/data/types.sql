@@ -15,7 +15,7 @@ CREATE FUNCTION pg_temp.major() RETURNS int LANGUAGE sql AS $$
 $$;
 
 -- Table types.<name>(id, v type, a type[]): no values, each value alone and twice in an array, an
--- empty array, and one of two dimensions with odd lower bounds.
+-- empty array, one of two dimensions with odd lower bounds, and one that had a NULL.
 CREATE FUNCTION pg_temp.put(name text, type text, vals text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE TABLE types.%I (id int PRIMARY KEY, v %s, a %s[])', name, type, type);
@@ -29,6 +29,10 @@ BEGIN
                        ' array_fill($2::text::%s, ARRAY[2, 1], ARRAY[5, -1])', name, type)
             USING i * 2 + 2, vals[i];
     END LOOP;
+    -- a NULL that was assigned over: the server still says that there is one
+    EXECUTE format('INSERT INTO types.%I SELECT -1, NULL, ARRAY[NULL, $1]::%s[]', name, type)
+        USING vals[1];
+    EXECUTE format('UPDATE types.%I SET a[1] = a[2] WHERE id = -1', name);
 END
 $$;
 

@@ -156,6 +156,51 @@ oids_are_rewritten_where_they_stand(void **context)
     ph_buf_free(&again);
 }
 
+/* {1,NULL} or {1,2} of int4[], as `flags` has it. */
+static void
+put_numbers(struct ph_buf *out, uint32_t flags, bool has_null)
+{
+    ph_copy_binary_put_count(out, 1);
+    fake_put_u32(out, has_null ? 20 + 8 + 4 : 20 + 8 + 8);
+    fake_put_u32(out, 1);
+    fake_put_u32(out, flags);
+    fake_put_u32(out, INT4);
+    fake_put_u32(out, 2);
+    fake_put_u32(out, 1);
+    fake_put_u32(out, 4);
+    fake_put_u32(out, 1);
+    fake_put_u32(out, has_null ? UINT32_MAX : 4);
+    if (!has_null)
+        fake_put_u32(out, 2);
+}
+
+/* The target says of what it has received whether there are NULLs, not whether there were. */
+static void
+former_nulls_are_forgotten(void **context)
+{
+    static const struct {
+        uint32_t flags;
+        bool has_null;
+        uint32_t wanted;
+    } cases[] = {{1, true, 1}, {1, false, 0}, {0, false, 0}};
+    const struct ph_oid_remap *remap;
+    struct ph_buf row;
+
+    (void)context;
+    assert_int_equal(compile_oids(1007, 1007, &remap), PH_OK);
+    ph_buf_init(&row, 1000);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ph_buf_clear(&row);
+        put_numbers(&row, cases[i].flags, cases[i].has_null);
+        assert_int_equal(ph_oid_remap_apply(remap, row.data, row.len, &err), PH_OK);
+        assert_int_equal(ph_load_u32(row.data + 10), cases[i].wanted);
+    }
+    ph_buf_clear(&row);
+    put_numbers(&row, 1, false);
+    assert_int_equal(ph_oid_remap_field(remap, 0, row.data + 6, row.len - 7, &err), PH_E_PROTOCOL);
+    ph_buf_free(&row);
+}
+
 /* What comes out when one byte of a good tuple is another, or the tuple ends early. */
 static void
 broken_values_are_refused(void **context)
@@ -262,6 +307,7 @@ main(void)
         WITH_CATALOGS(types_that_differ_are_refused),
         WITH_CATALOGS(no_memory_is_reported),
         WITH_CATALOGS(oids_are_rewritten_where_they_stand),
+        WITH_CATALOGS(former_nulls_are_forgotten),
         WITH_CATALOGS(broken_values_are_refused),
         WITH_CATALOGS(broken_ranges_are_refused),
         WITH_CATALOGS(whole_buffers_are_rewritten),
