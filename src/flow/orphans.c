@@ -40,14 +40,13 @@ add(struct ph_orphans *orphans, uint32_t lookup, const char *value)
 }
 
 static void
-note(struct ph_orphans *orphans, const struct ph_route *route, uint32_t lookup, struct ph_value key)
+note(struct ph_orphans *orphans, const struct ph_route *route, const struct ph_rules_in_use *rules,
+     uint32_t lookup, struct ph_value key)
 {
-    const struct ph_column *column = route->inputs[route->lookups[lookup].key].column;
-    const struct ph_span bytes = {key.data, (size_t)key.len};
     char value[PH_ORPHAN_SIZE];
     uint32_t named = 0;
 
-    ph_row_key_put(&column, &bytes, 1, value, sizeof value);
+    ph_row_key_of_input(route, rules, route->lookups[lookup].key, key, value, sizeof value);
     struct ph_orphan *orphan = find(orphans, lookup, value);
     for (uint32_t i = 0; i < orphans->n; i++)
         named += orphans->items[i].value[0] != '\0';
@@ -62,14 +61,14 @@ note(struct ph_orphans *orphans, const struct ph_route *route, uint32_t lookup, 
 
 bool
 ph_orphans_note(struct ph_orphans **orphans, const struct ph_route *route,
-                const struct ph_value *in)
+                const struct ph_rules_in_use *rules, const struct ph_value *in)
 {
     if (!make_room(orphans, route))
         return false;
     for (uint32_t i = 0; i < route->n_lookups; i++) {
         const struct ph_route_lookup *by = &route->lookups[i];
         if (in[by->value].len == PH_VALUE_MISSING)
-            note(*orphans, route, i, in[by->key]);
+            note(*orphans, route, rules, i, in[by->key]);
     }
     return true;
 }

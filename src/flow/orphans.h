@@ -15,7 +15,7 @@
 
 struct ph_orphan {
     uint32_t lookup;            /* of the route's */
-    char value[PH_ORPHAN_SIZE]; /* "plan_id=7", long ones cut; "": all others */
+    char value[PH_ORPHAN_SIZE]; /* "(plan_id=7)", long ones cut; "": all others */
     uint64_t rows;
 };
 
@@ -27,10 +27,10 @@ struct ph_orphans {
 
 /*
  * Note what is MISSING among the inputs of a row; `*orphans` is made with the first. false: no
- * memory.
+ * memory. `rules` are the route's; NULL: what is masked is named by no hash.
  */
 bool ph_orphans_note(struct ph_orphans **orphans, const struct ph_route *route,
-                     const struct ph_value *in);
+                     const struct ph_rules_in_use *rules, const struct ph_value *in);
 void ph_orphans_free(struct ph_orphans *orphans); /* NULL is fine */
 
 #endif

@@ -267,7 +267,7 @@ take_out(struct ph_reshape *reshape, const struct ph_rule_outcome *outcome, stru
                              : "(the row)";
     char key[200];
 
-    ph_row_key_of_route(table->route, reshape->in, key, sizeof key);
+    ph_row_key_of_route(table->route, table->rules, reshape->in, key, sizeof key);
     if (!outcome->quarantine) {
         PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);
         return about_table(reshape, PH_E_RULE_VALUE, err);

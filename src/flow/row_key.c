@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "rules/hidden.h"
 #include "wire/copy_binary.h"
 #include "wire/value_text.h"
 
@@ -21,19 +22,47 @@ is_text_like(const struct ph_column *column)
     return is_type(column, "text") || is_type(column, "character") || is_type(column, "name");
 }
 
+/* Of what is no text. */
 static void
-put_value(const struct ph_column *column, struct ph_span value, struct ph_buf *out)
+put_binary(const struct ph_column *column, struct ph_span value, struct ph_buf *out)
 {
     bool is_integer =
         is_type(column, "smallint") || is_type(column, "integer") || is_type(column, "bigint");
 
-    ph_buf_printf(out, "%s=", column->name);
     if (is_integer && value.len > 0 && value.len <= 8)
         ph_value_put_integer(value, out);
-    else if (is_text_like(column))
-        ph_value_put_text(value, out);
     else
         ph_value_put_hex(value, is_type(column, "uuid"), out);
+}
+
+static void
+put_value(const struct ph_column *column, struct ph_span value, struct ph_buf *out)
+{
+    ph_buf_printf(out, "%s=", column->name);
+    if (is_text_like(column))
+        ph_value_put_text(value, out);
+    else
+        put_binary(column, value, out);
+}
+
+/* What stands for a value that rules mask. */
+static void
+put_hidden(const struct ph_column *column, struct ph_span value,
+           const struct ph_rules_in_use *rules, struct ph_buf *out)
+{
+    char hidden[PH_HIDDEN_SIZE];
+    struct ph_buf text;
+
+    ph_buf_init(&text, (size_t)1 << 20);
+    if (!is_text_like(column)) {
+        put_binary(column, value, &text);
+        value = (struct ph_span){(const uint8_t *)ph_buf_text(&text), text.len};
+    }
+    while (is_type(column, "character(") && value.len > 0 && value.data[value.len - 1] == ' ')
+        value.len--; /* as the server makes text of it */
+    ph_hidden_text(rules, value, hidden);
+    ph_buf_free(&text);
+    ph_buf_printf(out, "%s=%s", column->name, hidden);
 }
 
 static void
@@ -122,16 +151,33 @@ ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *o
     ph_buf_free(&text);
 }
 
+static void
+put_input(const struct ph_route *route, const struct ph_rules_in_use *rules, uint32_t input,
+          struct ph_value value, struct ph_buf *out)
+{
+    const struct ph_column *column = route->inputs[input].column;
+    struct ph_span bytes = {value.data, value.len > 0 ? (size_t)value.len : 0};
+
+    if (ph_route_hides(route, input))
+        put_hidden(column, bytes, rules, out);
+    else
+        put_value(column, bytes, out);
+}
+
 void
-ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *values, uint32_t n,
-               char *out, size_t size)
+ph_row_key_of_route(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                    const struct ph_value *in, char *out, size_t size)
 {
     struct ph_buf text;
+    uint32_t n = 0;
 
     ph_buf_init(&text, (size_t)1 << 16);
-    for (uint32_t i = 0; i < n; i++) {
-        ph_buf_puts(&text, i == 0 ? "(" : ", ");
-        put_value(columns[i], values[i], &text);
+    for (uint32_t i = 0; i < route->n_key_inputs; i++) {
+        uint32_t input = route->key_inputs[i];
+        if (route->inputs[input].column == NULL)
+            continue;
+        ph_buf_puts(&text, n++ == 0 ? "(" : ", ");
+        put_input(route, rules, input, in[input], &text);
     }
     ph_buf_puts(&text, n > 0 ? ")" : "");
     snprintf(out, size, "%s", ph_buf_text(&text));
@@ -139,19 +185,15 @@ ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *val
 }
 
 void
-ph_row_key_of_route(const struct ph_route *route, const struct ph_value *in, char *out, size_t size)
+ph_row_key_of_input(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                    uint32_t input, struct ph_value value, char *out, size_t size)
 {
-    const struct ph_column *columns[PH_ROW_KEY_MAX];
-    struct ph_span values[PH_ROW_KEY_MAX];
-    uint32_t n = 0;
+    struct ph_buf text;
 
-    for (uint32_t i = 0; i < route->n_key_inputs && n < PH_ROW_KEY_MAX; i++) {
-        uint32_t input = route->key_inputs[i];
-        if (route->inputs[input].column == NULL)
-            continue;
-        columns[n] = route->inputs[input].column;
-        values[n++] =
-            (struct ph_span){in[input].data, in[input].len > 0 ? (size_t)in[input].len : 0};
-    }
-    ph_row_key_put(columns, values, n, out, size);
+    ph_buf_init(&text, (size_t)1 << 16);
+    ph_buf_putc(&text, '(');
+    put_input(route, rules, input, value, &text);
+    ph_buf_putc(&text, ')');
+    snprintf(out, size, "%s", ph_buf_text(&text));
+    ph_buf_free(&text);
 }

@@ -19,14 +19,15 @@
 void ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *out,
                      size_t size);
 
-#define PH_ROW_KEY_MAX 32u
+/*
+ * The same of what a route's program reads. What its rules mask is not told: an hmac stands for it
+ * (rules/hidden.h). `rules` may be NULL.
+ */
+void ph_row_key_of_route(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                         const struct ph_value *in, char *out, size_t size);
 
-/* The same of what a route's program reads. */
-void ph_row_key_of_route(const struct ph_route *route, const struct ph_value *in, char *out,
-                         size_t size);
-
-/* The same of n columns' binary values that are at hand. */
-void ph_row_key_put(const struct ph_column *const *columns, const struct ph_span *values,
-                    uint32_t n, char *out, size_t size);
+/* The same of one input, which is a column, with that value. */
+void ph_row_key_of_input(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                         uint32_t input, struct ph_value value, char *out, size_t size);
 
 #endif

@@ -238,7 +238,7 @@ take_out(struct ph_rule_stage *stage, struct ph_task *task, const struct ph_rule
                              : "(the row)";
     char key[200];
 
-    ph_row_key_of_route(table->route, stage->in, key, sizeof key);
+    ph_row_key_of_route(table->route, table->rules, stage->in, key, sizeof key);
     if (!outcome->quarantine) {
         char label[300];
         PH_FAIL(err, PH_E_RULE_VALUE, "row %s, column %s: %s", key, column, outcome->message);
@@ -297,7 +297,7 @@ look_up(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
     }
     if (ph_lookups_fill(task->table->rules->lookups, own, route, stage->in) == 0 || !task->is_load)
         return PH_OK; /* rows that are only compared were counted when they came */
-    return ph_orphans_note(&task->orphans, route, stage->in)
+    return ph_orphans_note(&task->orphans, route, task->table->rules, stage->in)
                ? PH_OK
                : PH_FAIL(err, PH_E_MEMORY, "no memory to count what was not found");
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "rules/hidden.h"
 #include "rules/ruleset_parts.h"
 
 #define BLOCK_BYTES ((size_t)64 << 10)
@@ -201,7 +202,7 @@ set_key(struct ph_rule_machine *machine, struct ph_error *err)
     return PH_OK;
 }
 
-/* The frame's, and the value that a map does not have, unless it is a long one. */
+/* The frame's, and the value that a map does not have, unless it is a long one or hidden. */
 static const char *
 message_of(struct ph_rule_machine *machine)
 {
@@ -209,7 +210,8 @@ message_of(struct ph_rule_machine *machine)
 
     if (frame->message == NULL || frame->message[0] == '\0')
         return "a rule cannot handle the value";
-    if (frame->bad_value.len < 0 || frame->bad_value.len > TOLD_BYTES)
+    if (frame->bad_value.len < 0 || frame->bad_value.len > TOLD_BYTES ||
+        ph_route_hides_of(machine->route, frame->bad_output))
         return frame->message;
     snprintf(machine->message, sizeof machine->message, "%s \"%.*s\"", frame->message,
              (int)frame->bad_value.len, (const char *)frame->bad_value.data);

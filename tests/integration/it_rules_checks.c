@@ -149,6 +149,85 @@ test_domains_that_are_not_null(void **state)
     pair_db_end(&db);
 }
 
+/* ---- what is told of bad rows ---- */
+
+#define SECRET "it is not told"
+
+/* The first digits of what `hmac` makes of it. */
+static const char *
+hidden(struct pair_db *db, const char *text)
+{
+    return sql_value(db->source, scratch_printf("SELECT 'hmac:' || left(encode(hmac(%s::text, "
+                                                "'" SECRET "', 'sha256'), 'hex'), 16)",
+                                                text));
+}
+
+/* Messages, the quarantine and the report name rows, but no value that a rule masks or drops. */
+static void
+test_masked_keys_are_not_told(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=" SECRET, NULL};
+    struct pair_db db = pair_db_new(&pair, "not_told");
+    static const char job[] =
+        "secret: {env: PGHAUL_TEST_SECRET}\nmaps: {m: {a: b}}\n"
+        "tables:\n  t:\n    drop: [nr, u]\n%s    columns:\n      email: {mask: email}\n"
+        "      word: {do: [{map: m}]}\n      alias: {do: [lower, {map: m}, {mask_first: 1}]}\n";
+
+    (void)state;
+    db.env = env;
+    sql_exec(db.source,
+             "CREATE EXTENSION pgcrypto;"
+             "CREATE TABLE t (email text, nr int, u uuid, id int, word text, alias text,"
+             " PRIMARY KEY (email, nr, u, id));"
+             "INSERT INTO t SELECT 'ann' || g || '@x.org', 7000 + g,"
+             " 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', g, CASE WHEN g = 1 THEN 'odd word' ELSE 'a'"
+             " END, CASE WHEN g = 2 THEN 'Odd Alias' ELSE 'a' END FROM generate_series(1, 3) g");
+    sql_exec(db.target, "CREATE TABLE t (email text, id int PRIMARY KEY, word text, alias text)");
+    struct run *run = pair_copy(&db, pair_job_file(&db, scratch_printf(job, "")), "--data-only");
+    pair_expect(run, 1,
+                scratch_printf("(email=%s, nr=%s, u=%s, id=", hidden(&db, "'ann1@x.org'"),
+                               hidden(&db, "7001"),
+                               hidden(&db, "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'")));
+    assert_null(strstr(run_out(run), "x.org"));
+    assert_null(strstr(run_err(run), "x.org"));
+    pair_expect(pair_run(&db, "clean", pair_job_file(&db, scratch_printf(job, "")), "--yes"), 0,
+                NULL);
+    const char *keeps = pair_job_file(&db, scratch_printf(job, "    on_bad: quarantine\n"));
+    pair_expect(pair_copy(&db, keeps, "--data-only"), 4, "quarantine");
+    assert_string_equal(
+        sql_rows(db.target, "SELECT row_key ~ '^[(]email=hmac:[0-9a-f]{16}, nr=hmac:[0-9a-f]{16}, "
+                            "u=hmac:[0-9a-f]{16}, id=[12][)]$', column_name, reason FROM"
+                            " pghaul.quarantine ORDER BY row_key ~ 'id=2'"),
+        "t|word|the map m does not have the value \"odd word\"\n"
+        "t|alias|the map m does not have the value\n");
+    pair_db_end(&db);
+}
+
+/* Nor what a lookup does not find. */
+static void
+test_masked_lookups_are_not_told(void **state)
+{
+    static const char *const env[] = {"PGHAUL_TEST_SECRET=" SECRET, NULL};
+    struct pair_db db = pair_db_new(&pair, "lookups_not_told");
+    const char *job = pair_job_file(
+        &db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+             "tables:\n  t:\n    columns:\n      email: {mask: email}\n"
+             "      owner: {lookup: {table: known, key: email, value: id}, from: email}\n");
+
+    (void)state;
+    db.env = env;
+    sql_exec(db.source,
+             "CREATE EXTENSION pgcrypto; CREATE TABLE t (id int PRIMARY KEY, email text);"
+             "CREATE TABLE known (email text PRIMARY KEY, id int);"
+             "INSERT INTO t VALUES (1, 'ann@x.org'), (2, 'bob@x.org');"
+             "INSERT INTO known VALUES ('ann@x.org', 7)");
+    sql_exec(db.target, "CREATE TABLE t (id int PRIMARY KEY, email text, owner int)");
+    struct run *run = pair_copy(&db, job, "--data-only", "--table", "public.t");
+    pair_expect(run, 0, hidden(&db, "'bob@x.org'"));
+    assert_null(strstr(run_out(run), "bob@x.org"));
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -157,6 +236,8 @@ main(void)
         cmocka_unit_test(test_merge_after_quarantine),
         cmocka_unit_test(test_constants_and_constraints),
         cmocka_unit_test(test_domains_that_are_not_null),
+        cmocka_unit_test(test_masked_keys_are_not_told),
+        cmocka_unit_test(test_masked_lookups_are_not_told),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

@@ -327,7 +327,7 @@ orphans_are_named_and_counted(void **state)
     for (int i = 0; i < 60; i++) {
         snprintf(key, sizeof key, "%d", i % 30);
         in[1] = fake_value(&fake, 23, ph_arena_strdup(&fake.arena, key));
-        assert_true(ph_orphans_note(&orphans, route(0), in));
+        assert_true(ph_orphans_note(&orphans, route(0), NULL, in));
     }
     assert_int_equal(orphans->n, PH_ORPHANS_NAMED + 1);
     assert_int_equal(orphans->items[0].rows, 2);

@@ -1,4 +1,5 @@
 /* Rules from the job file to compiled code and rows: what comes out of what. */
+#include "rules/hidden.h"
 #include "rules_case.h"
 
 #include <sys/stat.h>
@@ -636,6 +637,38 @@ masks_are_told(void **state)
     hides(6, NULL, 0, NULL);
 }
 
+/* What messages may tell of a row: not what is masked, nor, beside a mask, what is dropped. */
+static void
+what_masks_hide_is_not_told(void **state)
+{
+    static const struct ph_rules_in_use secret = {.secret = (const uint8_t *)"key",
+                                                  .secret_len = 3};
+    static const char fox[] = "The quick brown fox jumps over the lazy dog";
+    const struct ph_span text = {(const uint8_t *)fox, sizeof fox - 1};
+    char out[PH_HIDDEN_SIZE];
+
+    (void)state;
+    campaigns("id int4*, nr int4*, email text, note text", "id int4*, email text, note text");
+    for (int i = 0; i < 2; i++) {
+        fake_must_make(&fake, i == 0 ? SECRET "tables: {public.campaigns: {drop: [nr], columns: "
+                                              "{email: {mask: email}, note: {do: [upper]}}}}"
+                                     : "tables: {public.campaigns: {drop: [nr], columns: {note: "
+                                       "{do: [upper]}}}}");
+        for (uint32_t k = 0; k < route(0)->n_inputs; k++) {
+            const char *name = route(0)->inputs[k].column->name;
+            bool is_hidden = i == 0 && (strcmp(name, "email") == 0 || strcmp(name, "nr") == 0);
+            assert_int_equal(ph_route_hides(route(0), k), is_hidden);
+        }
+        assert_int_equal(ph_route_hides_of(route(0), 1), i == 0);
+        assert_false(ph_route_hides_of(route(0), 2));
+        assert_false(ph_route_hides_of(route(0), 9));
+    }
+    ph_hidden_text(&secret, text, out);
+    assert_string_equal(out, "hmac:f7bc83f430538424");
+    ph_hidden_text(NULL, text, out);
+    assert_string_equal(out, "(hidden)");
+}
+
 static void
 a_mask_of_columns_as_rows_hides_them_all(void **state)
 {
@@ -654,6 +687,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         rules_test(masks_are_told),
+        rules_test(what_masks_hide_is_not_told),
         rules_test(a_mask_of_columns_as_rows_hides_them_all),
         rules_test(maps_sets_and_passes),
         rules_test(a_map_has_every_else),

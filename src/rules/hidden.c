@@ -1,0 +1,56 @@
+#include "rules/hidden.h"
+
+#include <stdio.h>
+
+#include "rules/mask_parts.h"
+
+#define HIDDEN_DIGITS 16
+
+bool
+ph_route_hides(const struct ph_route *route, uint32_t input)
+{
+    bool has_mask = false;
+    bool is_shown = false;
+
+    for (uint32_t n = 0; n < route->n_outputs; n++) {
+        const struct ph_route_output *output = &route->outputs[n];
+        has_mask |= output->mask != NULL;
+        for (uint32_t i = 0; i < output->n_reads; i++) {
+            if (output->reads[i] != input)
+                continue;
+            if (output->mask != NULL && i < output->n_hidden)
+                return true;
+            is_shown |= output->mask == NULL;
+        }
+    }
+    return has_mask && !is_shown;
+}
+
+bool
+ph_route_hides_of(const struct ph_route *route, uint32_t output)
+{
+    if (output >= route->n_outputs)
+        return false;
+    for (uint32_t i = 0; i < route->outputs[output].n_reads; i++) {
+        if (ph_route_hides(route, route->outputs[output].reads[i]))
+            return true;
+    }
+    return false;
+}
+
+void
+ph_hidden_text(const struct ph_rules_in_use *rules, struct ph_span text, char out[PH_HIDDEN_SIZE])
+{
+    struct ph_prf prf;
+    uint8_t hash[PH_PRF_SIZE];
+    uint8_t digits[HIDDEN_DIGITS + 1] = {0};
+
+    if (rules == NULL || rules->secret == NULL) {
+        snprintf(out, PH_HIDDEN_SIZE, "(hidden)");
+        return;
+    }
+    ph_prf_init(&prf, (struct ph_span){rules->secret, rules->secret_len});
+    ph_prf(&prf, text, hash);
+    ph_mask_hex(hash, HIDDEN_DIGITS, digits);
+    snprintf(out, PH_HIDDEN_SIZE, "hmac:%s", (const char *)digits);
+}

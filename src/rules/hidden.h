@@ -1,0 +1,23 @@
+/*
+ * What messages may tell of a row: not what a rule masks, and beside a mask not what is dropped.
+ * Messages go to logs and to the target, where those who read the masked rows read them too.
+ */
+#ifndef PH_RULES_HIDDEN_H
+#define PH_RULES_HIDDEN_H
+
+#include "base/bytes.h"
+#include "rules/ruleset.h"
+
+/* Whether that input of the route may not be told. */
+bool ph_route_hides(const struct ph_route *route, uint32_t input);
+/* Whether an input that the output's rule reads may not. */
+bool ph_route_hides_of(const struct ph_route *route, uint32_t output);
+
+#define PH_HIDDEN_SIZE 24u
+
+/* What stands for a text that may not: "hmac:" and the first 16 digits that the operator `hmac`
+ * makes of it, or, without a secret, that it is hidden. `rules` may be NULL. */
+void ph_hidden_text(const struct ph_rules_in_use *rules, struct ph_span text,
+                    char out[PH_HIDDEN_SIZE]);
+
+#endif
