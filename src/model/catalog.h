@@ -61,11 +61,14 @@ struct ph_index {
     bool is_immediate; /* not DEFERRABLE */
     bool is_partial;
     bool has_expressions;
+    bool is_exclusion;          /* of an exclusion constraint, or of a key WITHOUT OVERLAPS */
     bool nulls_are_equal;       /* NULLS NOT DISTINCT */
     bool is_identity;           /* chosen by REPLICA IDENTITY USING INDEX */
     uint64_t bytes;             /* an estimate where the table is below 1 MB */
     const int16_t *key_attnums; /* key columns only, INCLUDE left out; 0 = expression */
     uint32_t n_keys;
+    const int16_t *expression_attnums; /* columns that its expressions read; unique and exclusion */
+    uint32_t n_expression_attnums;
 };
 
 enum ph_rel_kind {

@@ -228,7 +228,12 @@ static const char INDEXES_SQL[] =
     " ELSE greatest(x.relpages, 1)::bigint * 8192 END, i.indnkeyatts, i.indkey,"
     " i.indisreplident,"
     /* a column since 15 */
-    " CASE WHEN i.indisunique THEN to_jsonb(i)->>'indnullsnotdistinct' = 'true' END"
+    " CASE WHEN i.indisunique THEN to_jsonb(i)->>'indnullsnotdistinct' = 'true' END,"
+    " i.indisexclusion,"
+    /* the expressions' variables; dependencies would have the predicate's among them */
+    " CASE WHEN i.indexprs IS NOT NULL AND (i.indisunique OR i.indisexclusion) THEN"
+    " (SELECT array_to_string(array_agg(DISTINCT m[1]), ' ') FROM"
+    " regexp_matches(i.indexprs::text, ':varattno ([0-9]+)', 'g') m) END"
     " FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN unnest($1::oid[]) AS big(oid) ON big.oid = i.indrelid"
@@ -260,6 +265,18 @@ fill_keys(struct ph_catalog_reader *reader, const char *indkey, uint32_t n_keys,
     return read_attnums(reader, indkey, n_keys, &index->key_attnums);
 }
 
+/* "3 1"; NULL: none. */
+static ph_code
+fill_expressions(struct ph_catalog_reader *reader, const char *attnums, struct ph_index *index)
+{
+    if (attnums == NULL || attnums[0] == '\0')
+        return PH_OK;
+    index->n_expression_attnums = 1;
+    for (const char *at = attnums; *at != '\0'; at++)
+        index->n_expression_attnums += *at == ' ';
+    return read_attnums(reader, attnums, index->n_expression_attnums, &index->expression_attnums);
+}
+
 static ph_code
 fill_index(struct ph_catalog_reader *reader, const struct ph_result *result, int row,
            struct ph_index *index)
@@ -275,8 +292,10 @@ fill_index(struct ph_catalog_reader *reader, const struct ph_result *result, int
         .has_expressions = ph_result_bool(result, row, 8),
         .is_identity = ph_result_bool(result, row, 12),
         .nulls_are_equal = ph_result_bool(result, row, 13),
+        .is_exclusion = ph_result_bool(result, row, 14),
         .bytes = (uint64_t)ph_result_i64(result, row, 9),
     };
+    PH_TRY(fill_expressions(reader, ph_result_text(result, row, 15), index));
     return fill_keys(reader, ph_result_text(result, row, 11), ph_result_u32(result, row, 10),
                      index);
 }

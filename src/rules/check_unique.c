@@ -3,6 +3,10 @@
  * rows or hours later. It is refused unless other columns of the key keep its rows apart by
  * themselves: those that are functions of a unique key of the source by which different values stay
  * different. Keys of columns that no rule changes are left to the data and the server.
+ *
+ * Indexes of some rows or of expressions and exclusion constraints are asked for less: no rule on
+ * their columns may make values equal. Whether a predicate holds for more rows than before, an
+ * expression gives the same for values that differ, or ranges overlap, is left to the rows.
  */
 #include "rules/check_parts.h"
 
@@ -42,38 +46,65 @@ is_numbered(const struct ph_draft *draft, const struct kept *kept)
     return kept->number != NULL;
 }
 
+static bool
+is_always_null(const struct ph_draft *draft, uint32_t output)
+{
+    const struct ph_make_plan *make = &draft->makes[output];
+
+    return make->kind == PH_MAKE_CONSTANT && make->constant.len < 0;
+}
+
+static void
+look_at_column(const struct ph_draft *draft, uint32_t n, struct kept *kept)
+{
+    const struct ph_route_output *output = &draft->outputs[n];
+    const struct ph_rule_column *rule = draft->drafts[n].rule;
+
+    if (ph_check_tells_rows(draft, n)) {
+        kept->tells_rows = true;
+    } else if (rule != NULL && rule->kind == PH_RULE_NUMBER) {
+        kept->number = &rule->number;
+        kept->numbered = output;
+    } else if (output->is_injective && !output->is_keyed) {
+        for (uint32_t i = 0; i < output->n_reads; i++) {
+            const struct ph_column *column = draft->inputs[output->reads[i]].column;
+            if (column != NULL)
+                kept->columns[column - draft->source->columns] = true;
+        }
+    } else {
+        kept->blurred = output;
+        kept->has_element |= draft->drafts[n].is_element;
+    }
+}
+
 static void
 look_at(const struct ph_draft *draft, const struct ph_index *index, struct kept *kept)
 {
     for (uint32_t k = 0; k < index->n_keys; k++) {
         uint32_t n;
-        const struct ph_route_output *output = output_of(draft, index->key_attnums[k], &n);
-        if (output == NULL) {
+        if (index->key_attnums[k] == 0)
+            continue; /* an expression */
+        if (output_of(draft, index->key_attnums[k], &n) == NULL)
             kept->has_default = true;
-            continue;
-        }
-        enum ph_make_kind kind = draft->makes[n].kind;
-        const struct ph_rule_column *rule = draft->drafts[n].rule;
-        bool is_null = kind == PH_MAKE_CONSTANT && draft->makes[n].constant.len < 0;
-        if (is_null && !index->nulls_are_equal) {
+        else if (is_always_null(draft, n) && !index->nulls_are_equal)
             kept->is_null = true;
+        else
+            look_at_column(draft, n, kept);
+    }
+}
+
+/* What is behind an expression keeps no rows apart, but may make them equal. */
+static void
+look_at_expressions(const struct ph_draft *draft, const struct ph_index *index, struct kept *kept)
+{
+    for (uint32_t k = 0; k < index->n_expression_attnums; k++) {
+        uint32_t n;
+        const struct ph_route_output *output = output_of(draft, index->expression_attnums[k], &n);
+        if (output == NULL)
             continue;
-        }
-        if (ph_check_tells_rows(draft, n)) {
-            kept->tells_rows = true;
-        } else if (rule != NULL && rule->kind == PH_RULE_NUMBER) {
-            kept->number = &rule->number;
-            kept->numbered = output;
-        } else if (output->is_injective && !output->is_keyed) {
-            for (uint32_t i = 0; i < output->n_reads; i++) {
-                const struct ph_column *column = draft->inputs[output->reads[i]].column;
-                if (column != NULL)
-                    kept->columns[column - draft->source->columns] = true;
-            }
-        } else {
+        kept->is_null |= is_always_null(draft, n) && !index->nulls_are_equal;
+        if (!output->is_injective || output->is_keyed)
             kept->blurred = output;
-            kept->has_element |= draft->drafts[n].is_element;
-        }
     }
 }
 
@@ -108,6 +139,12 @@ ph_check_covers_key(const struct ph_rel *source, const bool *columns)
     return false;
 }
 
+static bool
+is_plain(const struct ph_index *index)
+{
+    return !index->is_partial && !index->has_expressions && !index->is_exclusion;
+}
+
 static void
 check_index(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_index *index,
             bool *columns)
@@ -116,34 +153,50 @@ check_index(struct ph_checker *checker, const struct ph_draft *draft, const stru
 
     memset(columns, 0, draft->source->n_columns * sizeof *columns);
     look_at(draft, index, &kept);
+    look_at_expressions(draft, index, &kept);
     if (kept.has_default || kept.is_null)
         return;
-    bool is_several = draft->route->makes_rows && !kept.tells_rows && !kept.has_element;
+    bool is_several =
+        is_plain(index) && draft->route->makes_rows && !kept.tells_rows && !kept.has_element;
     if (is_several && kept.blurred == NULL)
         ph_check_problem(checker, draft, draft->table->source.place,
                          "one row becomes several, and the target's unique key %s does not tell "
                          "them apart",
                          index->name);
-    if (kept.blurred == NULL)
+    if (kept.blurred == NULL && is_plain(index))
         kept.blurred = kept.numbered;
     if (kept.blurred == NULL ||
         (!is_several && (ph_check_covers_key(draft->source, columns) || is_numbered(draft, &kept))))
         return;
-    ph_check_problem(checker, draft, draft->table->source.place,
-                     "column %s is part of the target's unique key %s, and its rule (%s) %s",
-                     kept.blurred->target->name, index->name, kept.blurred->words,
-                     kept.blurred->is_keyed ? "depends on the row it is in"
-                                            : "may make different values equal");
+    ph_check_problem(
+        checker, draft, draft->table->source.place,
+        "column %s is part of the target's %s %s, and its rule (%s) %s", kept.blurred->target->name,
+        index->is_exclusion ? "exclusion constraint"
+        : is_plain(index)   ? "unique key"
+                            : "unique index",
+        index->name, kept.blurred->words,
+        kept.blurred->is_keyed ? "depends on the row it is in" : "may make different values equal");
 }
 
-/* The source's number of a column may not be the target's: dropped columns are not made there. */
-static int16_t
-attnum_there(const struct ph_rel *made_as, const struct ph_rel *target, int16_t attnum)
-{
-    const struct ph_column *here = ph_check_attnum(made_as, attnum);
-    const struct ph_column *there = here != NULL ? ph_rel_column_named(target, here->name) : NULL;
+#define NOT_THERE INT16_MAX /* tables have fewer columns */
 
-    return there != NULL ? there->attnum : 0;
+/* The source's number of a column may not be the target's: dropped columns are not made there. */
+static const int16_t *
+attnums_there(struct ph_checker *checker, const struct ph_draft *draft,
+              const struct ph_rel *made_as, const int16_t *attnums, uint32_t n)
+{
+    int16_t *out = PH_ARENA_ARRAY(checker->arena, int16_t, (size_t)n + 1);
+
+    for (uint32_t k = 0; out != NULL && k < n; k++) {
+        const struct ph_column *here = ph_check_attnum(made_as, attnums[k]);
+        const struct ph_column *there =
+            here != NULL ? ph_rel_column_named(draft->target, here->name) : NULL;
+        if (there != NULL)
+            out[k] = there->attnum;
+        else if (attnums[k] != 0)
+            out[k] = NOT_THERE;
+    }
+    return out;
 }
 
 ph_code
@@ -162,13 +215,13 @@ ph_check_target_keys(struct ph_checker *checker, struct ph_draft *draft)
         return ph_check_no_memory(checker);
     for (uint32_t i = 0; i < made_as->n_indexes; i++) {
         const struct ph_index *index = &made_as->indexes[i];
-        int16_t *attnums = PH_ARENA_ARRAY(checker->arena, int16_t, (size_t)index->n_keys + 1);
-        if (attnums == NULL)
-            return ph_check_no_memory(checker);
-        for (uint32_t k = 0; k < index->n_keys; k++)
-            attnums[k] = attnum_there(made_as, target, index->key_attnums[k]);
         indexes[i] = *index;
-        indexes[i].key_attnums = attnums;
+        indexes[i].key_attnums =
+            attnums_there(checker, draft, made_as, index->key_attnums, index->n_keys);
+        indexes[i].expression_attnums = attnums_there(
+            checker, draft, made_as, index->expression_attnums, index->n_expression_attnums);
+        if (indexes[i].key_attnums == NULL || indexes[i].expression_attnums == NULL)
+            return ph_check_no_memory(checker);
     }
     draft->keyed.indexes = indexes;
     draft->keyed.n_indexes = made_as->n_indexes;
@@ -184,7 +237,7 @@ ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft)
         return;
     for (uint32_t i = 0; i < draft->keyed.n_indexes; i++) {
         const struct ph_index *index = &draft->keyed.indexes[i];
-        if (index->is_unique && index->is_valid && !index->is_partial && !index->has_expressions)
+        if ((index->is_unique || index->is_exclusion) && index->is_valid)
             check_index(checker, draft, index, columns);
     }
 }

@@ -39,6 +39,8 @@ static const char SCHEMA[] =
     "ALTER TABLE wide DROP COLUMN dropped;"
     "CREATE UNIQUE INDEX wide_partial ON wide (p) WHERE p > 3;"
     "CREATE UNIQUE INDEX wide_expr ON wide ((p + 1), id);"
+    "CREATE UNIQUE INDEX wide_both ON wide ((n * id)) WHERE p > 3;"
+    "ALTER TABLE wide ADD CONSTRAINT wide_excl EXCLUDE USING btree (p WITH =);"
     "CREATE UNIQUE INDEX wide_incl ON wide (n, id) INCLUDE (p);"
     "CREATE TABLE root (k int NOT NULL, at date) PARTITION BY RANGE (at);"
     "CREATE TABLE leaf_1 PARTITION OF root FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
@@ -235,6 +237,12 @@ check_indexes(const struct ph_catalog *catalog)
 
     assert_true(index_of(wide, "wide_partial")->is_partial);
     assert_true(index_of(wide, "wide_expr")->has_expressions);
+    assert_int_equal(index_of(wide, "wide_expr")->n_expression_attnums, 1);
+    assert_int_equal(index_of(wide, "wide_expr")->expression_attnums[0],
+                     ph_rel_column_named(wide, "p")->attnum);
+    assert_int_equal(index_of(wide, "wide_both")->n_expression_attnums, 2);
+    assert_false(index_of(wide, "wide_both")->is_exclusion);
+    assert_true(index_of(wide, "wide_excl")->is_exclusion);
     assert_int_equal(included->n_keys, 2);
     assert_int_equal(included->key_attnums[0], ph_rel_column_named(wide, "n")->attnum);
     assert_int_equal(included->key_attnums[1], 1);

@@ -137,6 +137,51 @@ unique_keys_stay_unique(void **state)
     assert_true(route(0)->outputs[0].is_injective);
 }
 
+/* Of indexes that hold only some rows, or functions of columns, and of exclusion constraints. */
+static void
+other_unique_indexes_stay_unique_too(void **state)
+{
+    static const int16_t of_email[] = {2};
+    struct ph_index *index = &fake.target.indexes[0][1];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        begin_again();
+        tables("id int4*, email text, org int4", "id int4*, email text^, org int4");
+        if (i == 0) {
+            index->is_partial = true;
+        } else if (i == 1) {
+            index->has_expressions = true;
+            fake.target.keys[0][1][0] = 0;
+            index->expression_attnums = of_email;
+            index->n_expression_attnums = 1;
+        } else {
+            index->is_exclusion = true;
+            index->is_unique = false;
+        }
+        refused("tables: {users: {columns: {email: {do: [upper]}}}}",
+                i == 2
+                    ? "column email is part of the target's exclusion constraint unique, and its "
+                      "rule (from email, through upper) may make different values equal"
+                    : "column email is part of the target's unique index unique, and its rule "
+                      "(from email, through upper) may make different values equal");
+        refused("tables: {users: {columns: {email: {set: x}}}}", "may make different values equal");
+        fake_must_make(&fake, "tables: {users: {columns: {email: {set: null}}}}");
+        fake_must_make(&fake,
+                       "secret: {env: X}\ntables: {users: {columns: {email: {mask: email}}}}");
+        fake_must_make(&fake, "tables: {users: {columns: {org: {set: 1}}}}");
+        index->is_valid = false;
+        fake_must_make(&fake, "tables: {users: {columns: {email: {do: [upper]}}}}");
+    }
+    /* with the key beside it rows stay apart */
+    begin_again();
+    tables("id int4*, email text, org int4", "id int4*, email text^, org int4");
+    index->is_partial = true;
+    fake.target.keys[0][1][1] = 1;
+    index->n_keys = 2;
+    fake_must_make(&fake, "tables: {users: {columns: {email: {do: [upper]}}}}");
+}
+
 /* A copy that makes the schema builds keys when rows are in: they count before. */
 static void
 keys_that_come_later_count(void **state)
@@ -771,6 +816,7 @@ main(void)
         rules_test(only_selected_tables),
         rules_test(a_root_stands_for_its_partitions),
         rules_test(unique_keys_stay_unique),
+        rules_test(other_unique_indexes_stay_unique_too),
         rules_test(keys_that_come_later_count),
         rules_test(another_column_keeps_a_key_unique),
         rules_test(shapes_must_fit),
