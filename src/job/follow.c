@@ -20,6 +20,7 @@
 #include "job/join.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/ledger_status.h"
+#include "rules/ruleset.h"
 
 #define LOOK_EVERY_MS 50u
 #define WIND_UP_MS 10
@@ -361,6 +362,16 @@ carry_sequences(struct ph_job *job, struct ph_error *err)
     return ph_ledger_sequences_carried(job->target_control, job->options->name, err);
 }
 
+static bool
+has_row_filters(const struct ph_job *job)
+{
+    for (uint32_t i = 0; job->stream.own_publication && i < job->plan.n_tables; i++) {
+        if (job->plan.tables[i].route != NULL && job->plan.tables[i].route->row_filter != NULL)
+            return true;
+    }
+    return false;
+}
+
 /* *ended: the applier's thread is over. */
 static ph_code
 watch(struct ph_job *job, struct ph_error *err)
@@ -383,6 +394,8 @@ watch(struct ph_job *job, struct ph_error *err)
         }
         if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
             PH_TRY(ask_source(job, ph_follow_check_parts, err));
+            if (has_row_filters(job)) /* DROP COLUMN … CASCADE takes a table out of it */
+                PH_TRY(ask_source(job, ph_follow_check_publication, err));
             parts_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {

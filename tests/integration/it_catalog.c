@@ -176,6 +176,8 @@ check_columns(const struct ph_catalog *catalog)
     assert_true(ph_rel_column_named(rel_of(catalog, "words"), "loose")->nondeterministic);
     assert_false(ph_rel_column_named(rel_of(catalog, "words"), "strict")->nondeterministic);
     assert_false(ph_rel_column_named(wide, "n")->nondeterministic);
+    assert_true(ph_rel_column_named(rel_of(catalog, "words"), "loose")->own_collation);
+    assert_false(ph_rel_column_named(rel_of(catalog, "words"), "strict")->own_collation);
     assert_string_equal(ph_rel_column_named(wide, "ms")->type_text, "public.mood[]");
     assert_int_equal(wide->columns[1].attnum, 3);
     assert_string_equal(wide->columns[1].name, "m");

@@ -333,6 +333,23 @@ test_filter_of_somebody_else(void **state)
     pair_db_end(&db);
 }
 
+/* As DROP COLUMN … CASCADE does, whose filter goes with the table. */
+static void
+test_column_is_dropped_with_all_on_it(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "cascade");
+    const char *job = pair_job_file(&db, "tables:\n  t: {where: \"n > 10\"}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, n int)");
+    sql_exec(db.source, "ALTER TABLE t REPLICA IDENTITY FULL");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE t DROP COLUMN n CASCADE; INSERT INTO t VALUES (1)");
+    pair_expect(run, 1, "PH-GAP public.t: publication pghaul_cascade was altered");
+    pair_db_end(&db);
+}
+
 /* Also of a job that was killed. */
 static void
 test_clean_removes_it(void **state)
@@ -357,6 +374,7 @@ main(void)
         cmocka_unit_test(test_which_conditions),
         cmocka_unit_test(test_rows_enter_and_leave),
         cmocka_unit_test(test_filter_of_somebody_else),
+        cmocka_unit_test(test_column_is_dropped_with_all_on_it),
         cmocka_unit_test(test_clean_removes_it),
         cmocka_unit_test(test_each_major),
     };

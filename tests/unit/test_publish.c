@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "job/publish.h"
+#include "rules/ruleset.h"
 
 #include <string.h>
 
@@ -101,6 +102,64 @@ configuration_tables_stay_out(void **state)
     assert_false(list.with_generated);
 }
 
+/* ---- row filters ---- */
+
+static const struct ph_route low = {.row_filter = "(a < 1)"};
+static const struct ph_route high = {.row_filter = "(a > 9)"};
+static const struct ph_route whole = {.row_filter = NULL};
+
+static void
+goes(uint32_t rel, const struct ph_route *route)
+{
+    copies(rel);
+    tables[plan.n_tables - 1].route = route;
+}
+
+static void
+a_row_is_sent_that_any_route_takes(void **state)
+{
+    (void)state;
+    goes(PLAIN, &low);
+    goes(PART_2, &whole);
+    goes(PLAIN, &high);
+    publishes(2, PLAIN, PART_2);
+    assert_string_equal(list.filters[0], "(a < 1) OR (a > 9)");
+    assert_null(list.filters[1]);
+}
+
+static void
+all_are_sent_when_one_route_takes_all(void **state)
+{
+    (void)state;
+    goes(PLAIN, &low);
+    goes(PLAIN, &whole);
+    goes(PLAIN, &high);
+    publishes(1, PLAIN);
+    assert_null(list.filters[0]);
+}
+
+/* A partitioned table has none of its own: a part that is made later comes whole. */
+static void
+parts_have_their_filters_beside_the_root(void **state)
+{
+    (void)state;
+    goes(PART_1, &low);
+    goes(PART_2, &whole);
+    publishes(2, ROOT, PART_1);
+    assert_null(list.filters[0]);
+    assert_string_equal(list.filters[1], "(a < 1)");
+}
+
+static void
+none_before_15(void **state)
+{
+    (void)state;
+    catalog.version_num = 140010;
+    goes(PLAIN, &low);
+    publishes(1, PLAIN);
+    assert_null(list.filters[0]);
+}
+
 int
 main(void)
 {
@@ -108,6 +167,10 @@ main(void)
         cmocka_unit_test_setup_teardown(root_for_all_parts, begin, end),
         cmocka_unit_test_setup_teardown(parts_when_one_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(configuration_tables_stay_out, begin, end),
+        cmocka_unit_test_setup_teardown(a_row_is_sent_that_any_route_takes, begin, end),
+        cmocka_unit_test_setup_teardown(all_are_sent_when_one_route_takes_all, begin, end),
+        cmocka_unit_test_setup_teardown(parts_have_their_filters_beside_the_root, begin, end),
+        cmocka_unit_test_setup_teardown(none_before_15, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
