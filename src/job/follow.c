@@ -304,13 +304,19 @@ ph_follow_check(const struct ph_job *job, struct ph_error *err)
 static bool
 reach_source(struct ph_job *job)
 {
+    struct ph_follow *follow = job->follow;
     struct ph_receiver_look look;
     struct ph_error err;
 
     ph_error_reset(&err);
-    ph_receiver_look(job->follow->receiver, &look);
-    return (look.state == PH_RECEIVER_STREAMING || look.state == PH_RECEIVER_PAUSED) &&
-           ph_job_reconnect_source(job, &err) == PH_OK;
+    ph_receiver_look(follow->receiver, &look);
+    if (look.state != PH_RECEIVER_STREAMING && look.state != PH_RECEIVER_PAUSED)
+        return false;
+    bool is_there = ph_job_reconnect_source(job, &err) == PH_OK;
+    if (!is_there && !follow->is_refused)
+        ph_log_failure(PH_LOG_WARN, &err);
+    follow->is_refused = !is_there;
+    return is_there;
 }
 
 /* What is asked of the source beside the stream has time until it is there, as the stream has. */

@@ -44,6 +44,7 @@ struct ph_follow {
     } samples[PH_FOLLOW_SAMPLES]; /* a ring */
     uint32_t n_samples;           /* ever taken */
     struct ph_source_clock clock;
+    bool is_refused;  /* the source takes no session beside the stream; that was told */
     char *beside;     /* partitions that are not the job's, as last looked at */
     uint64_t slot_ns; /* when the slot was looked at */
     struct ph_guard_figures figures;

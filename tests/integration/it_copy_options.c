@@ -251,6 +251,7 @@ test_max_rate(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 37 */
 static void
 test_max_row_names_the_row(void **state)
 {
@@ -301,6 +302,7 @@ test_memory_on_ordinary_tables(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 37 */
 static void
 test_memory_with_a_large_row(void **state)
 {

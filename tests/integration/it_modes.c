@@ -170,6 +170,7 @@ hand_over(struct pair_db *db)
     db->target_user = "owner";
 }
 
+/* TRAPS 41 */
 static void
 test_foreign_keys_by_the_owner(void **state)
 {
@@ -211,6 +212,7 @@ fill_ring(struct pair_db *db)
                          "COMMIT");
 }
 
+/* TRAPS 42 */
 static void
 test_ring_of_deferrable_keys(void **state)
 {
@@ -233,6 +235,7 @@ test_ring_of_deferrable_keys(void **state)
     pair_db_end(&db);
 }
 
+/* TRAPS 42 */
 static void
 test_ring_of_plain_keys(void **state)
 {

@@ -240,7 +240,7 @@ test_trap_35_36_settings(void **state)
 }
 
 static void
-test_trap_38_equal_is_not_the_same(void **state)
+test_trap_38_39_equal_is_not_the_same(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "trap_38");
 
@@ -417,7 +417,7 @@ main(void)
         cmocka_unit_test(test_trap_32_other_column_types),
         cmocka_unit_test(test_trap_34_enum_labels),
         cmocka_unit_test(test_trap_35_36_settings),
-        cmocka_unit_test(test_trap_38_equal_is_not_the_same),
+        cmocka_unit_test(test_trap_38_39_equal_is_not_the_same),
         cmocka_unit_test(test_trap_44_row_security),
         cmocka_unit_test(test_trap_46_47_what_is_read_and_what_not),
         cmocka_unit_test(test_trap_57_frozen_where_it_is_allowed),

@@ -1,6 +1,6 @@
 /*
- * One value of each mask for ever: who masked a database with an older pghaul gets the same from
- * this one. A change of any of these is a change of every masked database.
+ * TRAPS 60. One value of each mask for ever: who masked a database with an older pghaul gets the
+ * same from this one. A change of any of these is a change of every masked database.
  */
 #include <setjmp.h>
 #include <stdarg.h>
