@@ -462,9 +462,10 @@ is_comparable(const struct checking *checking)
 static void
 tell_incomparable(struct checking *checking)
 {
-    ph_report_add_finding(checking->params->report, PH_FINDING_WARNING, "check", checking->label,
-                          "not counted: a snapshot was lost, and rows are of several; `pghaul "
-                          "verify` compares them");
+    ph_report_add_finding(
+        checking->params->report, PH_FINDING_WARNING, "check", checking->label,
+        "not counted: rows are of several snapshots of the source; `pghaul verify` "
+        "compares them");
 }
 
 static ph_code
