@@ -270,7 +270,9 @@ struct ph_rule_numeric { /* what numeric_send wrote, without zeros at either end
 static inline int
 ph_rule_numeric_digit(const struct ph_rule_numeric *number, int i)
 {
-    return number->digits[2 * i] << 8 | number->digits[2 * i + 1];
+    const uint8_t *at = number->digits + 2 * (ptrdiff_t)i;
+
+    return at[0] << 8 | at[1];
 }
 
 static inline struct ph_rule_numeric

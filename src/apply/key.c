@@ -119,7 +119,7 @@ put_numeric(struct ph_span value, uint8_t *out)
     const uint8_t *digits = value.data + NUMERIC_HEADER;
     for (; n > 0 && ph_load_u16(digits) == 0; n--, digits += 2)
         weight--;
-    while (n > 0 && ph_load_u16(digits + 2 * (n - 1)) == 0)
+    while (n > 0 && ph_load_u16(digits + 2 * ((size_t)n - 1)) == 0)
         n--;
     if (n == 0) { /* zero has no sign and no weight */
         weight = 0;

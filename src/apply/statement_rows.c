@@ -82,7 +82,7 @@ ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char
     if (statement->n_params < statement->table->n_keys || statement->table->n_keys == 0 ||
         row >= statement->n_rows)
         return;
-    ph_buf_init(&text, 64 * 1024);
+    ph_buf_init(&text, (size_t)64 << 10);
     for (uint32_t i = 0; i < statement->table->n_keys; i++) {
         ph_buf_puts(&text, i == 0 ? "(" : ", ");
         put_value(&statement->table->columns[i], field_of(statement->params[i], row), &text);

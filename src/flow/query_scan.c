@@ -64,7 +64,7 @@ static ph_code
 begin(struct query_scan *scan, struct ph_error *err)
 {
     const struct ph_query_scan_params *params = scan->params;
-    size_t max_bytes = params->max_row_bytes + ROW_EXTRA * (params->n_fields + 1);
+    size_t max_bytes = params->max_row_bytes + ROW_EXTRA * ((size_t)params->n_fields + 1);
     struct ph_buf sql;
 
     scan->walk = (struct ph_copy_binary_walk){

@@ -48,7 +48,7 @@ fold(char c)
 static void
 set_range(struct token *token, char from, char to)
 {
-    for (int c = from; c <= to; c++)
+    for (unsigned c = (uint8_t)from; c <= (uint8_t)to; c++)
         token->set[c / 8] |= (uint8_t)(1u << (c % 8));
 }
 

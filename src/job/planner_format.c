@@ -104,7 +104,7 @@ sample(struct ph_planner *planner, const struct ph_table_plan *table, double *ra
 {
     const struct ph_rel *rel = table->source;
     double percent = SAMPLE_PAGES * 100 / (double)(rel->pages > 0 ? rel->pages : 1);
-    struct ph_result *r;
+    struct ph_result *r = NULL;
     struct ph_buf sql;
 
     *ratio = 1;

@@ -215,9 +215,9 @@ ph_code
 ph_planner_order(struct ph_planner *planner)
 {
     struct ph_plan *plan = planner->plan;
-    struct families families;
-    struct ph_graph graph;
-    bool *impatient;
+    struct families families = {0};
+    struct ph_graph graph = {0};
+    bool *impatient = NULL;
 
     PH_TRY(find_families(planner, &families));
     PH_TRY(solve(planner, &families, &graph));

@@ -112,7 +112,7 @@ send_params(int fd, const struct ph_holder_params *params, struct ph_error *err)
     struct ph_buf text;
     ph_code rc = PH_OK;
 
-    ph_buf_init(&text, LINE_LIMIT * 4);
+    ph_buf_init(&text, (size_t)LINE_LIMIT * 4);
     ph_buf_printf(&text, "%s\n%s\n%s\n%llu\n%d\n%s\n", params->source->conninfo, params->job,
                   params->dir, (unsigned long long)params->hold_seconds, (int)params->use,
                   params->snapshot_id != NULL ? params->snapshot_id : "");

@@ -18,7 +18,7 @@
 
 #define BATCH 200u
 #define HEAD_BYTES 8192 /* also in copy_heads' statement */
-#define PIECE_BYTES (256 * 1024)
+#define PIECE_BYTES 262144
 #define SQL_LIMIT_BYTES ((size_t)32 << 20)
 
 struct batch {

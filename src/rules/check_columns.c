@@ -2,6 +2,7 @@
  * The outputs of a route, column after column of the target: by the rule for it, from the source's
  * column of the same name, by a shape, or left at its default.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "model/type_match.h"
@@ -119,6 +120,7 @@ pass_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     char source_class[PH_CLASS_SIZE];
     char target_class[PH_CLASS_SIZE];
 
+    assert(from != NULL);
     if (arg == NULL)
         return ph_check_no_memory(checker);
     PH_TRY(ph_check_input(checker, draft, from, &arg->input));

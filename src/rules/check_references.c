@@ -242,9 +242,11 @@ steps_of(const struct ph_rule_column *rule)
 static bool
 same_rule(const struct ph_rule_column *a, const struct ph_rule_column *b)
 {
-    if (steps_of(a) != steps_of(b))
+    uint32_t n = steps_of(a);
+
+    if (n != steps_of(b))
         return false;
-    for (uint32_t i = 0; i < steps_of(a); i++) {
+    for (uint32_t i = 0; i < n; i++) {
         if (!same_step(&a->steps[i], &b->steps[i]))
             return false;
     }

@@ -2,6 +2,7 @@
  * The grammar of conditions, by recursive descent. The first thing that is not of the class ends
  * the parsing: what follows is the server's to judge.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,7 @@ static ph_code
 make_two(struct ph_expr_parser *parser, enum ph_expr_kind kind, struct ph_expr_node *first,
          struct ph_expr_node *second, struct ph_expr_node **out)
 {
+    assert(first != NULL);
     PH_TRY(new_node(parser, kind, out));
     (*out)->first = first;
     first->next = second;
@@ -463,6 +465,7 @@ parse_chain(struct ph_expr_parser *parser, const char *word, enum ph_expr_kind k
             PH_TRY(make_two(parser, kind, last, next, &chain));
             *out = chain;
         } else {
+            assert(last != NULL);
             last->next = next;
         }
         last = next;

@@ -231,6 +231,15 @@ round_digits(const struct ph_value *value, uint8_t *digits, int32_t before, int3
     return carry == 0;
 }
 
+/* The i-th four of decimal digits as a number. */
+static int16_t
+group_of(const uint8_t *digits, int32_t i)
+{
+    const uint8_t *at = digits + (ptrdiff_t)i * DIGITS;
+
+    return (int16_t)(at[0] * 1000 + at[1] * 100 + at[2] * 10 + at[3]);
+}
+
 /* Groups of four from decimal digits; `before` and `n` are multiples of four. */
 static int32_t
 put_numeric(const uint8_t *digits, int32_t n, int32_t before, const struct scale *scale,
@@ -239,16 +248,13 @@ put_numeric(const uint8_t *digits, int32_t n, int32_t before, const struct scale
     int32_t first = 0;
     int32_t end = n / DIGITS;
     int32_t count = 0;
-#define GROUP(i)                                                                                   \
-    (digits[(i)*4] * 1000 + digits[(i)*4 + 1] * 100 + digits[(i)*4 + 2] * 10 + digits[(i)*4 + 3])
 
-    while (first < end && GROUP(first) == 0)
+    while (first < end && group_of(digits, first) == 0)
         first++;
-    while (end > first && GROUP(end - 1) == 0)
+    while (end > first && group_of(digits, end - 1) == 0)
         end--;
     for (int32_t i = first; i < end; i++)
-        ph_rule_put_i16(out + 8 + 2 * count++, (int16_t)GROUP(i));
-#undef GROUP
+        ph_rule_put_i16(out + 8 + 2 * (ptrdiff_t)count++, group_of(digits, i));
     ph_rule_put_i16(out, (int16_t)count);
     ph_rule_put_i16(out + 2, (int16_t)(count == 0 ? 0 : before / DIGITS - 1 - first));
     ph_rule_put_i16(out + 4, (int16_t)(count == 0 ? 0 : sign));

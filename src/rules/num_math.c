@@ -97,7 +97,7 @@ combine(struct ph_rule_call *call, const struct ph_num *a, const struct ph_num *
 {
     int32_t top = larger(a->weight, b->weight) + 1;
     int32_t bottom = last_weight(a) < last_weight(b) ? last_weight(a) : last_weight(b);
-    size_t n = (size_t)(top - bottom + 1);
+    size_t n = (size_t)((int64_t)top - bottom + 1);
     uint16_t *digits = ph_rule_alloc(call, n * sizeof *digits);
     int carry = 0;
 

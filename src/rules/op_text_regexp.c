@@ -120,8 +120,11 @@ static void
 put_group(struct ph_op_text *out, const uint8_t *text, const PCRE2_SIZE *ends, uint32_t n_groups,
           uint32_t group)
 {
-    if (group < n_groups && ends[2 * group] != PCRE2_UNSET && ends[2 * group] < ends[2 * group + 1])
-        ph_op_text_append(out, text + ends[2 * group], ends[2 * group + 1] - ends[2 * group]);
+    if (group >= n_groups)
+        return;
+    const PCRE2_SIZE *at = ends + 2 * (size_t)group;
+    if (at[0] != PCRE2_UNSET && at[0] < at[1])
+        ph_op_text_append(out, text + at[0], at[1] - at[0]);
 }
 
 /* \1 to \9 are groups, \& is all of it, \\ a backslash; any other backslash stands for itself. */

@@ -5,7 +5,7 @@
 
 #define FAMILY(name, ops)                                                                          \
     {                                                                                              \
-        name, ops, sizeof ops / sizeof ops[0]                                                      \
+        (name), (ops), sizeof(ops) / sizeof((ops)[0])                                              \
     }
 
 const struct ph_rule_family ph_rule_families[] = {

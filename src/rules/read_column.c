@@ -2,6 +2,7 @@
  * The rule of one column. A rule has one form; each form is one key of the rule's mapping. What
  * stands under `do:` are steps, and the forms that are one step are read by the same functions.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "rules/read_parts.h"
@@ -116,6 +117,7 @@ read_operator(struct ph_rules_reader *reader, const struct ph_yaml_node *node, c
 
     if (node->kind == PH_YAML_MAPPING && node->n == 1)
         name = node->first;
+    assert(name != NULL);
     if (name->kind != PH_YAML_SCALAR || name->text == NULL)
         return ph_read_fail_type(
             reader, node, what, "an operator, or one with its constants, e.g. {substring: [1, 4]}");

@@ -138,8 +138,10 @@ ph_copy_text_next(const struct ph_copy_shape *shape, struct ph_span bytes, struc
 void
 ph_copy_text_put_field(struct ph_buf *out, struct ph_span value)
 {
-    if (value.data == NULL)
+    if (value.data == NULL) {
         ph_buf_puts(out, "\\N");
+        return;
+    }
     for (size_t i = 0; i < value.len; i++) {
         const char *found = memchr(escaped, value.data[i], sizeof escaped - 1);
         if (found != NULL)
