@@ -56,7 +56,8 @@ fake_put_array(struct ph_buf *out, const struct ph_catalog *catalog, ph_oid elem
     uint32_t n = dimensions > 0;
 
     fake_put_u32(out, dimensions);
-    fake_put_u32(out, dimensions > 0);
+    size_t flags = out->len;
+    fake_put_u32(out, 0);
     fake_put_u32(out, elem);
     for (uint32_t i = 0; i < dimensions; i++) {
         uint32_t len = 1 + fake_below(random, 3);
@@ -64,8 +65,12 @@ fake_put_array(struct ph_buf *out, const struct ph_catalog *catalog, ph_oid elem
         fake_put_u32(out, fake_below(random, 3));
         n *= len;
     }
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        size_t at = out->len;
         fake_put_field(out, catalog, elem, random);
+        if (ph_load_u32(out->data + at) == UINT32_MAX)
+            ph_store_u32(out->data + flags, 1);
+    }
 }
 
 static inline void
