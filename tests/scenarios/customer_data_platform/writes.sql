@@ -9,7 +9,7 @@
 \if :what <= 8
 INSERT INTO users (username, password) VALUES ('new ' || gen_random_uuid(), 'pw');
 \elif :what <= 16
-UPDATE team SET password = 'changed ' || :some, updated_at = now() WHERE id = md5('t' || :member)::uuid;
+UPDATE team SET password = 'changed ' || :some % 7, updated_at = now() WHERE id = md5('t' || :member)::uuid;
 \elif :what <= 22
 UPDATE team SET last_login_at = now(), permissions = ARRAY['p' || :some, NULL] WHERE id = md5('t' || :member)::uuid;
 \elif :what <= 30
