@@ -34,17 +34,28 @@ drop_repeated(struct ph_buf *problems, size_t start)
     }
 }
 
+/* Its directory is said once, with the first problem: a message has room for few of them. */
+static const char *
+file_of(const struct ph_checker *checker)
+{
+    const char *file = checker->params->rules->file;
+    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
+
+    if (file == NULL)
+        return "rules";
+    return slash != NULL && checker->problems.len > 0 ? slash + 1 : file;
+}
+
 void
 ph_check_problem(struct ph_checker *checker, const struct ph_draft *draft,
                  struct ph_rule_place place, const char *format, ...)
 {
-    const char *file = checker->params->rules->file;
     struct ph_buf *out = &checker->problems;
     size_t start = out->len;
     va_list args;
 
     checker->n_problems++;
-    ph_buf_printf(out, "%s%s:", out->len > 0 ? SEPARATOR : "", file != NULL ? file : "rules");
+    ph_buf_printf(out, "%s%s:", out->len > 0 ? SEPARATOR : "", file_of(checker));
     if (place.line > 0)
         ph_buf_printf(out, "%u:%u:", place.line, place.column);
     ph_buf_putc(out, ' ');
