@@ -82,10 +82,6 @@ about_table(const struct ph_reshape *reshape, ph_code rc, struct ph_error *err)
 
     ph_plan_table_label(planned(reshape), label, sizeof label);
     ph_error_object(err, "%s", label);
-    if (rc == PH_E_RULE_VALUE)
-        ph_error_hint(err, "the change is in the stream, whatever becomes of its row: extend the "
-                           "rule, or give the table `on_bad: quarantine`, and begin anew with "
-                           "--restart --yes");
     return rc;
 }
 

@@ -371,10 +371,11 @@ see_flushed(struct holder *holder, ph_lsn lsn, struct ph_error *err)
             return PH_FAIL(err, PH_E_PROTOCOL, "not a position: %.31s", text);
         if (flushed >= lsn)
             return PH_OK;
-        if (mover_is_there(holder))
+        bool is_waited_for = mover_is_there(holder);
+        if (is_waited_for)
             last_seen = ph_clock_ns();
         if (is_told_to_stop(holder) ||
-            ph_clock_seconds_since(last_seen) >= (double)holder->hold_seconds)
+            (!is_waited_for && ph_clock_seconds_since(last_seen) >= (double)holder->hold_seconds))
             return PH_FAIL(err, PH_E_STOPPED, "nobody waits for the snapshot any more");
         nanosleep(&pause, NULL);
     }
