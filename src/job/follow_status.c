@@ -116,10 +116,14 @@ ph_follow_take_picture(struct ph_follow *follow)
     look.applied = look.durable = follow->position;
     if (follow->applier != NULL)
         ph_applier_get(follow->applier, &look);
+    if (follow->team != NULL)
+        ph_follow_look_at_team(follow->team, &look);
     ph_spool_get_positions(follow->spool, &spool);
     ph_receiver_look(follow->receiver, &receiver);
     out.is_on = true;
-    out.is_waiting = follow->applier == NULL;
+    out.is_waiting = follow->applier == NULL && follow->team == NULL;
+    out.workers = 0;
+    out.meet = follow->team != NULL ? ph_follow_team_meets(follow->team, &out.workers) : 0;
     snprintf(out.receiver, sizeof out.receiver, "%s", receiver_states[receiver.state]);
     out.source = receiver.source_end > spool.written ? receiver.source_end : spool.written;
     out.received = spool.written;
@@ -128,7 +132,7 @@ ph_follow_take_picture(struct ph_follow *follow)
     out.applied = look.applied;
     out.applied_durable = look.durable;
     out.consistent_from = follow->consistent;
-    out.is_consistent = !out.is_waiting && look.applied >= follow->consistent;
+    out.is_consistent = !out.is_waiting && out.workers == 0 && look.applied >= follow->consistent;
     out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
     take_waiting(follow, look.counted, receiver.transactions, &out);
     out.lag_s = seconds_behind(&look);

@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 9
+#define PH_LEDGER_VERSION 10
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {

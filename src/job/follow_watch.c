@@ -1,0 +1,68 @@
+/* What the job's thread does while others apply changes. */
+#include "base/clock.h"
+#include "base/stop.h"
+#include "job/copy_parts.h"
+#include "job/follow_parts.h"
+#include "pg/ledger_status.h"
+
+#define LOOK_EVERY_MS 50u
+#define WRITE_EVERY_S 2.0
+#define SEQUENCES_EVERY_S 60.0
+#define PARTS_EVERY_S 10.0
+
+static ph_code
+look_at_ledger(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_until until;
+    bool asked;
+
+    PH_TRY(ph_ledger_stop_asked(job->target_control, job->options->name, job->ledger.run, &asked,
+                                err));
+    if (asked)
+        ph_stop_request();
+    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &until, err));
+    bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
+    if (is_at_it &&
+        (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
+        job->follow->asked = until;
+        PH_TRY(ph_follow_begin_end(job, &until, err));
+    }
+    return ph_follow_write_progress(job, err);
+}
+
+ph_code
+ph_follow_carry_sequences(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(ph_copy_set_sequences(job, err));
+    return ph_ledger_sequences_carried(job->target_control, job->options->name, err);
+}
+
+ph_code
+ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    uint64_t wrote_ns = 0;
+    uint64_t carried_ns = ph_clock_ns();
+    uint64_t parts_ns = 0;
+
+    for (;;) {
+        bool has_ended;
+        PH_TRY(look(job, &has_ended, err));
+        if (has_ended || ph_stop_wait_ms(LOOK_EVERY_MS))
+            return PH_OK;
+        ph_follow_take_picture(follow);
+        PH_TRY(ph_follow_check(job, err));
+        if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
+            PH_TRY(look_at_ledger(job, err));
+            wrote_ns = ph_clock_ns();
+        }
+        if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
+            PH_TRY(ph_follow_check_parts(job, err));
+            parts_ns = ph_clock_ns();
+        }
+        if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {
+            PH_TRY(ph_follow_carry_sequences(job, err));
+            carried_ns = ph_clock_ns();
+        }
+    }
+}
