@@ -50,6 +50,7 @@ struct ph_follow {
      */
     pthread_mutex_t lock;
     struct ph_follow_progress shown;
+    uint32_t n_tables;           /* of the plan */
     struct ph_applier_look past; /* of appliers that have ended */
 };
 

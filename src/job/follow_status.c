@@ -163,7 +163,16 @@ ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out
     pthread_mutex_unlock(&follow->lock);
 }
 
-/* On the display's thread. */
+/* The plan itself is loaded anew while the display goes on. */
+static void
+note_tables(struct ph_follow *follow)
+{
+    pthread_mutex_lock(&follow->lock);
+    follow->n_tables = follow->job->plan.n_tables;
+    pthread_mutex_unlock(&follow->lock);
+}
+
+/* On the display's thread, too. */
 static void
 read_progress(void *arg, struct ph_progress *out)
 {
@@ -171,8 +180,10 @@ read_progress(void *arg, struct ph_progress *out)
 
     snprintf(out->phase, sizeof out->phase, "follow");
     out->elapsed_s = ph_clock_seconds_since(follow->job->started_ns);
-    out->tables = out->tables_done = follow->job->plan.n_tables;
     ph_follow_read_progress(follow->job, &out->follow);
+    pthread_mutex_lock(&follow->lock);
+    out->tables = out->tables_done = follow->n_tables;
+    pthread_mutex_unlock(&follow->lock);
 }
 
 void
@@ -180,6 +191,7 @@ ph_follow_show_begin(struct ph_follow *follow)
 {
     const struct ph_observer *observer = &follow->job->run->observer;
 
+    note_tables(follow);
     ph_follow_take_picture(follow);
     if (observer->started != NULL)
         observer->started(observer->context, read_progress, follow);
@@ -201,6 +213,7 @@ ph_follow_write_progress(struct ph_job *job, struct ph_error *err)
     struct ph_progress progress = {0};
     struct ph_buf json;
 
+    note_tables(follow);
     ph_follow_guard(follow, job->source_control);
     ph_follow_take_picture(follow);
     read_progress(follow, &progress);
