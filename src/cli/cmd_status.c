@@ -14,13 +14,20 @@
 #define WATCH_MS 2000u
 #define FRESH_S 15.0 /* a run writes its progress every two seconds */
 
-/* The live figures a run left, or NULL when there are none that still hold. */
+/*
+ * The live figures a run left, or NULL when there are none that still hold. That they are of a
+ * moment before workers began to apply tables apart makes nothing consistent.
+ */
 static json_t *
 live_progress(const struct ph_job_status *job)
 {
     if (!job->is_running || job->progress == NULL || job->progress_age_s > FRESH_S)
         return NULL;
-    return json_loads(job->progress, 0, NULL);
+    json_t *live = json_loads(job->progress, 0, NULL);
+    json_t *follow = json_object_get(live, "follow");
+    if (follow != NULL && job->workers > 0)
+        json_object_set_new(follow, "consistent", json_false());
+    return live;
 }
 
 static double
@@ -178,6 +185,14 @@ print_live_parts(const struct ph_job_status *job)
 }
 
 static void
+print_team(const struct ph_job_status *job)
+{
+    if (job->workers > 0)
+        printf("  team     catching up with %u workers, not consistent until they meet at %s\n",
+               job->workers, job->meet);
+}
+
+static void
 print_stopped_follow(const struct ph_job_status *job)
 {
     char a[PH_HUMAN_SIZE];
@@ -223,6 +238,7 @@ print_job(const struct ph_job_status *job)
         printf("  end      told to end at %s\n", job->end_at);
     if (job->follows && !job->is_running)
         print_stopped_follow(job);
+    print_team(job);
     print_live_parts(job);
 }
 
@@ -263,6 +279,20 @@ print_text(const struct ph_options *options, const struct ph_status *status)
 
 /* ---- for machines ---- */
 
+/* From the ledger alone. Whether the target is consistent only a run knows, but when it is not. */
+static json_t *
+follow_value(const struct ph_job_status *job)
+{
+    json_t *value = json_pack("{s:s, s:I, s:s, s:f}", "position", job->position, "conflicts",
+                              (json_int_t)job->conflicts, "end_at", job->end_at, "sequences_s",
+                              job->sequences_s);
+
+    if (value != NULL && job->workers > 0)
+        json_object_update_new(value, json_pack("{s:b, s:i, s:s}", "consistent", 0, "workers",
+                                                (int)job->workers, "meet", job->meet));
+    return value;
+}
+
 static json_t *
 job_value(const struct ph_job_status *job)
 {
@@ -286,10 +316,7 @@ job_value(const struct ph_job_status *job)
         json_object_update(value, figures);
     json_decref(figures);
     if (value != NULL && job->follows)
-        json_object_set_new(value, "follow",
-                            json_pack("{s:s, s:I, s:s, s:f}", "position", job->position,
-                                      "conflicts", (json_int_t)job->conflicts, "end_at",
-                                      job->end_at, "sequences_s", job->sequences_s));
+        json_object_set_new(value, "follow", follow_value(job));
     if (value != NULL && live != NULL) {
         struct pace pace = pace_of(live);
         json_object_set_new(value, "rows_per_second", json_real(pace.rows));

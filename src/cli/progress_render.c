@@ -130,7 +130,10 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
                   ph_human_short(follow->transactions_s, c));
     if (follow->drain_s > 1)
         ph_buf_printf(out, ", caught up in %s", ph_human_seconds(follow->drain_s, a));
-    if (!follow->is_consistent)
+    if (follow->workers > 0)
+        ph_buf_printf(out, ", catching up with %u workers, not consistent until they meet at %s",
+                      follow->workers, ph_lsn_print(follow->meet, lsn));
+    else if (!follow->is_consistent)
         ph_buf_puts(out, ", not consistent yet");
     if (!follow->is_heard)
         put_unheard(out, follow->heard_s);

@@ -35,6 +35,8 @@ ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
 {
     *out = (struct ph_routed_table){0};
     *is_skipped = false;
+    if (ph_applier_worker_of(applier, place) != applier->params.worker)
+        return PH_OK;
     if (is_filtered) {
         enum ph_epoch_verdict verdict = ph_epoch_filter_decide(
             applier->params.filter, txn, rel->oid, ph_apply_place_plan(place)->index);
@@ -60,7 +62,8 @@ tell(struct ph_applier *applier)
 {
     const struct ph_apply_target *target = &applier->target;
 
-    (void)ph_epoch_filter_retire(applier->params.filter, target->applied);
+    if (!ph_applier_is_in_team(applier)) /* whose workers share it */
+        (void)ph_epoch_filter_retire(applier->params.filter, target->applied);
     applier->told_ns = ph_clock_ns();
     if (applier->params.moved != NULL)
         applier->params.moved(applier->params.arg, target->applied, target->durable);
@@ -448,6 +451,8 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
 {
     if (event->step == PH_TXN_NOTHING || event->step == PH_TXN_BEGIN)
         set_idle(applier, event->step == PH_TXN_NOTHING && !applier->in_txn);
+    if (ph_applier_is_in_team(applier) && ph_applier_is_to_meet(applier, event))
+        return ph_applier_meet(applier, err);
 
     switch (event->step) {
     case PH_TXN_NOTHING:
@@ -475,7 +480,8 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_COMMIT:
         return take_commit(applier, event, err);
     case PH_TXN_PROGRESS:
-        return take_progress(applier, event->end_lsn, err);
+        /* one of a team gets to a position of its own by commits, and to where all meet */
+        return ph_applier_is_in_team(applier) ? PH_OK : take_progress(applier, event->end_lsn, err);
     }
     return PH_OK;
 }
@@ -502,9 +508,17 @@ tell_sometimes(struct ph_applier *applier)
 static uint32_t
 patience_ms(const struct ph_applier *applier)
 {
-    if (applier->sent.is_there || applier->target.committing != 0)
+    if (applier->sent.is_there || applier->target.committing != 0 || applier->has_all)
         return 0;
     return applier->group_txns == 0 || applier->in_txn ? WAIT_MS : gather_ms(applier);
+}
+
+/* Asked to leave, and nothing is begun that another applier could not go on with. */
+static bool
+may_leave(const struct ph_applier *applier)
+{
+    return atomic_load(&applier->leave) && !applier->in_txn &&
+           applier->fence.step == PH_FENCE_NONE && !ph_early_is_on(applier->early);
 }
 
 static ph_code
@@ -519,7 +533,7 @@ work(struct ph_applier *applier, struct ph_error *err)
             tell_sometimes(applier);
         if (wants_end(applier))
             PH_TRY(ph_applier_settle(applier, err));
-        if (ph_applier_is_at_end(applier))
+        if (ph_applier_is_at_end(applier) || applier->has_met || may_leave(applier))
             break;
     }
     return PH_OK;

@@ -3,6 +3,10 @@
  * transactions in commit order, as many in one target transaction as are waiting. Every commit on
  * the target is a state that the source had.
  *
+ * One of a team (`worker_of`) applies a part of the tables up to a position where all of them meet;
+ * what it commits is a state of its tables only. It applies nothing before its commit, stands at no
+ * fence, and all epochs must be retired as far as its tables go.
+ *
  * A thread of its own between start and stop. What fails ends it; the reason is kept and the state
  * of the target is what the ledger says: make a new one from there.
  */
@@ -26,8 +30,12 @@ struct ph_applier_params {
     const char *job;
     const char *session_sql;
     struct ph_spool *spool;
-    struct ph_epoch_filter *filter; /* the applier's until it has stopped */
+    struct ph_epoch_filter *filter; /* the applier's until it has stopped; a team only reads it */
     struct ph_apply_tables_params tables;
+    uint32_t worker; /* its number: 0, or one of a team */
+    /* By table of the plan, the worker that applies it (pg/ledger_team.h); NULL: this one all. */
+    const uint32_t *worker_of;
+    ph_lsn meet;        /* of a team: it ends there exactly; all up to there is in the spool */
     ph_lsn position;    /* the ledger's */
     ph_lsn end;         /* as ph_applier_set_end; 0: none yet */
     ph_lsn count_from;  /* look.counted has what ends behind it */
@@ -57,6 +65,11 @@ void ph_applier_set_end(struct ph_applier *applier, ph_lsn lsn);
 /* Finish the group at hand and end. Any thread. */
 void ph_applier_ask_stop(struct ph_applier *applier);
 /*
+ * The same, but not before it is between transactions, with none that is applied while it arrives,
+ * and with no fence under way. Any thread.
+ */
+void ph_applier_ask_leave(struct ph_applier *applier);
+/*
  * Wait for the thread. PH_OK: it came to its end, or was asked to stop, and all it applied is
  * durable. Frees it.
  */
@@ -64,7 +77,7 @@ ph_code ph_applier_stop(struct ph_applier *applier, struct ph_error *err);
 
 struct ph_applier_look {
     bool has_ended; /* stop would not wait */
-    bool at_end;    /* because the end was reached */
+    bool at_end;    /* because the end was reached, or the position to meet at */
     bool is_idle;   /* all transactions that are in the spool are applied */
     ph_lsn applied; /* committed on the target */
     ph_lsn durable;

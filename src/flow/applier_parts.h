@@ -51,9 +51,11 @@ struct ph_applier {
     bool in_txn;              /* a transaction of the source is half read */
     bool is_filtered;         /* it may have changes that the copy has */
     bool must_replay;         /* the target refused a part of the group: the rest is only read */
-    ph_lsn group_from;        /* position before the group that is filled */
-    ph_lsn group_end;         /* end of its last whole transaction; 0: none */
-    ph_lsn group_until;       /* the group ends with this one; 0: when it is full */
+    bool has_all;       /* all up to where the team meets was in the spool before the last read */
+    bool has_met;       /* one of a team has come to where all meet */
+    ph_lsn group_from;  /* position before the group that is filled */
+    ph_lsn group_end;   /* end of its last whole transaction; 0: none */
+    ph_lsn group_until; /* the group ends with this one; 0: when it is full */
     uint32_t group_txns;
     uint32_t group_counted; /* of them: behind params.count_from */
     uint64_t group_skipped;
@@ -75,6 +77,7 @@ struct ph_applier {
     uint64_t told_ns;
     atomic_uint_fast64_t end_lsn; /* 0: none */
     atomic_bool stop;
+    atomic_bool leave;
     pthread_mutex_t lock; /* guards look */
     struct ph_applier_look look;
     ph_code rc; /* of the thread, after it ended */
@@ -88,10 +91,27 @@ ph_applier_is_refusal(ph_code rc)
     return rc == PH_E_CONSTRAINT || rc == PH_E_DATA || rc == PH_E_SQL;
 }
 
+static inline bool
+ph_applier_is_in_team(const struct ph_applier *applier)
+{
+    return applier->params.worker_of != NULL;
+}
+
+/* Of the team, the worker whose place it is; who is in none has all. */
+static inline uint32_t
+ph_applier_worker_of(const struct ph_applier *applier, const struct ph_apply_place *place)
+{
+    return ph_applier_is_in_team(applier)
+               ? applier->params.worker_of[ph_apply_place_plan(place)->index]
+               : applier->params.worker;
+}
+
 /* The places that changes of the table go to (ph_apply_tables_places). */
 ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *rel,
                           struct ph_apply_place **first, uint32_t *n, struct ph_error *err);
-/* What is there; out->table is NULL when the copy has the change (*is_skipped), or none is there.
+/*
+ * What is there; out->table is NULL when the copy has the change (*is_skipped), another worker
+ * applies it, or none is there.
  */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, struct ph_apply_place *place,
@@ -118,6 +138,18 @@ ph_code ph_applier_fence_begin(struct ph_applier *applier, const struct ph_sourc
 /* A transaction is whole, and part of the group. */
 ph_code ph_applier_fence_commit(struct ph_applier *applier, const struct ph_source_txn *txn,
                                 struct ph_error *err);
+
+/* ---- apply_team.c: of one of a team ---- */
+
+/*
+ * Whether the event stands behind all that ends up to where the team meets. That is the end of a
+ * commit, or a position between records: a commit that begins there or later ends behind it.
+ */
+bool ph_applier_is_to_meet(struct ph_applier *applier, const struct ph_txn_event *event);
+/* Whether all up to there is in the spool now; before the first event. */
+void ph_applier_look_for_all(struct ph_applier *applier);
+/* Then that becomes its position, whatever it had to apply, and it ends. */
+ph_code ph_applier_meet(struct ph_applier *applier, struct ph_error *err);
 
 /* ---- apply_truncate.c ---- */
 

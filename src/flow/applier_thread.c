@@ -9,22 +9,30 @@ static void *
 run(void *arg)
 {
     struct ph_applier *applier = arg;
+    const struct ph_apply_target_params target = {
+        .endpoint = applier->params.target,
+        .purpose = "apply",
+        .job = applier->params.job,
+        .session_sql = applier->params.session_sql,
+        .worker = applier->params.worker,
+        .position = applier->params.position,
+    };
     struct ph_error err;
 
     ph_error_reset(&err);
     ph_code rc =
         ph_txn_reader_open(applier->params.spool, applier->params.position, &applier->reader, &err);
     if (rc == PH_OK)
-        rc = ph_apply_target_open(&applier->target, applier->params.target, "apply",
-                                  applier->params.job, applier->params.session_sql,
-                                  applier->params.position, &err);
+        rc = ph_apply_target_open(&applier->target, &target, &err);
+    if (ph_applier_is_in_team(applier))
+        ph_applier_look_for_all(applier);
     if (rc == PH_OK)
         rc = ph_applier_work(applier, &err);
     pthread_mutex_lock(&applier->lock);
     applier->rc = rc;
     applier->error = err;
     applier->look.has_ended = true;
-    applier->look.at_end = rc == PH_OK && ph_applier_is_at_end(applier);
+    applier->look.at_end = rc == PH_OK && (applier->has_met || ph_applier_is_at_end(applier));
     pthread_mutex_unlock(&applier->lock);
     return NULL;
 }
@@ -92,6 +100,12 @@ void
 ph_applier_ask_stop(struct ph_applier *applier)
 {
     atomic_store(&applier->stop, true);
+}
+
+void
+ph_applier_ask_leave(struct ph_applier *applier)
+{
+    atomic_store(&applier->leave, true);
 }
 
 ph_code

@@ -164,7 +164,8 @@ ph_code
 ph_early_block(struct ph_early *early, const struct ph_txn_event *event, struct ph_error *err)
 {
     ph_early_take_yield(early);
-    if (early->xid == 0 && early->applier->params.filter->open_lsn == 0 &&
+    if (early->xid == 0 && !ph_applier_is_in_team(early->applier) &&
+        early->applier->params.filter->open_lsn == 0 &&
         !ph_xid_set_has(&early->given_up, event->txn.xid)) {
         early->xid = event->txn.xid;
         early->session = event->session;
@@ -193,6 +194,12 @@ ph_early_abort(struct ph_early *early, const struct ph_txn_event *event)
 {
     if (is_it(early, event))
         leave(early);
+}
+
+bool
+ph_early_is_on(const struct ph_early *early)
+{
+    return early->is_reading;
 }
 
 void

@@ -14,7 +14,7 @@
  * for a lock of it. Nothing of it is written down; after a crash it was never there.
  *
  * One transaction at a time, and only once all epochs are retired: then none of its changes can be
- * one that the copy has. The applier's thread.
+ * one that the copy has. Not by one of a team. The applier's thread.
  */
 #ifndef PH_FLOW_APPLY_EARLY_H
 #define PH_FLOW_APPLY_EARLY_H
@@ -31,6 +31,8 @@ ph_code ph_early_block(struct ph_early *early, const struct ph_txn_event *event,
 ph_code ph_early_idle(struct ph_early *early, struct ph_error *err) PH_MUST_CHECK;
 /* The transaction of the event was rolled back. */
 void ph_early_abort(struct ph_early *early, const struct ph_txn_event *event);
+/* One is under way, begun on the target or only read so far. */
+bool ph_early_is_on(const struct ph_early *early);
 /* A connection was lost: all that is open comes again. */
 void ph_early_void(struct ph_early *early);
 /* A group is to be replayed, which must not meet its locks; or all ends. */

@@ -84,8 +84,14 @@ connect_session(struct ph_early *early, struct ph_error *err)
 
     if (early->is_connected)
         return PH_OK;
-    ph_code rc = ph_apply_target_open(&early->target, params->target, "apply early", params->job,
-                                      params->session_sql, 0, err);
+    ph_code rc =
+        ph_apply_target_open(&early->target,
+                             &(struct ph_apply_target_params){.endpoint = params->target,
+                                                              .purpose = "apply early",
+                                                              .job = params->job,
+                                                              .session_sql = params->session_sql,
+                                                              .worker = params->worker},
+                             err);
     early->is_connected = true;
     if (rc == PH_OK)
         rc = ph_conn_value(early->target.conn, pid_sql, early->pids[1], sizeof early->pids[1], err);

@@ -47,6 +47,8 @@ ph_applier_fence_message(struct ph_applier *applier, const struct ph_txn_event *
     struct ph_apply_fence *fence = &applier->fence;
     char id[PH_FENCE_ID_SIZE];
 
+    if (ph_applier_is_in_team(applier)) /* what it commits is no state of the source */
+        return;
     if (event->event->prefix == NULL || strcmp(event->event->prefix, PH_FENCE_PREFIX) != 0)
         return;
     if (is_after(event->event->content, "begin ", id, sizeof id)) {

@@ -40,20 +40,22 @@ static const char advance_sql[] = "WITH hit AS (" PH_LEDGER_ADVANCE_SQL " RETURN
 /* ---- opening ---- */
 
 ph_code
-ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *endpoint,
-                     const char *purpose, const char *job, const char *session_sql, ph_lsn position,
+ph_apply_target_open(struct ph_apply_target *target, const struct ph_apply_target_params *params,
                      struct ph_error *err)
 {
-    *target = (struct ph_apply_target){
-        .endpoint = endpoint, .job = job, .applied = position, .durable = position};
-    target->made_durable_ns = ph_clock_ns();
+    *target = (struct ph_apply_target){.endpoint = params->endpoint,
+                                       .job = params->job,
+                                       .worker = params->worker,
+                                       .applied = params->position,
+                                       .durable = params->position,
+                                       .made_durable_ns = ph_clock_ns()};
     target->statements =
         ph_apply_statements_new(&(struct ph_apply_limits){.copy_rows = COPY_FROM_ROWS});
     target->params = calloc(MOST_PARAMS, sizeof *target->params);
     if (target->statements == NULL || target->params == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    PH_TRY(ph_conn_open(endpoint, purpose, &target->conn, err));
-    PH_TRY(ph_conn_exec(target->conn, session_sql, err));
+    PH_TRY(ph_conn_open(params->endpoint, params->purpose, &target->conn, err));
+    PH_TRY(ph_conn_exec(target->conn, params->session_sql, err));
     PH_TRY(ph_conn_exec(target->conn, plan_sql, err));
     return ph_pipeline_new(target->conn, MAX_PREPARED, &target->pipeline, err);
 }
@@ -74,10 +76,12 @@ static ph_code
 queue_advance(struct ph_apply_target *target, ph_lsn old, ph_lsn new, struct ph_error *err)
 {
     char texts[2][PH_LSN_TEXT];
-    const char *values[] = {target->job, "0", ph_lsn_print(new, texts[0]),
+    char worker[16];
+    const char *values[] = {target->job, worker, ph_lsn_print(new, texts[0]),
                             ph_lsn_print(old, texts[1])};
     struct ph_param params[4];
 
+    snprintf(worker, sizeof worker, "%u", target->worker);
     for (int i = 0; i < 4; i++)
         params[i] = (struct ph_param){.bytes = {(const uint8_t *)values[i], strlen(values[i])},
                                       .kind = PH_PARAM_TEXT};
@@ -360,7 +364,7 @@ ph_code
 ph_apply_advance(struct ph_apply_target *target, ph_lsn lsn, struct ph_error *err)
 {
     PH_TRY(ph_apply_settle(target, err));
-    PH_TRY(ph_ledger_advance(target->conn, target->job, 0, target->applied, lsn, err));
+    PH_TRY(ph_ledger_advance(target->conn, target->job, target->worker, target->applied, lsn, err));
     target->applied = lsn;
     return PH_OK;
 }

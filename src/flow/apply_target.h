@@ -24,9 +24,19 @@
 #include "pg/conn.h"
 #include "pg/conn_pipeline.h"
 
+struct ph_apply_target_params {
+    const struct ph_endpoint *endpoint;
+    const char *purpose;
+    const char *job;
+    const char *session_sql; /* sets what the job needs; the plan settings are added */
+    uint32_t worker;         /* whose position it is */
+    ph_lsn position;         /* the ledger's: begin compares */
+};
+
 struct ph_apply_target {
     const struct ph_endpoint *endpoint;
     const char *job;
+    uint32_t worker;
     struct ph_conn *conn;
     struct ph_pipeline *pipeline;
     struct ph_apply_statements *statements;
@@ -51,14 +61,10 @@ struct ph_apply_refusal {
     int64_t rows;
 };
 
-/*
- * Opens the connection: `session_sql` sets what the job needs, the plan settings are added.
- * `position` is the ledger's (ph_ledger_read_position on this connection comes later: begin
- * compares). Free also after a failure.
- */
-ph_code ph_apply_target_open(struct ph_apply_target *target, const struct ph_endpoint *endpoint,
-                             const char *purpose, const char *job, const char *session_sql,
-                             ph_lsn position, struct ph_error *err) PH_MUST_CHECK;
+/* Opens the connection. `endpoint` and `job` must outlive it. Free also after a failure. */
+ph_code ph_apply_target_open(struct ph_apply_target *target,
+                             const struct ph_apply_target_params *params,
+                             struct ph_error *err) PH_MUST_CHECK;
 void ph_apply_target_free(struct ph_apply_target *target);
 
 /*

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 
 #include "flow/applier_parts.h"
+#include "pg/ledger_team.h"
 #include "rules/ruleset.h"
 
 struct truncated {
     const struct ph_apply_table **tables;
     uint32_t n;
     uint32_t room;
-    uint32_t n_rels; /* of the source, that have tables among these */
+    uint32_t n_rels; /* of the source, that have tables among these, or that other workers empty */
 };
 
 static ph_code
@@ -127,6 +128,7 @@ add_rel(struct ph_applier *applier, const struct ph_txn_event *event,
 {
     struct ph_apply_place *place;
     uint32_t before = all->n;
+    uint32_t others = 0; /* no foreign keys lead from or to these */
     uint32_t n;
 
     PH_TRY(ph_applier_places(applier, rel, &place, &n, err));
@@ -137,8 +139,10 @@ add_rel(struct ph_applier *applier, const struct ph_txn_event *event,
             ph_applier_table(applier, &event->txn, rel, place, is_filtered, &is_skipped, &to, err));
         if (to.table != NULL)
             PH_TRY(add_table(all, to.table, err));
+        uint32_t worker = ph_applier_worker_of(applier, place);
+        others += worker != applier->params.worker && worker != PH_NO_WORKER;
     }
-    all->n_rels += n > 0 && all->n - before == n;
+    all->n_rels += n > 0 && all->n - before + others == n;
     return PH_OK;
 }
 

@@ -20,13 +20,8 @@
 #include "job/join.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/ledger_status.h"
-#include "rules/ruleset.h"
 
-#define LOOK_EVERY_MS 50u
 #define WIND_UP_MS 10
-#define WRITE_EVERY_S 2.0
-#define SEQUENCES_EVERY_S 60.0
-#define PARTS_EVERY_S 10.0
 #define STOP_GRACE_MS 5000u
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -165,8 +160,8 @@ ph_follow_receive(struct ph_job *job, struct ph_error *err)
     pthread_mutex_init(&job->follow->lock, NULL);
     ph_epoch_filter_init(&job->follow->filter);
     job->follow->job = job;
-    PH_TRY(ph_ledger_read_position(job->target_control, job->options->name, 0,
-                                   &job->follow->position, err));
+    PH_TRY(ph_ledger_read_applied(job->target_control, job->options->name, &job->follow->position,
+                                  err));
     PH_TRY(open_spool(job, err));
     ph_spool_get_positions(job->follow->spool, &positions);
     job->follow->received_from = positions.written;
@@ -190,6 +185,7 @@ ph_follow_release(struct ph_job *job)
     ph_stop_watch_set_grace(&job->stop_watch, 0);
     ph_receiver_free(follow->receiver);
     ph_spool_close(follow->spool);
+    ph_follow_free_team(follow);
     ph_epoch_filter_reset(&follow->filter);
     pthread_mutex_destroy(&follow->lock);
     free(follow->beside);
@@ -198,11 +194,9 @@ ph_follow_release(struct ph_job *job)
 
 /* ---- applying ---- */
 
-static void
-has_moved(void *arg, ph_lsn applied, ph_lsn durable)
+void
+ph_follow_has_moved(struct ph_follow *follow, ph_lsn applied, ph_lsn durable)
 {
-    struct ph_follow *follow = arg;
-
     ph_receiver_set_applied(follow->receiver, applied, durable);
     if (durable <= follow->pruned)
         return;
@@ -211,6 +205,12 @@ has_moved(void *arg, ph_lsn applied, ph_lsn durable)
     ph_error_reset(&err);
     if (ph_spool_prune(follow->spool, durable, &err) != PH_OK)
         ph_log_failure(PH_LOG_WARN, &err);
+}
+
+static void
+has_moved(void *arg, ph_lsn applied, ph_lsn durable)
+{
+    ph_follow_has_moved(arg, applied, durable);
 }
 
 static int64_t
@@ -250,11 +250,35 @@ make_domains(struct ph_job *job, struct ph_error *err)
     return load_tables(job, err);
 }
 
+static void
+renew_filter(struct ph_follow *follow)
+{
+    ph_epoch_filter_reset(&follow->filter);
+    ph_epoch_filter_init(&follow->filter);
+}
+
+/* Tables, filter and position as the ledger has them now; whoever applied has ended. */
 static ph_code
-start_applier(struct ph_job *job, struct ph_error *err)
+prepare(struct ph_job *job, struct ph_error *err)
 {
     struct ph_follow *follow = job->follow;
-    struct ph_applier_params params = {
+
+    PH_TRY(make_domains(job, err));
+    renew_filter(follow);
+    PH_TRY(ph_job_fill_filter(job, &follow->filter, err));
+    PH_TRY(ph_ledger_read_applied(job->target_control, job->options->name, &follow->position, err));
+    follow->pruned = follow->position;
+    follow->consistent = ph_epoch_filter_consistent_point(&follow->filter);
+    (void)ph_epoch_filter_retire(&follow->filter, follow->position);
+    return PH_OK;
+}
+
+void
+ph_follow_describe_applier(struct ph_job *job, struct ph_applier_params *out)
+{
+    struct ph_follow *follow = job->follow;
+
+    *out = (struct ph_applier_params){
         .target = &job->target,
         .job = job->options->name,
         .session_sql = job->target_session_sql,
@@ -268,22 +292,35 @@ start_applier(struct ph_job *job, struct ph_error *err)
         .count_from = follow->received_from,
         .group_bytes = job->options->memory_bytes / 8,
         .on_conflict = job->options->on_conflict,
-        .moved = has_moved,
-        .source_clock = source_clock,
-        .arg = follow,
     };
+}
 
-    PH_TRY(make_domains(job, err));
-    ph_follow_show_tables(follow);
-    PH_TRY(ph_job_fill_filter(job, &follow->filter, err));
+/* After prepare. */
+static ph_code
+start_applier(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow;
+    struct ph_applier_params params;
+
+    ph_follow_describe_applier(job, &params);
+    params.moved = has_moved;
+    params.source_clock = source_clock;
+    params.arg = follow;
     PH_TRY(
         ph_ledger_read_position(job->target_control, job->options->name, 0, &params.position, err));
-    follow->consistent = ph_epoch_filter_consistent_point(&follow->filter);
-    follow->position = follow->pruned = params.position;
-    (void)ph_epoch_filter_retire(&follow->filter, params.position);
     PH_TRY(ph_follow_begin_end(job, &follow->until, err));
     params.end = follow->mark;
+    follow->may_divide = PH_DIVIDE_UNKNOWN;
     return ph_applier_start(&params, &follow->applier, err);
+}
+
+/* A team, when one is recorded or it is time for one; otherwise the applier. */
+static ph_code
+begin_next(struct ph_job *job, struct ph_error *err)
+{
+    PH_TRY(prepare(job, err));
+    PH_TRY(ph_follow_take_team(job, err));
+    return job->follow->team != NULL ? PH_OK : start_applier(job, err);
 }
 
 /* ---- watching ---- */
@@ -300,115 +337,14 @@ ph_follow_check(const struct ph_job *job, struct ph_error *err)
     return look.trouble.code;
 }
 
-/* A session that was lost is made anew when the stream says that the source is there again. */
-static bool
-reach_source(struct ph_job *job)
-{
-    struct ph_follow *follow = job->follow;
-    struct ph_receiver_look look;
-    struct ph_error err;
-
-    ph_error_reset(&err);
-    ph_receiver_look(follow->receiver, &look);
-    if (look.state != PH_RECEIVER_STREAMING && look.state != PH_RECEIVER_PAUSED)
-        return false;
-    bool is_there = ph_job_reconnect_source(job, &err) == PH_OK;
-    if (!is_there && !follow->is_refused)
-        ph_log_failure(PH_LOG_WARN, &err);
-    follow->is_refused = !is_there;
-    return is_there;
-}
-
-/* What is asked of the source beside the stream has time until it is there, as the stream has. */
 static ph_code
-ask_source(struct ph_job *job, ph_code (*ask)(struct ph_job *, struct ph_error *),
-           struct ph_error *err)
+look_at_applier(struct ph_job *job, bool *has_ended, struct ph_error *err)
 {
-    if (!reach_source(job))
-        return PH_OK;
-    ph_code rc = ask(job, err);
-    if (rc == PH_OK || ph_conn_is_alive(job->source_control))
-        return rc;
-    ph_error_reset(err);
-    return PH_OK;
-}
+    struct ph_applier_look look;
 
-static ph_code
-heed_end(struct ph_job *job, struct ph_error *err)
-{
-    struct ph_until until;
-
-    PH_TRY(ph_follow_read_end(job, job->target_control, job->source_control, &until, err));
-    bool is_at_it = job->ledger.phase == PH_PHASE_FOLLOW; /* or still brings tables together */
-    if (is_at_it &&
-        (until.kind != job->follow->asked.kind || until.lsn != job->follow->asked.lsn)) {
-        PH_TRY(ph_follow_begin_end(job, &until, err));
-        job->follow->asked = until;
-    }
-    return PH_OK;
-}
-
-static ph_code
-look_at_ledger(struct ph_job *job, struct ph_error *err)
-{
-    bool asked;
-
-    PH_TRY(ph_ledger_stop_asked(job->target_control, job->options->name, job->ledger.run, &asked,
-                                err));
-    if (asked)
-        ph_stop_request();
-    PH_TRY(ask_source(job, heed_end, err));
-    return ph_follow_write_progress(job, err);
-}
-
-static ph_code
-carry_sequences(struct ph_job *job, struct ph_error *err)
-{
-    PH_TRY(ph_copy_set_sequences(job, err));
-    return ph_ledger_sequences_carried(job->target_control, job->options->name, err);
-}
-
-static bool
-has_row_filters(const struct ph_job *job)
-{
-    for (uint32_t i = 0; job->stream.own_publication && i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].route != NULL && job->plan.tables[i].route->row_filter != NULL)
-            return true;
-    }
-    return false;
-}
-
-/* *ended: the applier's thread is over. */
-static ph_code
-watch(struct ph_job *job, struct ph_error *err)
-{
-    struct ph_follow *follow = job->follow;
-    uint64_t wrote_ns = 0;
-    uint64_t carried_ns = ph_clock_ns();
-    uint64_t parts_ns = 0;
-
-    for (;;) {
-        struct ph_applier_look look;
-        ph_applier_get(follow->applier, &look);
-        if (look.has_ended || ph_stop_wait_ms(LOOK_EVERY_MS))
-            return PH_OK;
-        ph_follow_take_picture(follow);
-        PH_TRY(ph_follow_check(job, err));
-        if (ph_clock_seconds_since(wrote_ns) >= WRITE_EVERY_S) {
-            PH_TRY(look_at_ledger(job, err));
-            wrote_ns = ph_clock_ns();
-        }
-        if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
-            PH_TRY(ask_source(job, ph_follow_check_parts, err));
-            if (has_row_filters(job)) /* DROP COLUMN … CASCADE takes a table out of it */
-                PH_TRY(ask_source(job, ph_follow_check_publication, err));
-            parts_ns = ph_clock_ns();
-        }
-        if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {
-            PH_TRY(ask_source(job, carry_sequences, err));
-            carried_ns = ph_clock_ns();
-        }
-    }
+    ph_applier_get(job->follow->applier, &look);
+    *has_ended = look.has_ended;
+    return look.has_ended ? PH_OK : ph_follow_consider_team(job, &look, err);
 }
 
 /* One applier, until it ends. */
@@ -420,7 +356,7 @@ apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
     struct ph_error why;
 
     ph_error_reset(&why);
-    ph_code rc = watch(job, err);
+    ph_code rc = ph_follow_watch_until(job, look_at_applier, err);
     if (rc != PH_OK || ph_stop_requested())
         ph_applier_ask_stop(follow->applier);
     ph_applier_get(follow->applier, &look);
@@ -438,13 +374,6 @@ apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
     }
     PH_TRY(rc);
     return ph_stop_check(err);
-}
-
-static void
-renew_filter(struct ph_follow *follow)
-{
-    ph_epoch_filter_reset(&follow->filter);
-    ph_epoch_filter_init(&follow->filter);
 }
 
 /* A column that the catalogs did not have when they were read may be on both sides by now. */
@@ -471,28 +400,19 @@ look_at_tables_again(struct ph_job *job, struct ph_error *err)
 }
 
 static ph_code
-apply_again(struct ph_job *job, struct ph_error *err)
-{
-    renew_filter(job->follow);
-    return start_applier(job, err);
-}
-
-static ph_code
 apply_to_the_end(struct ph_job *job, struct ph_error *err)
 {
-    bool at_end = false;
-
     for (;;) {
-        ph_code rc = apply_once(job, &at_end, err);
-        if (rc == PH_E_TYPES) {
+        bool at_end = false;
+        ph_code rc = job->follow->team != NULL ? ph_follow_run_team(job, err)
+                                               : apply_once(job, &at_end, err);
+        if (rc == PH_E_TYPES)
             PH_TRY(look_at_tables_again(job, err));
-            PH_TRY(apply_again(job, err));
-            continue;
-        }
-        PH_TRY(rc);
-        if (at_end && ph_follow_is_over(job->follow))
+        else
+            PH_TRY(rc);
+        if (rc == PH_OK && at_end && ph_follow_is_over(job->follow))
             return PH_OK;
-        PH_TRY(apply_again(job, err));
+        PH_TRY(begin_next(job, err));
     }
 }
 
@@ -503,7 +423,11 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
 
     PH_TRY(load_tables(job, err)); /* with the receipts of all tables */
     job->follow->until = (struct ph_until){.kind = PH_UNTIL_NOW};
-    PH_TRY(start_applier(job, err));
+    PH_TRY(begin_next(job, err));
+    while (job->follow->team != NULL) { /* that the run before the tables came has left behind */
+        PH_TRY(ph_follow_run_team(job, err));
+        PH_TRY(begin_next(job, err));
+    }
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
     PH_TRY(apply_once(job, &at_end, err));
@@ -564,7 +488,7 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_follow_check_parts(job, err));
     PH_TRY(ph_follow_check_publication(job, err));
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
-    PH_TRY(carry_sequences(job, err));
+    PH_TRY(ph_follow_carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
     PH_TRY(ph_follow_tell_drift(job, err));
     PH_TRY(tell_conflicts(job, err));
@@ -603,7 +527,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_follow_receive(job, err));
     PH_TRY(ph_copy_set_aside_now(job, err)); /* triggers that would fire once more here */
     PH_TRY(set_until(job, err));
-    PH_TRY(start_applier(job, err));
+    PH_TRY(begin_next(job, err));
     /* a stop lets the group at hand be finished and the source be told */
     ph_stop_watch_set_grace(&job->stop_watch, STOP_GRACE_MS);
     ph_log(PH_LOG_INFO, "follow.started", "job %s: applying changes", job->options->name);

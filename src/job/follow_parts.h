@@ -25,16 +25,22 @@ struct ph_follow {
     const char *publication;
     enum ph_format format;
     struct ph_receiver *receiver;
+    /* One of them while changes are applied: a single applier, or a team of them. */
     struct ph_applier *applier;
+    struct ph_follow_team *team;
+    enum { PH_DIVIDE_UNKNOWN, PH_DIVIDE_NO, PH_DIVIDE_YES } may_divide; /* tables among a team */
+    bool is_leaving;               /* the applier was asked to leave for a team, and none is made */
+    uint64_t team_after_ns;        /* before that none is made */
     struct ph_epoch_filter filter; /* the applier's while there is one */
-    ph_lsn position;               /* the ledger's, when the applier was started */
+    ph_lsn position;               /* the ledger's, when the applier or the team was started */
     ph_lsn received_from;          /* what the spool had when the receiver was started */
-    ph_lsn pruned;                 /* the applier's thread only, while there is one */
+    ph_lsn pruned;                 /* the applier's thread only, or the team's in turn */
     ph_lsn consistent;             /* the target is a state of the source from here on */
     struct ph_until
         until; /* where it ends: the last that was asked for, by the command or `stop --at` */
     struct ph_until asked; /* by `stop --at` */
     ph_lsn mark;           /* where the applier is to end; 0: nowhere */
+    bool has_mark;         /* which is known */
     uint64_t mark_ns;
     struct ph_follow_sample {
         uint64_t at_ns;
@@ -52,9 +58,47 @@ struct ph_follow {
      */
     pthread_mutex_t lock;
     struct ph_follow_progress shown;
-    uint32_t shown_tables;       /* the plan itself may be loaded anew while it is shown */
+    uint32_t n_tables;           /* of the plan */
     struct ph_applier_look past; /* of appliers that have ended */
 };
+
+/* ---- follow.c ---- */
+
+/* What all appliers have in common; who asks says the rest. The tables must be loaded. */
+void ph_follow_describe_applier(struct ph_job *job, struct ph_applier_params *out);
+/* Everything is applied up to there, and so far on the target's disk. One thread at a time. */
+void ph_follow_has_moved(struct ph_follow *follow, ph_lsn applied, ph_lsn durable);
+
+/* ---- follow_watch.c ---- */
+
+/* Asked every 50 ms: whether there is nothing left to watch. */
+typedef ph_code ph_follow_look_fn(struct ph_job *job, bool *has_ended, struct ph_error *err);
+/* What the job's thread has to look after meanwhile; PH_OK also when all is to stop. */
+ph_code ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_error *err);
+ph_code ph_follow_carry_sequences(struct ph_job *job, struct ph_error *err);
+
+/* ---- follow_team.c ---- */
+
+/* While an applier is at work: when it is far behind, and a team may be made, it is asked to leave.
+ */
+ph_code ph_follow_consider_team(struct ph_job *job, const struct ph_applier_look *look,
+                                struct ph_error *err);
+/*
+ * Nobody applies. follow->team is the one that the ledger has, or a new one, written down there,
+ * when it is time for it; NULL: none. The tables are loaded, the filter is filled, epochs that are
+ * over are retired.
+ */
+ph_code ph_follow_take_team(struct ph_job *job, struct ph_error *err);
+/*
+ * Until all have met and the ledger says so, or PH_E_STOPPED, or the first failure of one. Frees
+ * follow->team.
+ */
+ph_code ph_follow_run_team(struct ph_job *job, struct ph_error *err);
+void ph_follow_free_team(struct ph_follow *follow);
+/* As of one applier: changes are those of all, the rest is that of the last of them. */
+void ph_follow_look_at_team(struct ph_follow_team *team, struct ph_applier_look *out);
+/* Where they meet, and how many they are. */
+ph_lsn ph_follow_team_meets(const struct ph_follow_team *team, uint32_t *n_workers);
 
 /* ---- follow_until.c ---- */
 
@@ -77,8 +121,6 @@ void ph_follow_judge_source(struct ph_source_clock *clock, const struct ph_recei
 void ph_follow_add_up(struct ph_follow *follow, const struct ph_applier_look *look);
 /* Where it stands, for the display; again and again. */
 void ph_follow_take_picture(struct ph_follow *follow);
-/* The number of tables of the plan, which has been loaded, for the display. */
-void ph_follow_show_tables(struct ph_follow *follow);
 /* From here on, and until show_end, the display shows it. */
 void ph_follow_show_begin(struct ph_follow *follow);
 void ph_follow_show_end(struct ph_follow *follow);

@@ -138,10 +138,14 @@ ph_follow_take_picture(struct ph_follow *follow)
     look.applied = look.durable = follow->position;
     if (follow->applier != NULL)
         ph_applier_get(follow->applier, &look);
+    if (follow->team != NULL)
+        ph_follow_look_at_team(follow->team, &look);
     ph_spool_get_positions(follow->spool, &spool);
     ph_receiver_look(follow->receiver, &receiver);
     out.is_on = true;
-    out.is_waiting = follow->applier == NULL;
+    out.is_waiting = follow->applier == NULL && follow->team == NULL;
+    out.workers = 0;
+    out.meet = follow->team != NULL ? ph_follow_team_meets(follow->team, &out.workers) : 0;
     snprintf(out.receiver, sizeof out.receiver, "%s", receiver_states[receiver.state]);
     out.source = receiver.source_end > spool.written ? receiver.source_end : spool.written;
     out.received = spool.written;
@@ -150,7 +154,7 @@ ph_follow_take_picture(struct ph_follow *follow)
     out.applied = look.applied;
     out.applied_durable = look.durable;
     out.consistent_from = follow->consistent;
-    out.is_consistent = !out.is_waiting && look.applied >= follow->consistent;
+    out.is_consistent = !out.is_waiting && out.workers == 0 && look.applied >= follow->consistent;
     out.lag_bytes = out.source > look.applied ? out.source - look.applied : 0;
     take_waiting(follow, look.counted, receiver.transactions, &out);
     ph_follow_judge_source(&follow->clock, &receiver, &look, ph_clock_ns(), &out);
@@ -181,11 +185,12 @@ ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out
     pthread_mutex_unlock(&follow->lock);
 }
 
-void
-ph_follow_show_tables(struct ph_follow *follow)
+/* The plan itself is loaded anew while the display goes on. */
+static void
+note_tables(struct ph_follow *follow)
 {
     pthread_mutex_lock(&follow->lock);
-    follow->shown_tables = follow->job->plan.n_tables;
+    follow->n_tables = follow->job->plan.n_tables;
     pthread_mutex_unlock(&follow->lock);
 }
 
@@ -197,10 +202,10 @@ read_progress(void *arg, struct ph_progress *out)
 
     snprintf(out->phase, sizeof out->phase, "follow");
     out->elapsed_s = ph_clock_seconds_since(follow->job->started_ns);
-    pthread_mutex_lock(&follow->lock);
-    out->tables = out->tables_done = follow->shown_tables;
-    pthread_mutex_unlock(&follow->lock);
     ph_follow_read_progress(follow->job, &out->follow);
+    pthread_mutex_lock(&follow->lock);
+    out->tables = out->tables_done = follow->n_tables;
+    pthread_mutex_unlock(&follow->lock);
 }
 
 void
@@ -208,6 +213,7 @@ ph_follow_show_begin(struct ph_follow *follow)
 {
     const struct ph_observer *observer = &follow->job->run->observer;
 
+    note_tables(follow);
     ph_follow_take_picture(follow);
     if (observer->started != NULL)
         observer->started(observer->context, read_progress, follow);
@@ -229,6 +235,7 @@ ph_follow_write_progress(struct ph_job *job, struct ph_error *err)
     struct ph_progress progress = {0};
     struct ph_buf json;
 
+    note_tables(follow);
     ph_follow_guard(follow, job->source_control);
     ph_follow_take_picture(follow);
     read_progress(follow, &progress);

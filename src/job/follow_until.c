@@ -58,6 +58,7 @@ ph_follow_begin_end(struct ph_job *job, const struct ph_until *until, struct ph_
 
     follow->until = *until;
     follow->mark = 0;
+    follow->has_mark = true;
     if (until->kind == PH_UNTIL_STOPPED)
         return PH_OK;
     /* also for a position: it may be the source's end, behind which nothing comes by itself */

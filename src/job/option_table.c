@@ -144,6 +144,11 @@ const struct ph_option ph_option_table[] = {
         "so much WAL that waits in the slot is decoded in bulk, by SQL and a temporary copy of the "
         "slot, before the stream begins; 1TB and more: never",
         .placeholder = "SIZE", .min = 64 * KB, .max = 1024 * TB, .initial = "16MB"),
+    VALUE(
+        "apply-jobs", NUMBER, PH_FOR_JOB, apply_jobs, "follow.apply_jobs", follow,
+        "workers that apply tables independent of each other while four times --bulk-from or more "
+        "waits; the target is not consistent until they meet. 1: never",
+        .placeholder = "N", .min = 1, .max = 64, .initial_note = "half of --jobs"),
     VALUE("spool-limit", SIZE, PH_FOR_JOB, spool_limit_bytes, "follow.spool_limit", follow,
           "how much the directory may hold of changes that are not applied yet",
           .placeholder = "SIZE", .min = 64 * MB, .max = 1024 * TB, .initial_note = "no limit"),

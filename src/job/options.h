@@ -67,6 +67,7 @@ struct ph_options {
     char *publication;             /* that is there already; NULL: the job makes its own */
     uint64_t snapshot_age_seconds; /* 0: a snapshot is kept as long as the copy needs it */
     uint64_t bulk_from_bytes;      /* of WAL that waits in the slot */
+    uint32_t apply_jobs;           /* 0: half as many as `jobs` */
     uint64_t spool_limit_bytes;
     enum ph_spool_codec spool_compression;
     enum ph_ack ack;

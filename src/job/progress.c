@@ -111,6 +111,10 @@ put_follow(struct ph_buf *out, const struct ph_follow_progress *follow)
     put_lsn(out, "applied", follow->applied);
     put_lsn(out, "applied_durable", follow->applied_durable);
     put_lsn(out, "consistent_from", follow->consistent_from);
+    if (follow->workers > 0) {
+        put_lsn(out, "meet", follow->meet);
+        ph_buf_printf(out, "\"workers\":%u,", follow->workers);
+    }
     ph_buf_printf(out,
                   "\"waiting\":%s,\"consistent\":%s,\"lag_bytes\":%" PRIu64
                   ",\"lag_transactions\":%" PRIu64 ",\"has_older\":%s,"

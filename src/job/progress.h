@@ -47,8 +47,11 @@ struct ph_follow_progress {
     bool is_on;         /* the rest is only then something */
     bool is_waiting;    /* rows are copied: changes are received, and not applied yet */
     bool is_consistent; /* the target is a state that the source had */
-    char receiver[16];  /* "streaming", "paused", … */
-    ph_lsn source;      /* its end, as far as it is known */
+    uint32_t workers;   /* apply the tables among them, up to `meet`: not consistent; 0: there is
+                           no team */
+    ph_lsn meet;
+    char receiver[16]; /* "streaming", "paused", … */
+    ph_lsn source;     /* its end, as far as it is known */
     ph_lsn received;
     ph_lsn safe; /* on disk here */
     ph_lsn acknowledged;

@@ -11,7 +11,8 @@
  * Both halves are needed: visibility alone is wrong once 2^31 ids are used up, the position alone
  * because a commit can lie below L and not be visible in the snapshot.
  *
- * Belongs to one thread. Filled first (add_epoch, then add_table), then only asked and retired.
+ * Belongs to one thread. Filled first (add_epoch, then add_table), then only asked and retired;
+ * while nobody retires, several threads may ask.
  */
 #ifndef PH_MODEL_EPOCH_FILTER_H
 #define PH_MODEL_EPOCH_FILTER_H

@@ -57,6 +57,20 @@ ph_fence_lock_job(struct ph_conn *conn, const char *job, bool *taken, struct ph_
 }
 
 ph_code
+ph_fence_is_verified(struct ph_conn *conn, const char *job, bool *is, struct ph_error *err)
+{
+    char sql[400];
+
+    snprintf(sql, sizeof sql,
+             "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND"
+             " l.classid = %d AND l.objid = (hashtext($1)::bigint & 4294967295)::oid AND l.granted"
+             " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"
+             " WHERE d.datname = pg_catalog.current_database()))",
+             LOCK_JOB);
+    return ask_bool(conn, sql, job, is, err);
+}
+
+ph_code
 ph_fence_ask(struct ph_conn *conn, const char *job, const char *id, struct ph_error *err)
 {
     const char *params[] = {job, id};
@@ -101,8 +115,8 @@ ph_fence_look(struct ph_conn *conn, const char *job, const char *id, struct ph_f
 
     *out = (struct ph_fence_look){.is_replaced = true};
     PH_TRY(ph_conn_query(conn,
-                         "SELECT f.state, f.cut, f.held_us, p.lsn FROM pghaul.fence f"
-                         " JOIN pghaul.position p ON p.job = f.job AND p.worker = 0"
+                         "SELECT f.state, f.cut, f.held_us, (SELECT min(p.lsn)"
+                         " FROM pghaul.position p WHERE p.job = f.job) FROM pghaul.fence f"
                          " WHERE f.job = $1 AND f.id = $2",
                          2, params, &r, err));
     if (ph_result_rows(r) == 1)

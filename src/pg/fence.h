@@ -47,6 +47,8 @@ enum ph_fence_lock { PH_FENCE_FIRST, PH_FENCE_SECOND };
 
 /* For as long as the session lives. *taken false: another verification of the job has it. */
 ph_code ph_fence_lock_job(struct ph_conn *conn, const char *job, bool *taken, struct ph_error *err);
+/* Whether one has it now. */
+ph_code ph_fence_is_verified(struct ph_conn *conn, const char *job, bool *is, struct ph_error *err);
 /* Both locks, and the row, in place of an earlier one. */
 ph_code ph_fence_ask(struct ph_conn *conn, const char *job, const char *id, struct ph_error *err);
 

@@ -37,11 +37,13 @@ static const char *const create_statements[] = {
     " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
     " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
     " slot_lsn pg_lsn, s0 text, published xid8, sequences_at timestamptz,"
-    " conflicts bigint NOT NULL DEFAULT 0, end_at text)",
+    " conflicts bigint NOT NULL DEFAULT 0, end_at text, meet pg_lsn)",
     /* written with every group: its versions stay within the page, and no index changes */
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"
     " WITH (fillfactor = 10)",
+    "CREATE TABLE IF NOT EXISTS pghaul.team ("
+    " job text, tbl int, worker int NOT NULL, PRIMARY KEY (job, tbl))",
     "CREATE TABLE IF NOT EXISTS pghaul.fence ("
     " job text PRIMARY KEY, id text NOT NULL, state text NOT NULL, snapshot text, cut pg_lsn,"
     " held_us bigint NOT NULL DEFAULT 0) WITH (fillfactor = 10)",
@@ -97,8 +99,8 @@ static const char *const create_statements[] = {
 
 /* Tables that hold rows of a job, in the order they are emptied. */
 static const char *const job_tables[] = {
-    "progress", "alive", "event", "set_aside", "step",   "quarantine", "orphan", "finding",
-    "chunk",    "tbl",   "fence", "position",  "follow", "epoch",      "run",    "job"};
+    "progress", "alive", "event", "set_aside", "step",   "quarantine", "orphan", "finding", "chunk",
+    "tbl",      "fence", "team",  "position",  "follow", "epoch",      "run",    "job"};
 
 static const char *const phase_names[] = {"new",  "schema", "plan",   "rows",
                                           "post", "verify", "follow", "done"};

@@ -178,6 +178,23 @@ ph_ledger_read_position(struct ph_conn *conn, const char *job, uint32_t worker, 
 }
 
 ph_code
+ph_ledger_read_applied(struct ph_conn *conn, const char *job, ph_lsn *lsn, struct ph_error *err)
+{
+    const char *params[] = {job};
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT min(p.lsn) FROM (SELECT lsn FROM pghaul.position WHERE job = $1"
+                         " FOR UPDATE) p",
+                         1, params, &r, err));
+    ph_code rc = ph_result_is_null(r, 0, 0)
+                     ? PH_FAIL(err, PH_E_LEDGER, "the ledger has no position of this job")
+                     : read_lsn(r, 0, 0, lsn, err);
+    ph_result_free(r);
+    return rc;
+}
+
+ph_code
 ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn old, ph_lsn lsn,
                   struct ph_error *err)
 {
@@ -219,6 +236,7 @@ ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_error *err
 {
     const char *params[] = {job};
 
+    PH_TRY(ph_conn_run(conn, "DELETE FROM pghaul.team WHERE job = $1", 1, params, err));
     return ph_conn_expect(conn, "DELETE FROM pghaul.follow WHERE job = $1", 1, params, 1, err);
 }
 

@@ -60,7 +60,10 @@ struct ph_ledger_mark {
 ph_code ph_ledger_load_marks(struct ph_conn *conn, const char *job, struct ph_arena *arena,
                              struct ph_ledger_mark **marks, uint32_t *n, struct ph_error *err);
 
-/* ---- the position: the end LSN of the last applied commit, one row for each worker ---- */
+/*
+ * ---- the position: the end LSN of the last applied commit, one row for each that applies: worker
+ * 0, or a team's (pg/ledger_team.h) ----
+ */
 
 /*
  * The first statement of every group's transaction: exactly one row must be hit, else the
@@ -75,6 +78,12 @@ ph_code ph_ledger_load_marks(struct ph_conn *conn, const char *job, struct ph_ar
 /* Where the worker stands. Waits for the session of a former run that is still committing. */
 ph_code ph_ledger_read_position(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn *lsn,
                                 struct ph_error *err);
+/*
+ * Up to where everything is applied: where it stands, or the last of the team (pg/ledger_team.h).
+ * Waits in the same way.
+ */
+ph_code ph_ledger_read_applied(struct ph_conn *conn, const char *job, ph_lsn *lsn,
+                               struct ph_error *err);
 /* The same statement outside a group (a progress frame): PH_E_LEDGER when somebody else moved it.
  */
 ph_code ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn old,

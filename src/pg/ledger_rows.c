@@ -456,6 +456,9 @@ static const char *const forget_statements[] = {
     "UPDATE pghaul.chunk SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.tbl SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
     "UPDATE pghaul.tbl SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
+    "DELETE FROM pghaul.team WHERE job = $1 AND tbl = $2::int",
+    "UPDATE pghaul.team SET tbl = -tbl WHERE job = $1 AND tbl > $2::int",
+    "UPDATE pghaul.team SET tbl = -tbl - 1 WHERE job = $1 AND tbl < 0 AND $2::int >= 0",
     "UPDATE pghaul.job SET comes_again = comes_again OR $3::bool WHERE job = $1 AND $2::int >= 0",
 };
 

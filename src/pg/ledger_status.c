@@ -36,21 +36,25 @@ static const char jobs_sql[] =
                                                       "  ORDER BY e.epoch DESC LIMIT 1), 0),"
                                                       " f.job IS NOT NULL, coalesce(f.conflicts, "
                                                       "0), coalesce(f.end_at, ''),"
-                                                      " coalesce(w.lsn::text, ''), "
+                                                      " coalesce((SELECT min(w.lsn) FROM "
+                                                      "pghaul.position w"
+                                                      " WHERE w.job = j.job)::text, ''), "
                                                       "coalesce(extract(epoch"
                                                       " FROM pg_catalog.clock_timestamp() - "
                                                       "f.sequences_at), -1)::float8,"
                                                       " CASE WHEN p.at >= r.started THEN "
                                                       "p.state::text END, extract(epoch FROM "
-                                                      "pg_catalog.clock_timestamp() - p.at)::float8"
+                                                      "pg_catalog.clock_timestamp() - "
+                                                      "p.at)::float8,"
+                                                      " coalesce(f.meet::text, ''),"
+                                                      " (SELECT count(*) FROM pghaul.position w"
+                                                      " WHERE w.job = j.job AND w.worker > 0)"
                                                       " FROM pghaul.job j"
                                                       " LEFT JOIN pghaul.run r ON r.job = j.job "
                                                       "AND r.run = j.run"
                                                       " LEFT JOIN pghaul.progress p ON p.job = "
                                                       "j.job"
                                                       " LEFT JOIN pghaul.follow f ON f.job = j.job"
-                                                      " LEFT JOIN pghaul.position w ON w.job = "
-                                                      "j.job AND w.worker = 0"
                                                       " LEFT JOIN (SELECT job, count(*) AS tables, "
                                                       "count(*) FILTER (WHERE verified) AS "
                                                       "verified,"
@@ -135,6 +139,8 @@ read_job(struct ph_arena *arena, const struct ph_result *r, int row, struct ph_j
         .sequences_s = number(r, row, 31),
         .progress = ph_result_is_null(r, row, 32) ? NULL : keep(arena, r, row, 32),
         .progress_age_s = number(r, row, 33),
+        .meet = keep(arena, r, row, 34),
+        .workers = ph_result_u32(r, row, 35),
     };
 }
 

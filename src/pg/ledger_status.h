@@ -39,11 +39,13 @@ struct ph_job_status {
     uint64_t bytes_done;
     uint64_t bytes;       /* estimate */
     int holder_pid;       /* of the newest snapshot's holder, on the last run's host; 0: none */
-    bool follows;         /* there is a stream, or will be: the four below are something */
+    bool follows;         /* there is a stream, or will be: the six below are something */
     uint64_t conflicts;   /* left out or overwritten, by all runs */
     double sequences_s;   /* since sequences were carried over; negative: not yet */
     const char *end_at;   /* what `stop --at` has asked for; "" nothing */
     const char *position; /* applied up to there; "" nothing is made yet */
+    uint32_t workers; /* that apply the tables among them: not consistent; 0: there is no team */
+    const char *meet; /* where they do; "" with 0 workers */
     const char *progress; /* JSON of ph_progress_put_json; NULL: none */
     double progress_age_s;
 };

@@ -31,9 +31,9 @@ static size_t n_names;
 
 /*
  * Passed by a repair only, by a copy that starts tables again (it_crash_snapshot kills there), or
- * by the beginning of a stream (it_follow_begin), its commits (it_traps_stream), its end
- * (it_follow), tables that are added to it (it_follow_join, it_follow_ddl), or lookups (it_lookup).
- * Those of the spool have tests of their own.
+ * by the beginning of a stream (it_follow_begin), its commits (it_traps_stream), workers that apply
+ * it (it_follow_team), its end (it_follow), tables that are added to it (it_follow_join,
+ * it_follow_ddl), or lookups (it_lookup). Those of the spool have tests of their own.
  */
 static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_table_emptied",
@@ -44,6 +44,9 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "before_follow_removed",
                                         "after_follow_removed",
                                         "before_apply_commit",
+                                        "after_team_noted",
+                                        "before_team_met",
+                                        "before_team_end",
                                         "fence_stands",
                                         "fence_cut",
                                         "after_join_noted",

@@ -1,7 +1,9 @@
 /*
  * TRAPS 76, 72. Money that moves while it is copied and followed, and kill -9 of all that takes
  * part, in turn: pghaul, the servers, each kind of session on them. Whenever status calls the
- * target consistent, the books there are right; in the end both sides are equal.
+ * target consistent, the books there are right; in the end both sides are equal. Where workers
+ * apply tables apart while they are far behind, that holds for every look that sees no team of them
+ * in the ledger.
  *
  * PH_BANK_SEED repeats a run (as far as clocks let it), PH_BANK_ROUNDS is how often something is
  * killed (all there is, once).
@@ -56,14 +58,16 @@ struct watch {
     bool consistent; /* as status said at the last look */
     bool has_met;    /* it did once */
     unsigned looks;  /* at what was called consistent */
+    unsigned passed; /* others, that saw a team */
+    const char *apply_jobs;
 };
 
 /* A run of its own, as an operator would ask. */
 static bool
-status_says_consistent(void)
+status_says_consistent(const char *name)
 {
-    struct run *run = run_pghaul("status", "--json", "--source", pg_test_conninfo(pair.src, "bank"),
-                                 "--target", pg_test_conninfo(pair.dst, "bank"));
+    struct run *run = run_pghaul("status", "--json", "--source", pg_test_conninfo(pair.src, name),
+                                 "--target", pg_test_conninfo(pair.dst, name));
 
     return strstr(run_out(run), "\"consistent\":true") != NULL ||
            strstr(run_out(run), "\"consistent\": true") != NULL;
@@ -76,10 +80,33 @@ swallow_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
+static bool
+is_one(PGconn *conn, const char *sql)
+{
+    PGresult *result = PQexec(conn, sql);
+    bool is = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+
+    PQclear(result);
+    return is;
+}
+
+/* The books and the ledger in one snapshot; NULL: it shows a team, or nothing. */
+static const char *
+look_at_books(PGconn *conn)
+{
+    const char *wrong = NULL;
+
+    PQclear(PQexec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ"));
+    if (is_one(conn, "SELECT FROM pghaul.follow WHERE meet IS NULL"))
+        wrong = bank_wrong(conn);
+    PQclear(PQexec(conn, "ROLLBACK"));
+    return wrong;
+}
+
 static void
 look(struct watch *watch)
 {
-    watch->consistent = status_says_consistent();
+    watch->consistent = status_says_consistent(watch->db->name);
     watch->has_met |= watch->consistent;
     if (!watch->consistent)
         return;
@@ -88,8 +115,9 @@ look(struct watch *watch)
         watch->conn = PQconnectdb(pg_test_conninfo(pair.dst, watch->db->name));
         PQsetNoticeReceiver(watch->conn, swallow_notice, NULL);
     }
-    const char *wrong = bank_wrong(watch->conn);
-    if (strncmp(wrong, "error", 5) == 0)
+    const char *wrong = look_at_books(watch->conn);
+    watch->passed += wrong == NULL && PQstatus(watch->conn) == CONNECTION_OK;
+    if (wrong == NULL || strncmp(wrong, "error", 5) == 0)
         return;
     watch->looks++;
     if (wrong[0] != '\0')
@@ -114,22 +142,22 @@ look_for(struct watch *watch, unsigned ms)
 /* ---- disturbing ---- */
 
 static struct run *
-follow(struct pair_db *db)
+follow(const struct watch *watch)
 {
-    static const char *const args[] = {"--follow",    "--max-rate", "4MB/s",
-                                       "--bulk-from", "64kB",       NULL};
+    const char *const args[] = {"--follow", "--max-rate",   "4MB/s",           "--bulk-from",
+                                "64kB",     "--apply-jobs", watch->apply_jobs, NULL};
 
-    return pair_start_args(db, "copy", args);
+    return pair_start_args(watch->db, "copy", args);
 }
 
 static struct run *
-keep_following(struct pair_db *db, struct run *run)
+keep_following(const struct watch *watch, struct run *run)
 {
     if (run_alive(run))
         return run;
     if (!disturb_may_go_on(run))
         run_expect(run, 5);
-    return follow(db);
+    return follow(watch);
 }
 
 static struct run *
@@ -137,7 +165,7 @@ wait_consistent(struct watch *watch, struct run *run)
 {
     do {
         look_for(watch, 500);
-        run = keep_following(watch->db, run);
+        run = keep_following(watch, run);
     } while (!watch->consistent);
     return run;
 }
@@ -155,20 +183,20 @@ disturb_and_look(struct watch *watch)
 {
     struct pair_db *db = watch->db;
     uint64_t rounds = env_number("PH_BANK_ROUNDS", DISTURBANCES);
-    struct run *run = follow(db);
+    struct run *run = follow(watch);
 
     for (uint64_t round = 0; round < rounds; round++) {
         enum disturbance event = (enum disturbance)(round % DISTURBANCES);
         if (watch->has_met ? is_of_sessions(event) : round > rounds / 3)
             run = wait_consistent(watch, run);
         look_for(watch, any(LONGEST_WAIT_MS));
-        run = keep_following(db, run);
+        run = keep_following(watch, run);
         unsigned turn = (unsigned)(round / DISTURBANCES);
         printf("  %s%s\n", disturb_name(event), watch->has_met ? "" : " (copying)");
         disturb(event, &(struct disturb){pair.src, pair.dst, db->name, run, turn});
         if (any(2) == 0)
             look_for(watch, 300);
-        run = keep_following(db, run);
+        run = keep_following(watch, run);
     }
     run = wait_consistent(watch, run);
     look_for(watch, 1000);
@@ -178,27 +206,43 @@ disturb_and_look(struct watch *watch)
 }
 
 static void
-money_is_never_lost(void **state)
+move_money(const char *name, const char *apply_jobs)
 {
-    (void)state;
     seed = env_number("PH_BANK_SEED", (uint64_t)time(NULL) % 1000000);
     print_message("PH_BANK_SEED=%" PRIu64 "\n", seed);
-    struct pair_db db = pair_db_new(&pair, "bank");
-    bank_make(pair.src, "bank");
-    struct bank *bank = bank_begin(pair.src, "bank", seed);
-    struct watch watch = {.db = &db};
+    struct pair_db db = pair_db_new(&pair, name);
+    bank_make(pair.src, name);
+    struct bank *bank = bank_begin(pair.src, name, seed);
+    struct watch watch = {.db = &db, .apply_jobs = apply_jobs};
 
     disturb_and_look(&watch);
     bank_end(bank);
-    run_expect(pair_copy(&db, "--follow", "--bulk-from", "64kB", "--until", "caught-up"), 0);
-    print_message("  %" PRIu64 " transfers, %u looks\n", bank_transfers(bank), watch.looks);
+    run_expect(pair_copy(&db, "--follow", "--bulk-from", "64kB", "--apply-jobs", apply_jobs,
+                         "--until", "caught-up"),
+               0);
+    print_message("  %" PRIu64 " transfers, %u looks, %u passed\n", bank_transfers(bank),
+                  watch.looks, watch.passed);
     assert_true(watch.looks > 0);
     PQfinish(watch.conn);
-    PGconn *source = sql_connect(pair.src, "bank");
+    PGconn *source = sql_connect(pair.src, name);
     assert_string_equal(bank_wrong(source), "");
     PQfinish(source);
-    same_rows(pair.src, "bank", pair.dst, "bank");
+    same_rows(pair.src, name, pair.dst, name);
     pair_db_end(&db);
+}
+
+static void
+money_is_never_lost(void **state)
+{
+    (void)state;
+    move_money("bank", "1");
+}
+
+static void
+nor_by_workers_that_are_far_behind(void **state)
+{
+    (void)state;
+    move_money("workers", "3");
 }
 
 static int
@@ -214,7 +258,10 @@ start(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(money_is_never_lost)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(money_is_never_lost),
+        cmocka_unit_test(nor_by_workers_that_are_far_behind),
+    };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     return cmocka_run_group_tests(tests, start, NULL);

@@ -11,6 +11,7 @@
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
 #include "pg/ledger_status.h"
+#include "pg/ledger_team.h"
 #include "support/pgcluster.h"
 #include "support/scratch.h"
 #include "support/sql.h"
@@ -184,6 +185,60 @@ position_moves_by_compare_and_set(void **state)
 }
 
 static void
+sees_team(uint32_t workers, const char *meet, const char *position)
+{
+    struct ph_job_status *jobs;
+    uint32_t n;
+
+    OK(ph_ledger_jobs(conn, "j", &arena, &jobs, &n, &err));
+    assert_int_equal(jobs[0].workers, workers);
+    assert_string_equal(jobs[0].meet, meet);
+    assert_string_equal(jobs[0].position, position);
+}
+
+/* Worker 0 has no position meanwhile: who took himself for him cannot go on. */
+static void
+a_team_is_begun_and_ended(void **state)
+{
+    uint32_t worker_of[] = {2, PH_NO_WORKER, 1};
+    struct ph_ledger_team team = {.meet = 0x300, .n_workers = 2, .worker_of = worker_of};
+    struct ph_ledger_team read;
+    ph_lsn lsn = 0;
+
+    (void)state;
+    made(0x100);
+    OK(ph_ledger_load_team(conn, "j", 3, &arena, &read, &err));
+    assert_true(read.meet == 0);
+    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x101, &err), PH_E_LEDGER);
+    sees_team(0, "", "0/100");
+    OK(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err));
+    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_read_position(conn, "j", 0, &lsn, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_advance(conn, "j", 0, 0x100, 0x200, &err), PH_E_LEDGER);
+    OK(ph_ledger_advance(conn, "j", 2, 0x100, 0x300, &err));
+    OK(ph_ledger_advance(conn, "j", 1, 0x100, 0x200, &err));
+    OK(ph_ledger_read_applied(conn, "j", &lsn, &err));
+    assert_true(lsn == 0x200);
+    sees_team(2, "0/300", "0/200");
+    OK(ph_ledger_load_team(conn, "j", 4, &arena, &read, &err)); /* one came later */
+    assert_true(read.meet == 0x300 && read.n_workers == 2);
+    assert_true(read.positions[0] == 0x200 && read.positions[1] == 0x300);
+    assert_true(read.worker_of[0] == 2 && read.worker_of[1] == PH_NO_WORKER &&
+                read.worker_of[2] == 1 && read.worker_of[3] == PH_NO_WORKER);
+    assert_int_equal(ph_ledger_load_team(conn, "j", 2, &arena, &read, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_end_team(conn, "j", &team, &err), PH_E_LEDGER);
+    sees_team(2, "0/300", "0/200");
+    OK(ph_ledger_advance(conn, "j", 1, 0x200, 0x300, &err));
+    OK(ph_ledger_end_team(conn, "j", &team, &err));
+    assert_int_equal(ph_ledger_end_team(conn, "j", &team, &err), PH_E_LEDGER);
+    sees_team(0, "", "0/300");
+    OK(ph_ledger_read_position(conn, "j", 0, &lsn, &err));
+    assert_true(lsn == 0x300);
+    OK(ph_ledger_load_team(conn, "j", 3, &arena, &read, &err));
+    assert_true(read.meet == 0);
+}
+
+static void
 commit_soon(PGconn *zombie)
 {
     assert_int_equal(PQsendQuery(zombie, "SELECT pg_sleep(0.5); COMMIT"), 1);
@@ -301,6 +356,7 @@ main(void)
         cmocka_unit_test_setup_teardown(slot_and_s0, begin, finish),
         cmocka_unit_test_setup_teardown(epochs_have_l_and_the_whole_snapshot, begin, finish),
         cmocka_unit_test_setup_teardown(position_moves_by_compare_and_set, begin, finish),
+        cmocka_unit_test_setup_teardown(a_team_is_begun_and_ended, begin, finish),
         cmocka_unit_test_setup_teardown(trap_87_a_commit_under_way, begin, finish),
         cmocka_unit_test_setup_teardown(position_stays_small, begin, finish),
         cmocka_unit_test_setup_teardown(asked_to_end, begin, finish),

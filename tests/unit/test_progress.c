@@ -102,6 +102,15 @@ follow_picture(void **context)
     assert_non_null(strstr(ph_buf_text(&out), "\"lag_s\":null"));
     assert_null(strstr(ph_buf_text(&out), "slot"));
     ph_buf_clear(&out);
+    progress.follow.workers = 3;
+    progress.follow.meet = 0x20003;
+    ph_progress_put_json(&out, &progress);
+    assert_non_null(strstr(ph_buf_text(&out), "\"meet\":\"0/20003\",\"workers\":3,"));
+    ph_buf_clear(&out);
+    ph_progress_put_line(&out, &progress, &rates);
+    assert_non_null(strstr(ph_buf_text(&out), ", catching up with 3 workers, not consistent until "
+                                              "they meet at 0/20003"));
+    ph_buf_clear(&out);
     progress.follow.is_waiting = true; /* rows are copied: they are what is looked at */
     ph_progress_put_line(&out, &progress, &rates);
     assert_null(strstr(ph_buf_text(&out), "follow"));
