@@ -3,7 +3,8 @@
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 results=build/test-results
-jobs=$(nproc)
+# Tests with servers wait for disks and for each other: one more than there are cores.
+jobs=$(($(nproc) + 1))
 failed_stages=()
 passed_stages=0
 rm -rf "$results"
