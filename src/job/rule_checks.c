@@ -475,7 +475,7 @@ run_same_count(struct checking *checking)
     bool is_early = checking->params->when == PH_CHECKS_BEFORE_STREAM;
     char here[24];
     char there[24];
-    char text[300];
+    char text[360];
 
     if (!is_comparable(checking)) {
         tell_incomparable(checking);
