@@ -262,6 +262,18 @@ note_commit(struct ph_early *early, ph_lsn end)
     pthread_mutex_unlock(&applier->lock);
 }
 
+/* Going back and forth is where a change could be lost without any server's noticing. */
+static ph_code
+check_count(struct ph_early *early, struct ph_spool_place place, struct ph_error *err)
+{
+    bool has_all;
+
+    PH_TRY(ph_early_has_all(early, place, &has_all, err));
+    if (!has_all)
+        ph_early_give_up(early, "other changes were applied than there are");
+    return PH_OK;
+}
+
 ph_code
 ph_early_commit(struct ph_early *early, const struct ph_txn_event *event, bool *done,
                 struct sent *out, struct ph_error *err)
@@ -283,6 +295,8 @@ ph_early_commit(struct ph_early *early, const struct ph_txn_event *event, bool *
     if (early->is_reading)
         PH_TRY(ph_early_send_part(early, err));
     PH_TRY(ph_early_settle(early, err));
+    if (early->is_reading && early->reading.went_back)
+        PH_TRY(check_count(early, event->place, err));
     if (!early->is_open)
         return PH_OK;
     describe(early, event, out);

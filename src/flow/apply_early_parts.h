@@ -15,6 +15,7 @@ struct early_point {
     uint32_t newest;  /* no change before it is of a later subtransaction */
     uint64_t renamed; /* as early.renamed then */
     uint64_t changes;
+    uint64_t taken;
 };
 
 /* What there is of the transaction at hand; all of it goes with it. */
@@ -33,6 +34,8 @@ struct early_reading {
     uint32_t named;       /* points so far */
     uint64_t spacing;     /* between points, in changes */
     uint64_t changes;     /* sent, and not taken back */
+    uint64_t taken;       /* messages with changes, sent or not, and not taken back */
+    bool went_back;       /* once or more */
     uint64_t wasted;      /* taken back */
     uint32_t back_to_xid; /* what is of this one or later has to go; 0: nothing has */
 };
@@ -99,5 +102,11 @@ ph_code ph_early_decode(struct ph_early *early, struct ph_span message, struct p
  * reads. Failures of the changes end the early way.
  */
 ph_code ph_early_read_on(struct ph_early *early, struct ph_spool_place until, struct ph_error *err);
+/*
+ * Whether as many changes were taken as lie before `until` and were not rolled back: asked where
+ * the way went back and forth, before the commit. All was read up to there.
+ */
+ph_code ph_early_has_all(struct ph_early *early, struct ph_spool_place until, bool *has_all,
+                         struct ph_error *err);
 
 #endif

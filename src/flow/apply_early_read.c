@@ -1,4 +1,6 @@
 /* The early way's reading of the blocks. */
+#include <string.h>
+
 #include "flow/apply_early_parts.h"
 
 /* A subtransaction begins a part of its own, to be gone back to, in this share of a full one. */
@@ -18,6 +20,8 @@ read_again(struct ph_early *early, const struct early_point *point)
 
     reading->wasted += reading->changes - point->changes + ph_fold_changes(reading->fold);
     reading->changes = point->changes;
+    reading->taken = point->taken;
+    reading->went_back = true;
     reading->newest = point->newest;
     reading->part = *point;
     ph_fold_clear(reading->fold);
@@ -81,7 +85,8 @@ begin_part(struct early_reading *reading)
     reading->part = (struct early_point){.mark = ph_spool_stream_mark(reading->stream),
                                          .newest = reading->newest,
                                          .renamed = reading->renamed,
-                                         .changes = reading->changes};
+                                         .changes = reading->changes,
+                                         .taken = reading->taken};
 }
 
 ph_code
@@ -185,6 +190,7 @@ add_change(struct ph_early *early, struct early_way way, struct ph_error *err)
         for (uint32_t i = 0; i < reshaped.n; i++)
             PH_TRY(ph_fold_add(reading->fold, to.table, &reshaped.changes[i], err));
     }
+    reading->taken++;
     if (ph_early_is_later(reading->event.head.xid, reading->newest))
         reading->newest = reading->event.head.xid;
     return PH_OK;
@@ -264,4 +270,50 @@ ph_early_read_on(struct ph_early *early, struct ph_spool_place until, struct ph_
         PH_TRY(ph_early_failure(early, rc, &why, err));
     }
     return PH_OK;
+}
+
+/* ---- counting ---- */
+
+static ph_code
+is_counted(struct ph_early *early, const struct ph_spool_item *item, bool *is, struct ph_error *err)
+{
+    struct ph_stream_head head;
+    uint32_t n_places;
+
+    *is = false;
+    if (item->kind == PH_SPOOL_SCHEMA || item->bytes.len == 0 ||
+        strchr("IUD", item->bytes.data[0]) == NULL)
+        return PH_OK;
+    PH_TRY(ph_pgoutput_peek(item->bytes, PH_INSIDE_BLOCK, &head, err));
+    (void)ph_apply_tables_places(&early->applier->tables, head.relid, &n_places);
+    *is = n_places > 0 && !ph_xid_set_has(&early->reading.aborted, head.xid);
+    return PH_OK;
+}
+
+ph_code
+ph_early_has_all(struct ph_early *early, struct ph_spool_place until, bool *has_all,
+                 struct ph_error *err)
+{
+    struct ph_spool_stream *stream;
+    enum ph_spool_fate fate;
+    uint64_t n = 0;
+    bool more = true;
+
+    *has_all = false;
+    PH_TRY(ph_spool_stream_follow(early->applier->params.spool, early->session, early->xid, &stream,
+                                  err));
+    if (stream == NULL)
+        return PH_OK;
+    ph_code rc = ph_spool_stream_extend(stream, until, &fate, err);
+    while (rc == PH_OK && more) {
+        struct ph_spool_item item;
+        bool is = false;
+        rc = ph_spool_stream_next(stream, &item, &more, err);
+        if (rc == PH_OK && more)
+            rc = is_counted(early, &item, &is, err);
+        n += is;
+    }
+    ph_spool_stream_close(stream);
+    *has_all = rc == PH_OK && n == early->reading.taken;
+    return rc;
 }
