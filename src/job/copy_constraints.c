@@ -36,31 +36,6 @@ read_checks(struct constraints *c, struct ph_error *err)
 
 /* ---- a value ---- */
 
-/* The value under its column's name, with its text in front. */
-static ph_code
-ask(struct constraints *c, const struct ph_column *column, const struct ph_value *value,
-    const char *expression, struct ph_result **out, struct ph_error *err)
-{
-    struct ph_span param = {value->len < 0 ? NULL : value->data,
-                            value->len < 0 ? 0 : (size_t)value->len};
-    struct ph_buf sql;
-
-    if (value->len == 0)
-        param.data = (const uint8_t *)"";
-    ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_printf(&sql, "SELECT coalesce(");
-    ph_buf_put_ident(&sql, column->name);
-    ph_buf_printf(&sql, "::pg_catalog.text, 'NULL'), (%s) IS NOT FALSE FROM (SELECT $1 AS ",
-                  expression);
-    ph_buf_put_ident(&sql, column->name);
-    ph_buf_puts(&sql, ") v");
-    ph_code rc = ph_buf_ok(&sql) ? ph_conn_query_binary(c->job->target_control, ph_buf_text(&sql),
-                                                        1, &column->type_oid, &param, out, err)
-                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&sql);
-    return rc;
-}
-
 static void
 tell(struct constraints *c, uint32_t output, const char *value, const char *why)
 {
@@ -99,15 +74,23 @@ try_check(struct constraints *c, uint32_t output, const struct ph_value *value, 
     char why[300];
     char text[SHOWN + 1];
     struct ph_result *r = NULL;
-    const char *expression = check < 0 ? "true" : ph_result_text(c->checks, check, 2);
-    ph_code rc = ask(c, c->table->route->outputs[output].target, value, expression, &r, err);
+    struct ph_buf allowed;
+
+    ph_buf_init(&allowed, SQL_LIMIT);
+    ph_buf_printf(&allowed, "(%s) IS NOT FALSE",
+                  check < 0 ? "true" : ph_result_text(c->checks, check, 2));
+    ph_code rc = ph_buf_ok(&allowed) ? ph_copy_ask_value(c->job->target_control,
+                                                         c->table->route->outputs[output].target,
+                                                         value, ph_buf_text(&allowed), &r, err)
+                                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&allowed);
 
     if (rc != PH_OK)
         return as_finding(c, output, value->len < 0 ? "NULL" : "a value", rc, err);
-    struct ph_span shown = ph_result_span(r, 0, 0);
+    struct ph_span shown = ph_result_span(r, 0, 1);
     snprintf(text, sizeof text, "%.*s", shown.len > SHOWN ? SHOWN : (int)shown.len,
              (const char *)shown.data);
-    if (ph_result_span(r, 0, 1).data[0] == 0) {
+    if (ph_result_span(r, 0, 0).data[0] == 0) {
         snprintf(why, sizeof why, "constraint %s", ph_result_text(c->checks, check, 1));
         tell(c, output, text, why);
     }

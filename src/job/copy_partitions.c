@@ -50,30 +50,21 @@ read_bounds(struct partitions *p, struct ph_error *err)
 
 /* ---- a value ---- */
 
-/* SELECT whether it has a partition, its text FROM the value under the column's name */
+/* Whether it has a partition, and its text. */
 static ph_code
 ask(struct partitions *p, const struct ph_column *column, const struct ph_value *value,
     struct ph_result **out, struct ph_error *err)
 {
-    struct ph_span param = {value->len < 0 ? NULL : value->data,
-                            value->len < 0 ? 0 : (size_t)value->len};
-    struct ph_buf sql;
+    struct ph_buf bounds;
 
-    if (value->len == 0)
-        param.data = (const uint8_t *)"";
-    ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_puts(&sql, "SELECT false");
+    ph_buf_init(&bounds, SQL_LIMIT);
+    ph_buf_puts(&bounds, "false");
     for (int i = 0; i < ph_result_rows(p->bounds); i++)
-        ph_buf_printf(&sql, " OR COALESCE(%s, false)", ph_result_text(p->bounds, i, 0));
-    ph_buf_puts(&sql, ", COALESCE(");
-    ph_buf_put_ident(&sql, column->name);
-    ph_buf_puts(&sql, "::pg_catalog.text, 'NULL') FROM (SELECT $1 AS ");
-    ph_buf_put_ident(&sql, column->name);
-    ph_buf_puts(&sql, ") v");
-    ph_code rc = ph_buf_ok(&sql) ? ph_conn_query_binary(p->job->target_control, ph_buf_text(&sql),
-                                                        1, &column->type_oid, &param, out, err)
-                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&sql);
+        ph_buf_printf(&bounds, " OR COALESCE(%s, false)", ph_result_text(p->bounds, i, 0));
+    ph_code rc = ph_buf_ok(&bounds) ? ph_copy_ask_value(p->job->target_control, column, value,
+                                                        ph_buf_text(&bounds), out, err)
+                                    : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&bounds);
     return rc;
 }
 
@@ -170,20 +161,6 @@ check_table(struct partitions *p, struct ph_error *err)
     }
     ph_result_free(key);
     return rc;
-}
-
-bool
-ph_copy_is_said(const struct ph_plan *plan, uint32_t index)
-{
-    const struct ph_table_plan *table = &plan->tables[index];
-
-    for (uint32_t i = 0; i < index; i++) {
-        const struct ph_table_plan *other = &plan->tables[i];
-        if (other->route != NULL && other->target == table->target && table->source->is_partition &&
-            other->source->root_oid == table->source->root_oid)
-            return true;
-    }
-    return false;
 }
 
 ph_code

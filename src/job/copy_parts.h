@@ -95,9 +95,19 @@ ph_code ph_copy_check_collisions(struct ph_job *job, struct ph_findings *finding
 ph_code ph_copy_check_partitions(struct ph_job *job, struct ph_findings *findings,
                                  struct ph_error *err);
 
+/* ---- copy_value.c ---- */
+
 /* Whether another table of the plan before that one has said the same: partitions of one table of
  * the source take the same route. */
 bool ph_copy_is_said(const struct ph_plan *plan, uint32_t index);
+/*
+ * One row, of the value under its column's name: whether the condition, SQL that is never NULL,
+ * holds for it, in binary, and its text. `*out` is the caller's. The server's errors about the
+ * value.
+ */
+ph_code ph_copy_ask_value(struct ph_conn *target, const struct ph_column *column,
+                          const struct ph_value *value, const char *condition,
+                          struct ph_result **out, struct ph_error *err);
 
 /* ---- copy_constraints.c ---- */
 
