@@ -64,6 +64,12 @@ ph_receiver_is_over(const struct ph_receiver *receiver)
     return atomic_load(&receiver->stopping) || atomic_load(&receiver->failed);
 }
 
+static inline uint64_t
+ph_receiver_larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* `trouble` NULL: none. */
 void ph_receiver_show(struct ph_receiver *receiver, enum ph_receiver_state state,
                       const struct ph_error *trouble);
@@ -101,6 +107,11 @@ ph_code ph_receiver_read_pieces(struct ph_receiver *receiver, struct ph_error *e
 void ph_receiver_cancel_pieces(struct ph_receiver *receiver);
 
 /* ---- receiver_stream.c ---- */
+
+/* While messages flow without a pause, readers see them after so long. */
+#define PH_RECEIVER_FLUSH_NS UINT64_C(5000000)
+/* What was taken goes to the spool's file. */
+ph_code ph_receiver_flush(struct ph_receiver *receiver, struct ph_error *err);
 
 /* At most what is durable in the spool or the target, and never less than before. */
 ph_lsn ph_receiver_safe_position(const struct ph_receiver *receiver,

@@ -28,7 +28,6 @@
 #define ADVANCE_EVERY (1024 * MB)
 /* Messages between looks at the clock and for the end. */
 #define BATCH_MESSAGES 512
-#define FLUSH_EVERY_NS UINT64_C(5000000)
 
 struct pieces {
     struct ph_conn *conn;
@@ -158,11 +157,9 @@ flush_if_due(struct ph_receiver *receiver, struct ph_error *err)
     uint64_t now = ph_clock_ns();
 
     receiver->now.last_input_ns = receiver->heard_ns = now;
-    if (!receiver->unflushed || now - receiver->flushed_ns < FLUSH_EVERY_NS)
+    if (!receiver->unflushed || now - receiver->flushed_ns < PH_RECEIVER_FLUSH_NS)
         return PH_OK;
-    PH_TRY(ph_spool_flush(receiver->params.spool, err));
-    receiver->unflushed = false;
-    receiver->flushed_ns = now;
+    PH_TRY(ph_receiver_flush(receiver, err));
     ph_receiver_show(receiver, PH_RECEIVER_STREAMING, NULL);
     return PH_OK;
 }
@@ -262,12 +259,6 @@ smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t
-larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* As long as the way that decoding it again costs, within what the server should hold. */
 static uint64_t
 choose_size(const struct ph_receiver *receiver, const struct pieces *pieces, uint64_t way)
@@ -280,8 +271,8 @@ choose_size(const struct ph_receiver *receiver, const struct pieces *pieces, uin
         return smaller(from / 4, left);
     if (pieces->decoded > pieces->size)
         most = smaller(most, LARGEST_DECODED / (pieces->decoded / pieces->size));
-    most = smaller(most, larger(left / 2, from / 2));
-    return smaller(larger(way, from / 2), most);
+    most = smaller(most, ph_receiver_larger(left / 2, from / 2));
+    return smaller(ph_receiver_larger(way, from / 2), most);
 }
 
 /* A transaction so large that it is still open behind much WAL is applied while it arrives. */

@@ -17,8 +17,6 @@
 #define IDLE_ACK_NS (50 * MS)
 /* A keepalive's position is noted in the spool this often at most. */
 #define PROGRESS_EVERY_NS (1000 * MS)
-/* While messages flow without a pause, readers see them after so long. */
-#define FLUSH_EVERY_NS (5 * MS)
 /* While the spool is full: how often it is tried again, and the server told that we live. */
 #define FULL_EVERY_NS (200 * MS)
 #define LONGEST_WAIT_NS (1000 * MS)
@@ -33,12 +31,6 @@
 
 /* ---- statuses ---- */
 
-static ph_lsn
-larger(ph_lsn a, ph_lsn b)
-{
-    return a > b ? a : b;
-}
-
 ph_lsn
 ph_receiver_safe_position(const struct ph_receiver *receiver,
                           const struct ph_spool_positions *positions)
@@ -46,8 +38,8 @@ ph_receiver_safe_position(const struct ph_receiver *receiver,
     ph_lsn safe = atomic_load(&receiver->applied_durable);
 
     if (receiver->params.ack == PH_ACK_SPOOLED)
-        safe = larger(safe, positions->durable);
-    return larger(safe, receiver->now.acknowledged);
+        safe = ph_receiver_larger(safe, positions->durable);
+    return ph_receiver_larger(safe, receiver->now.acknowledged);
 }
 
 static ph_code
@@ -56,8 +48,10 @@ send_status(struct ph_receiver *receiver, const struct ph_spool_positions *posit
 {
     ph_lsn applied = atomic_load(&receiver->applied);
     ph_lsn safe = ph_receiver_safe_position(receiver, positions);
-    const struct ph_walsender_status status = {
-        .written = larger(positions->written, safe), .flushed = safe, .applied = applied};
+    const struct ph_walsender_status status = {.written =
+                                                   ph_receiver_larger(positions->written, safe),
+                                               .flushed = safe,
+                                               .applied = applied};
 
     PH_TRY(ph_replication_status(receiver->session, &status, err));
     receiver->now.acknowledged = safe;
@@ -99,8 +93,8 @@ take_message(struct ph_receiver *receiver, struct ph_error *err)
     return ph_intake_take(&receiver->intake, receiver->message, err);
 }
 
-static ph_code
-flush(struct ph_receiver *receiver, struct ph_error *err)
+ph_code
+ph_receiver_flush(struct ph_receiver *receiver, struct ph_error *err)
 {
     PH_TRY(ph_spool_flush(receiver->params.spool, err));
     receiver->unflushed = false;
@@ -164,9 +158,9 @@ take(struct ph_receiver *receiver, const struct ph_walsender_message *message, s
 
     now->last_sent_us = message->sent_us;
     atomic_store_explicit(&receiver->source_clock_us, message->sent_us, memory_order_relaxed);
-    now->source_end = larger(now->source_end, message->wal_end);
+    now->source_end = ph_receiver_larger(now->source_end, message->wal_end);
     if (message->item == PH_WALSENDER_KEEPALIVE) {
-        receiver->keepalive = larger(receiver->keepalive, message->wal_end);
+        receiver->keepalive = ph_receiver_larger(receiver->keepalive, message->wal_end);
         receiver->reply_wanted |= message->reply_wanted;
         return PH_OK;
     }
@@ -241,8 +235,8 @@ serve(struct ph_receiver *receiver, enum pace pace, struct ph_error *err)
     if (ph_clock_ns() >= status_due_ns(receiver, &positions, pace))
         PH_TRY(send_status(receiver, &positions, err));
     uint64_t now = ph_clock_ns();
-    if (receiver->unflushed && (pace == IDLE || now - receiver->flushed_ns > FLUSH_EVERY_NS))
-        PH_TRY(insist(receiver, flush, err));
+    if (receiver->unflushed && (pace == IDLE || now - receiver->flushed_ns > PH_RECEIVER_FLUSH_NS))
+        PH_TRY(insist(receiver, ph_receiver_flush, err));
     /* A server that shuts down asks, and waits until we have it all. */
     if (has_progress(receiver) &&
         (asked || (pace == IDLE && now - receiver->progress_ns >= PROGRESS_EVERY_NS)))
