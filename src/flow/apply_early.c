@@ -35,6 +35,7 @@ end_reading(struct ph_early *early)
         ph_fold_free(reading->fold);
         ph_change_notes_free(&reading->notes);
         ph_xid_set_clear(&reading->aborted);
+        ph_xid_spans_clear(&reading->gone);
     }
     *reading = (struct early_reading){0};
     early->is_reading = false;

@@ -4,6 +4,7 @@
 
 #include "flow/apply_early.h"
 #include "model/xid_set.h"
+#include "model/xid_spans.h"
 
 /* Savepoints at a time; with more, the later half becomes one and new ones come more rarely. */
 #define PH_EARLY_POINTS 32u
@@ -25,7 +26,8 @@ struct early_reading {
     struct ph_fold *fold;         /* changes that were not sent */
     struct ph_change_notes notes; /* of them */
     struct ph_stream_event event;
-    struct ph_xid_set aborted; /* subtransactions */
+    struct ph_xid_set aborted; /* subtransactions, as the messages have come */
+    struct ph_xid_spans gone;  /* and all that must have been rolled back with them */
     uint32_t newest;           /* latest (sub)transaction of any change taken */
     uint64_t renamed;          /* announcements that took the place of others */
     struct early_point part;   /* before the fold's changes; its name is not used */

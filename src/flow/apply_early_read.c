@@ -1,6 +1,7 @@
 /* The early way's reading of the blocks. */
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "flow/apply_early_parts.h"
 
 /* A subtransaction begins a part of its own, to be gone back to, in this share of a full one. */
@@ -57,7 +58,10 @@ go_back(struct ph_early *early, struct ph_error *err)
     return ph_early_failure(early, rc, &why, err);
 }
 
-/* A subtransaction was rolled back. Several are so at once, when one had others. */
+/*
+ * A subtransaction was rolled back. Several are so at once, when one had others, and are told one
+ * by one, the earliest first, maybe in several blocks: none's changes are taken again meanwhile.
+ */
 static ph_code
 take_abort(struct ph_early *early, struct ph_span message, struct ph_error *err)
 {
@@ -69,11 +73,16 @@ take_abort(struct ph_early *early, struct ph_span message, struct ph_error *err)
         return PH_OK;
     if (!ph_xid_set_add(&reading->aborted, head.xid))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (ph_xid_spans_have(&reading->gone, head.xid))
+        return PH_OK;
+    if (!ph_xid_spans_add(&reading->gone, head.xid, reading->newest))
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (ph_early_is_later(head.xid, reading->newest))
         return PH_OK;
     if (reading->back_to_xid == 0 || ph_early_is_later(reading->back_to_xid, head.xid))
         reading->back_to_xid = head.xid;
-    return PH_OK;
+    /* as where nothing else has arrived yet */
+    return PH_FAILPOINT_ERROR(early_rollback_alone) ? go_back(early, err) : PH_OK;
 }
 
 /* ---- messages ---- */
@@ -204,7 +213,7 @@ take_change(struct ph_early *early, struct ph_span message, struct ph_error *err
     struct early_way way;
 
     PH_TRY(ph_early_decode(early, message, err));
-    if (ph_xid_set_has(&reading->aborted, event->head.xid))
+    if (ph_xid_spans_have(&reading->gone, event->head.xid))
         return PH_OK;
     if (event->change.kind == PH_CHANGE_TRUNCATE)
         return PH_FAIL(err, PH_E_UNSUPPORTED, "it truncates a table");

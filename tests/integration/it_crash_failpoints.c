@@ -53,6 +53,7 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_join_published",
                                         "after_join_xid",
                                         "after_early_part",
+                                        "early_rollback_alone",
                                         "after_table_left",
                                         "before_lookup"};
 

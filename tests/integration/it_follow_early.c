@@ -223,6 +223,33 @@ with_many_subtransactions(void **state)
     ends_equal(&db, run);
 }
 
+/*
+ * What was rolled back with a savepoint is told one by one: meanwhile changes are not taken again
+ * on rows that are not there any more.
+ */
+static void
+with_descendants_told_one_by_one(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=early_rollback_alone=error", NULL};
+    struct pair_db db = new_db("descendants");
+
+    (void)state;
+    db.env = env;
+    struct run *run = follow(&db);
+    PGconn *large = sql_connect(pair.src, db.name);
+    sql_exec(large, "BEGIN; INSERT INTO t SELECT g, 'stays' FROM generate_series(10001, 14000) g;"
+                    "SAVEPOINT a; SAVEPOINT b; INSERT INTO t SELECT g, 'goes' FROM"
+                    " generate_series(20001, 24000) g; RELEASE b; SAVEPOINT c; UPDATE t SET v ="
+                    " 'went' WHERE id > 20000; RELEASE c");
+    wait_early(&db);
+    wait_applied(&db);
+    sql_exec(large, "ROLLBACK TO a; INSERT INTO t SELECT g, 'came' FROM"
+                    " generate_series(20001, 22000) g; COMMIT");
+    wait_counts(&db, 1, 0);
+    PQfinish(large);
+    ends_equal(&db, run);
+}
+
 /* TRAPS 16: all of a transaction. */
 static void
 rolled_back(void **state)
@@ -411,6 +438,7 @@ main(void)
         cmocka_unit_test(among_small_ones),
         cmocka_unit_test(with_savepoints),
         cmocka_unit_test(with_many_subtransactions),
+        cmocka_unit_test(with_descendants_told_one_by_one),
         cmocka_unit_test(rolled_back),
         cmocka_unit_test(in_the_way),
         cmocka_unit_test(conflicts),
