@@ -30,14 +30,14 @@ ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *
 
 ph_code
 ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
-                 const struct ph_stream_rel *rel, struct ph_apply_place *place, bool is_filtered,
-                 bool *is_skipped, struct ph_routed_table *out, struct ph_error *err)
+                 const struct ph_stream_rel *rel, struct ph_apply_place *place, bool *is_skipped,
+                 struct ph_routed_table *out, struct ph_error *err)
 {
     *out = (struct ph_routed_table){0};
     *is_skipped = false;
     if (ph_applier_worker_of(applier, place) != applier->params.worker)
         return PH_OK;
-    if (is_filtered) {
+    if (txn != NULL) {
         enum ph_epoch_verdict verdict = ph_epoch_filter_decide(
             applier->params.filter, txn, rel->oid, ph_apply_place_plan(place)->index);
         *is_skipped = verdict == PH_EPOCH_SKIP;
@@ -312,6 +312,7 @@ add_change(struct ph_applier *applier, const struct ph_routed_table *to,
 static ph_code
 take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
+    const struct ph_source_txn *filtered = applier->is_filtered ? &event->txn : NULL;
     struct ph_apply_place *place;
     struct ph_routed_table to;
     bool is_skipped;
@@ -321,8 +322,8 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
         return take_truncate(applier, event, err);
     PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_table(applier, &event->txn, event->event->rel, place,
-                                applier->is_filtered, &is_skipped, &to, err));
+        PH_TRY(
+            ph_applier_table(applier, filtered, event->event->rel, place, &is_skipped, &to, err));
         applier->group_skipped += is_skipped;
         if (to.table != NULL && !applier->must_replay)
             PH_TRY(add_change(applier, &to, &event->event->change, err));

@@ -111,12 +111,11 @@ ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stre
                           struct ph_apply_place **first, uint32_t *n, struct ph_error *err);
 /*
  * What is there; out->table is NULL when the copy has the change (*is_skipped), another worker
- * applies it, or none is there.
+ * applies it, or none is there. `txn` is NULL when the copy has nothing of it.
  */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, struct ph_apply_place *place,
-                         bool is_filtered, bool *is_skipped, struct ph_routed_table *out,
-                         struct ph_error *err);
+                         bool *is_skipped, struct ph_routed_table *out, struct ph_error *err);
 /* Every reader that tables were found for ends so. */
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* All whole transactions that were read are committed on the target; none is under way there. */

@@ -153,7 +153,6 @@ static ph_code
 next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table *out,
            struct ph_error *err)
 {
-    const struct ph_source_txn txn = {.xid = early->xid};
     bool is_skipped;
 
     *out = (struct ph_routed_table){0};
@@ -161,8 +160,8 @@ next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table
         struct ph_apply_place *place = way->place;
         way->place = ph_apply_place_next(place);
         way->n--;
-        PH_TRY(ph_applier_table(early->applier, &txn, early->reading.event.rel, place, false,
-                                &is_skipped, out, err));
+        PH_TRY(ph_applier_table(early->applier, NULL, early->reading.event.rel, place, &is_skipped,
+                                out, err));
     }
     return PH_OK;
 }

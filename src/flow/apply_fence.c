@@ -65,10 +65,14 @@ ph_applier_fence_message(struct ph_applier *applier, const struct ph_txn_event *
 static ph_code
 tell(struct ph_applier *applier, enum ph_fence_state state, bool *told, struct ph_error *err)
 {
-    struct ph_apply_fence *fence = &applier->fence;
+    const struct ph_fence_news news = {
+        .state = state,
+        .position = applier->target.applied,
+        .held_us = applier->fence.longest_us,
+    };
 
-    return ph_fence_tell(applier->target.conn, applier->params.job, fence->id, state,
-                         applier->target.applied, fence->longest_us, told, err);
+    return ph_fence_tell(applier->target.conn, applier->params.job, applier->fence.id, &news, told,
+                         err);
 }
 
 /*

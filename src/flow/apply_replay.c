@@ -276,6 +276,7 @@ add_change(struct replay *replay, const struct ph_routed_table *to, const struct
 static ph_code
 take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
+    const struct ph_source_txn *filtered = replay->is_filtered ? &event->txn : NULL;
     struct ph_apply_place *place;
     struct ph_routed_table to;
     bool is_skipped;
@@ -285,8 +286,8 @@ take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_e
         return truncate(replay, event, err);
     PH_TRY(ph_applier_places(replay->applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_table(replay->applier, &event->txn, event->event->rel, place,
-                                replay->is_filtered, &is_skipped, &to, err));
+        PH_TRY(ph_applier_table(replay->applier, filtered, event->event->rel, place, &is_skipped,
+                                &to, err));
         if (to.table != NULL)
             PH_TRY(add_change(replay, &to, &event->event->change, err));
     }

@@ -10,7 +10,7 @@
  * What is applied beside the groups, by a second session, begins without the compare-and-set
  * (begin_beside) and has it as its last statement (end).
  *
- * One thread. After PH_E_CONNECT, PH_E_STOPPED and PH_E_LEDGER only free is left: what holds is
+ * One thread. After PH_E_CONNECT, PH_E_STOPPED and PH_E_POSITION only free is left: what holds is
  * what the ledger says. All other failures leave the group to be rolled back (ph_apply_rollback).
  */
 #ifndef PH_FLOW_APPLY_TARGET_H

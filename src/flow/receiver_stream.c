@@ -305,18 +305,22 @@ ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err)
     return PH_FAIL(err, PH_E_STOPPED, "stopped");
 }
 
+static ph_code
+make_durable(struct ph_receiver *receiver, struct ph_error *err)
+{
+    PH_TRY(ph_spool_flush(receiver->params.spool, err));
+    if (has_progress(receiver))
+        PH_TRY(note_progress(receiver, err));
+    return ph_spool_sync(receiver->params.spool, 0, err);
+}
+
 void
 ph_receiver_end_stream(struct ph_receiver *receiver)
 {
-    struct ph_spool *spool = receiver->params.spool;
     struct ph_spool_positions positions;
-    ph_code rc = ph_spool_flush(spool, NULL);
 
-    if (rc == PH_OK && has_progress(receiver))
-        rc = note_progress(receiver, NULL);
-    if (rc == PH_OK)
-        rc = ph_spool_sync(spool, 0, NULL);
-    ph_spool_get_positions(spool, &positions);
+    (void)make_durable(receiver, NULL); /* what is not is not acknowledged */
+    ph_spool_get_positions(receiver->params.spool, &positions);
     if (send_status(receiver, &positions, NULL) == PH_OK)
         (void)ph_replication_stop(receiver->session, STOP_WAIT_MS, NULL);
 }

@@ -21,7 +21,7 @@ ph_leak_sample_init(struct ph_leak_sample *sample, uint32_t most)
 void
 ph_leak_sample_free(struct ph_leak_sample *sample)
 {
-    for (uint32_t i = 0; i < sample->n; i++)
+    for (uint32_t i = 0; sample->items != NULL && i < sample->n; i++)
         free(sample->items[i]);
     free(sample->items);
     free(sample->recent);

@@ -11,12 +11,6 @@
 /* A heap page cannot hold more rows than this. */
 #define MAX_ROWS_A_PAGE 291u
 
-ph_code
-ph_planner_no_memory(const struct ph_planner *planner)
-{
-    return PH_FAIL(planner->err, PH_E_MEMORY, "no memory for the plan");
-}
-
 void
 ph_planner_problem(struct ph_planner *planner, const struct ph_rel *rel)
 {

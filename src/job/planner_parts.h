@@ -18,7 +18,11 @@ struct ph_planner {
     struct ph_buf problems; /* of tables that do not fit, "; "-separated */
 };
 
-ph_code ph_planner_no_memory(const struct ph_planner *planner);
+static inline ph_code
+ph_planner_no_memory(const struct ph_planner *planner)
+{
+    return PH_FAIL(planner->err, PH_E_MEMORY, "no memory for the plan");
+}
 /* Begin the next problem: the rest of it is put into planner->problems by the caller. */
 void ph_planner_problem(struct ph_planner *planner, const struct ph_rel *rel);
 

@@ -244,16 +244,17 @@ ph_fence_snapshot(struct ph_conn *conn, const char *job, const char *id, struct 
 }
 
 ph_code
-ph_fence_tell(struct ph_conn *conn, const char *job, const char *id, enum ph_fence_state state,
-              ph_lsn position, uint64_t held_us, bool *told, struct ph_error *err)
+ph_fence_tell(struct ph_conn *conn, const char *job, const char *id,
+              const struct ph_fence_news *news, bool *told, struct ph_error *err)
 {
     int hit;
     char lsn[PH_LSN_TEXT];
     char held[24];
 
-    snprintf(held, sizeof held, "%" PRIu64, held_us);
-    const char *params[] = {job, id, state_names[state],
-                            state == PH_FENCE_CUT ? ph_lsn_print(position, lsn) : NULL, held};
+    snprintf(held, sizeof held, "%" PRIu64, news->held_us);
+    const char *params[] = {job, id, state_names[news->state],
+                            news->state == PH_FENCE_CUT ? ph_lsn_print(news->position, lsn) : NULL,
+                            held};
     PH_TRY(run(conn,
                "UPDATE pghaul.fence SET state = $3, cut = coalesce($4::pg_catalog.pg_lsn, cut),"
                " held_us = $5::int8 WHERE job = $1 AND id = $2",

@@ -82,9 +82,13 @@ ph_code ph_fence_wait(struct ph_conn *conn, const char *job, enum ph_fence_lock 
 /* The text lies in `arena`; NULL: verify gave none. */
 ph_code ph_fence_snapshot(struct ph_conn *conn, const char *job, const char *id,
                           struct ph_arena *arena, const char **out, struct ph_error *err);
-/* CUT, GOOD or VOID. *told false: the row is another fence's by now. */
+struct ph_fence_news {
+    enum ph_fence_state state; /* CUT, GOOD or VOID */
+    ph_lsn position;           /* the applier's, with CUT */
+    uint64_t held_us;
+};
+/* *told false: the row is another fence's by now. */
 ph_code ph_fence_tell(struct ph_conn *conn, const char *job, const char *id,
-                      enum ph_fence_state state, ph_lsn position, uint64_t held_us, bool *told,
-                      struct ph_error *err);
+                      const struct ph_fence_news *news, bool *told, struct ph_error *err);
 
 #endif

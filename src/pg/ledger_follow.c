@@ -206,7 +206,10 @@ ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn
     const char *params[] = {job, number, ph_lsn_print(lsn, to), ph_lsn_print(old, from)};
     ph_code rc = ph_conn_expect(conn, PH_LEDGER_ADVANCE_SQL, 4, params, 1, err);
     if (rc == PH_E_LEDGER)
-        ph_error_note(err, "the position is not at %s any more: another run has moved on", from);
+        return PH_FAIL(err, PH_E_POSITION,
+                       "the position in the ledger is not at %s any more: a commit that was under "
+                       "way has moved it",
+                       from);
     return rc;
 }
 

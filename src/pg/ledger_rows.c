@@ -278,36 +278,30 @@ ph_ledger_claim_lot(struct ph_conn *conn, const char *job, uint32_t lot, enum ph
     return PH_OK;
 }
 
-/* bytea in hex, which every server reads whatever its settings */
-static void
-put_hex(struct ph_buf *out, const struct ph_buf *raw)
+/* As bytea in hex, which every server reads whatever its settings; false: no memory. */
+static bool
+put_digest(struct ph_buf *out, const struct ph_digest_set *digest)
 {
     static const char digits[] = "0123456789abcdef";
+    struct ph_buf raw;
 
+    ph_buf_init(&raw, (size_t)64 << 20);
+    ph_digest_set_write(digest, &raw);
     ph_buf_puts(out, "\\x");
-    if (!ph_buf_reserve(out, raw->len * 2))
-        return;
-    for (size_t i = 0; i < raw->len; i++) {
-        out->data[out->len++] = (uint8_t)digits[raw->data[i] >> 4];
-        out->data[out->len++] = (uint8_t)digits[raw->data[i] & 15];
+    bool ok = ph_buf_ok(&raw) && ph_buf_reserve(out, raw.len * 2);
+    for (size_t i = 0; ok && i < raw.len; i++) {
+        out->data[out->len++] = (uint8_t)digits[raw.data[i] >> 4];
+        out->data[out->len++] = (uint8_t)digits[raw.data[i] & 15];
     }
-    out->data[out->len] = 0;
+    ph_buf_free(&raw);
+    if (ok)
+        out->data[out->len] = 0;
+    return ok;
 }
 
 static ph_code
-write_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *chunk, uint32_t epoch,
-              const struct ph_digest_set *digest, double seconds, const char *hex,
-              struct ph_error *err)
+write_receipt(struct ph_conn *conn, const char *params[8], struct ph_error *err)
 {
-    char text[6][32];
-
-    snprintf(text[0], sizeof text[0], "%u", chunk->table);
-    snprintf(text[1], sizeof text[1], "%u", chunk->number);
-    snprintf(text[2], sizeof text[2], "%u", epoch);
-    snprintf(text[3], sizeof text[3], "%llu", (unsigned long long)digest->rows);
-    snprintf(text[4], sizeof text[4], "%llu", (unsigned long long)digest->bytes);
-    snprintf(text[5], sizeof text[5], "%.3f", seconds);
-    const char *params[] = {job, text[0], text[1], text[2], text[3], text[4], text[5], hex};
     return ph_conn_expect(conn,
                           "UPDATE pghaul.chunk SET state = 'done', epoch = $4::int,"
                           " rows = $5::bigint, bytes = $6::bigint, seconds = $7::real,"
@@ -322,18 +316,21 @@ ph_ledger_receipt(struct ph_conn *conn, const char *job, const struct ph_chunk *
                   uint32_t epoch, const struct ph_digest_set *digest, double seconds,
                   struct ph_error *err)
 {
-    struct ph_buf raw;
     struct ph_buf hex;
+    char text[6][32];
 
-    ph_buf_init(&raw, (size_t)64 << 20);
     ph_buf_init(&hex, (size_t)128 << 20);
-    ph_digest_set_write(digest, &raw);
-    put_hex(&hex, &raw);
+    bool ok = put_digest(&hex, digest);
+    snprintf(text[0], sizeof text[0], "%u", chunk->table);
+    snprintf(text[1], sizeof text[1], "%u", chunk->number);
+    snprintf(text[2], sizeof text[2], "%u", epoch);
+    snprintf(text[3], sizeof text[3], "%llu", (unsigned long long)digest->rows);
+    snprintf(text[4], sizeof text[4], "%llu", (unsigned long long)digest->bytes);
+    snprintf(text[5], sizeof text[5], "%.3f", seconds);
+    const char *params[] = {job,     text[0], text[1], text[2],
+                            text[3], text[4], text[5], ph_buf_text(&hex)};
     PH_FAILPOINT(before_receipt);
-    ph_code rc = ph_buf_ok(&raw) && ph_buf_ok(&hex) ? write_receipt(conn, job, chunk, epoch, digest,
-                                                                    seconds, ph_buf_text(&hex), err)
-                                                    : PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_free(&raw);
+    ph_code rc = ok ? write_receipt(conn, params, err) : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&hex);
     return rc;
 }

@@ -246,6 +246,8 @@ same_rule(const struct ph_rule_column *a, const struct ph_rule_column *b)
 
     if (n != steps_of(b))
         return false;
+    if (a == NULL || b == NULL) /* neither has steps */
+        return true;
     for (uint32_t i = 0; i < n; i++) {
         if (!same_step(&a->steps[i], &b->steps[i]))
             return false;
@@ -313,7 +315,7 @@ is_keyed_step(const struct ph_checker *checker, const struct ph_rule_step *step,
 static bool
 is_keyed(const struct ph_checker *checker, const struct ph_rule_column *rule)
 {
-    for (uint32_t i = 0; i < steps_of(rule); i++) {
+    for (uint32_t i = 0; rule != NULL && i < steps_of(rule); i++) {
         if (is_keyed_step(checker, &rule->steps[i], i == 0 && rule->from.n > 1 ? rule->from.n : 1))
             return true;
     }
@@ -362,11 +364,11 @@ look_at_source(const struct ph_checker *checker, const struct site *site, uint32
     const struct ph_rule_route *route = site->route;
     bool is_one_of_several = site->rule != NULL && site->rule->from.n > 1;
     const char *name = is_one_of_several ? site->rule->from.items[word].text : site->source_column;
-    bool is_element = name != NULL && strcmp(name, VALUE) == 0;
+    bool is_element = route != NULL && name != NULL && strcmp(name, VALUE) == 0;
 
-    if (is_element && route != NULL && route->each.is_there)
+    if (is_element && route->each.is_there)
         name = route->each.column.text;
-    else if (is_element && route != NULL && route->unpivot.columns.n > 0)
+    else if (is_element && route->unpivot.columns.n > 0)
         name = route->unpivot.columns.items[0].text;
     const struct ph_column *column = name != NULL ? ph_rel_column_named(site->source, name) : NULL;
     if (column == NULL)

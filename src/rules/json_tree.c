@@ -139,7 +139,7 @@ take_string(struct parser *parser, struct ph_span *raw, struct ph_span *text)
         size_t len = ph_op_utf8_len((struct ph_span){in->at, (size_t)(end - in->at)});
         if (len == 0 || *in->at < 0x20)
             return bad(parser);
-        if (*in->at == '\\') {
+        if (has_escape && *in->at == '\\') {
             in->at++;
             PH_OP_TRY(take_escape(parser, &to));
             continue;

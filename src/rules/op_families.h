@@ -7,17 +7,20 @@
 #include "pghaul/rule.h"
 #include "rules/op_cast_list.h"
 
-#define PH_CAST_ONE(from, to, run, flags, help) +1
+/* The length of a list of casts: a character for each. */
+#define PH_CAST_ONE(from, to, run, flags, help) "1"
+#define PH_CASTS(list) (sizeof(list) - 1)
 
-#define PH_CAST_NUMBER_OPS (0 PH_CASTS_OF_NUMBERS(PH_CAST_ONE))
+#define PH_CAST_NUMBER_OPS PH_CASTS(PH_CASTS_OF_NUMBERS(PH_CAST_ONE))
 extern const struct ph_rule_op ph_cast_number_ops[PH_CAST_NUMBER_OPS];
-#define PH_CAST_TEXT_OPS (0 PH_CASTS_OF_TEXT(PH_CAST_ONE))
+#define PH_CAST_TEXT_OPS PH_CASTS(PH_CASTS_OF_TEXT(PH_CAST_ONE))
 extern const struct ph_rule_op ph_cast_text_ops[PH_CAST_TEXT_OPS];
-#define PH_CAST_TIME_OPS (0 PH_CASTS_OF_TIMES(PH_CAST_ONE) PH_CASTS_IN_A_ZONE(PH_CAST_ONE))
+#define PH_CAST_TIME_OPS PH_CASTS(PH_CASTS_OF_TIMES(PH_CAST_ONE) PH_CASTS_IN_A_ZONE(PH_CAST_ONE))
 extern const struct ph_rule_op ph_cast_time_ops[PH_CAST_TIME_OPS];
-#define PH_CAST_JSON_OPS (0 PH_CASTS_OF_JSON(PH_CAST_ONE))
+#define PH_CAST_JSON_OPS PH_CASTS(PH_CASTS_OF_JSON(PH_CAST_ONE))
 extern const struct ph_rule_op ph_cast_json_ops[PH_CAST_JSON_OPS];
-#define PH_CAST_ARRAY_OPS (0 PH_CASTS_WITHOUT_ZONE(PH_CAST_ONE) PH_CASTS_IN_A_ZONE(PH_CAST_ONE))
+#define PH_CAST_ARRAY_OPS                                                                          \
+    PH_CASTS(PH_CASTS_WITHOUT_ZONE(PH_CAST_ONE) PH_CASTS_IN_A_ZONE(PH_CAST_ONE))
 extern const struct ph_rule_op ph_cast_array_ops[PH_CAST_ARRAY_OPS];
 #define PH_NULL_OPS 13
 extern const struct ph_rule_op ph_null_ops[PH_NULL_OPS];

@@ -279,6 +279,39 @@ is_tail(uint8_t c)
     return (c & 0xc0) == 0x80;
 }
 
+/* Bytes of a character that begins so; 0: none does. */
+static size_t
+led_by(uint8_t c)
+{
+    if (c < 0xc2)
+        return 0;
+    if (c < 0xe0)
+        return 2;
+    if (c < 0xf0)
+        return 3;
+    return c < 0xf5 ? 4 : 0;
+}
+
+/* Behind some first bytes stands what is written shorter, a surrogate, or too large a number. */
+static bool
+may_follow(uint8_t first, uint8_t second)
+{
+    if (!is_tail(second))
+        return false;
+    switch (first) {
+    case 0xe0:
+        return second >= 0xa0;
+    case 0xed:
+        return second < 0xa0;
+    case 0xf0:
+        return second >= 0x90;
+    case 0xf4:
+        return second < 0x90;
+    default:
+        return true;
+    }
+}
+
 size_t
 ph_op_utf8_len(struct ph_span text)
 {
@@ -288,23 +321,14 @@ ph_op_utf8_len(struct ph_span text)
         return 0;
     if (p[0] < 0x80)
         return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        return text.len >= 2 && is_tail(p[1]) ? 2 : 0;
-    if (p[0] >= 0xe0 && p[0] <= 0xef) {
-        if (text.len < 3 || !is_tail(p[1]) || !is_tail(p[2]))
+    size_t len = led_by(p[0]);
+    if (len == 0 || text.len < len || !may_follow(p[0], p[1]))
+        return 0;
+    for (size_t i = 2; i < len; i++) {
+        if (!is_tail(p[i]))
             return 0;
-        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f))
-            return 0;
-        return 3;
     }
-    if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-        if (text.len < 4 || !is_tail(p[1]) || !is_tail(p[2]) || !is_tail(p[3]))
-            return 0;
-        if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-            return 0;
-        return 4;
-    }
-    return 0;
+    return len;
 }
 
 bool

@@ -148,7 +148,7 @@ shortest(double value, const struct float_kind *kind, char *out)
 {
     char text[64];
     char digits[32];
-    size_t n = 0;
+    size_t n = 1;
     size_t sign = 0;
 
     if (isnan(value) || isinf(value)) {
@@ -164,7 +164,8 @@ shortest(double value, const struct float_kind *kind, char *out)
     }
     find_digits(value, kind, text, sizeof text);
     char *e = strchr(text, 'e');
-    for (const char *at = text; at < e; at++) {
+    digits[0] = text[0];
+    for (const char *at = text + 1; at < e; at++) {
         if (*at != '.')
             digits[n++] = *at;
     }

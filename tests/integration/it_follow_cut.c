@@ -1,7 +1,9 @@
 /*
  * A connection is lost in the middle of a large transaction that is not streamed: half of it lies
  * in the spool, and it comes again whole. Neither may the half be applied, nor may the reader come
- * back to it for ever, whether the group goes through folded or has to be replayed.
+ * back to it for ever, whether the group goes through folded or has to be replayed. And a commit of
+ * a connection that was lost counts although nobody heard of it: who finds the position moved
+ * begins there.
  */
 /* labels: short */
 #include <setjmp.h>
@@ -16,6 +18,8 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define HALF_BYTES ((off_t)1 << 20)
@@ -114,6 +118,41 @@ half_a_transaction(void **state)
     pair_db_end(&db);
 }
 
+/* Here it moves the position alone, to a place between two transactions. */
+static void
+commit_late(struct pair_db *db)
+{
+    sql_wait_true(pair.dst, db->name,
+                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
+                  " query LIKE '%pghaul.position%'",
+                  RUN_DEADLINE_MS);
+    sql_exec(db->target, "COMMIT");
+}
+
+/* Before a group, and before the end, where there is none. */
+static void
+a_commit_comes_late(void **state)
+{
+    static const char move[] = "BEGIN; UPDATE pghaul.position SET lsn = lsn + 1";
+    struct pair_db db = pair_db_new(&pair, "late");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.target, move);
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'once')");
+    commit_late(&db);
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM t", RUN_DEADLINE_MS);
+    sql_exec(db.target, move);
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    commit_late(&db);
+    run_expect(run, 0);
+    assert_non_null(strstr(run_err(run), "a commit that was under way"));
+    pair_same_table(&db, "t");
+    pair_db_end(&db);
+}
+
 static int
 start(void **state)
 {
@@ -125,7 +164,11 @@ start(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(half_a_transaction)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_a_transaction),
+        cmocka_unit_test(a_commit_comes_late),
+    };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

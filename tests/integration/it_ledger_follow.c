@@ -178,8 +178,8 @@ position_moves_by_compare_and_set(void **state)
     OK(ph_ledger_read_position(conn, "j", 0, &lsn, &err));
     assert_true(lsn == 1000);
     OK(ph_ledger_advance(conn, "j", 0, 1000, UINT64_C(0x1700000000), &err));
-    assert_int_equal(ph_ledger_advance(conn, "j", 0, 1000, 3000, &err), PH_E_LEDGER);
-    assert_int_equal(ph_ledger_advance(conn, "j", 1, 1000, 3000, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_advance(conn, "j", 0, 1000, 3000, &err), PH_E_POSITION);
+    assert_int_equal(ph_ledger_advance(conn, "j", 1, 1000, 3000, &err), PH_E_POSITION);
     OK(ph_ledger_read_position(conn, "j", 0, &lsn, &err));
     assert_true(lsn == UINT64_C(0x1700000000));
 }
@@ -214,7 +214,7 @@ a_team_is_begun_and_ended(void **state)
     OK(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err));
     assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err), PH_E_LEDGER);
     assert_int_equal(ph_ledger_read_position(conn, "j", 0, &lsn, &err), PH_E_LEDGER);
-    assert_int_equal(ph_ledger_advance(conn, "j", 0, 0x100, 0x200, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_advance(conn, "j", 0, 0x100, 0x200, &err), PH_E_POSITION);
     OK(ph_ledger_advance(conn, "j", 2, 0x100, 0x300, &err));
     OK(ph_ledger_advance(conn, "j", 1, 0x100, 0x200, &err));
     OK(ph_ledger_read_applied(conn, "j", &lsn, &err));
@@ -274,7 +274,7 @@ trap_87_a_commit_under_way(void **state)
     is_committed(zombie);
     sql_exec(zombie, "BEGIN; UPDATE pghaul.position SET lsn = '0/BB8'");
     commit_soon(zombie);
-    assert_int_equal(ph_ledger_advance(conn, "j", 0, 2000, 2500, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_advance(conn, "j", 0, 2000, 2500, &err), PH_E_POSITION);
     is_committed(zombie);
     PQfinish(zombie);
 }

@@ -414,6 +414,21 @@ elements_follow_their_key(void **state)
             "column reader refers to public.users.id, which has another rule");
 }
 
+/* Of a table that has no entry and so no elements. */
+static void
+a_column_is_named_like_an_element(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fake_tables *world = i == 0 ? &fake.source : &fake.target;
+        const struct ph_rel *users = fake_table(world, "public.users", "id int8*, note text");
+        const struct ph_rel *posts = fake_table(world, "public.posts", "id int8*, $value int8");
+        refer(world, posts, users);
+    }
+    fake_must_make(&fake, "maps: {m: {1: 2, 3: 4}}\ntables: {users: {columns: {id: {map: m}}}}");
+    assert_string_equal(fake_run(&fake, 1, "9|3"), "9|4");
+}
+
 /* Columns that become rows and refer to a key of the source, whatever keys the target has. */
 static void
 unpivoted_columns_follow_their_key(void **state)
@@ -854,6 +869,7 @@ main(void)
         rules_test(parts_are_there_with_their_shape),
         rules_test(references_follow_their_key),
         rules_test(elements_follow_their_key),
+        rules_test(a_column_is_named_like_an_element),
         rules_test(unpivoted_columns_follow_their_key),
         rules_test(all_references_follow),
         rules_test(classified_columns),
