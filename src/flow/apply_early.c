@@ -155,6 +155,13 @@ read_blocks(struct ph_early *early, struct ph_error *err)
     return early->is_reading ? ph_early_read_on(early, early->place, err) : PH_OK;
 }
 
+/* As long as the copy may have it, its blocks wait; it may be that no other comes behind them. */
+static bool
+may_begin(const struct ph_early *early)
+{
+    return early->is_reading || early->applier->params.filter->open_lsn == 0;
+}
+
 static bool
 is_it(const struct ph_early *early, const struct ph_txn_event *event)
 {
@@ -166,7 +173,6 @@ ph_early_block(struct ph_early *early, const struct ph_txn_event *event, struct 
 {
     ph_early_take_yield(early);
     if (early->xid == 0 && !ph_applier_is_in_team(early->applier) &&
-        early->applier->params.filter->open_lsn == 0 &&
         !ph_xid_set_has(&early->given_up, event->txn.xid)) {
         early->xid = event->txn.xid;
         early->session = event->session;
@@ -176,7 +182,8 @@ ph_early_block(struct ph_early *early, const struct ph_txn_event *event, struct 
     early->place = event->place;
     early->waiting += event->bytes;
     /* when much else is to do, it begins with what is a part of its own */
-    if (early->is_open || early->waiting >= early->applier->params.group_bytes)
+    if (early->is_open ||
+        (early->waiting >= early->applier->params.group_bytes && may_begin(early)))
         return read_blocks(early, err);
     return PH_OK;
 }
@@ -185,7 +192,7 @@ ph_code
 ph_early_idle(struct ph_early *early, struct ph_error *err)
 {
     ph_early_take_yield(early);
-    if (early->waiting > 0)
+    if (early->waiting > 0 && may_begin(early))
         PH_TRY(read_blocks(early, err));
     return early->is_reading ? ph_early_send_part(early, err) : PH_OK;
 }

@@ -366,6 +366,8 @@ killed(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct pair_db db = new_db(scratch_printf("killed_%zu", i));
         struct run *first = follow(&db);
+        if (i == 1) /* nothing is left that the next run would commit before */
+            wait_applied(&db);
         run_signal(first, SIGTERM);
         run_expect(first, 5);
         const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s", failpoints[i]), NULL};
