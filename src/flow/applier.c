@@ -74,9 +74,8 @@ tell(struct ph_applier *applier)
     pthread_mutex_unlock(&applier->lock);
 }
 
-/* A group is committed. */
-static void
-count(struct ph_applier *applier, const struct sent *group, bool is_replay)
+void
+ph_applier_count(struct ph_applier *applier, const struct sent *group, bool is_replay)
 {
     pthread_mutex_lock(&applier->lock);
     applier->look.transactions += group->txns;
@@ -133,9 +132,7 @@ static ph_code
 replay(struct ph_applier *applier, const struct sent *group, struct ph_error *err)
 {
     ph_early_give_way(applier->early);
-    PH_TRY(ph_applier_replay(applier, group->from, group->end, err));
-    count(applier, group, true);
-    return PH_OK;
+    return ph_applier_replay(applier, group->from, group->end, err);
 }
 
 /* The group that is under way: wait for it, and queue its commit. */
@@ -155,7 +152,7 @@ finish_sent(struct ph_applier *applier, struct ph_error *err)
         return replay(applier, &group, err);
     }
     PH_TRY(ph_apply_commit(&applier->target, err));
-    count(applier, &group, false);
+    ph_applier_count(applier, &group, false);
     return PH_OK;
 }
 
@@ -210,7 +207,7 @@ end_spilled(struct ph_applier *applier, struct ph_error *err)
         PH_TRY(ph_apply_end(&applier->target, group.end, err));
         PH_TRY(ph_apply_expect(&applier->target, err));
         PH_TRY(ph_apply_commit(&applier->target, err));
-        count(applier, &group, false);
+        ph_applier_count(applier, &group, false);
     } else {
         PH_TRY(replay(applier, &group, err));
     }
@@ -413,7 +410,7 @@ take_block_commit(struct ph_applier *applier, const struct ph_txn_event *event,
     if (!done)
         return PH_OK;
     ph_txn_reader_leave_out(applier->reader);
-    count(applier, &group, false);
+    ph_applier_count(applier, &group, false);
     applier->group_end = event->end_lsn;
     tell(applier);
     next_group(applier, event->end_lsn);
@@ -558,6 +555,13 @@ wind_up(struct ph_applier *applier, struct ph_error *err)
 ph_code
 ph_applier_work(struct ph_applier *applier, struct ph_error *err)
 {
-    PH_TRY(work(applier, err));
-    return wind_up(applier, err);
+    ph_code rc = work(applier, err);
+
+    if (rc == PH_OK)
+        rc = wind_up(applier, err);
+    if (rc == PH_OK)
+        return PH_OK;
+    rc = ph_applier_end_failed(applier, rc, err);
+    tell(applier);
+    return rc;
 }

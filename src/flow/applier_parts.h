@@ -56,6 +56,7 @@ struct ph_applier {
     ph_lsn group_from;  /* position before the group that is filled */
     ph_lsn group_end;   /* end of its last whole transaction; 0: none */
     ph_lsn group_until; /* the group ends with this one; 0: when it is full */
+    ph_lsn sound_end;   /* of the last transaction before what a replay failed at; 0: none did */
     uint32_t group_txns;
     uint32_t group_counted; /* of them: behind params.count_from */
     uint64_t group_skipped;
@@ -118,6 +119,8 @@ ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn 
                          bool *is_skipped, struct ph_routed_table *out, struct ph_error *err);
 /* Every reader that tables were found for ends so. */
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
+/* A group is committed. */
+void ph_applier_count(struct ph_applier *applier, const struct sent *group, bool is_replay);
 /* All whole transactions that were read are committed on the target; none is under way there. */
 ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
 
@@ -163,9 +166,19 @@ ph_code ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_
 /*
  * All transactions that end in (from, end], read from the spool again, change by change in one
  * transaction on the target, which must have none open; commits it. A change that the target
- * refuses is left out or overwritten, and counted, or is PH_E_CONFLICT, as the policy says.
+ * refuses is left out or overwritten, and counted, or is PH_E_CONFLICT, as the policy says. After a
+ * failure all is rolled back, and applier->sound_end says what can be done up to before it.
  */
 ph_code ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end,
                           struct ph_error *err);
+
+/* ---- apply_failure.c ---- */
+
+/*
+ * The work has ended with `rc`, for which `err` has the reason: transactions that were whole before
+ * are brought to the target, where it is reachable. Returns what is to be told, in `err`: that, or
+ * what these have met with in their turn.
+ */
+ph_code ph_applier_end_failed(struct ph_applier *applier, ph_code rc, struct ph_error *err);
 
 #endif

@@ -13,6 +13,12 @@
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
+/* From this change of the fold on they are of transactions behind that position. */
+struct bound {
+    uint64_t change;
+    ph_lsn before;
+};
+
 struct replay {
     struct ph_applier *applier;
     struct ph_txn_reader *reader;
@@ -22,6 +28,13 @@ struct replay {
     size_t n_words;
     ph_lsn from;
     ph_lsn end;
+    ph_lsn whole_end;     /* of the last transaction that was read whole */
+    ph_lsn checked_end;   /* of the last whose changes the target took, all of them */
+    ph_lsn refused_after; /* end of the last before that of what was refused; 0: nothing was */
+    struct bound *bounds;
+    size_t n_bounds;
+    size_t bound_room;
+    struct sent done;
     bool is_filtered;
     bool is_over;
     uint64_t conflicts;
@@ -31,6 +44,48 @@ struct replay {
     bool is_cut; /* the one at hand is */
     bool in_txn;
 };
+
+/* ---- which transaction a change is of ---- */
+
+/* The changes that are added to the fold next are of one behind whole_end. */
+static ph_code
+put_bound(struct replay *replay, struct ph_error *err)
+{
+    uint64_t change = ph_fold_changes(replay->fold);
+
+    if (replay->n_bounds > 0 && replay->bounds[replay->n_bounds - 1].change == change)
+        replay->n_bounds--; /* it has nothing in the fold */
+    if (replay->n_bounds == replay->bound_room) {
+        size_t room = replay->bound_room == 0 ? 64 : replay->bound_room * 2;
+        struct bound *larger = realloc(replay->bounds, room * sizeof *larger);
+        if (larger == NULL)
+            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+        replay->bounds = larger;
+        replay->bound_room = room;
+    }
+    replay->bounds[replay->n_bounds++] = (struct bound){change, replay->whole_end};
+    return PH_OK;
+}
+
+static ph_lsn
+end_before(const struct replay *replay, uint64_t change)
+{
+    ph_lsn before = replay->checked_end;
+
+    for (size_t i = 0; i < replay->n_bounds && replay->bounds[i].change <= change; i++)
+        before = replay->bounds[i].before;
+    return before;
+}
+
+/* The target took all that the fold has. */
+static ph_code
+clear_fold(struct replay *replay, struct ph_error *err)
+{
+    ph_fold_clear(replay->fold);
+    replay->checked_end = replay->whole_end;
+    replay->n_bounds = 0;
+    return put_bound(replay, err);
+}
 
 /* ---- a refused statement ---- */
 
@@ -79,10 +134,12 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     char key[512];
 
     if (refusal->statement >= replay->n_words * 64) {
+        replay->refused_after = replay->checked_end;
         *err = *why;
         return why->code;
     }
     PH_TRY(find_statement(replay, refusal->statement, &statement, err));
+    replay->refused_after = end_before(replay, statement.change);
     ph_apply_key_text(&statement, 0, key, sizeof key);
     if (refusal->is_miss)
         PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: there is no such row",
@@ -164,6 +221,7 @@ try_once(struct replay *replay, bool *refused, struct ph_apply_refusal *refusal,
          struct ph_error *why, struct ph_error *err)
 {
     ph_error_reset(why);
+    replay->refused_after = 0;
     ph_code rc = send_once(replay, refused, refusal, why);
     if (rc != PH_OK)
         *err = *why;
@@ -186,8 +244,7 @@ send(struct replay *replay, struct ph_error *err)
         PH_TRY(take_refusal(replay, &refusal, &why, err));
         PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
     }
-    ph_fold_clear(replay->fold);
-    return PH_OK;
+    return clear_fold(replay, err);
 }
 
 /* All of the fold that is gathered is sent: no savepoint is behind these rows any more. */
@@ -224,8 +281,7 @@ send_overwriting(struct replay *replay, const struct ph_apply_table *table,
         if (refused)
             return word_conflict(replay, &refusal, &why, err);
     }
-    ph_fold_clear(replay->fold);
-    return PH_OK;
+    return clear_fold(replay, err);
 }
 
 /* ---- reading ---- */
@@ -265,6 +321,7 @@ add_change(struct replay *replay, const struct ph_routed_table *to, const struct
 
     PH_TRY(make_room_for(replay, to->table, err));
     PH_TRY(ph_reshape_change(replay->applier->reshape, to, change, &replay->notes, &reshaped, err));
+    replay->done.changes += reshaped.n;
     for (uint32_t i = 0; i < reshaped.n; i++) {
         PH_TRY(ph_fold_add(replay->fold, to->table, &reshaped.changes[i], err));
         if (replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE)
@@ -288,14 +345,15 @@ take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_e
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
         PH_TRY(ph_applier_table(replay->applier, filtered, event->event->rel, place, &is_skipped,
                                 &to, err));
+        replay->done.skipped += is_skipped;
         if (to.table != NULL)
             PH_TRY(add_change(replay, &to, &event->event->change, err));
     }
     return PH_OK;
 }
 
-static void
-take_begin(struct replay *replay, const struct ph_txn_event *event)
+static ph_code
+take_begin(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
     replay->is_filtered =
         ph_epoch_filter_is_open(replay->applier->params.filter, event->txn.commit_lsn);
@@ -304,6 +362,18 @@ take_begin(struct replay *replay, const struct ph_txn_event *event)
     for (size_t i = 0; i < replay->n_cut; i++)
         replay->is_cut |= replay->cut[i] == replay->begun;
     replay->begun++;
+    return put_bound(replay, err);
+}
+
+static void
+take_commit(struct replay *replay, const struct ph_txn_event *event)
+{
+    replay->in_txn = false;
+    replay->is_over = event->end_lsn >= replay->end;
+    replay->whole_end = event->end_lsn;
+    replay->done.txns++;
+    replay->done.counted += event->end_lsn > replay->applier->params.count_from;
+    replay->done.us = event->time_us;
 }
 
 static ph_code
@@ -313,6 +383,9 @@ begin_again(struct replay *replay, struct ph_error *err)
 
     replay->begun = 0;
     replay->conflicts = 0;
+    replay->whole_end = replay->checked_end = replay->from;
+    replay->n_bounds = 0;
+    replay->done = (struct sent){0};
     ph_fold_clear(replay->fold);
     ph_change_notes_clear(&replay->notes);
     ph_applier_close_reader(applier, &replay->reader);
@@ -347,13 +420,11 @@ take(struct replay *replay, const struct ph_txn_event *event, struct ph_error *e
 {
     switch (event->step) {
     case PH_TXN_BEGIN:
-        take_begin(replay, event);
-        return PH_OK;
+        return take_begin(replay, event, err);
     case PH_TXN_CHANGE:
         return replay->is_cut ? PH_OK : take_change(replay, event, err);
     case PH_TXN_COMMIT:
-        replay->in_txn = false;
-        replay->is_over = event->end_lsn >= replay->end;
+        take_commit(replay, event);
         return PH_OK;
     case PH_TXN_NOTHING:
         return PH_FAIL(err, PH_E_INTERNAL, "the spool does not have what it gave before");
@@ -413,11 +484,44 @@ roll_back(struct ph_apply_target *target)
     (void)rc; /* a connection that is gone has rolled back too */
 }
 
+/* Up to where the target would have taken all; not a word of what is wrong at the end itself. */
+static ph_lsn
+sound_end(const struct replay *replay)
+{
+    if (replay->refused_after != 0)
+        return replay->refused_after;
+    return replay->is_over ? replay->from : replay->whole_end;
+}
+
+static void
+note_success(struct replay *replay)
+{
+    struct ph_applier *applier = replay->applier;
+
+    ph_applier_count(applier, &replay->done, true);
+    pthread_mutex_lock(&applier->lock);
+    applier->look.conflicts += replay->conflicts;
+    pthread_mutex_unlock(&applier->lock);
+}
+
+static void
+free_replay(struct replay *replay)
+{
+    ph_applier_close_reader(replay->applier, &replay->reader);
+    ph_fold_free(replay->fold);
+    ph_change_notes_free(&replay->notes);
+    free(replay->left_out);
+    free(replay->bounds);
+    free(replay->cut);
+}
+
 ph_code
 ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph_error *err)
 {
-    struct replay replay = {.applier = applier, .from = from, .end = end};
+    struct replay replay = {
+        .applier = applier, .from = from, .end = end, .whole_end = from, .checked_end = from};
 
+    applier->sound_end = from;
     ph_change_notes_init(&replay.notes, applier->params.job, PH_ORPHANS_GROUPS);
     replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
     ph_code rc = replay.fold != NULL
@@ -425,17 +529,13 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
                      : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK)
         rc = run(&replay, end, err);
-    if (rc != PH_OK)
+    if (rc == PH_OK) {
+        note_success(&replay);
+        applier->sound_end = 0;
+    } else {
         roll_back(&applier->target);
-    if (rc == PH_OK && replay.conflicts > 0) {
-        pthread_mutex_lock(&applier->lock);
-        applier->look.conflicts += replay.conflicts;
-        pthread_mutex_unlock(&applier->lock);
+        applier->sound_end = sound_end(&replay);
     }
-    ph_applier_close_reader(applier, &replay.reader);
-    ph_fold_free(replay.fold);
-    ph_change_notes_free(&replay.notes);
-    free(replay.left_out);
-    free(replay.cut);
+    free_replay(&replay);
     return rc;
 }

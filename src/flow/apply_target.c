@@ -208,6 +208,8 @@ finish_stretch(struct ph_apply_target *target, bool *refused, struct ph_apply_re
     ph_code rc = ph_pipeline_wait(target->pipeline, &outcome, err);
     target->has_unchecked = false;
     target->is_sent = false;
+    if (rc != PH_OK && outcome.has_failure && outcome.failure.tag == TAG_COMMIT)
+        target->committing = 0; /* the server says that it has not happened */
     if (rc != PH_OK && (!outcome.has_failure || outcome.failure.tag == TAG_COMMIT))
         return rc;
     note_commit(target);

@@ -1,9 +1,13 @@
 #include "job/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "job/check_notes.h"
 #include "job/copy_parts.h"
+
+#define ALIKE_LIMIT ((size_t)256 << 20)
 
 static void
 put_json_text(struct ph_buf *out, const char *key, const char *text)
@@ -55,16 +59,45 @@ put_finding(const struct ph_finding *finding, struct ph_buf *out)
 }
 
 static void
-put_text(const struct ph_job *job, const struct ph_findings *findings, struct ph_buf *out)
+put_alike(const struct ph_alike *alike, struct ph_buf *out)
 {
-    for (uint32_t i = 0; i < findings->n; i++)
-        put_finding(&findings->items[i], out);
+    char object[400];
+    const struct ph_finding one = {.severity = alike->finding->severity,
+                                   .kind = alike->finding->kind,
+                                   .object = object,
+                                   .cause = alike->cause,
+                                   .cure = alike->cure};
+
+    if (alike->n == 1) {
+        put_finding(alike->finding, out);
+        return;
+    }
+    snprintf(object, sizeof object, "%s.%s%s (%u partitions)", alike->root->schema,
+             alike->root->name, alike->rest, alike->n);
+    put_finding(&one, out);
+}
+
+static ph_code
+put_text(struct ph_job *job, const struct ph_findings *findings, struct ph_buf *out,
+         struct ph_error *err)
+{
+    struct ph_arena arena;
+    uint32_t n;
+
+    ph_arena_init(&arena, ALIKE_LIMIT);
+    const struct ph_alike *all = ph_check_find_alike(&job->source_catalog, findings, &arena, &n);
+    for (uint32_t i = 0; all != NULL && i < n; i++)
+        put_alike(&all[i], out);
+    ph_arena_reset(&arena);
+    if (all == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (findings->n_errors > 0)
         ph_buf_printf(out, "not ready: %u blockers, %u warnings\n", findings->n_errors,
                       findings->n_warnings);
     else
         ph_buf_printf(out, "ready: %u tables, %u warnings\n", job->plan.n_tables,
                       findings->n_warnings);
+    return PH_OK;
 }
 
 static void
@@ -107,7 +140,7 @@ ph_job_check(struct ph_run *run, struct ph_buf *out, struct ph_error *err)
     if (rc == PH_OK && run->options->json)
         put_json(&job, &findings, out);
     else if (rc == PH_OK)
-        put_text(&job, &findings, out);
+        rc = put_text(&job, &findings, out, err);
     if (rc == PH_OK && !ph_buf_ok(out))
         rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
     if (rc == PH_OK && findings.n_errors > 0) {

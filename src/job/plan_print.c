@@ -190,7 +190,7 @@ put_table_json(const struct ph_plan *plan, const struct ph_table_plan *table, st
     put_member(out, "chunk_kind", chunk_kind_name(plan->chunks[table->first_chunk].kind));
     put_member(out, "format", format_name(table->format));
     put_member(out, "format_reason", table->format_reason);
-    ph_buf_printf(out, ", \"rewrites_oids\": %s, \"freeze\": %s, \"refers_to_itself\": %s",
+    ph_buf_printf(out, ", \"rewrites_values\": %s, \"freeze\": %s, \"refers_to_itself\": %s",
                   boolean(table->remap != NULL), boolean(table->freeze),
                   boolean(table->refers_to_itself));
     put_member(out, "where", table->where[PH_SOURCE]);

@@ -176,7 +176,6 @@ look_into_ledger(struct preflight *p, struct ph_error *err)
     PH_TRY(ph_ledger_exists(job->target_control, &p->known, err));
     if (!p->known)
         return PH_OK;
-    PH_TRY(ph_ledger_create(job->target_control, err)); /* is there: checks the version only */
     PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &found, &p->known, err));
     if (!p->known)
         return PH_OK;

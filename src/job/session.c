@@ -460,11 +460,9 @@ find_or_make_job(struct ph_job *job, const char *patterns, struct ph_error *err)
 
     PH_TRY(make_signature(job, signature, sizeof signature, err));
     PH_TRY(ph_ledger_exists(job->target_control, &exists, err));
-    if (exists) {
-        PH_TRY(ph_ledger_create(job->target_control, err)); /* checks the version */
+    if (exists)
         PH_TRY(
             ph_ledger_load_job(job->target_control, job->options->name, &job->ledger, &found, err));
-    }
     job->run->wrote = PH_HAS_WRITTEN;
     return found ? check_same_job(job, signature, err) : make_job(job, signature, patterns, err);
 }

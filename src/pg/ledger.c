@@ -135,6 +135,10 @@ check_version(struct ph_conn *conn, struct ph_error *err)
     PH_FAIL(err, PH_E_LEDGER, "the ledger has version %s, this pghaul writes version %d",
             version[0] != '\0' ? version : "(none)", PH_LEDGER_VERSION);
     ph_error_object(err, "schema pghaul of %s", ph_conn_endpoint(conn)->label);
+    ph_error_hint(err, "%s",
+                  "use the pghaul version that made it: its `clean` removes a job with all it "
+                  "has set aside and its slot; when nothing of these is left to be brought back, "
+                  "run on that database: DROP SCHEMA pghaul CASCADE");
     return PH_E_LEDGER;
 }
 
@@ -146,7 +150,7 @@ ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *err)
     PH_TRY(ph_conn_value(conn, "SELECT pg_catalog.to_regclass('pghaul.job') IS NOT NULL", found,
                          sizeof found, err));
     *exists = found[0] == 't';
-    return PH_OK;
+    return *exists ? check_version(conn, err) : PH_OK;
 }
 
 /* One transaction: a killed creation leaves nothing. The lock keeps two first runs apart. */
@@ -157,7 +161,7 @@ ph_ledger_create(struct ph_conn *conn, struct ph_error *err)
 
     PH_TRY(ph_ledger_exists(conn, &exists, err));
     if (exists)
-        return check_version(conn, err);
+        return PH_OK;
     PH_TRY(ph_conn_exec(conn, "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(5797, 1)", err));
     ph_code rc = PH_OK;
     for (size_t i = 0; rc == PH_OK && i < sizeof create_statements / sizeof *create_statements; i++)

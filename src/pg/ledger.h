@@ -71,7 +71,7 @@ struct ph_ledger_epoch {
 
 /* Makes schema and tables when they are missing; PH_E_LEDGER for another version. Autocommit. */
 ph_code ph_ledger_create(struct ph_conn *conn, struct ph_error *err);
-/* Whether this database has a ledger at all. */
+/* Whether this database has a ledger; PH_E_LEDGER for another version, which nobody may read. */
 ph_code ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *err);
 
 /*

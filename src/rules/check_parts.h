@@ -105,6 +105,9 @@ const struct ph_index *ph_check_key_of(const struct ph_rel *rel);
 bool ph_check_is_key(const struct ph_rel *rel, const struct ph_index *index);
 const struct ph_column *ph_check_attnum(const struct ph_rel *rel, int16_t attnum);
 
+/* check_route.c: draft->route and all that is behind it. */
+ph_code ph_check_route(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
+
 /* check_ops.c */
 /* The operator's row for these arguments; NULL: a problem was told. */
 struct ph_op_wanted {

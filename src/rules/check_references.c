@@ -8,208 +8,9 @@
  * written; whether one rule does the same on both ends is another question (check_alike.c).
  */
 #include "model/type_match.h"
-#include "rules/check_parts.h"
+#include "rules/check_sites.h"
 #include "rules/library.h"
 #include "rules/ops.h"
-
-struct site { /* one column of one route, or of a table without an entry */
-    const struct ph_rel *source;
-    const struct ph_rel *target;
-    const struct ph_rule_table *table; /* NULL: none in the job file */
-    const struct ph_rule_route *route;
-    const char *source_column;
-    const char *target_column;
-    const struct ph_rule_column *rule; /* NULL: as it is */
-};
-
-#define VALUE "$value" /* where a shape fills the column */
-
-struct sites {
-    struct site *items;
-    uint32_t n;
-    uint32_t cap;
-};
-
-enum side { OF_SOURCE, OF_TARGET };
-
-/* ---- what a column becomes ---- */
-
-static const struct ph_rule_column *
-rule_for(const struct ph_checker *checker, const struct site *site)
-{
-    for (uint32_t i = 0; site->route != NULL && i < site->route->n_columns; i++) {
-        if (strcmp(site->route->columns[i].target.text, site->target_column) == 0)
-            return &site->route->columns[i];
-    }
-    for (uint32_t i = 0; i < checker->n_followed; i++) {
-        const struct ph_followed_rule *followed = &checker->followed[i];
-        if (followed->source == site->source && followed->target == site->target &&
-            strcmp(followed->rule.target.text, site->target_column) == 0)
-            return &followed->rule;
-    }
-    return NULL;
-}
-
-/* Of no column of the row itself: it names rows by its own means. */
-static bool
-is_made(const struct ph_rule_column *rule)
-{
-    return rule->kind == PH_RULE_SET || rule->kind == PH_RULE_LOOKUP ||
-           rule->kind == PH_RULE_NUMBER;
-}
-
-static const char *
-from_of(const struct ph_rule_column *rule)
-{
-    return rule->from.n == 0   ? rule->target.text
-           : rule->from.n == 1 ? rule->from.items[0].text
-                               : NULL;
-}
-
-/* The column that unpivot or each fills with what rows are made of. */
-static bool
-is_value(const struct site *site)
-{
-    const struct ph_rule_word *value =
-        site->route != NULL ? ph_check_value_word(site->route) : NULL;
-
-    return value != NULL && strcmp(value->text, site->target_column) == 0;
-}
-
-static ph_code
-add_site(const struct ph_checker *checker, struct sites *sites, struct site site)
-{
-    if (site.target == NULL || ph_rel_column_named(site.target, site.target_column) == NULL)
-        return PH_OK;
-    if (sites->n == sites->cap) {
-        uint32_t cap = sites->cap == 0 ? 16 : sites->cap * 2;
-        struct site *more = PH_ARENA_ARRAY(checker->arena, struct site, cap);
-        if (more == NULL)
-            return PH_FAIL(checker->err, PH_E_MEMORY, "no memory for the rules");
-        if (sites->n > 0)
-            memcpy(more, sites->items, sites->n * sizeof *more);
-        sites->items = more;
-        sites->cap = cap;
-    }
-    site.rule = rule_for(checker, &site);
-    if (site.rule != NULL)
-        site.source_column = from_of(site.rule);
-    if (is_value(&site) && (site.rule == NULL || site.rule->from.n == 0))
-        site.source_column = VALUE;
-    sites->items[sites->n++] = site;
-    return PH_OK;
-}
-
-static bool
-is_of(const struct ph_rel *rel, const struct ph_rel *wanted)
-{
-    return rel == wanted || rel->root_oid == wanted->oid;
-}
-
-static const struct ph_rel *
-target_of(const struct ph_checker *checker, const struct ph_rule_table *table,
-          const struct ph_rule_route *route)
-{
-    struct ph_rule_name name = route->into.name != NULL ? route->into : table->source;
-
-    return ph_catalog_rel_named(checker->params->target, name.schema, name.name);
-}
-
-/* Whether the column becomes rows, together with others. */
-static bool
-is_unpivoted(const struct ph_rule_route *route, const char *column)
-{
-    for (uint32_t i = 0; route->unpivot.is_there && i < route->unpivot.columns.n; i++) {
-        if (strcmp(route->unpivot.columns.items[i].text, column) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The target's columns that a route fills from that column of the source alone, or from it in one
- * of the rows that it becomes. */
-static ph_code
-add_by_source(const struct ph_checker *checker, struct sites *sites, struct site site,
-              const char *column)
-{
-    bool is_renamed = false;
-
-    site.source_column = column;
-    for (uint32_t i = 0; i < site.route->n_columns; i++) {
-        const struct ph_rule_column *rule = &site.route->columns[i];
-        const char *from = from_of(rule);
-        bool is_own = strcmp(rule->target.text, column) == 0;
-        is_renamed |= is_own;
-        if (is_made(rule) || from == NULL || strcmp(from, column) != 0)
-            continue;
-        site.target_column = rule->target.text;
-        PH_TRY(add_site(checker, sites, site));
-    }
-    if (is_unpivoted(site.route, column)) {
-        site.target_column = site.route->unpivot.value.text;
-        PH_TRY(add_site(checker, sites, site));
-    }
-    if (is_renamed)
-        return PH_OK;
-    site.target_column = column;
-    return add_site(checker, sites, site);
-}
-
-/* Whether the job takes the table, or a partition of it. */
-static bool
-is_taken(const struct ph_checker *checker, const struct ph_rel *rel)
-{
-    const struct ph_ruleset_params *params = checker->params;
-
-    if (params->selected == NULL)
-        return rel->kind == PH_REL_TABLE || rel->kind == PH_REL_PARTITIONED;
-    for (uint32_t i = 0; i < params->n_selected; i++) {
-        if (is_of(params->selected[i], rel))
-            return true;
-    }
-    return false;
-}
-
-static ph_code
-find_sites(const struct ph_checker *checker, enum side side, const struct ph_rel *rel,
-           const char *column, struct sites *sites)
-{
-    const struct ph_job_rules *rules = checker->params->rules;
-    const struct ph_rel *plain;
-
-    sites->n = 0;
-    for (uint32_t i = 0; i < rules->n_tables; i++) {
-        const struct ph_rule_table *table = &rules->tables[i];
-        const struct ph_rel *source =
-            ph_catalog_rel_named(checker->params->source, table->source.schema, table->source.name);
-        for (uint32_t r = 0; source != NULL && r < table->n_routes; r++) {
-            struct site site = {.source = source,
-                                .target = target_of(checker, table, &table->routes[r]),
-                                .table = table,
-                                .route = &table->routes[r]};
-            if (side == OF_SOURCE && is_of(source, rel)) {
-                PH_TRY(add_by_source(checker, sites, site, column));
-            } else if (side == OF_TARGET && site.target != NULL && is_of(site.target, rel)) {
-                site.source_column = site.target_column = column;
-                PH_TRY(add_site(checker, sites, site));
-            }
-        }
-    }
-    plain = ph_catalog_rel_named(checker->params->source, rel->schema, rel->name);
-    if (plain == NULL || !is_taken(checker, plain))
-        return PH_OK;
-    for (uint32_t i = 0; i < rules->n_tables; i++) {
-        if (strcmp(rules->tables[i].source.name, plain->name) == 0 &&
-            strcmp(rules->tables[i].source.schema, plain->schema) == 0)
-            return PH_OK; /* has an entry */
-    }
-    const struct site site = {
-        .source = plain,
-        .target = ph_catalog_rel_named(checker->params->target, rel->schema, rel->name),
-        .source_column = column,
-        .target_column = column};
-    return ph_rel_column_named(plain, column) != NULL ? add_site(checker, sites, site) : PH_OK;
-}
 
 /* ---- the same rule ---- */
 
@@ -260,7 +61,7 @@ same_rule(const struct ph_rule_column *a, const struct ph_rule_column *b)
 static bool
 names_rows(const struct ph_rule_column *rule)
 {
-    if (is_made(rule) || rule->from.n > 1)
+    if (ph_check_is_made(rule) || rule->from.n > 1)
         return true;
     for (uint32_t i = 0; i < steps_of(rule); i++) {
         const struct ph_rule_step *step = &rule->steps[i];
@@ -325,8 +126,8 @@ is_keyed(const struct ph_checker *checker, const struct ph_rule_column *rule)
 /* ---- the same values ---- */
 
 static void
-refuse(struct ph_checker *checker, const struct site *site, const struct site *key,
-       const char *problem)
+refuse(struct ph_checker *checker, const struct ph_check_site *site,
+       const struct ph_check_site *key, const char *problem)
 {
     const struct ph_draft draft = {.source = site->source};
     struct ph_rule_place place = {0, 0};
@@ -358,13 +159,13 @@ look_at_element(const struct ph_catalog *catalog, const struct ph_column *column
 
 /* The column of the source that a site is filled from, `word` of its rule; false: not of one. */
 static bool
-look_at_source(const struct ph_checker *checker, const struct site *site, uint32_t word,
+look_at_source(const struct ph_checker *checker, const struct ph_check_site *site, uint32_t word,
                struct ph_column *out)
 {
     const struct ph_rule_route *route = site->route;
     bool is_one_of_several = site->rule != NULL && site->rule->from.n > 1;
     const char *name = is_one_of_several ? site->rule->from.items[word].text : site->source_column;
-    bool is_element = route != NULL && name != NULL && strcmp(name, VALUE) == 0;
+    bool is_element = route != NULL && name != NULL && strcmp(name, PH_SITE_VALUE) == 0;
 
     if (is_element && route->each.is_there)
         name = route->each.column.text;
@@ -381,7 +182,8 @@ look_at_source(const struct ph_checker *checker, const struct site *site, uint32
 
 /* Whether one rule on both makes equal values of equal ones; else a problem was told. */
 static bool
-stays_alike(struct ph_checker *checker, const struct site *site, const struct site *key)
+stays_alike(struct ph_checker *checker, const struct ph_check_site *site,
+            const struct ph_check_site *key)
 {
     uint32_t n_words = key->rule->from.n > 1 ? key->rule->from.n : 1;
     struct ph_column reference;
@@ -407,7 +209,8 @@ stays_alike(struct ph_checker *checker, const struct site *site, const struct si
 /* ---- one foreign key's column ---- */
 
 static ph_code
-follow(struct ph_checker *checker, const struct site *site, const struct site *key)
+follow(struct ph_checker *checker, const struct ph_check_site *site,
+       const struct ph_check_site *key)
 {
     if (checker->n_followed == checker->cap_followed) {
         uint32_t cap = checker->cap_followed == 0 ? 16 : checker->cap_followed * 2;
@@ -421,8 +224,8 @@ follow(struct ph_checker *checker, const struct site *site, const struct site *k
         checker->cap_followed = cap;
     }
     struct ph_rule_word *from = PH_ARENA_ARRAY(checker->arena, struct ph_rule_word, 1);
-    const char *of =
-        key->source_column != NULL && !is_value(key) ? key->source_column : key->target_column;
+    const char *of = key->source_column != NULL && !ph_check_is_value(key) ? key->source_column
+                                                                           : key->target_column;
     const char *because =
         ph_arena_printf(checker->arena, "%s.%s.%s", key->source->schema, key->source->name, of);
     if (from == NULL || because == NULL)
@@ -440,16 +243,16 @@ follow(struct ph_checker *checker, const struct site *site, const struct site *k
 }
 
 static ph_code
-match_site(struct ph_checker *checker, const struct site *site, const struct site *key,
-           bool *has_followed)
+match_site(struct ph_checker *checker, const struct ph_check_site *site,
+           const struct ph_check_site *key, bool *has_followed)
 {
     if (key->rule != NULL && key->rule->kind == PH_RULE_NUMBER &&
-        (site->rule == NULL || !is_made(site->rule))) {
+        (site->rule == NULL || !ph_check_is_made(site->rule))) {
         refuse(checker, site, key,
                "which becomes a number that is not known here: keep that column as it is");
         return PH_OK;
     }
-    if (is_keyed(checker, key->rule) && (site->rule == NULL || !is_made(site->rule))) {
+    if (is_keyed(checker, key->rule) && (site->rule == NULL || !ph_check_is_made(site->rule))) {
         refuse(checker, site, key,
                "whose rule depends on the row it is in: take a mask there that does not");
         return PH_OK;
@@ -461,7 +264,7 @@ match_site(struct ph_checker *checker, const struct site *site, const struct sit
     }
     if ((site->rule != NULL && names_rows(site->rule) && site->rule->kind != PH_RULE_KEEP &&
          steps_of(key->rule) == 0) ||
-        (site->rule != NULL && is_made(site->rule)))
+        (site->rule != NULL && ph_check_is_made(site->rule)))
         return PH_OK;
     if (steps_of(key->rule) == 0) {
         refuse(checker, site, key, "which has no such rule: both must have the same");
@@ -508,12 +311,12 @@ refers_too(const struct ph_checker *checker, const struct ph_rel *rel, const cha
 
 /* One rule is for all values of a column: those of `unpivot` must all refer to the key, or none. */
 static bool
-is_mixed(const struct ph_checker *checker, const struct site *site,
+is_mixed(const struct ph_checker *checker, const struct ph_check_site *site,
          const struct ph_foreign_key *key, uint32_t k)
 {
     const struct ph_rel *rel = ph_catalog_rel(checker->params->source, key->rel_oid);
 
-    if (!is_value(site) || !site->route->unpivot.is_there)
+    if (!ph_check_is_value(site) || !site->route->unpivot.is_there)
         return false;
     for (uint32_t i = 0; i < site->route->unpivot.columns.n; i++) {
         if (!refers_too(checker, rel, site->route->unpivot.columns.items[i].text, key, k))
@@ -524,20 +327,20 @@ is_mixed(const struct ph_checker *checker, const struct site *site,
 
 /* Memory for the columns at hand, used again and again. */
 struct ends {
-    struct sites referencing;
-    struct sites referenced;
+    struct ph_check_sites referencing;
+    struct ph_check_sites referenced;
 };
 
 static ph_code
-match_columns(struct ph_checker *checker, enum side side, const struct ph_foreign_key *key,
+match_columns(struct ph_checker *checker, enum ph_check_side side, const struct ph_foreign_key *key,
               uint32_t k, struct ends *ends, bool *has_followed)
 {
     const struct ph_catalog *catalog =
-        side == OF_SOURCE ? checker->params->source : checker->params->target;
+        side == PH_OF_SOURCE ? checker->params->source : checker->params->target;
     const struct ph_rel *rel = ph_catalog_rel(catalog, key->rel_oid);
     const struct ph_rel *ref = ph_catalog_rel(catalog, key->ref_oid);
-    struct sites *referencing = &ends->referencing;
-    struct sites *referenced = &ends->referenced;
+    struct ph_check_sites *referencing = &ends->referencing;
+    struct ph_check_sites *referenced = &ends->referenced;
 
     if (rel == NULL || ref == NULL)
         return PH_OK;
@@ -545,18 +348,18 @@ match_columns(struct ph_checker *checker, enum side side, const struct ph_foreig
     const struct ph_column *ref_column = ph_check_attnum(ref, key->ref_attnums[k]);
     if (column == NULL || ref_column == NULL)
         return PH_OK;
-    PH_TRY(find_sites(checker, side, ref, ref_column->name, referenced));
-    PH_TRY(find_sites(checker, side, rel, column->name, referencing));
+    PH_TRY(ph_check_find_sites(checker, side, ref, ref_column->name, referenced));
+    PH_TRY(ph_check_find_sites(checker, side, rel, column->name, referencing));
     if (referenced->n == 0)
         return PH_OK; /* rows that the job does not bring */
-    const struct site *chosen = &referenced->items[0];
+    const struct ph_check_site *chosen = &referenced->items[0];
     for (uint32_t i = 1; i < referenced->n; i++) {
         if (steps_of(referenced->items[i].rule) > steps_of(chosen->rule))
             chosen = &referenced->items[i];
     }
     for (uint32_t i = 0; i < referencing->n; i++) {
-        const struct site *site = &referencing->items[i];
-        if (side == OF_SOURCE && steps_of(chosen->rule) > 0 &&
+        const struct ph_check_site *site = &referencing->items[i];
+        if (side == PH_OF_SOURCE && steps_of(chosen->rule) > 0 &&
             !same_rule(site->rule, chosen->rule) && is_mixed(checker, site, key, k))
             refuse(checker, site, chosen,
                    "which has a rule, and takes columns that do not refer to it: unpivot them "
@@ -568,10 +371,11 @@ match_columns(struct ph_checker *checker, enum side side, const struct ph_foreig
 }
 
 static ph_code
-match_all(struct ph_checker *checker, enum side side, struct ends *ends, bool *has_followed)
+match_all(struct ph_checker *checker, enum ph_check_side side, struct ends *ends,
+          bool *has_followed)
 {
     const struct ph_catalog *catalog =
-        side == OF_SOURCE ? checker->params->source : checker->params->target;
+        side == PH_OF_SOURCE ? checker->params->source : checker->params->target;
 
     for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
         const struct ph_foreign_key *key = &catalog->foreign_keys[i];
@@ -590,9 +394,9 @@ ph_check_references(struct ph_checker *checker)
     /* a key may itself refer to another: until nothing more follows */
     while (has_followed && checker->n_problems == 0) {
         has_followed = false;
-        PH_TRY(match_all(checker, OF_TARGET, &ends, &has_followed));
+        PH_TRY(match_all(checker, PH_OF_TARGET, &ends, &has_followed));
         if (checker->n_problems == 0)
-            PH_TRY(match_all(checker, OF_SOURCE, &ends, &has_followed));
+            PH_TRY(match_all(checker, PH_OF_SOURCE, &ends, &has_followed));
     }
     return PH_OK;
 }

@@ -91,6 +91,18 @@ nothing_was_written(void)
         nothing_was_written();                                                                     \
     } while (0)
 
+static size_t
+count_of_kind(const json_t *root, const char *kind)
+{
+    const json_t *finding;
+    size_t n = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "findings"), i, finding) n +=
+        strcmp(json_string_value(json_object_get(finding, "kind")), kind) == 0;
+    return n;
+}
+
 static void
 test_ready(void **state)
 {
@@ -262,6 +274,41 @@ test_roles(void **state)
     PQfinish(conn);
 }
 
+/* Of partitions that are in the same case the table is named, once; JSON has each. */
+static void
+test_notes_about_partitions(void **state)
+{
+    PGconn *conn = sql_connect(src, "postgres");
+
+    (void)state;
+    sql_exec(conn, "CREATE DATABASE parts");
+    PQfinish(conn);
+    conn = sql_connect(src, "parts");
+    sql_exec(conn, "CREATE TABLE \"ev.ents\" (a int) PARTITION BY LIST (a);"
+                   "DO $$ BEGIN FOR i IN 1..12 LOOP EXECUTE format('CREATE TABLE e_%s PARTITION OF"
+                   " \"ev.ents\" FOR VALUES IN (%s)', i, i); END LOOP; END $$;"
+                   "CREATE TABLE alone (a int)");
+    PQfinish(conn);
+    for (int json = 0; json < 2; json++) {
+        struct run *run = run_pghaul_env(env, "check", "--source", pg_test_conninfo(src, "parts"),
+                                         "--target", target, "--follow", "--set-replica-identity",
+                                         json ? "--json" : "--no-acl");
+        run_expect(run, 0);
+        has(run_out(run), "public.alone");
+        if (json) {
+            json_t *root = json_loads(run_out(run), 0, NULL);
+            assert_int_equal(count_of_kind(root, "replica identity"), 13);
+            json_decref(root);
+            continue;
+        }
+        has(run_out(run), "note     replica identity public.ev.ents (12 partitions): ");
+        has(run_out(run), "cure: ALTER TABLE ONLY … REPLICA IDENTITY FULL");
+        has(run_out(run), "cure: ALTER TABLE ONLY \"public\".\"alone\" REPLICA IDENTITY FULL");
+        assert_null(strstr(run_out(run), "e_1"));
+    }
+    nothing_was_written();
+}
+
 static void
 test_create_needs_a_name(void **state)
 {
@@ -288,6 +335,7 @@ main(void)
         cmocka_unit_test(test_target_may_not_create),
         cmocka_unit_test(test_extension_of_another_version),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_notes_about_partitions),
         cmocka_unit_test(test_create_needs_a_name),
     };
 

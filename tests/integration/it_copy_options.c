@@ -20,7 +20,7 @@ static int
 start(void **state)
 {
     (void)state;
-    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    pair = pair_new(NULL);
     PGconn *conn = sql_connect(pair.src, "postgres");
     sql_exec(conn, "CREATE ROLE reader LOGIN; CREATE ROLE app");
     PQfinish(conn);

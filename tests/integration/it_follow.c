@@ -42,10 +42,8 @@ static const char transfer_sql[] =
 static int
 start(void **state)
 {
-    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
-
     (void)state;
-    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    pair = pair_new("autovacuum = off\n");
     scratch_write("transfer.sql", transfer_sql);
     return 0;
 }

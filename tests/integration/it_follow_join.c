@@ -71,11 +71,8 @@ static const char write_sql[] =
 static int
 start(void **state)
 {
-    static const struct pg_test_params params = {
-        .conf = "autovacuum = off\nmax_prepared_transactions = 5\n"};
-
     (void)state;
-    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    pair = pair_new("autovacuum = off\nmax_prepared_transactions = 5\n");
     scratch_write("write.sql", write_sql);
     return 0;
 }

@@ -514,6 +514,10 @@ a_conflict_of_one_stops_all(void **state)
     PQfinish(scene.gate);
     run_wait(scene.run, RUN_DEADLINE_MS);
     pair_expect(scene.run, scene.run->code, "PH-CONFLICT");
+    /* the seventh transaction is the one with row 17: those before it are there */
+    assert_string_equal(sql_value(db.target, "SELECT array_agg(n ORDER BY id) FROM docs"
+                                             " WHERE id BETWEEN 1 AND 8"),
+                        "{1,1,1,1,1,1,0,0}");
     assert_true(has_team(&db));
     says_team(&db);
     struct run *run = pair_copy(&db, "--follow", "--name", "conflict", "--bulk-from", "64kB");

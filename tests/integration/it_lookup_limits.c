@@ -24,12 +24,8 @@ static struct pair pair;
 static int
 start(void **state)
 {
-    static const struct pg_test_params source = {
-        .conf = "autovacuum = off\nlogical_decoding_work_mem = 64kB\n"};
-    static const struct pg_test_params target = {.conf = "autovacuum = off\n"};
-
     (void)state;
-    pg_test_pair_new(&source, &target, &pair.src, &pair.dst);
+    pair = pair_new("autovacuum = off\nlogical_decoding_work_mem = 64kB\n");
     return 0;
 }
 

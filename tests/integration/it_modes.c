@@ -17,7 +17,7 @@ static int
 start(void **state)
 {
     (void)state;
-    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    pair = pair_new(NULL);
     PGconn *conn = sql_connect(pair.dst, "postgres");
     sql_exec(conn, "CREATE ROLE owner LOGIN; CREATE ROLE granted LOGIN;"
                    "GRANT SET ON PARAMETER session_replication_role TO granted");

@@ -23,7 +23,7 @@ static int
 start(void **state)
 {
     (void)state;
-    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    pair = pair_new(NULL);
     return 0;
 }
 

@@ -22,10 +22,8 @@ static struct pair pair;
 static int
 start(void **state)
 {
-    static const struct pg_test_params params = {.conf = "autovacuum = off\n"};
-
     (void)state;
-    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    pair = pair_new("autovacuum = off\n");
     return 0;
 }
 

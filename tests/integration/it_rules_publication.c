@@ -14,6 +14,7 @@
 #include "support/scratch.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct pair pair;
@@ -241,15 +242,21 @@ compare_moves(struct pair_db *db)
 }
 
 static void
-follow_moves(struct pair_db *db)
+make_moves_tables(struct pair_db *db)
 {
-    const char *job = pair_job_file(db, with_wanted(moves_job));
-
     sql_exec(db->source, moves_source);
     sql_exec(db->target,
              "CREATE TABLE t (id int PRIMARY KEY, n int, kind text, body text, note int);"
              "CREATE TABLE k (id int PRIMARY KEY, body text);"
              "CREATE TABLE p (id int, n int, PRIMARY KEY (id, n))");
+}
+
+static void
+follow_moves(struct pair_db *db)
+{
+    const char *job = pair_job_file(db, with_wanted(moves_job));
+
+    make_moves_tables(db);
     sql_exec(db->source, "CREATE PUBLICATION whole FOR TABLE t, k, p");
     struct run *run = pair_follow(db, job, "--data-only");
     pair_wait_following(db, run);
@@ -303,6 +310,162 @@ test_each_major(void **state)
         pg_test_cluster_stop(servers.src);
         pg_test_cluster_stop(servers.dst);
     }
+}
+
+/* ---- tables that join a job ---- */
+
+/* A row of q is taken by its v, whatever its partition; r joins as it is. */
+static const char join_source[] =
+    "CREATE TABLE q (id int, n int, v int, body text, PRIMARY KEY (id, n)) PARTITION BY RANGE (n);"
+    "CREATE TABLE q_1 PARTITION OF q FOR VALUES FROM (0) TO (10);"
+    "CREATE TABLE q_2 PARTITION OF q FOR VALUES FROM (10) TO (20);"
+    "ALTER TABLE q_1 REPLICA IDENTITY FULL; ALTER TABLE q_2 REPLICA IDENTITY FULL;"
+    "CREATE TABLE r (id int PRIMARY KEY, v int, body text); ALTER TABLE r REPLICA IDENTITY FULL;"
+    "INSERT INTO q SELECT g, g % 10, g % 100, repeat(md5(g::text), 90) FROM"
+    " generate_series(1, 500) g;"
+    "INSERT INTO r SELECT g, g % 100, repeat(md5(g::text), 90) FROM generate_series(1, 500) g;"
+    "ALTER TABLE q ALTER body SET STORAGE EXTERNAL; ALTER TABLE r ALTER body SET STORAGE EXTERNAL";
+
+static const char join_target[] =
+    "CREATE TABLE q (id int, n int, v int, body text, PRIMARY KEY (id, n));"
+    "CREATE TABLE r (id int PRIMARY KEY, v int, body text)";
+
+static const char join_job[] = "tables:\n"
+                               "  q: {into: q, where: \"v BETWEEN 40 AND 60\"}\n";
+
+/* Rows enter and leave the filter, and the partition. */
+static const char join_moves[] =
+    "\\set a random(1, 500)\n\\set v random(0, 99)\n\\set n random(0, 19)\n"
+    "\\set id random(10000, 1000000000)\nBEGIN;\n"
+    "UPDATE q SET v = :v WHERE id = :a;\nUPDATE q SET n = :n WHERE id = :a + 1;\n"
+    "UPDATE q SET n = :n, v = :v WHERE id = :a + 2;\nUPDATE r SET v = :v WHERE id = :a;\n"
+    "UPDATE r SET id = :id WHERE id = :a + 1;\nUPDATE r SET body = body || 'x' WHERE id = :a + 2;\n"
+    "COMMIT;\n"
+    "INSERT INTO q VALUES (:id, :n, :v, 'new');\nINSERT INTO r VALUES (:a + 1, :v, 'new') ON"
+    " CONFLICT DO NOTHING;\nDELETE FROM q WHERE id = :a + 3;\nDELETE FROM r WHERE id = :a + 3;\n";
+
+static struct run *
+start_moving(const struct pair_db *db)
+{
+    const char *const argv[] = {"pgbench",
+                                "-n",
+                                "-c",
+                                "1",
+                                "-R",
+                                "200",
+                                "-T",
+                                "600",
+                                "-f",
+                                scratch_printf("%s/join.sql", scratch_dir()),
+                                pg_test_conninfo(pair.src, db->name),
+                                NULL};
+
+    scratch_write("join.sql", join_moves);
+    return run_start_copy(NULL, argv);
+}
+
+static void
+end_moving(const struct pair_db *db, struct run *moving)
+{
+    if (!run_alive(moving))
+        fail_msg("the moves ended by themselves: %s", run_err(moving));
+    run_kill(moving);
+    sql_wait_true(pair.src, db->name,
+                  "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name ="
+                  " 'pgbench' AND datname = current_database())",
+                  60000);
+}
+
+#define NARROW "--data-only", "--table", "q"
+#define WIDE NARROW, "--table", "r"
+
+static struct pair_db
+stopped_join(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_exec(db.source, join_source);
+    sql_exec(db.target, join_target);
+    struct run *run = pair_follow(&db, pair_job_file(&db, join_job), NARROW);
+    pair_wait_following(&db, run);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    return db;
+}
+
+/*
+ * Beside filters that are in use, while rows enter and leave them: by many transactions, and by one
+ * that has written before the table is published and goes on after it.
+ */
+static void
+test_table_joins(void **state)
+{
+    struct pair_db db = stopped_join("joins");
+    const char *job = pair_job_file(&db, join_job);
+    PGconn *writer = sql_connect(pair.src, db.name);
+    struct run *moving = start_moving(&db);
+
+    (void)state;
+    sql_exec(writer,
+             "BEGIN; INSERT INTO q VALUES (5001, 15, 50, 'leaves'), (5002, 15, 1, 'enters'),"
+             " (5003, 15, 50, 'stays'), (5004, 5, 50, 'goes'), (5005, 5, 1, 'comes');"
+             "INSERT INTO r VALUES (5001, 50, 'before')");
+    struct run *run = pair_follow(&db, job, WIDE);
+    run_wait_output(run, "their copy waits for its end", 60000);
+    sql_exec(writer, "UPDATE q SET v = 1 WHERE id = 5001; UPDATE q SET v = 50 WHERE id = 5002;"
+                     "UPDATE q SET body = 'stayed' WHERE id = 5003;"
+                     "UPDATE q SET v = 1, n = 15 WHERE id = 5004;"
+                     "UPDATE q SET v = 50, n = 15 WHERE id = 5005;"
+                     "UPDATE r SET v = 1 WHERE id = 5001; INSERT INTO r VALUES (5002, 1, 'after');"
+                     "COMMIT");
+    PQfinish(writer);
+    pair_wait_following(&db, run);
+    assert_string_equal(
+        sql_rows(db.source, filters_sql),
+        "q|<null>\nq_1|((v >= 40) AND (v <= 60))\nq_2|((v >= 40) AND (v <= 60))\nr|<null>\n");
+    sql_wait_true(pair.src, db.name, "SELECT count(*) > 300 FROM q WHERE id >= 10000", 60000);
+    end_moving(&db, moving);
+    pair_expect(pair_run(&db, "verify", job, WIDE, "--name", db.name), 0, "equal");
+    end(&db, run);
+    pair_same_as(&db, "SELECT * FROM q WHERE v BETWEEN 40 AND 60 ORDER BY 1",
+                 "SELECT * FROM q ORDER BY 1");
+    pair_same_table(&db, "r");
+    pair_db_end(&db);
+}
+
+/* It stands where it stood, and nothing was added to its publication. */
+static void
+refuse_to_join(struct pair_db *db, struct run *run, int code, const char *why)
+{
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, code, why);
+    assert_string_equal(sql_value(db->target, "SELECT phase || joining FROM pghaul.job"), "follow");
+    assert_string_equal(sql_value(db->source, "SELECT count(*) FROM pg_publication_rel"), "3");
+}
+
+/*
+ * The rules of a job are one thing, which rows were copied by: a table that is to join brings none
+ * of its own, nor does a new partition come under them.
+ */
+static void
+test_conditions_do_not_join(void **state)
+{
+    struct pair_db db = stopped_join("refused");
+    const char *wider = scratch_printf("%s  r: {where: \"v > 10\"}\n", join_job);
+
+    (void)state;
+    refuse_to_join(&db, pair_follow(&db, pair_job_file(&db, wider), WIDE), 3, "PH-JOB-OTHER");
+    refuse_to_join(&db, pair_follow(&db, pair_job_file(&db, wider), NARROW), 2,
+                   "public.r has rules and is not selected");
+    sql_exec(db.source, "CREATE TABLE q_3 PARTITION OF q FOR VALUES FROM (20) TO (30);"
+                        "ALTER TABLE q_3 REPLICA IDENTITY FULL");
+    refuse_to_join(&db, pair_follow(&db, pair_job_file(&db, join_job), NARROW), 3, "PH-JOB-OTHER");
+    sql_exec(db.source, "DROP TABLE q_3; UPDATE q SET v = 99 - v WHERE id < 100");
+    struct run *run = pair_follow(&db, pair_job_file(&db, join_job), NARROW);
+    end(&db, run);
+    pair_same_as(&db, "SELECT * FROM q WHERE v BETWEEN 40 AND 60 ORDER BY 1",
+                 "SELECT * FROM q ORDER BY 1");
+    pair_db_end(&db);
 }
 
 /* ---- publications that change ---- */
@@ -373,11 +536,14 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_conditions),
         cmocka_unit_test(test_rows_enter_and_leave),
+        cmocka_unit_test(test_table_joins),
+        cmocka_unit_test(test_conditions_do_not_join),
         cmocka_unit_test(test_filter_of_somebody_else),
         cmocka_unit_test(test_column_is_dropped_with_all_on_it),
         cmocka_unit_test(test_clean_removes_it),
         cmocka_unit_test(test_each_major),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

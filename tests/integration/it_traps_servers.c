@@ -78,7 +78,7 @@ test_trap_56_standby_as_source(void **state)
     struct pair pair;
 
     (void)state;
-    pg_test_pair_new(NULL, NULL, &pair.src, &pair.dst);
+    pair = pair_new(NULL);
     struct pair_db db = pair_db_new(&pair, "trap_56");
     sql_exec(db.source, "CREATE TABLE t (id serial PRIMARY KEY, v text);"
                         "INSERT INTO t (v) SELECT repeat('x', 300) FROM generate_series(1, 50000);"

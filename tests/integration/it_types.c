@@ -134,7 +134,7 @@ assert_formats(const char *source, const char *target)
     json_t *plan = json_loads(run_out(run), 0, &error);
     assert_non_null(plan);
     const char *texts = planned(plan, "format", "text");
-    const char *rewritten = planned(plan, "rewrites_oids", "true");
+    const char *rewritten = planned(plan, "rewrites_values", "true");
     static const char *const text_types[] = {
         "int2vector", "oidvector",     "tsquery",      "aclitem",     "regclass", "regtype",
         "regproc",    "regprocedure",  "regoper",      "regoperator", "regrole",  "regnamespace",

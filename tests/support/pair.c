@@ -25,6 +25,16 @@ make_database(struct pg_test_cluster *cluster, const char *name)
     return conn;
 }
 
+struct pair
+pair_new(const char *conf)
+{
+    const struct pg_test_params params = {.conf = conf};
+    struct pair pair;
+
+    pg_test_pair_new(&params, &params, &pair.src, &pair.dst);
+    return pair;
+}
+
 struct pair_db
 pair_db_new(const struct pair *pair, const char *name)
 {

@@ -28,6 +28,10 @@ struct pair_db {
     PGconn *target;
 };
 
+/* Two new clusters, both with these lines of postgresql.conf (may be NULL). What differs more is
+ * made with pg_test_pair_new. */
+struct pair pair_new(const char *conf);
+
 /* Makes the databases; they must not be there yet. pair_db_end closes the sessions. */
 struct pair_db pair_db_new(const struct pair *pair, const char *name);
 void pair_db_end(struct pair_db *db);

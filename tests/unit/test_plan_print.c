@@ -106,6 +106,7 @@ test_json(void **state)
     assert_string_equal(json_string_value(json_object_get(first, "chunk_kind")), "blocks");
     assert_int_equal(json_array_size(json_object_get(first, "key")), 1);
     assert_true(json_is_null(json_object_get(first, "where")));
+    assert_true(json_is_false(json_object_get(first, "rewrites_values")));
     assert_string_equal(json_string_value(json_object_get(second, "target")), "public.root");
     assert_true(json_is_true(json_object_get(second, "refers_to_itself")));
     assert_int_equal(json_array_size(json_object_get(json, "omitted")), 1);

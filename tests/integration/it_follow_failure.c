@@ -1,0 +1,242 @@
+/*
+ * A run that ends at a change of the stream ends right before that: what was committed on the
+ * source before it is on the target, although it was gathered into one group with the change.
+ *
+ * That they come as one group is no matter of chance: the applier waits for a lock on the target
+ * until all of them are in the spool.
+ */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#define WAIT_MS 60000
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pair = pair_new("autovacuum = off\nlogical_decoding_work_mem = 64kB\n");
+    return 0;
+}
+
+/* Follows with these rules, and is held: what the source commits now comes in one group. */
+struct scene {
+    struct pair_db db;
+    const char *job; /* file */
+    struct run *run;
+    PGconn *gate;
+};
+
+static const char rules[] = "maps:\n  m: {a: x, b: y}\n"
+                            "tables:\n"
+                            "  t: {columns: {v: {map: m}}}\n"
+                            "  cats: {into: pets, columns: {kind: {set: cat}}}\n"
+                            "  dogs: {into: pets, columns: {kind: {set: dog}}}\n";
+
+static struct run *
+follow(struct scene *scene)
+{
+    return pair_follow(&scene->db, scene->job, "--data-only", "--memory", "16MB");
+}
+
+static struct scene
+begin(const char *name)
+{
+    struct scene scene = {.db = pair_db_new(&pair, name)};
+    struct pair_db *db = &scene.db;
+
+    sql_exec(db->source,
+             "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a');"
+             "CREATE TABLE plain (id int PRIMARY KEY, n int DEFAULT 0);"
+             "INSERT INTO plain SELECT generate_series(1, 9);"
+             "CREATE TABLE gate (id int PRIMARY KEY); CREATE TABLE cats (id int PRIMARY KEY);"
+             "CREATE TABLE dogs (id int PRIMARY KEY)");
+    sql_exec(db->target,
+             "CREATE TABLE t (id int PRIMARY KEY, v text);"
+             "CREATE TABLE plain (id int PRIMARY KEY, n int); CREATE TABLE gate (id int PRIMARY "
+             "KEY); CREATE TABLE pets (kind text, id int, PRIMARY KEY (kind, id))");
+    scene.job = pair_job_file(db, rules);
+    scene.run = follow(&scene);
+    pair_wait_following(db, scene.run);
+    scene.gate = sql_connect(pair.dst, name);
+    sql_exec(scene.gate, "BEGIN; LOCK TABLE gate IN SHARE MODE");
+    sql_exec(db->source, "INSERT INTO gate VALUES (1)");
+    sql_wait_true(pair.dst, name,
+                  "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND"
+                  " relation = 'gate'::regclass",
+                  WAIT_MS);
+    return scene;
+}
+
+/* All that the source has committed is in the spool; then the applier goes on, to its end. */
+static void
+release(struct scene *scene, int code, const char *why)
+{
+    struct pair_db *db = &scene->db;
+
+    sql_wait_true(pair.src, db->name,
+                  scratch_printf("SELECT count(*) = 1 FROM pg_stat_replication WHERE write_lsn >="
+                                 " '%s'",
+                                 sql_value(db->source, "SELECT pg_current_wal_lsn()")),
+                  WAIT_MS);
+    PQfinish(scene->gate);
+    run_wait(scene->run, RUN_DEADLINE_MS);
+    pair_expect(scene->run, code, why);
+}
+
+/* The same when the command is given again; the rows of `sql` are those before the change. */
+static void
+ends_before(struct scene *scene, int code, const char *why, const char *sql, const char *rows)
+{
+    release(scene, code, why);
+    assert_string_equal(sql_rows(scene->db.target, sql), rows);
+    scene->run = follow(scene);
+    run_wait(scene->run, RUN_DEADLINE_MS);
+    pair_expect(scene->run, code, why);
+    assert_string_equal(sql_rows(scene->db.target, sql), rows);
+    pair_db_end(&scene->db);
+}
+
+#define T_AND_PLAIN                                                                                \
+    "SELECT 't', id, v FROM t UNION ALL SELECT 'p', id, n::text FROM plain"                        \
+    " WHERE n <> 0 ORDER BY 1, 2"
+
+/* ---- read, and not to be applied ---- */
+
+static void
+test_bad_value(void **state)
+{
+    struct scene scene = begin("bad_value");
+
+    (void)state;
+    sql_exec(scene.db.source, "INSERT INTO t VALUES (2, 'b')");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 1 WHERE id = 1");
+    sql_exec(scene.db.source, "BEGIN; UPDATE plain SET n = 2 WHERE id = 2;"
+                              "INSERT INTO t VALUES (3, 'odd'); COMMIT");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 3 WHERE id = 3");
+    ends_before(&scene, 1, "id=3", T_AND_PLAIN, "p|1|1\nt|1|x\nt|2|y\n");
+}
+
+/* The transaction is larger than a group, and came in blocks: parts of it are there already. */
+static void
+test_bad_value_in_a_large_transaction(void **state)
+{
+    struct scene scene = begin("bad_large");
+
+    (void)state;
+    sql_exec(scene.db.source, "INSERT INTO t VALUES (2, 'b')");
+    sql_exec(scene.db.source, "BEGIN; INSERT INTO plain SELECT g, 7 FROM"
+                              " generate_series(100, 100000) g;"
+                              "INSERT INTO t VALUES (3, 'odd'); COMMIT");
+    ends_before(&scene, 1, "id=3", T_AND_PLAIN, "t|1|x\nt|2|y\n");
+}
+
+static void
+test_truncate_of_one_of_several(void **state)
+{
+    struct scene scene = begin("truncate");
+
+    (void)state;
+    sql_exec(scene.db.source, "INSERT INTO cats VALUES (1)");
+    sql_exec(scene.db.source, "INSERT INTO dogs VALUES (1)");
+    sql_exec(scene.db.source, "TRUNCATE cats");
+    sql_exec(scene.db.source, "INSERT INTO dogs VALUES (2)");
+    ends_before(&scene, 3, "TRUNCATE of a table whose rows are among those of others",
+                "SELECT * FROM pets ORDER BY 1", "cat|1\ndog|1\n");
+}
+
+static void
+test_column_that_is_not_there(void **state)
+{
+    struct scene scene = begin("columns");
+
+    (void)state;
+    sql_exec(scene.db.source, "UPDATE plain SET n = 1 WHERE id = 1");
+    sql_exec(scene.db.source, "ALTER TABLE plain ADD late text");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 2 WHERE id = 2");
+    release(&scene, 1, "PH-TABLE-CHANGED public.plain: column late");
+    assert_string_equal(sql_rows(scene.db.target, T_AND_PLAIN), "p|1|1\nt|1|x\n");
+    pair_db_end(&scene.db);
+}
+
+/* ---- refused by the target ---- */
+
+static void
+test_conflict(void **state)
+{
+    struct scene scene = begin("conflict");
+
+    (void)state;
+    sql_exec(scene.db.target, "DELETE FROM plain WHERE id = 3");
+    sql_exec(scene.db.source, "INSERT INTO t VALUES (2, 'b')");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 1 WHERE id = 1");
+    sql_exec(scene.db.source, "BEGIN; UPDATE plain SET n = 2 WHERE id IN (1, 2);"
+                              "UPDATE plain SET n = 2 WHERE id = 3; COMMIT");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 4 WHERE id = 4");
+    ends_before(&scene, 1, "PH-CONFLICT", T_AND_PLAIN, "p|1|1\nt|1|x\nt|2|y\n");
+}
+
+/* What the source had first is told, though the other is met first. */
+static void
+test_conflict_before_a_bad_value(void **state)
+{
+    struct scene scene = begin("both");
+
+    (void)state;
+    sql_exec(scene.db.target, "DELETE FROM plain WHERE id = 3");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 1 WHERE id = 1");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 2 WHERE id = 3");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 3 WHERE id = 2");
+    sql_exec(scene.db.source, "INSERT INTO t VALUES (3, 'odd')");
+    ends_before(&scene, 1, "PH-CONFLICT", T_AND_PLAIN, "p|1|1\nt|1|x\n");
+}
+
+/* The last of the group is refused at its COMMIT only: both are told. */
+static void
+test_what_was_before_does_not_go_through(void **state)
+{
+    struct scene scene = begin("not_before");
+
+    (void)state;
+    sql_exec(scene.db.target,
+             "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+             " $$BEGIN RAISE EXCEPTION 'not here'; END$$;"
+             "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON plain DEFERRABLE INITIALLY DEFERRED"
+             " FOR EACH ROW EXECUTE FUNCTION no(); ALTER TABLE plain ENABLE ALWAYS TRIGGER late");
+    sql_exec(scene.db.source, "UPDATE plain SET n = 1 WHERE id = 1");
+    sql_exec(scene.db.source, "INSERT INTO t VALUES (3, 'odd')");
+    release(&scene, 1, "transactions before it could not be applied either");
+    pair_expect(scene.run, 1, "id=3");
+    pair_expect(scene.run, 1, "not here");
+    sql_exec(scene.db.target, "DROP TRIGGER late ON plain");
+    scene.run = follow(&scene);
+    run_wait(scene.run, RUN_DEADLINE_MS);
+    pair_expect(scene.run, 1, "id=3");
+    assert_string_equal(sql_rows(scene.db.target, T_AND_PLAIN), "p|1|1\nt|1|x\n");
+    pair_db_end(&scene.db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_value),
+        cmocka_unit_test(test_bad_value_in_a_large_transaction),
+        cmocka_unit_test(test_truncate_of_one_of_several),
+        cmocka_unit_test(test_column_that_is_not_there),
+        cmocka_unit_test(test_conflict),
+        cmocka_unit_test(test_conflict_before_a_bad_value),
+        cmocka_unit_test(test_what_was_before_does_not_go_through),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
