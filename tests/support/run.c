@@ -129,7 +129,6 @@ run_alive(struct run *run)
         return true;
     run->pid = 0;
     run->code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    fprintf(stderr, "HWM %ld maxrss %ld\n", run->memory_kb, usage.ru_maxrss);
     run->cpu_s = cpu_seconds(&usage);
     return false;
 }
