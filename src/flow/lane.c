@@ -8,19 +8,25 @@
 
 #define BATCH_BYTES ((size_t)256 << 10)
 #define SMALLEST_BATCH ((size_t)32 << 10)
-#define ROWS_MADE_OF_ONE 8u /* a guess of what unpivot and the like make */
 
 static struct ph_batch *
-take_free(struct ph_lane *lane)
+take_from(struct ph_ring *ring)
 {
-    struct ph_batch *batch = ph_ring_pop(&lane->free);
+    struct ph_batch *batch = ph_ring_pop(ring);
 
     if (batch == NULL)
         return NULL;
     batch->len = 0;
     batch->rows = 0;
     batch->is_last = false;
+    batch->has_more = false;
     return batch;
+}
+
+static struct ph_batch *
+take_free(struct ph_lane *lane)
+{
+    return take_from(&lane->free);
 }
 
 /* Wait until this lane's own large batch has come back; the others are held meanwhile. */
@@ -66,24 +72,13 @@ make_room(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *bat
     return PH_OK;
 }
 
-/* Where a row becomes several, less is read at once, so that what is made of it stays bounded. */
-static size_t
-read_at_once(const struct ph_task *task, const struct ph_batch *batch)
-{
-    bool spreads =
-        task->side == PH_SOURCE && task->table->route != NULL && task->table->route->makes_rows;
-
-    return spreads ? batch->capacity / ROWS_MADE_OF_ONE : batch->capacity;
-}
-
 static ph_code
 fill(struct ph_lane *lane, const struct ph_task *task, struct ph_batch *batch, struct ph_error *err)
 {
     const struct ph_lane_params *p = &lane->params;
 
     ph_budget_gate(p->budget, lane);
-    ph_code rc =
-        p->source->read(p->source_state, batch->data, read_at_once(task, batch), &batch->len, err);
+    ph_code rc = p->source->read(p->source_state, batch->data, batch->capacity, &batch->len, err);
     if (rc == PH_E_ROW_TOO_LARGE) {
         size_t need = batch->len;
         batch->len = 0;
@@ -138,8 +133,9 @@ run_source(void *arg)
 
 /* ---- program thread ---- */
 
+/* `has_rows`: of the batch itself, or left of the one before. */
 static void
-run_batch(struct ph_lane *lane, struct ph_task *task, struct ph_batch *batch)
+run_batch(struct ph_lane *lane, struct ph_task *task, struct ph_batch *batch, bool has_rows)
 {
     const struct ph_lane_params *p = &lane->params;
 
@@ -147,7 +143,7 @@ run_batch(struct ph_lane *lane, struct ph_task *task, struct ph_batch *batch)
         task->program_rc = p->program->open(p->program_state, task, &task->program_error);
         lane->opened_at_program = true;
     }
-    if (task->program_rc == PH_OK && !atomic_load(&task->cancelled) && batch->len > 0)
+    if (task->program_rc == PH_OK && !atomic_load(&task->cancelled) && has_rows)
         task->program_rc = p->program->run(p->program_state, task, batch, &task->program_error);
     if (batch->is_last && task->program_rc == PH_OK && task->source_rc == PH_OK &&
         !atomic_load(&task->cancelled))
@@ -155,8 +151,29 @@ run_batch(struct ph_lane *lane, struct ph_task *task, struct ph_batch *batch)
     if (task->program_rc != PH_OK) {
         atomic_store(&task->cancelled, true);
         batch->rows = 0;
+        batch->has_more = false;
     }
     atomic_fetch_add(&task->rows, batch->rows);
+}
+
+/* One batch of the source, and what more it takes to hold what is made of it. false: ending. */
+static bool
+run_whole(struct ph_lane *lane, struct ph_batch *batch)
+{
+    struct ph_task *task = lane->task_at_program;
+
+    run_batch(lane, task, batch, batch->len > 0);
+    for (;;) {
+        bool has_more = batch->has_more;
+        if (!ph_ring_push(&lane->ready, &batch))
+            return false;
+        if (!has_more)
+            return true;
+        batch = take_from(&lane->more);
+        if (batch == NULL)
+            return false;
+        run_batch(lane, task, batch, true);
+    }
 }
 
 static void *
@@ -166,9 +183,7 @@ run_program(void *arg)
     struct ph_batch *batch;
 
     while ((batch = ph_ring_pop(&lane->raw)) != NULL) {
-        struct ph_task *task = lane->task_at_program;
-        run_batch(lane, task, batch);
-        if (!ph_ring_push(&lane->ready, &batch))
+        if (!run_whole(lane, batch))
             break;
     }
     return NULL;
@@ -199,9 +214,9 @@ static void
 give_back(struct ph_lane *lane, struct ph_batch *batch)
 {
     end_large(lane, batch);
-    bool pushed = ph_ring_push(&lane->free, &batch);
+    bool pushed = ph_ring_push(batch->is_more ? &lane->more : &lane->free, &batch);
 
-    assert(pushed); /* the ring holds the whole pool and is closed only by ph_lane_stop */
+    assert(pushed); /* the rings hold their whole pools and are closed only by ph_lane_stop */
     (void)pushed;
 }
 
@@ -256,7 +271,7 @@ ph_lane_run(struct ph_lane *lane, struct ph_task *task, const struct ph_sink_ops
 static void
 free_parts(struct ph_lane *lane)
 {
-    struct ph_ring *rings[] = {&lane->todo, &lane->raw, &lane->ready, &lane->free};
+    struct ph_ring *rings[] = {&lane->todo, &lane->raw, &lane->ready, &lane->free, &lane->more};
 
     for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
         if (rings[i]->slots == NULL)
@@ -267,29 +282,35 @@ free_parts(struct ph_lane *lane)
     }
     for (size_t i = 0; i < PH_LANE_BATCHES; i++)
         ph_batch_free(&lane->batches[i]);
+    for (size_t i = 0; i < PH_LANE_MORE; i++)
+        ph_batch_free(&lane->more_batches[i]);
 }
 
 static bool
 init_parts(struct ph_lane *lane)
 {
     if (!ph_ring_init(&lane->todo, 1) || !ph_ring_init(&lane->raw, PH_LANE_BATCHES) ||
-        !ph_ring_init(&lane->ready, PH_LANE_BATCHES) || !ph_ring_init(&lane->free, PH_LANE_BATCHES))
+        !ph_ring_init(&lane->ready, PH_LANE_BATCHES + PH_LANE_MORE) ||
+        !ph_ring_init(&lane->free, PH_LANE_BATCHES) || !ph_ring_init(&lane->more, PH_LANE_MORE))
         return false;
     for (size_t i = 0; i < PH_LANE_BATCHES; i++) {
         struct ph_batch *batch = &lane->batches[i];
         if (!ph_batch_init(batch, lane->params.batch_bytes) || !ph_ring_push(&lane->free, &batch))
             return false;
     }
+    for (size_t i = 0; i < PH_LANE_MORE; i++) {
+        struct ph_batch *batch = &lane->more_batches[i];
+        *batch = (struct ph_batch){.is_more = true};
+        if (!ph_ring_push(&lane->more, &batch))
+            return false;
+    }
     return true;
 }
 
 size_t
-ph_lane_batch_bytes(size_t memory_bytes, uint32_t n_lanes)
+ph_lane_batch_bytes(size_t room)
 {
-    /* the other half is libpq's, the digests' and the program's own */
-    size_t each = memory_bytes / 2 / (n_lanes * (size_t)PH_LANE_BATCHES);
-
-    return each > BATCH_BYTES ? BATCH_BYTES : each < SMALLEST_BATCH ? SMALLEST_BATCH : each;
+    return room > BATCH_BYTES ? BATCH_BYTES : room < SMALLEST_BATCH ? SMALLEST_BATCH : room;
 }
 
 ph_code
@@ -322,6 +343,7 @@ ph_lane_stop(struct ph_lane *lane)
         return;
     ph_ring_abort(&lane->todo);
     ph_ring_abort(&lane->free);
+    ph_ring_abort(&lane->more);
     ph_ring_abort(&lane->raw);
     ph_ring_abort(&lane->ready);
     pthread_join(lane->source_thread, NULL);

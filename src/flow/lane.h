@@ -4,7 +4,12 @@
  *   source thread -> [raw] -> program thread -> [ready] -> owner (the sink) -> [free] -> source
  * thread
  *
- * The pool is the memory bound and the back-pressure. The owner is the thread that calls
+ * The pool is the memory bound and the back-pressure. A program that makes much of few rows gives
+ * out the rest of them in batches of a second, smaller pool, which come back to it:
+ *
+ *   program thread -> [ready] -> owner -> [more] -> program thread
+ *
+ * The owner is the thread that calls
  * ph_lane_run; it writes to the sink itself, so a lane has two threads of its own. A failure of one
  * stage never leaves batches behind: the task is marked cancelled, the source ends it, and the
  * owner returns batches until the last one has come.
@@ -20,6 +25,7 @@
 #include "flow/task.h"
 
 #define PH_LANE_BATCHES 4
+#define PH_LANE_MORE 2
 
 /* Where rows come from. Called by the lane's source thread only. */
 struct ph_source_ops {
@@ -34,7 +40,11 @@ struct ph_source_ops {
 /* What is done to rows. Called by the lane's program thread only. */
 struct ph_program_ops {
     ph_code (*open)(void *state, const struct ph_task *task, struct ph_error *err);
-    /* May change the batch in place; sets batch->rows. */
+    /*
+     * May change the batch in place; sets batch->rows. When what it makes is more than a batch is
+     * to hold it sets has_more, keeps what is left and is called with an empty batch, until it has
+     * given out all.
+     */
     ph_code (*run)(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_error *err);
     ph_code (*end)(void *state, struct ph_task *task, struct ph_error *err);
 };
@@ -62,10 +72,12 @@ struct ph_lane_params {
 struct ph_lane {
     struct ph_lane_params params;
     struct ph_batch batches[PH_LANE_BATCHES];
-    struct ph_ring todo; /* struct ph_task *, owner -> source */
+    struct ph_batch more_batches[PH_LANE_MORE]; /* without memory until the program fills them */
+    struct ph_ring todo;                        /* struct ph_task *, owner -> source */
     struct ph_ring raw;
     struct ph_ring ready;
     struct ph_ring free;
+    struct ph_ring more;
     pthread_t source_thread;
     pthread_t program_thread;
     struct ph_task *task_at_program; /* set by the owner while no batch is under way */
@@ -74,8 +86,8 @@ struct ph_lane {
     bool started;
 };
 
-/* Bytes of a batch, when half of the memory is for the batches of so many lanes. */
-size_t ph_lane_batch_bytes(size_t memory_bytes, uint32_t n_lanes);
+/* What a batch has of the room that there is for one: no more than helps, no less than works. */
+size_t ph_lane_batch_bytes(size_t room);
 /* Starts the two threads. */
 ph_code ph_lane_start(struct ph_lane *lane, const struct ph_lane_params *params,
                       struct ph_error *err);

@@ -91,6 +91,7 @@ ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *task, stru
         (stage->lookups = ph_lookup_cache_new(rules)) == NULL)
         return no_memory(err);
     forget_route(stage);
+    stage->rest = (struct ph_span){0};
     stage->in = calloc((size_t)route->n_inputs + 1, sizeof *stage->in);
     stage->ahead = calloc((size_t)route->n_inputs + 1, sizeof *stage->ahead);
     stage->fields = calloc((size_t)route->n_inputs + 1, sizeof *stage->fields);
@@ -335,13 +336,29 @@ run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
     return take_out(stage, task, &outcome, err);
 }
 
+/*
+ * What is given out at once: with the last row it is about a batch, unless that row is large.
+ * What the target has kept comes to it.
+ */
+static size_t
+enough(const struct ph_rule_stage *stage)
+{
+    return stage->has_preserved ? stage->batch_bytes / 2 : stage->batch_bytes / 4 * 3;
+}
+
+/* Until what is made is enough; the rows behind it are the rest. */
 static ph_code
 run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
          struct ph_error *err)
 {
     struct ph_cursor cursor = {rows.data, rows.data + rows.len};
+    size_t end = stage->len + enough(stage);
 
     while (ph_cursor_left(&cursor) > 0) {
+        if (stage->len >= end) {
+            stage->rest = (struct ph_span){cursor.at, ph_cursor_left(&cursor)};
+            return PH_OK;
+        }
         int16_t n_fields;
         PH_TRY(take_tuple(task->table, &cursor, stage->in, stage->fields, &n_fields, err));
         if (n_fields < 0) {
@@ -357,7 +374,7 @@ run_rows(struct ph_rule_stage *stage, struct ph_task *task, struct ph_span rows,
     return PH_OK;
 }
 
-/* What was the batch's is the stage's; a batch that was grown for a large row not for longer. */
+/* What was the batch's is the stage's. */
 static void
 swap(struct ph_rule_stage *stage, struct ph_batch *batch)
 {
@@ -369,11 +386,17 @@ swap(struct ph_rule_stage *stage, struct ph_batch *batch)
     batch->len = stage->len;
     stage->spare = data;
     stage->capacity = capacity;
-    if (capacity > stage->batch_bytes) {
-        free(data);
-        stage->spare = NULL;
-        stage->capacity = 0;
-    }
+}
+
+/* A batch that was grown for a large row is so no longer than its rows. */
+static void
+drop_large(struct ph_rule_stage *stage)
+{
+    if (stage->capacity <= stage->batch_bytes || stage->rest.len > 0)
+        return;
+    free(stage->spare);
+    stage->spare = NULL;
+    stage->capacity = 0;
 }
 
 /* What goes out becomes what it is with the target's own values. */
@@ -399,16 +422,24 @@ ph_code
 ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
                   struct ph_span *rows, struct ph_error *err)
 {
-    size_t prefix = (size_t)(rows->data - batch->data);
+    bool goes_on = stage->rest.len > 0;
+    struct ph_span in = goes_on ? stage->rest : *rows;
+    size_t prefix = goes_on ? 0 : (size_t)(rows->data - batch->data);
 
+    if (goes_on) /* with rows of the batch before, whose memory is the spare one */
+        swap(stage, batch);
+    stage->rest.len = 0;
     stage->len = 0;
     PH_TRY(reserve(stage, prefix > stage->batch_bytes ? prefix : stage->batch_bytes, err));
-    memcpy(stage->spare, batch->data, prefix);
+    if (prefix > 0)
+        memcpy(stage->spare, batch->data, prefix);
     stage->len = prefix;
-    PH_TRY(run_rows(stage, task, *rows, err));
+    PH_TRY(run_rows(stage, task, in, err));
     if (stage->has_preserved)
         PH_TRY(put_preserved(stage, task, prefix, err));
     swap(stage, batch);
+    drop_large(stage);
+    batch->has_more = stage->rest.len > 0;
     *rows = (struct ph_span){batch->data + prefix, batch->len - prefix};
     return PH_OK;
 }

@@ -37,9 +37,10 @@ struct ph_rule_stage {
     uint8_t *spare; /* where the next batch's rows are put */
     size_t capacity;
     size_t len;
-    size_t batch_bytes; /* usual size of a batch */
-    bool all_are_new;   /* what the target preserves is not asked for: the owner's, after init */
-    bool has_preserved; /* of the task's route */
+    size_t batch_bytes;  /* usual size of a batch */
+    struct ph_span rest; /* rows in `spare` that are for the next call */
+    bool all_are_new;    /* what the target preserves is not asked for: the owner's, after init */
+    bool has_preserved;  /* of the task's route */
     struct ph_preserve_stage preserved;
 };
 
@@ -55,7 +56,8 @@ ph_code ph_rule_stage_open(struct ph_rule_stage *stage, const struct ph_task *ta
 /*
  * `rows`: the batch's whole tuples and perhaps the trailer; what lies before them in the batch
  * (COPY's header) is kept. The batch has other bytes afterwards, and `rows` is set to where they
- * are.
+ * are. Where they would be much more than a batch, has_more says that rows are left: the next call
+ * goes on with those, and its batch and `rows` are empty.
  */
 ph_code ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
                           struct ph_span *rows, struct ph_error *err) PH_MUST_CHECK;

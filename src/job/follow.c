@@ -18,6 +18,7 @@
 #include "job/follow_begin.h"
 #include "job/follow_parts.h"
 #include "job/join.h"
+#include "job/memory.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/ledger_status.h"
 
@@ -290,7 +291,7 @@ ph_follow_describe_applier(struct ph_job *job, struct ph_applier_params *out)
                    .stream = follow->format,
                    .enforces_keys = !job->target_catalog.can_set_replica_role},
         .count_from = follow->received_from,
-        .group_bytes = job->options->memory_bytes / 8,
+        .group_bytes = ph_memory_of_group(job->options),
         .on_conflict = job->options->on_conflict,
     };
 }

@@ -7,6 +7,7 @@
 #include "base/stop.h"
 #include "flow/query_scan.h"
 #include "job/leak_text.h"
+#include "job/memory.h"
 #include "rules/mask_lists.h"
 
 #define SQL_LIMIT ((size_t)1 << 20)
@@ -204,7 +205,7 @@ static uint32_t
 most_values(const struct ph_leak_scan *scan)
 {
     const struct ph_options *options = scan->verify->options;
-    uint64_t room = ph_verify_budget(options) / PH_LEAK_VALUE_COST / scan->n_columns * 4 / 5;
+    uint64_t room = ph_memory_of_proof(options) / PH_LEAK_VALUE_COST / scan->n_columns * 4 / 5;
 
     return room < options->leak_values ? (uint32_t)room + 1 : options->leak_values;
 }

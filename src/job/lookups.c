@@ -9,15 +9,12 @@
 #include "base/digest.h"
 #include "flow/lookup_cache.h"
 #include "flow/lookup_read.h"
+#include "job/memory.h"
 #include "pg/catalog.h"
 #include "pg/snapshot.h"
 #include "rules/lookup.h"
 
-/*
- * Of --memory: batches have half, and what a process needs without any rows is some MB. What is
- * asked for has what the tables that are read whole leave of their share, or a quarter of it.
- */
-#define SHARE 4u
+/* What is asked for has what the tables that are read whole leave, or a quarter of it all. */
 #define LEAST_BYTES ((size_t)256 << 10)
 
 struct ph_lookup_source {
@@ -219,7 +216,7 @@ bytes_of_thread(const struct ph_options *options, size_t taken)
 {
     long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
     size_t lanes = options->jobs > 0 ? options->jobs : n_cpus > 2 ? (size_t)n_cpus : 2;
-    size_t share = (size_t)options->memory_bytes / SHARE;
+    size_t share = ph_memory_of_lookups(options);
     size_t left = taken < share - share / 4 ? share - taken : share / 4;
     size_t bytes = left / (lanes + (options->follow ? 2 : 0));
 
@@ -302,8 +299,7 @@ ph_lookup_sources_read(struct ph_lookup_sources *sources, const struct ph_rulese
     *out = NULL;
     if (!reads_any(set))
         return PH_OK;
-    struct ph_lookups *lookups =
-        ph_lookups_new(set, (size_t)sources->options->memory_bytes / SHARE);
+    struct ph_lookups *lookups = ph_lookups_new(set, ph_memory_of_lookups(sources->options));
     if (lookups == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     for (uint32_t i = 0; rc == PH_OK && i < ph_ruleset_count_lookups(set); i++) {

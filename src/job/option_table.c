@@ -101,7 +101,7 @@ const struct ph_option ph_option_table[] = {
           .min = MB, .max = TB, .initial = "256MB"),
     VALUE("memory", SIZE, FOR_ROWS, memory_bytes, "copy.memory", how,
           "bound of the process's memory; a single larger row may exceed it", .placeholder = "SIZE",
-          .min = 16 * MB, .max = TB, .initial = "64MB"),
+          .min = 32 * MB, .max = TB, .initial = "64MB"),
     VALUE("max-row", SIZE, FOR_ROWS, max_row_bytes, "copy.max_row", how,
           "a larger row stops the job", .placeholder = "SIZE", .min = MB, .max = GB,
           .initial = "1GB"),

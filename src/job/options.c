@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "job/memory.h"
 #include "job/option_table.h"
 #include "pg/conninfo.h"
 #include "rules/read.h"
@@ -193,11 +194,26 @@ check_combinations(const struct ph_options *options, enum ph_command_id command,
     return PH_OK;
 }
 
+/* Where processors choose the number, any --memory is enough. */
+static ph_code
+check_memory(const struct ph_options *options, struct ph_error *err)
+{
+    uint64_t least = ph_memory_for_lanes(options->jobs);
+
+    if (options->memory_bytes == 0 || options->jobs == 0 || options->memory_bytes >= least)
+        return PH_OK;
+    PH_FAIL(err, PH_E_USAGE, "is too little for --jobs %u, which takes %llu MB", options->jobs,
+            (unsigned long long)(least >> 20) + 1);
+    ph_error_object(err, "--memory");
+    return PH_E_USAGE;
+}
+
 ph_code
 ph_options_complete(struct ph_options *options, enum ph_command_id command, struct ph_error *err)
 {
     PH_TRY(check_servers(options, command, err));
     PH_TRY(check_combinations(options, command, err));
+    PH_TRY(check_memory(options, err));
     PH_TRY(check_consent(options, command, err));
     if (options->name != NULL)
         PH_TRY(check_name(options->name, err));

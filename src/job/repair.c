@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/failpoint.h"
+#include "job/memory.h"
 #include "job/repair_parts.h"
 #include "job/verify_parts.h"
 
@@ -103,7 +104,7 @@ ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
                  .n_tables = params->n_tables,
                  .source = params->source,
                  .target = params->target,
-                 .budget_bytes = ph_verify_budget(params->options),
+                 .budget_bytes = ph_memory_of_proof(params->options),
                  .max_row_bytes = params->options->max_row_bytes,
                  .max_listed = LISTED_AT_A_TIME},
         .out = out,

@@ -12,6 +12,7 @@
 #include "base/stop.h"
 #include "flow/copy_sink.h"
 #include "flow/digest_program.h"
+#include "job/memory.h"
 #include "job/rows_internal.h"
 
 /* ---- loading ---- */
@@ -192,7 +193,7 @@ start_lane(struct ph_rows *rows, uint32_t number, struct ph_error *err)
     snprintf(purpose, sizeof purpose, "load %u", number + 1);
     ph_copy_sink_init(&lane->sink, &job->target, purpose, job->options->name,
                       job->target_session_sql);
-    size_t batch_bytes = ph_lane_batch_bytes(job->options->memory_bytes, job->jobs);
+    size_t batch_bytes = ph_memory_of_batch(job->options, job->jobs);
     ph_digest_program_init(&lane->program, batch_bytes, job->options->max_row_bytes);
     struct ph_lane_params params = {
         .source = &ph_side_source_ops,

@@ -16,6 +16,7 @@
 #include "flow/copy_sink.h"
 #include "flow/digest_program.h"
 #include "flow/side_source.h"
+#include "job/memory.h"
 #include "job/verify_parts.h"
 #include "pg/snapshot.h"
 
@@ -502,7 +503,7 @@ start_worker(struct lanes *lanes, uint32_t number, struct ph_error *err)
     snprintf(purpose, sizeof purpose, "verify %u", number + 1);
     ph_side_source_init(&worker->source, &verify->endpoints[PH_SOURCE], purpose,
                         &verify->endpoints[PH_TARGET], purpose);
-    size_t batch_bytes = ph_lane_batch_bytes(verify->options->memory_bytes, verify->jobs);
+    size_t batch_bytes = ph_memory_of_batch(verify->options, verify->jobs);
     ph_digest_program_init(&worker->program, batch_bytes, verify->options->max_row_bytes);
     struct ph_lane_params params = {
         .source = &ph_side_source_ops,

@@ -140,7 +140,4 @@ struct ph_verify_fence;
 ph_code ph_verify_repair_live(struct ph_verify *verify, struct ph_verify_fence *fence,
                               struct ph_error *err);
 
-/* Half of the limit is for comparing rows; the lanes are over by then. */
-size_t ph_verify_budget(const struct ph_options *options);
-
 #endif

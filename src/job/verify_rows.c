@@ -1,16 +1,11 @@
 /* From a group that differs to its rows, in words. */
 #include <stdlib.h>
 
+#include "job/memory.h"
 #include "job/verify_parts.h"
 
 /* More passes over a table than this are not worth an exact count of its differences. */
 #define MOST_PASSES 16u
-
-size_t
-ph_verify_budget(const struct ph_options *options)
-{
-    return (size_t)options->memory_bytes / 2;
-}
 
 static void
 put_counts(const struct ph_row_diff *diff, struct ph_buf *out)
@@ -109,7 +104,7 @@ ph_verify_descend(const struct ph_verify_descent *descent, uint64_t *n, struct p
     struct ph_row_diff_params params = descent->params;
     struct ph_row_diff diff;
 
-    params.budget_bytes = ph_verify_budget(descent->options);
+    params.budget_bytes = ph_memory_of_proof(descent->options);
     params.max_row_bytes = descent->options->max_row_bytes;
     params.max_listed = PH_VERIFY_LISTED;
     params.max_passes = MOST_PASSES;

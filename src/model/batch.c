@@ -24,6 +24,6 @@ ph_batch_grow(struct ph_batch *batch, size_t capacity)
     if (data == NULL)
         return false;
     free(batch->data);
-    *batch = (struct ph_batch){.data = data, .capacity = capacity};
+    *batch = (struct ph_batch){.data = data, .capacity = capacity, .is_more = batch->is_more};
     return true;
 }

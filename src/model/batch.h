@@ -16,6 +16,8 @@ struct ph_batch {
     uint64_t rows; /* set by the program */
     bool is_large; /* it was grown for one large row, for which its lane holds the token */
     bool is_last;  /* the source has no more for this task, or failed (see the task's error) */
+    bool is_more;  /* of the program's own: what it makes of few rows did not fit into theirs */
+    bool has_more; /* set by the program: the next batch goes on with the same rows */
 };
 
 /* false: no memory. */

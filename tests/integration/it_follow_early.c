@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define WAIT_MS 60000
-#define MEMORY_KB (128L << 10)
+#define MEMORY_KB (64L << 10)
 
 static struct pair pair;
 

@@ -113,7 +113,7 @@ new_db(const char *name)
     return db;
 }
 
-#define follow(db, ...) pair_follow(db, "--bulk-from", "64kB", "--memory", "16MB", ##__VA_ARGS__)
+#define follow(db, ...) pair_follow(db, "--bulk-from", "64kB", "--memory", "32MB", ##__VA_ARGS__)
 
 /* ---- a backlog in the spool, and an applier that waits for a lock ---- */
 
@@ -267,7 +267,7 @@ ends_equal(struct pair_db *db, const char *const *env, const char *jobs)
 {
     db->env = env;
     run_expect(pair_copy(db, "--follow", "--name", db->name, "--bulk-from", "64kB", "--memory",
-                         "16MB", "--apply-jobs", jobs, "--until", "now"),
+                         "32MB", "--apply-jobs", jobs, "--until", "now"),
                0);
     db->env = NULL;
     same_rows(pair.src, db->name, pair.dst, db->name);

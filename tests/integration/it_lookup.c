@@ -428,7 +428,7 @@ same_large(struct lookup_db *l)
     sql_exec(l->db.source, "DROP TABLE pg_temp.got; DROP TABLE pg_temp.large");
 }
 
-#define LARGE_OPTIONS "--data-only", "--table", "uses", "--memory", "16MB", "--jobs", "2"
+#define LARGE_OPTIONS "--data-only", "--table", "uses", "--memory", "32MB", "--jobs", "2"
 
 static void
 test_large(void **state)

@@ -58,7 +58,7 @@ job_of(const struct pair_db *db, const char *more)
 #define CONSTANT ", constant: true"
 #define OPTIONS "--data-only", "--table", "users"
 /* A quarter of this has no room for 40,000 plans: keys are asked for. */
-#define ASKED "--memory", "16MB", "--jobs", "1"
+#define ASKED "--memory", "32MB", "--jobs", "1"
 
 static const char *const *
 failpoint(const char *spec)
@@ -385,7 +385,7 @@ keys_of_every_kind_are_asked_for(void **state)
     for (size_t i = 0; i < N_KINDS; i++) {
         print_message("  %s by %s\n", kinds[i].type, kinds[i].other);
         make_kind(&db, i);
-        pair_expect(pair_copy(&db, job, OPTIONS, "--memory", "16MB", "--jobs", "1", "--restart",
+        pair_expect(pair_copy(&db, job, OPTIONS, "--memory", "32MB", "--jobs", "1", "--restart",
                               "--truncate", "--yes"),
                     0, "proven");
         pair_same_as(&db,
@@ -447,7 +447,7 @@ want_large_tables(struct pair_db *db)
 static void
 large_tables_stay_within_memory(void **state)
 {
-    static const int sizes_mb[] = {64, 40};
+    static const int sizes_mb[] = {64, 32};
     struct pair_db db = begin("memory", 40000);
     const char *job = want_large_tables(&db);
 

@@ -93,6 +93,27 @@ cpu_seconds(const struct rusage *usage)
            (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
 }
 
+/*
+ * The largest resident size so far. What wait4 tells of it would count the children too, such as
+ * the compiler, and what the test program itself had when it forked.
+ */
+static long
+resident_peak_kb(pid_t pid)
+{
+    const char *path = scratch_printf("/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    char line[256];
+    long kb = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "VmHWM: %ld kB", &kb) == 1)
+            break;
+    }
+    if (file != NULL)
+        fclose(file);
+    return kb;
+}
+
 bool
 run_alive(struct run *run)
 {
@@ -101,11 +122,13 @@ run_alive(struct run *run)
 
     if (run->pid == 0)
         return false;
+    long peak_kb = resident_peak_kb(run->pid);
+    if (peak_kb > run->memory_kb)
+        run->memory_kb = peak_kb;
     if (wait4(run->pid, &status, WNOHANG, &usage) != run->pid)
         return true;
     run->pid = 0;
     run->code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    run->memory_kb = usage.ru_maxrss;
     run->cpu_s = cpu_seconds(&usage);
     return false;
 }

@@ -17,7 +17,7 @@ struct run {
     const char *err_path;
     pid_t pid;      /* 0 once it has ended and was waited for */
     int code;       /* exit code, or minus the signal that ended it */
-    long memory_kb; /* the largest resident size it had */
+    long memory_kb; /* the largest resident size it had, without its children */
     double cpu_s;   /* user and system time */
 };
 

@@ -193,12 +193,100 @@ sink_fails_while_a_large_row_is_under_way(void **state)
     alarm(0);
 }
 
+/* ---- a program that makes much of few rows ---- */
+
+#define PORTIONS 5u
+
+struct maker {
+    uint32_t left; /* of the rows at hand */
+    uint32_t made;
+};
+
+static ph_code
+run_maker(void *state, struct ph_task *task, struct ph_batch *batch, struct ph_error *err)
+{
+    struct maker *maker = state;
+
+    (void)task;
+    (void)err;
+    if (batch->len > 0)
+        maker->left = PORTIONS;
+    else if (batch->capacity == 0)
+        assert_true(ph_batch_grow(batch, BATCH_BYTES));
+    memset(batch->data, 'y', BATCH_BYTES);
+    batch->len = BATCH_BYTES;
+    batch->rows = 1;
+    batch->has_more = --maker->left > 0;
+    maker->made++;
+    return PH_OK;
+}
+
+static const struct ph_program_ops maker_ops = {open_program, run_maker, end_program};
+
+static uint64_t rows_at_end;
+
+static ph_code
+end_counting(void *state, const struct ph_task *task, uint64_t rows, struct ph_error *err)
+{
+    rows_at_end = rows;
+    return open_program(state, task, err);
+}
+
+static const struct ph_sink_ops counting_sink_ops = {open_program, write_fake, end_counting,
+                                                     abandon_sink};
+
+/* All of it arrives, in batches of the usual size, of which there are so many and no more. */
+static void
+much_of_few_rows_goes_in_several_batches(void **state)
+{
+    struct maker maker = {0};
+    struct fake fake = {.sizes = small_rows};
+    struct ph_budget budget;
+    struct ph_lane lane;
+    struct ph_lane_params params = {
+        .source = &source_ops,
+        .source_state = &fake,
+        .program = &maker_ops,
+        .program_state = &maker,
+        .budget = &budget,
+        .batch_bytes = BATCH_BYTES,
+        .max_row_bytes = 1u << 20,
+    };
+    struct ph_table_plan table = {0};
+    struct ph_task task = {.table = &table};
+    struct ph_error err;
+
+    (void)state;
+    alarm(PATIENCE_S);
+    ph_budget_init(&budget, 0);
+    assert_int_equal(ph_lane_start(&lane, &params, NULL), PH_OK);
+    assert_int_equal(ph_lane_run(&lane, &task, &counting_sink_ops, &fake, &err), PH_OK);
+    assert_int_equal(maker.made, 6 * PORTIONS);
+    assert_int_equal(fake.written, 6 * PORTIONS * BATCH_BYTES);
+    assert_int_equal(rows_at_end, 6 * PORTIONS);
+    for (size_t i = 0; i < PH_LANE_MORE; i++)
+        assert_int_equal(lane.more_batches[i].capacity, BATCH_BYTES);
+    /* a sink that fails in the middle of them */
+    fake.write_rc = PH_E_TARGET_FULL;
+    task = (struct ph_task){.table = &table};
+    assert_int_equal(ph_lane_run(&lane, &task, &counting_sink_ops, &fake, &err), PH_E_TARGET_FULL);
+    fake.write_rc = PH_OK;
+    fake.written = 0;
+    task = (struct ph_task){.table = &table};
+    assert_int_equal(ph_lane_run(&lane, &task, &counting_sink_ops, &fake, &err), PH_OK);
+    assert_int_equal(fake.written, 6 * PORTIONS * BATCH_BYTES);
+    ph_lane_stop(&lane);
+    ph_budget_destroy(&budget);
+    alarm(0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_row_at_the_end_holds_up_nobody),
         cmocka_unit_test(sink_fails_while_a_large_row_is_under_way),
+        cmocka_unit_test(much_of_few_rows_goes_in_several_batches),
     };
 
     return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
