@@ -145,7 +145,7 @@ next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table
            struct ph_error *err)
 {
     const struct ph_source_txn txn = {.xid = early->xid};
-    bool is_skipped;
+    enum ph_epoch_verdict verdict;
 
     *out = (struct ph_routed_table){0};
     while (way->n > 0 && out->table == NULL) {
@@ -153,7 +153,7 @@ next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table
         way->place = ph_apply_place_next(place);
         way->n--;
         PH_TRY(ph_applier_table(early->applier, &txn, early->reading.event.rel, place, false,
-                                &is_skipped, out, err));
+                                &verdict, out, err));
     }
     return PH_OK;
 }

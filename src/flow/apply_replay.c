@@ -277,18 +277,16 @@ static ph_code
 take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
     struct ph_apply_place *place;
-    struct ph_routed_table to;
-    bool is_skipped;
+    struct ph_sifted sifted;
     uint32_t n;
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return truncate(replay, event, err);
     PH_TRY(ph_applier_places(replay->applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_table(replay->applier, &event->txn, event->event->rel, place,
-                                replay->is_filtered, &is_skipped, &to, err));
-        if (to.table != NULL)
-            PH_TRY(add_change(replay, &to, &event->event->change, err));
+        PH_TRY(ph_applier_take(replay->applier, event, place, replay->is_filtered, &sifted, err));
+        if (sifted.change != NULL)
+            PH_TRY(add_change(replay, &sifted.to, sifted.change, err));
     }
     return PH_OK;
 }

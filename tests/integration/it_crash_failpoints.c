@@ -52,6 +52,7 @@ static const char *const elsewhere[] = {"before_repair_commit",
                                         "after_join_noted",
                                         "after_join_published",
                                         "after_join_xid",
+                                        "after_epoch_barred",
                                         "after_early_part",
                                         "after_table_left",
                                         "before_lookup"};
