@@ -30,21 +30,41 @@ ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *
 
 ph_code
 ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
-                 const struct ph_stream_rel *rel, struct ph_apply_place *place, bool *is_skipped,
-                 struct ph_routed_table *out, struct ph_error *err)
+                 const struct ph_stream_rel *rel, struct ph_apply_place *place,
+                 enum ph_epoch_verdict *verdict, struct ph_routed_table *out, struct ph_error *err)
 {
     *out = (struct ph_routed_table){0};
-    *is_skipped = false;
+    *verdict = PH_EPOCH_APPLY;
     if (ph_applier_worker_of(applier, place) != applier->params.worker)
         return PH_OK;
     if (txn != NULL) {
-        enum ph_epoch_verdict verdict = ph_epoch_filter_decide(
-            applier->params.filter, txn, rel->oid, ph_apply_place_plan(place)->index);
-        *is_skipped = verdict == PH_EPOCH_SKIP;
-        if (verdict != PH_EPOCH_APPLY)
+        *verdict = ph_epoch_filter_decide(applier->params.filter, txn, rel->oid,
+                                          ph_apply_place_plan(place)->index);
+        if (*verdict == PH_EPOCH_SKIP || *verdict == PH_EPOCH_UNKNOWN)
             return PH_OK;
     }
     return ph_apply_tables_find(&applier->tables, place, rel, out, err);
+}
+
+ph_code
+ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *event,
+                struct ph_apply_place *place, bool is_filtered, struct ph_sifted *out,
+                struct ph_error *err)
+{
+    enum ph_epoch_verdict verdict;
+    struct ph_routed_table to;
+
+    *out = (struct ph_sifted){0};
+    PH_TRY(ph_applier_table(applier, is_filtered ? &event->txn : NULL, event->event->rel, place,
+                            &verdict, &to, err));
+    if (verdict == PH_EPOCH_BY_RANGE)
+        PH_TRY(ph_applier_sift(applier, event, place, out, err));
+    else if (to.table != NULL)
+        out->change = &event->event->change;
+    out->is_skipped =
+        verdict == PH_EPOCH_SKIP || (verdict == PH_EPOCH_BY_RANGE && out->change == NULL);
+    out->to = to;
+    return PH_OK;
 }
 
 void
@@ -309,21 +329,18 @@ add_change(struct ph_applier *applier, const struct ph_routed_table *to,
 static ph_code
 take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
-    const struct ph_source_txn *filtered = applier->is_filtered ? &event->txn : NULL;
     struct ph_apply_place *place;
-    struct ph_routed_table to;
-    bool is_skipped;
+    struct ph_sifted sifted;
     uint32_t n;
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return take_truncate(applier, event, err);
     PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(
-            ph_applier_table(applier, filtered, event->event->rel, place, &is_skipped, &to, err));
-        applier->group_skipped += is_skipped;
-        if (to.table != NULL && !applier->must_replay)
-            PH_TRY(add_change(applier, &to, &event->event->change, err));
+        PH_TRY(ph_applier_take(applier, event, place, applier->is_filtered, &sifted, err));
+        applier->group_skipped += sifted.is_skipped;
+        if (sifted.change != NULL && !applier->must_replay)
+            PH_TRY(add_change(applier, &sifted.to, sifted.change, err));
     }
     return PH_OK;
 }

@@ -47,10 +47,12 @@ struct ph_applier {
     struct ph_early *early;   /* apply_early.h */
     struct ph_fold *folds[2]; /* one is filled while the other's statements are under way */
     struct ph_fold *fold;     /* that is filled */
-    bool is_idle;             /* as look has it */
-    bool in_txn;              /* a transaction of the source is half read */
-    bool is_filtered;         /* it may have changes that the copy has */
-    bool must_replay;         /* the target refused a part of the group: the rest is only read */
+    struct ph_field *filled;  /* of a row that apply_ranges.c has put together */
+    uint32_t filled_room;
+    bool is_idle;       /* as look has it */
+    bool in_txn;        /* a transaction of the source is half read */
+    bool is_filtered;   /* it may have changes that the copy has */
+    bool must_replay;   /* the target refused a part of the group: the rest is only read */
     bool has_all;       /* all up to where the team meets was in the spool before the last read */
     bool has_met;       /* one of a team has come to where all meet */
     ph_lsn group_from;  /* position before the group that is filled */
@@ -111,12 +113,25 @@ ph_applier_worker_of(const struct ph_applier *applier, const struct ph_apply_pla
 ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *rel,
                           struct ph_apply_place **first, uint32_t *n, struct ph_error *err);
 /*
- * What is there; out->table is NULL when the copy has the change (*is_skipped), another worker
- * applies it, or none is there. `txn` is NULL when the copy has nothing of it.
+ * What is there; out->table is NULL when the copy has the change (*verdict is PH_EPOCH_SKIP),
+ * another worker applies it, or none is there. `txn` is NULL when the copy has nothing of it.
  */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
                          const struct ph_stream_rel *rel, struct ph_apply_place *place,
-                         bool *is_skipped, struct ph_routed_table *out, struct ph_error *err);
+                         enum ph_epoch_verdict *verdict, struct ph_routed_table *out,
+                         struct ph_error *err);
+
+struct ph_sifted { /* what is to be applied of a change of a row; points into itself */
+    const struct ph_change *change; /* NULL: nothing */
+    bool is_skipped;                /* because the copy has it */
+    struct ph_routed_table to;
+    struct ph_change made;
+};
+/* Of the event's change, for the place. Good until the next one. PH_E_TORN, and as
+ * ph_applier_table. */
+ph_code ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *event,
+                        struct ph_apply_place *place, bool is_filtered, struct ph_sifted *out,
+                        struct ph_error *err);
 /* Every reader that tables were found for ends so. */
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* A group is committed. */
@@ -152,6 +167,16 @@ bool ph_applier_is_to_meet(struct ph_applier *applier, const struct ph_txn_event
 void ph_applier_look_for_all(struct ph_applier *applier);
 /* Then that becomes its position, whatever it had to apply, and it ends. */
 ph_code ph_applier_meet(struct ph_applier *applier, struct ph_error *err);
+
+/* ---- apply_ranges.c ---- */
+
+/*
+ * What of the event's change is left where its table's ranges are of several epochs that do not
+ * agree; out->to is not touched. PH_E_TORN: they cannot be brought together, filter->torn is set.
+ */
+ph_code ph_applier_sift(struct ph_applier *applier, const struct ph_txn_event *event,
+                        const struct ph_apply_place *place, struct ph_sifted *out,
+                        struct ph_error *err);
 
 /* ---- apply_truncate.c ---- */
 

@@ -46,6 +46,7 @@ free_applier(struct ph_applier *applier)
     ph_applier_fence_free(&applier->fence);
     ph_apply_tables_free(&applier->tables);
     ph_reshape_free(applier->reshape);
+    free(applier->filled);
     ph_change_notes_free(&applier->notes);
     ph_fold_free(applier->folds[0]);
     ph_fold_free(applier->folds[1]);

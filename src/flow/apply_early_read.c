@@ -153,14 +153,14 @@ static ph_code
 next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table *out,
            struct ph_error *err)
 {
-    bool is_skipped;
+    enum ph_epoch_verdict verdict;
 
     *out = (struct ph_routed_table){0};
     while (way->n > 0 && out->table == NULL) {
         struct ph_apply_place *place = way->place;
         way->place = ph_apply_place_next(place);
         way->n--;
-        PH_TRY(ph_applier_table(early->applier, NULL, early->reading.event.rel, place, &is_skipped,
+        PH_TRY(ph_applier_table(early->applier, NULL, early->reading.event.rel, place, &verdict,
                                 out, err));
     }
     return PH_OK;

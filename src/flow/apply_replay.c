@@ -333,21 +333,18 @@ add_change(struct replay *replay, const struct ph_routed_table *to, const struct
 static ph_code
 take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
-    const struct ph_source_txn *filtered = replay->is_filtered ? &event->txn : NULL;
     struct ph_apply_place *place;
-    struct ph_routed_table to;
-    bool is_skipped;
+    struct ph_sifted sifted;
     uint32_t n;
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return truncate(replay, event, err);
     PH_TRY(ph_applier_places(replay->applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_table(replay->applier, filtered, event->event->rel, place, &is_skipped,
-                                &to, err));
-        replay->done.skipped += is_skipped;
-        if (to.table != NULL)
-            PH_TRY(add_change(replay, &to, &event->event->change, err));
+        PH_TRY(ph_applier_take(replay->applier, event, place, replay->is_filtered, &sifted, err));
+        replay->done.skipped += sifted.is_skipped;
+        if (sifted.change != NULL)
+            PH_TRY(add_change(replay, &sifted.to, sifted.change, err));
     }
     return PH_OK;
 }

@@ -9,7 +9,10 @@
 #include "rules/ruleset.h"
 
 struct truncated {
+    const struct ph_source_txn *txn;
     const struct ph_apply_table **tables;
+    const struct ph_epoch_ranges **ranges; /* of each, where not all of them lack it; or NULL */
+    bool has_ranges;
     uint32_t n;
     uint32_t room;
     uint32_t n_rels; /* of the source, that have tables among these, or that other workers empty */
@@ -59,18 +62,42 @@ check_parts(const struct ph_applier *applier, const struct truncated *all, struc
     return PH_OK;
 }
 
+/* Those whose copy has rows that were truncated. There is no other condition on such a table. */
+static void
+put_ranges(const struct ph_applier *applier, const struct truncated *all, uint32_t at,
+           struct ph_buf *sql)
+{
+    const struct ph_epoch_ranges *ranges = all->ranges[at];
+    const struct ph_table_plan *table = all->tables[at]->plan;
+    const struct ph_chunk *chunks = applier->params.tables.plan->chunks + table->first_chunk;
+    const char *word = " WHERE (";
+
+    for (uint32_t i = 0; i < ranges->n; i++) {
+        if (ph_epoch_filter_decide_in(applier->params.filter, all->txn, ranges, i) !=
+            PH_EPOCH_APPLY)
+            continue;
+        ph_buf_puts(sql, word);
+        ph_plan_put_key_range(table->columns[table->key_fields[0]].target_name, &chunks[i], sql);
+        word = ") OR (";
+    }
+    ph_buf_putc(sql, ')');
+}
+
 /*
  * Tables that foreign keys of others refer to can only be emptied row by row: a part of what the
  * source truncated at once, or where rules made other keys. One statement, for the pipeline.
  */
 static void
-put_deletes(const struct truncated *all, struct ph_buf *sql)
+put_deletes(const struct ph_applier *applier, const struct truncated *all, struct ph_buf *sql)
 {
     for (uint32_t i = 0; i < all->n; i++) {
         const char *where = all->tables[i]->plan->where[PH_TARGET];
-        ph_buf_printf(sql, "%s d%u AS (DELETE FROM %s%s%s)", i == 0 ? "WITH" : ",", i,
+        ph_buf_printf(sql, "%s d%u AS (DELETE FROM %s%s%s", i == 0 ? "WITH" : ",", i,
                       all->tables[i]->target_sql, where != NULL ? " " : "",
                       where != NULL ? where : "");
+        if (all->ranges[i] != NULL)
+            put_ranges(applier, all, i, sql);
+        ph_buf_putc(sql, ')');
     }
     ph_buf_puts(sql, " SELECT 1");
 }
@@ -91,6 +118,8 @@ needs_deletes(const struct ph_applier *applier, const struct truncated *all)
 {
     const struct ph_catalog *target = applier->params.tables.target;
 
+    if (all->has_ranges)
+        return true;
     for (uint32_t i = 0; i < all->n; i++) {
         const struct ph_apply_table *table = all->tables[i];
         if (table->plan->route == NULL)
@@ -106,18 +135,34 @@ needs_deletes(const struct ph_applier *applier, const struct truncated *all)
     return false;
 }
 
+/* Both arrays have the same room. */
 static ph_code
-add_table(struct truncated *all, const struct ph_apply_table *table, struct ph_error *err)
+make_room(struct truncated *all, struct ph_error *err)
 {
-    if (all->n == all->room) {
-        uint32_t room = all->room == 0 ? 16 : all->room * 2;
-        const struct ph_apply_table **larger = realloc(all->tables, room * sizeof *larger);
-        if (larger == NULL)
-            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-        all->tables = larger;
-        all->room = room;
-    }
-    all->tables[all->n++] = table;
+    uint32_t room = all->room == 0 ? 16 : all->room * 2;
+
+    if (all->n < all->room)
+        return PH_OK;
+    const struct ph_apply_table **tables = realloc(all->tables, room * sizeof *tables);
+    if (tables != NULL)
+        all->tables = tables;
+    const struct ph_epoch_ranges **ranges = realloc(all->ranges, room * sizeof *ranges);
+    if (ranges != NULL)
+        all->ranges = ranges;
+    if (tables == NULL || ranges == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    all->room = room;
+    return PH_OK;
+}
+
+static ph_code
+add_table(struct truncated *all, const struct ph_apply_table *table,
+          const struct ph_epoch_ranges *ranges, struct ph_error *err)
+{
+    PH_TRY(make_room(all, err));
+    all->tables[all->n] = table;
+    all->ranges[all->n++] = ranges;
+    all->has_ranges |= ranges != NULL;
     return PH_OK;
 }
 
@@ -133,10 +178,15 @@ add_rel(struct ph_applier *applier, const struct ph_source_txn *filtered,
     PH_TRY(ph_applier_places(applier, rel, &place, &n, err));
     for (uint32_t i = 0; i < n; i++, place = ph_apply_place_next(place)) {
         struct ph_routed_table to;
-        bool is_skipped;
-        PH_TRY(ph_applier_table(applier, filtered, rel, place, &is_skipped, &to, err));
+        enum ph_epoch_verdict verdict;
+        PH_TRY(ph_applier_table(applier, filtered, rel, place, &verdict, &to, err));
         if (to.table != NULL)
-            PH_TRY(add_table(all, to.table, err));
+            PH_TRY(add_table(all, to.table,
+                             verdict == PH_EPOCH_BY_RANGE
+                                 ? ph_epoch_filter_ranges(applier->params.filter, rel->oid,
+                                                          ph_apply_place_plan(place)->index)
+                                 : NULL,
+                             err));
         uint32_t worker = ph_applier_worker_of(applier, place);
         others += worker != applier->params.worker && worker != PH_NO_WORKER;
     }
@@ -151,7 +201,7 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
 {
     const struct ph_source_txn *filtered = is_filtered ? &event->txn : NULL;
     const struct ph_change *change = &event->event->change;
-    struct truncated all = {0};
+    struct truncated all = {.txn = &event->txn};
     ph_code rc = PH_OK;
 
     for (uint32_t i = 0; rc == PH_OK && i < change->n_truncated; i++)
@@ -162,9 +212,10 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
         if (all.n_rels == change->n_truncated && !needs_deletes(applier, &all))
             ph_apply_put_truncate(all.tables, all.n, change->restart_identity, sql);
         else
-            put_deletes(&all, sql);
+            put_deletes(applier, &all, sql);
     }
     free(all.tables);
+    free(all.ranges);
     if (rc == PH_OK && !ph_buf_ok(sql))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     return rc;

@@ -142,7 +142,13 @@ rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
     PH_TRY(run_rows(job, true, err));
     if (is_unfinished(job))
         return PH_OK;
-    PH_TRY(ph_follow_to_consistency(job, err));
+    ph_code rc = ph_follow_to_consistency(job, err);
+    if (rc == PH_E_TORN) {
+        ph_log_failure(PH_LOG_WARN, err);
+        ph_error_reset(err);
+        return ph_job_restart_torn(job, job->torn, err);
+    }
+    PH_TRY(rc);
     PH_TRY(ph_job_load_plan(job, err));
     ph_join_settle_states(job);
     return run_rows(job, false, err);

@@ -126,7 +126,8 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
     if (found && !last.lost) {
         ph_log(
             PH_LOG_WARN, "snapshot.lost",
-            "the snapshot of the copy is gone; a new one is taken, unfinished tables start again");
+            "the snapshot of the copy is gone; a new one is taken, unfinished tables start again, "
+            "but for those that are named to go on");
         PH_TRY(ph_ledger_lose_epochs(job->target_control, job->options->name, err));
     }
     return start_epoch(job, found ? last.number + 1 : 1, err);
@@ -265,8 +266,9 @@ is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
 }
 
 /*
- * A table is of one snapshot. Not so when a part of it was copied under another one than the
- * present, or when a session that had been given up still brought in what it had under way.
+ * A table is of one snapshot, unless changes can bring its parts together. Not so when a part of it
+ * was copied under another one than the present, or when a session that had been given up still
+ * brought in what it had under way.
  */
 static bool
 must_restart(const struct ph_job *job, const struct ph_table_plan *table)
@@ -281,7 +283,9 @@ must_restart(const struct ph_job *job, const struct ph_table_plan *table)
         is_mixed |= state->done && seen != 0 && state->epoch != seen;
         seen = state->done ? state->epoch : seen;
     }
-    return is_mixed || (has_todo && seen != 0 && seen != job->epoch.number);
+    is_mixed |= has_todo && seen != 0 && seen != job->epoch.number;
+    /* one that the job had before others joined has been brought to one moment */
+    return is_mixed && !job->table_states[table->index].is_past && !ph_epoch_may_mix(job, table);
 }
 
 /* By the key itself or by one on a partitioned table above. */
@@ -462,6 +466,8 @@ spread_once(struct restart *restart)
             if (is_shared && restart->again[i] && !restart->again[j])
                 restart->again[j] = restart->has_spread = true;
             /* keys of a ring may be set aside just now */
+            if (i == j)
+                continue;
             if (is_shared || (by_keys && plan->tables[i].group == plan->tables[j].group))
                 bind(restart, i, j);
         }
@@ -487,31 +493,103 @@ spread(struct restart *restart)
     } while (restart->has_spread);
 }
 
+/* Who starts again is in `again`, and is brought to it. */
+static ph_code
+restart_all(struct ph_job *job, const bool *again, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (again[i])
+            ph_epoch_tell_again(job, &job->plan.tables[i]);
+    }
+    PH_TRY(restart_targets(job, again, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (again[i])
+            forget_states(job, &job->plan.tables[i]);
+    }
+    return PH_OK;
+}
+
+/*
+ * Under several epochs changes are applied before this phase ends. A table that was copied whole
+ * may have got some, which the stream does not bring again: its new epoch must see all of them.
+ */
+static ph_code
+restart_late(struct ph_job *job, const bool *again, struct ph_error *err)
+{
+    PH_TRY(ph_epoch_bar_earlier(job, err));
+    PH_TRY(restart_all(job, again, err));
+    return PH_FAIL(err, PH_E_SNAPSHOT_LOST,
+                   "changes were applied to a table that starts again: it needs a new snapshot");
+}
+
+ph_code
+ph_job_restart_torn(struct ph_job *job, uint32_t table, struct ph_error *err)
+{
+    struct restart restart = {.job = job,
+                              .again = calloc(job->plan.n_tables + 1u, sizeof *restart.again)};
+
+    if (restart.again == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    restart.again[table] = true;
+    spread(&restart);
+    ph_code rc = restart_late(job, restart.again, err);
+    free(restart.again);
+    return rc;
+}
+
+/* Which ones; *any, and *is_late: one of them may have had changes. */
+static ph_code
+find_restarts(struct restart *restart, bool *any, bool *is_late, struct ph_error *err)
+{
+    const struct ph_job *job = restart->job;
+    bool alive;
+
+    PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        restart->again[i] = must_restart(job, table) || (!alive && is_emptied(job, table));
+    }
+    spread(restart);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        *any |= restart->again[i];
+        *is_late |= restart->again[i] && job->follows && job->epoch.number > 1 &&
+                    ph_epoch_mix_of(job, &job->plan.tables[i]) != PH_MIX_UNFINISHED;
+    }
+    return PH_OK;
+}
+
+static void
+tell_who_goes_on(const struct ph_job *job)
+{
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        bool has_todo = false;
+        bool has_before = false;
+        for (uint32_t n = 0; n < table->n_chunks; n++) {
+            const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + n];
+            has_todo |= !state->done;
+            has_before |= state->done && state->epoch != job->epoch.number;
+        }
+        if (has_todo && has_before)
+            ph_epoch_tell_goes_on(job, table);
+    }
+}
+
 ph_code
 ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err)
 {
     struct restart restart = {.job = job,
                               .again = calloc(job->plan.n_tables + 1u, sizeof *restart.again)};
     bool any = false;
-    bool alive;
+    bool is_late = false;
 
     if (restart.again == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_code rc = ph_ledger_is_alive(job->target_control, job->options->name, &alive, err);
-    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
-        const struct ph_table_plan *table = &job->plan.tables[i];
-        restart.again[i] = must_restart(job, table) || (!alive && is_emptied(job, table));
-    }
-    spread(&restart);
-    for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        any |= restart.again[i];
+    ph_code rc = find_restarts(&restart, &any, &is_late, err);
     if (rc == PH_OK && any)
-        rc = restart_targets(job, restart.again, err);
-    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
-        if (restart.again[i])
-            forget_states(job, &job->plan.tables[i]);
-    }
+        rc = is_late ? restart_late(job, restart.again, err) : restart_all(job, restart.again, err);
     free(restart.again);
     PH_TRY(rc);
+    tell_who_goes_on(job);
     return ph_ledger_set_alive(job->target_control, job->options->name, err);
 }

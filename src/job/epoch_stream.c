@@ -4,6 +4,7 @@
  * The rule they are for is in model/epoch_filter.h.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,8 +14,10 @@
 #include "job/epoch_parts.h"
 #include "model/epoch_filter.h"
 #include "pg/ledger_follow.h"
+#include "pg/ledger_join.h"
 
 #define SNAPSHOT_LIMIT ((size_t)64 << 20)
+#define RANGES_LIMIT ((size_t)64 << 20)
 #define LOOK_EVERY_MS 100u
 #define TELL_AFTER_S 2.0
 #define GIVE_UP_AFTER_S 600.0
@@ -233,6 +236,37 @@ ph_epoch_start_later(struct ph_job *job, uint32_t number, struct ph_error *err)
     return rc;
 }
 
+/*
+ * Rolled back, so that it waits for no standby. No snapshot's xmax would do, see
+ * ph_xid_snapshot_is_after.
+ */
+ph_code
+ph_job_take_xid(struct ph_job *job, uint64_t *xid, struct ph_error *err)
+{
+    char text[24];
+
+    PH_TRY(ph_conn_exec(job->source_control, "BEGIN", err));
+    ph_code rc = ph_conn_value(job->source_control, "SELECT pg_catalog.pg_current_xact_id()", text,
+                               sizeof text, err);
+    (void)ph_conn_leave_transaction(job->source_control, NULL);
+    *xid = rc == PH_OK ? strtoull(text, NULL, 10) : 0;
+    return rc;
+}
+
+ph_code
+ph_epoch_bar_earlier(struct ph_job *job, struct ph_error *err)
+{
+    uint64_t xid;
+
+    PH_TRY(ph_job_take_xid(job, &xid, err));
+    PH_TRY(ph_ledger_published(job->target_control, job->options->name, xid, err));
+    job->stream.published = xid;
+    PH_TRY(ph_ledger_lose_epochs(job->target_control, job->options->name, err));
+    ph_job_release_epoch(job);
+    PH_FAILPOINT(after_epoch_barred);
+    return PH_OK;
+}
+
 /* ---- for the stream ---- */
 
 /* The stream may call a partitioned table by any of its parts' OIDs, or by its own. */
@@ -252,18 +286,23 @@ static ph_code
 add_table(const struct ph_job *job, const struct ph_table_plan *table,
           struct ph_epoch_filter *filter, struct ph_error *err)
 {
-    uint32_t epoch = 0;
+    struct ph_epoch_ranges ranges;
+    struct ph_arena arena;
 
-    for (uint32_t i = 0; i < table->n_chunks; i++) {
-        const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
-        if (!state->done)
-            return PH_OK; /* not copied yet */
-        if (epoch != 0 && state->epoch != epoch)
-            return PH_FAIL(err, PH_E_LEDGER, "%s.%s is of more than one snapshot",
-                           table->source->schema, table->source->name);
-        epoch = state->epoch;
+    switch (ph_epoch_mix_of(job, table)) {
+    case PH_MIX_UNFINISHED:
+        return PH_OK;
+    case PH_MIX_ONE:
+        return add_tree(job, table, job->chunk_states[table->first_chunk].epoch, filter, err);
+    case PH_MIX_SEVERAL:
+        break;
     }
-    return epoch == 0 ? PH_OK : add_tree(job, table, epoch, filter, err);
+    ph_arena_init(&arena, RANGES_LIMIT);
+    ph_code rc = ph_epoch_ranges_of(job, table, &arena, &ranges, err);
+    if (rc == PH_OK) /* it is no partitioned one */
+        rc = ph_epoch_filter_add_ranges(filter, table->source->oid, table->index, &ranges, err);
+    ph_arena_reset(&arena);
+    return rc;
 }
 
 ph_code

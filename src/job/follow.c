@@ -417,6 +417,12 @@ apply_to_the_end(struct ph_job *job, struct ph_error *err)
     }
 }
 
+enum ph_format
+ph_follow_format(const struct ph_job *job)
+{
+    return job->follow != NULL ? job->follow->format : PH_FORMAT_TEXT;
+}
+
 ph_code
 ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
 {
@@ -431,9 +437,11 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
     }
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
-    PH_TRY(apply_once(job, &at_end, err));
+    ph_code rc = apply_once(job, &at_end, err);
+    if (rc == PH_E_TORN)
+        job->torn = job->follow->filter.torn - 1;
     renew_filter(job->follow);
-    return PH_OK;
+    return rc;
 }
 
 /* ---- the end ---- */

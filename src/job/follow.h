@@ -30,9 +30,11 @@ ph_code ph_follow_check(const struct ph_job *job, struct ph_error *err);
 void ph_follow_watch(struct ph_job *job, struct ph_conn *source);
 /* What was seen last. Any thread. */
 void ph_follow_read_progress(const struct ph_job *job, struct ph_follow_progress *out);
+/* Of the values that it brings; as long as that is not known, TEXT. */
+enum ph_format ph_follow_format(const struct ph_job *job);
 /*
  * After ph_follow_receive, with all rows in and their indexes built: apply until all tables are of
- * one moment of the source, then stop applying.
+ * one moment of the source, then stop applying. PH_E_TORN: a table cannot be, job->torn.
  */
 ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
 /*

@@ -51,6 +51,7 @@ struct ph_job {
     bool is_one_database; /* source and target are: rules lead into other tables of it */
     bool sequences_set;   /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;    /* by this attempt: a table has changed under it */
+    uint32_t torn;        /* with PH_E_TORN of ph_follow_to_consistency: the table of the plan */
     struct ph_epoch epoch;
     uint64_t epoch_ends_ns; /* clock: no table is begun under it any more; 0: no limit */
     struct ph_arena arena;  /* plan and names; for the attempt at hand */
@@ -123,7 +124,10 @@ ph_code ph_job_check_epoch(struct ph_job *job, struct ph_error *err);
  * PH_E_SNAPSHOT_LOST: another has, and rows of it and of before must not be mixed.
  */
 ph_code ph_job_check_lookups(struct ph_job *job, struct ph_error *err);
-/* After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again.
+/*
+ * After the plan is loaded: tables whose chunks are of a lost epoch and not all done start again,
+ * but for those that go on by ranges of their key (job/epoch_ranges.c). PH_E_SNAPSHOT_LOST as
+ * ph_job_restart_torn.
  */
 ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);
 /*
@@ -139,6 +143,14 @@ ph_code ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn
  */
 ph_code ph_job_fill_filter(struct ph_job *job, struct ph_epoch_filter *filter,
                            struct ph_error *err);
+/* Of the source: whatever began before this call has a lower one. Nothing is kept of it. */
+ph_code ph_job_take_xid(struct ph_job *job, uint64_t *xid, struct ph_error *err);
+/*
+ * A table of several epochs that changes cannot be applied to any more starts again whole, under an
+ * epoch that sees all that was applied so far. The job has no epoch then: PH_E_SNAPSHOT_LOST, the
+ * next attempt takes one. Nobody applies.
+ */
+ph_code ph_job_restart_torn(struct ph_job *job, uint32_t table, struct ph_error *err);
 /* Let the holder end. */
 void ph_job_release_epoch(struct ph_job *job);
 /* Read a catalog under the job's snapshot (source) or now (target). */

@@ -370,24 +370,6 @@ add_to_publication(struct ph_job *job, struct ph_publish_list *list, struct ph_e
     return params.n_rels > 0 ? ph_publication_add(job->source_control, &params, err) : PH_OK;
 }
 
-/*
- * An id that was given out after the tables had been published: whatever began before has a lower
- * one. No snapshot's xmax would do, see ph_xid_snapshot_is_after. Rolled back, so that it waits for
- * no standby.
- */
-static ph_code
-take_id(struct ph_job *job, uint64_t *xid, struct ph_error *err)
-{
-    char text[24];
-
-    PH_TRY(ph_conn_exec(job->source_control, "BEGIN", err));
-    ph_code rc = ph_conn_value(job->source_control, "SELECT pg_catalog.pg_current_xact_id()", text,
-                               sizeof text, err);
-    (void)ph_conn_leave_transaction(job->source_control, NULL);
-    *xid = rc == PH_OK ? strtoull(text, NULL, 10) : 0;
-    return rc;
-}
-
 static ph_code
 publish(struct ph_job *job, struct ph_error *err)
 {
@@ -403,7 +385,7 @@ publish(struct ph_job *job, struct ph_error *err)
     if (job->stream.own_publication)
         PH_TRY(add_to_publication(job, &list, err));
     PH_FAILPOINT(after_join_published);
-    PH_TRY(take_id(job, &xid, err));
+    PH_TRY(ph_job_take_xid(job, &xid, err));
     PH_TRY(ph_ledger_published(job->target_control, job->options->name, xid, err));
     job->stream.published = xid;
     PH_FAILPOINT(after_join_xid);

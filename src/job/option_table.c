@@ -21,8 +21,9 @@
         .group = (g), .help = (h), __VA_ARGS__                                                     \
     }
 
-/* In the order of enum ph_verify_mode and enum ph_log_format. */
+/* In the order of enum ph_verify_mode, ph_split_by and ph_log_format. */
 static const char *const verify_words[] = {"none", "count", "digest", NULL};
+static const char *const split_words[] = {"place", "key", NULL};
 static const char *const log_words[] = {"text", "json", NULL};
 #if PH_OFFERS_FOLLOW
 /* Of enum ph_spool_codec, ph_ack, ph_on_conflict. */
@@ -99,6 +100,10 @@ const struct ph_option ph_option_table[] = {
     VALUE("split", SIZE, FOR_ROWS, split_bytes, "copy.split", how,
           "tables larger than this are read in chunks of about this size", .placeholder = "SIZE",
           .min = MB, .max = TB, .initial = "256MB"),
+    VALUE("split-by", WORD, PH_FOR_JOB, split_by, "copy.split_by", how,
+          "cut them by their blocks, or by ranges of a key where rows lie in its order: with "
+          "--follow such a table keeps what is copied when its snapshot is lost",
+          .placeholder = "WAY", .words = split_words, .initial = "place"),
     VALUE("memory", SIZE, FOR_ROWS, memory_bytes, "copy.memory", how,
           "bound of the process's memory; a single larger row may exceed it", .placeholder = "SIZE",
           .min = 32 * MB, .max = TB, .initial = "64MB"),

@@ -18,6 +18,8 @@ enum ph_spool_codec { PH_SPOOL_LZ4, PH_SPOOL_ZSTD };
 
 struct ph_job_rules;
 
+enum ph_split_by { PH_SPLIT_BY_PLACE, PH_SPLIT_BY_KEY };
+
 struct ph_string_list {
     char **items;
     uint32_t n;
@@ -58,6 +60,7 @@ struct ph_options {
     uint32_t jobs;       /* 0: chosen from the processors */
     uint32_t index_jobs; /* 0: chosen from the processors */
     uint64_t split_bytes;
+    enum ph_split_by split_by;
     uint64_t memory_bytes;
     uint64_t max_row_bytes;
     uint64_t max_rate_bytes; /* per second; 0: no limit */

@@ -57,6 +57,7 @@ ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
         .selection = &job->selection,
         .source_conn = job->source_control,
         .split_bytes = o->split_bytes,
+        .split_by = o->split_by,
         .jobs = job->jobs,
         .order = enforced ? PH_ORDER_BY_FK : PH_ORDER_BY_SIZE,
         .freeze = o->data_only ? PH_FREEZE_NEVER : PH_FREEZE_WHERE_SAFE,

@@ -41,6 +41,7 @@ struct ph_planner_params {
         *rules;                  /* of these catalogs; NULL, or an empty one: rows go as they are */
     struct ph_conn *source_conn; /* for histograms; NULL: no key ranges */
     uint64_t split_bytes;
+    enum ph_split_by split_by;
     uint32_t jobs; /* at least 1 */
     enum ph_plan_order order;
     enum ph_plan_freeze freeze;

@@ -3,9 +3,9 @@
  * Lots: small tables are bundled, since a commit and a receipt each would cost more than their
  * rows.
  *
- * Heap blocks are preferred (they need no index and no statistics, and read sequentially); servers
- * before 14 and other access methods cannot read them by range, there the planner's histogram of
- * the key's first column is used.
+ * Heap blocks are preferred: they need no statistics and read sequentially, and no index has to be
+ * right. Servers before 14 and other access methods cannot read them by range; there, and where it
+ * is asked for (docs/decisions/0023), the planner's histogram of the key's first column is used.
  */
 #include <string.h>
 
@@ -13,6 +13,8 @@
 #include "model/type_match.h"
 #include "pg/catalog.h"
 
+/* Below it a range of keys has its rows all over the heap: it is not cut so without need. */
+#define LEAST_CORRELATION 0.9
 #define MIN_CHUNK_BYTES ((uint64_t)16 << 20)
 #define MAX_CHUNKS_A_TABLE 10000u
 #define CHUNKS_A_JOB 4u
@@ -118,11 +120,44 @@ split_by_key(struct ph_planner *planner, const struct ph_table_plan *table, uint
     return PH_OK;
 }
 
+static bool
+can_split_by_blocks(const struct ph_planner *planner, const struct ph_rel *source)
+{
+    return planner->source->version_num >= 140000 && source->pages > 1 &&
+           source->access_method != NULL && strcmp(source->access_method, "heap") == 0;
+}
+
+static bool
+can_split_by_key(const struct ph_planner *planner, const struct ph_table_plan *table)
+{
+    return planner->params->source_conn != NULL && table->n_key_fields > 0 &&
+           table->inputs == NULL &&
+           ph_planner_is_range_column(planner->source, table->source,
+                                      table->columns[table->key_fields[0]].source);
+}
+
+/* Where there is the choice. */
+static ph_code
+prefers_key(struct ph_planner *planner, const struct ph_table_plan *table, bool *prefers)
+{
+    double correlation = 0;
+
+    *prefers = false;
+    if (planner->params->split_by != PH_SPLIT_BY_KEY || !can_split_by_key(planner, table))
+        return PH_OK;
+    PH_TRY(ph_catalog_read_correlation(planner->params->source_conn, table->source,
+                                       table->columns[table->key_fields[0]].source, &correlation,
+                                       planner->err));
+    *prefers = correlation >= LEAST_CORRELATION;
+    return PH_OK;
+}
+
 static ph_code
 split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint64_t aim_bytes,
             struct split *out)
 {
-    const struct ph_rel *source = table->source;
+    bool by_blocks = can_split_by_blocks(planner, table->source);
+    bool by_key = !by_blocks && can_split_by_key(planner, table);
     uint64_t n = (table->bytes + aim_bytes / 2) / aim_bytes;
 
     *out = (struct split){.kind = PH_CHUNK_WHOLE, .n = 1};
@@ -130,14 +165,11 @@ split_table(struct ph_planner *planner, const struct ph_table_plan *table, uint6
         return PH_OK;
     if (n > MAX_CHUNKS_A_TABLE)
         n = MAX_CHUNKS_A_TABLE;
-    if (planner->source->version_num >= 140000 && source->pages > 1 &&
-        source->access_method != NULL && strcmp(source->access_method, "heap") == 0)
-        return split_by_blocks(planner, table, (uint32_t)n, out);
-    if (planner->params->source_conn != NULL && table->n_key_fields > 0 && table->inputs == NULL &&
-        ph_planner_is_range_column(planner->source, source,
-                                   table->columns[table->key_fields[0]].source))
-        return split_by_key(planner, table, (uint32_t)n, out);
-    return PH_OK;
+    if (by_blocks)
+        PH_TRY(prefers_key(planner, table, &by_key));
+    if (by_key)
+        PH_TRY(split_by_key(planner, table, (uint32_t)n, out));
+    return by_blocks && out->n == 1 ? split_by_blocks(planner, table, (uint32_t)n, out) : PH_OK;
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include "flow/row_scan.h"
 #include "job/planner.h"
+#include "pg/catalog.h"
 
 /* Below it a range of keys has its rows all over the heap: every range would read most of it. */
 #define LEAST_CORRELATION 0.5
@@ -31,24 +32,6 @@ have_one_type(const struct ph_verify *verify, const struct ph_plan_column *colum
            strcmp(a->schema, b->schema) == 0;
 }
 
-/* Without statistics it is taken for ordered: most keys are given out in order. */
-static ph_code
-is_correlated(const struct ph_rel *rel, const char *column, struct ph_conn *source, bool *is,
-              struct ph_error *err)
-{
-    const char *params[] = {rel->schema, rel->name, column};
-    struct ph_result *r;
-
-    PH_TRY(ph_conn_query(source,
-                         "SELECT pg_catalog.abs(correlation) FROM pg_catalog.pg_stats"
-                         " WHERE schemaname = $1 AND tablename = $2 AND attname = $3"
-                         " AND NOT inherited AND correlation IS NOT NULL",
-                         3, params, &r, err));
-    *is = ph_result_rows(r) == 0 || strtod(ph_result_text(r, 0, 0), NULL) >= LEAST_CORRELATION;
-    ph_result_free(r);
-    return PH_OK;
-}
-
 ph_code
 ph_verify_has_ranges(struct ph_verify *verify, const struct ph_verify_group *group,
                      struct ph_conn *source, bool *has, struct ph_error *err)
@@ -64,7 +47,11 @@ ph_verify_has_ranges(struct ph_verify *verify, const struct ph_verify_group *gro
         !ph_planner_is_range_column(&verify->catalogs[PH_SOURCE], table->source, column->source) ||
         !ph_planner_is_range_column(&verify->catalogs[PH_TARGET], table->target, column->target))
         return PH_OK;
-    return is_correlated(table->source, column->source_name, source, has, err);
+    /* without statistics it is taken for ordered: most keys are given out in order */
+    double correlation = 1;
+    PH_TRY(ph_catalog_read_correlation(source, table->source, column->source, &correlation, err));
+    *has = correlation >= LEAST_CORRELATION;
+    return PH_OK;
 }
 
 ph_code

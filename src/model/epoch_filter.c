@@ -1,7 +1,3 @@
-/*
- * Tables that go by chunks with epochs of their own (key ranges, after the holder died) will hold a
- * list of ranges in their place instead of one epoch; the verdict then depends on the key.
- */
 #include "model/epoch_filter.h"
 
 #include <stddef.h>
@@ -12,7 +8,10 @@
 struct ph_epoch_table {
     ph_oid oid; /* 0: free */
     uint32_t planned;
-    uint32_t epoch; /* position in epochs */
+    uint32_t epoch;                       /* position in epochs */
+    const struct ph_epoch_ranges *ranges; /* NULL: it is of that one epoch whole */
+    const uint32_t *several;              /* with ranges: of which epochs, positions, each once */
+    uint32_t n_several;
 };
 
 void
@@ -107,21 +106,117 @@ make_room_for_table(struct ph_epoch_filter *filter, struct ph_error *err)
     return PH_OK;
 }
 
+/* Where it is in epochs. */
+static ph_code
+find_epoch(const struct ph_epoch_filter *filter, uint32_t number, ph_oid oid, uint32_t *at,
+           struct ph_error *err)
+{
+    *at = 0;
+    while (*at < filter->n_epochs && filter->epochs[*at].number != number)
+        ++*at;
+    if (*at == filter->n_epochs || oid == 0)
+        return PH_FAIL(err, PH_E_LEDGER, "table %u is of epoch %u, which is not there", oid,
+                       number);
+    return PH_OK;
+}
+
+static ph_code
+put_table(struct ph_epoch_filter *filter, const struct ph_epoch_table *table, struct ph_error *err)
+{
+    PH_TRY(make_room_for_table(filter, err));
+    struct ph_epoch_table *place = find_place(filter, table->oid, table->planned);
+    filter->n_tables += place->oid == 0;
+    *place = *table;
+    return PH_OK;
+}
+
 ph_code
 ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned,
                           uint32_t epoch, struct ph_error *err)
 {
-    uint32_t at = 0;
+    struct ph_epoch_table table = {.oid = oid, .planned = planned};
 
-    while (at < filter->n_epochs && filter->epochs[at].number != epoch)
-        at++;
-    if (at == filter->n_epochs || oid == 0)
-        return PH_FAIL(err, PH_E_LEDGER, "table %u is of epoch %u, which is not there", oid, epoch);
-    PH_TRY(make_room_for_table(filter, err));
-    struct ph_epoch_table *place = find_place(filter, oid, planned);
-    filter->n_tables += place->oid == 0;
-    *place = (struct ph_epoch_table){oid, planned, at};
+    PH_TRY(find_epoch(filter, epoch, oid, &table.epoch, err));
+    return put_table(filter, &table, err);
+}
+
+static ph_code
+copy_ranges(const struct ph_epoch_ranges *ranges, struct ph_range_key *bounds, uint32_t *epochs,
+            struct ph_error *err)
+{
+    for (uint32_t i = 0; i < ranges->n; i++) {
+        epochs[i] = ranges->epochs[i];
+        if (i + 1 == ranges->n)
+            break;
+        bounds[i] = ranges->bounds[i];
+        if (i > 0 && !ph_range_key_is_less(&bounds[i - 1], &bounds[i]))
+            return PH_FAIL(err, PH_E_LEDGER, "ranges of a table are not in order");
+    }
     return PH_OK;
+}
+
+static ph_code
+gather_epochs(const struct ph_epoch_filter *filter, const struct ph_epoch_ranges *ranges,
+              uint32_t *several, struct ph_epoch_table *table, struct ph_error *err)
+{
+    table->several = several;
+    for (uint32_t i = 0; i < ranges->n; i++) {
+        uint32_t at;
+        uint32_t known = 0;
+        PH_TRY(find_epoch(filter, ranges->epochs[i], table->oid, &at, err));
+        while (known < table->n_several && several[known] != at)
+            known++;
+        if (known == table->n_several)
+            several[table->n_several++] = at;
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_epoch_filter_add_ranges(struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned,
+                           const struct ph_epoch_ranges *ranges, struct ph_error *err)
+{
+    struct ph_epoch_ranges *copy = PH_ARENA_ARRAY(&filter->arena, struct ph_epoch_ranges, 1);
+    struct ph_range_key *bounds = PH_ARENA_ARRAY(&filter->arena, struct ph_range_key, ranges->n);
+    uint32_t *epochs = PH_ARENA_ARRAY(&filter->arena, uint32_t, ranges->n);
+    uint32_t *several = PH_ARENA_ARRAY(&filter->arena, uint32_t, ranges->n);
+    struct ph_epoch_table table = {.oid = oid, .planned = planned, .ranges = copy};
+
+    if (copy == NULL || bounds == NULL || epochs == NULL || several == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    PH_TRY(copy_ranges(ranges, bounds, epochs, err));
+    PH_TRY(gather_epochs(filter, ranges, several, &table, err));
+    *copy = *ranges;
+    copy->bounds = bounds;
+    copy->epochs = epochs;
+    copy->column = ph_arena_strdup(&filter->arena, ranges->column);
+    if (copy->column == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    return put_table(filter, &table, err);
+}
+
+static enum ph_epoch_verdict
+decide_by(const struct ph_epoch_mark *epoch, const struct ph_source_txn *txn)
+{
+    if (txn->commit_lsn >= epoch->lsn)
+        return PH_EPOCH_APPLY;
+    return ph_xid_snapshot_sees(&epoch->snapshot, ph_xid_widen(&epoch->snapshot, txn->xid))
+               ? PH_EPOCH_SKIP
+               : PH_EPOCH_APPLY;
+}
+
+/* What they agree in. */
+static enum ph_epoch_verdict
+decide_by_several(const struct ph_epoch_filter *filter, const struct ph_source_txn *txn,
+                  const struct ph_epoch_table *table)
+{
+    enum ph_epoch_verdict first = decide_by(&filter->epochs[table->several[0]], txn);
+
+    for (uint32_t i = 1; i < table->n_several; i++) {
+        if (decide_by(&filter->epochs[table->several[i]], txn) != first)
+            return PH_EPOCH_BY_RANGE;
+    }
+    return first;
 }
 
 enum ph_epoch_verdict
@@ -133,12 +228,42 @@ ph_epoch_filter_decide(const struct ph_epoch_filter *filter, const struct ph_sou
     const struct ph_epoch_table *place = find_place(filter, oid, planned);
     if (place->oid == 0)
         return PH_EPOCH_UNKNOWN;
-    const struct ph_epoch_mark *epoch = &filter->epochs[place->epoch];
-    if (txn->commit_lsn >= epoch->lsn)
-        return PH_EPOCH_APPLY;
-    return ph_xid_snapshot_sees(&epoch->snapshot, ph_xid_widen(&epoch->snapshot, txn->xid))
-               ? PH_EPOCH_SKIP
-               : PH_EPOCH_APPLY;
+    if (place->ranges != NULL)
+        return decide_by_several(filter, txn, place);
+    return decide_by(&filter->epochs[place->epoch], txn);
+}
+
+const struct ph_epoch_ranges *
+ph_epoch_filter_ranges(const struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned)
+{
+    return find_place(filter, oid, planned)->ranges;
+}
+
+uint32_t
+ph_epoch_range_of(const struct ph_epoch_ranges *ranges, const struct ph_range_key *key)
+{
+    uint32_t from = 0;
+    uint32_t to = ranges->n - 1;
+
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (ph_range_key_is_less(key, &ranges->bounds[middle]))
+            to = middle;
+        else
+            from = middle + 1;
+    }
+    return from;
+}
+
+enum ph_epoch_verdict
+ph_epoch_filter_decide_in(const struct ph_epoch_filter *filter, const struct ph_source_txn *txn,
+                          const struct ph_epoch_ranges *ranges, uint32_t range)
+{
+    uint32_t at = 0;
+
+    while (filter->epochs[at].number != ranges->epochs[range])
+        at++;
+    return decide_by(&filter->epochs[at], txn);
 }
 
 /* An epoch's L is set to 0, below every commit. */

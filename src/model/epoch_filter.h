@@ -8,6 +8,10 @@
  * every snapshot. For a streamed transaction the decision falls at Stream Commit. The filter runs
  * before folding; a TRUNCATE is asked about for each of its tables.
  *
+ * A table may have been copied in ranges of its key under several epochs. What is true of a table
+ * then is true of each range by itself: an UPDATE that moves a row from one range to another is a
+ * DELETE in the one and an INSERT in the other, a TRUNCATE is one of each range.
+ *
  * Both halves are needed: visibility alone is wrong once 2^31 ids are used up, the position alone
  * because a commit can lie below L and not be visible in the snapshot.
  *
@@ -22,6 +26,7 @@
 
 #include "base/arena.h"
 #include "model/change.h"
+#include "model/range_key.h"
 #include "model/xid_snapshot.h"
 
 struct ph_epoch_mark {
@@ -39,8 +44,18 @@ struct ph_source_txn {
 
 enum ph_epoch_verdict {
     PH_EPOCH_APPLY,
-    PH_EPOCH_SKIP,   /* the copy has it */
-    PH_EPOCH_UNKNOWN /* no copy of this table is known here: not selected, or not copied yet */
+    PH_EPOCH_SKIP,     /* the copy has it */
+    PH_EPOCH_BY_RANGE, /* some ranges of the table have it, others have not: ask for each */
+    PH_EPOCH_UNKNOWN   /* no copy of this table is known here: not selected, or not copied yet */
+};
+
+/* How a table was copied that is of several epochs. */
+struct ph_epoch_ranges {
+    const char *column; /* of the source's table: the key */
+    struct ph_range_type type;
+    uint32_t n;                        /* ranges, at least 1 */
+    const struct ph_range_key *bounds; /* n - 1, ascending: where each range but the first begins */
+    const uint32_t *epochs;            /* n, the ledger's numbers */
 };
 
 struct ph_epoch_table; /* a place of the table of tables */
@@ -55,6 +70,8 @@ struct ph_epoch_filter {
     uint32_t n_places;
     ph_lsn open_lsn;       /* the largest L that is not retired; 0: none */
     ph_lsn consistent_lsn; /* the largest L of all */
+    /* Set by who applies: the table of the plan whose ranges cannot be brought together, + 1. */
+    uint32_t torn;
 };
 
 void ph_epoch_filter_init(struct ph_epoch_filter *filter);
@@ -76,6 +93,12 @@ ph_code ph_epoch_filter_add_table(struct ph_epoch_filter *filter, ph_oid oid, ui
                                   uint32_t epoch, struct ph_error *err);
 
 /*
+ * A table that is of several epochs, instead of add_table. All is copied.
+ */
+ph_code ph_epoch_filter_add_ranges(struct ph_epoch_filter *filter, ph_oid oid, uint32_t planned,
+                                   const struct ph_epoch_ranges *ranges, struct ph_error *err);
+
+/*
  * Whether any change of a transaction with this commit may be one to skip. Once false it stays so
  * for all later ones of the stream, and need not be asked again.
  */
@@ -89,6 +112,17 @@ ph_epoch_filter_is_open(const struct ph_epoch_filter *filter, ph_lsn commit_lsn)
 enum ph_epoch_verdict ph_epoch_filter_decide(const struct ph_epoch_filter *filter,
                                              const struct ph_source_txn *txn, ph_oid oid,
                                              uint32_t planned);
+
+/* Of a table that the answer was PH_EPOCH_BY_RANGE for; its ranges, with the epochs' numbers. */
+const struct ph_epoch_ranges *ph_epoch_filter_ranges(const struct ph_epoch_filter *filter,
+                                                     ph_oid oid, uint32_t planned);
+/* Which of the ranges the key lies in, from 0. */
+uint32_t ph_epoch_range_of(const struct ph_epoch_ranges *ranges, const struct ph_range_key *key);
+/* What to do with changes of the transaction in that range: APPLY or SKIP. */
+enum ph_epoch_verdict ph_epoch_filter_decide_in(const struct ph_epoch_filter *filter,
+                                                const struct ph_source_txn *txn,
+                                                const struct ph_epoch_ranges *ranges,
+                                                uint32_t range);
 
 /*
  * All commits below `position` are applied (the ledger's position, or what a progress frame behind

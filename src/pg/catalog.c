@@ -8,6 +8,7 @@
 #include "pg/catalog.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -298,6 +299,24 @@ static const char HISTOGRAM_SQL[] =
     "SELECT b FROM pg_stats s, unnest(s.histogram_bounds::text::text[]) WITH ORDINALITY AS u(b, i)"
     " WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3 AND NOT s.inherited"
     " ORDER BY i";
+
+ph_code
+ph_catalog_read_correlation(struct ph_conn *conn, const struct ph_rel *rel,
+                            const struct ph_column *column, double *out, struct ph_error *err)
+{
+    const char *params[] = {rel->schema, rel->name, column->name};
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT pg_catalog.abs(correlation) FROM pg_catalog.pg_stats"
+                         " WHERE schemaname = $1 AND tablename = $2 AND attname = $3"
+                         " AND NOT inherited AND correlation IS NOT NULL",
+                         3, params, &r, err));
+    if (ph_result_rows(r) == 1)
+        *out = strtod(ph_result_text(r, 0, 0), NULL);
+    ph_result_free(r);
+    return PH_OK;
+}
 
 ph_code
 ph_catalog_read_histogram(struct ph_conn *conn, const struct ph_rel *rel,

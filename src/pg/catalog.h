@@ -35,5 +35,12 @@ ph_code ph_catalog_read_sequences(struct ph_conn *conn, struct ph_catalog *catal
 ph_code ph_catalog_read_histogram(struct ph_conn *conn, const struct ph_rel *rel,
                                   const struct ph_column *column, struct ph_arena *arena,
                                   const char *const **bounds, uint32_t *n, struct ph_error *err);
+/*
+ * How far rows lie in the heap in the order of the column, either way: from 0 to 1. Without
+ * statistics *out stays as it is.
+ */
+ph_code ph_catalog_read_correlation(struct ph_conn *conn, const struct ph_rel *rel,
+                                    const struct ph_column *column, double *out,
+                                    struct ph_error *err);
 
 #endif

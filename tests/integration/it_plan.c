@@ -137,7 +137,8 @@ open_side(struct fixture *fixture, struct side *side, enum ph_side which,
 }
 
 static void
-make_plan(struct fixture *fixture, uint64_t split_bytes, enum ph_plan_order order)
+make_plan(struct fixture *fixture, uint64_t split_bytes, enum ph_split_by split_by,
+          enum ph_plan_order order)
 {
     const struct ph_options options = {.jobs = 1};
     const struct ph_planner_params params = {
@@ -146,6 +147,7 @@ make_plan(struct fixture *fixture, uint64_t split_bytes, enum ph_plan_order orde
         .selection = &fixture->selection,
         .source_conn = fixture->source.conn,
         .split_bytes = split_bytes,
+        .split_by = split_by,
         .jobs = 1,
         .order = order,
     };
@@ -325,7 +327,11 @@ check_pair(int source_major, int target_major)
     sql_exec(setup, TARGET);
     PQfinish(setup);
     begin(&fixture, src, dst);
-    make_plan(&fixture, 16 * MB, PH_ORDER_BY_FK);
+    make_plan(&fixture, 16 * MB, PH_SPLIT_BY_KEY, PH_ORDER_BY_FK);
+    const struct ph_table_plan *big = table_of(&fixture.plan, "big");
+    assert_true(big->n_chunks > 2);
+    assert_int_equal(fixture.plan.chunks[big->first_chunk].kind, PH_CHUNK_KEY);
+    make_plan(&fixture, 16 * MB, PH_SPLIT_BY_PLACE, PH_ORDER_BY_FK);
     check_shape(&fixture.plan, source_major);
     check_printed(&fixture.plan);
     carry_out(&fixture);

@@ -162,6 +162,46 @@ many_tables(void **state)
     decides(15, 500, 3, PH_EPOCH_SKIP);
 }
 
+/* TRAPS 66: a table in three ranges, of which the middle one is of a later epoch. */
+static void
+trap_66_each_range_by_its_own_epoch(void **state)
+{
+    static const struct ph_range_key bounds[] = {{0, 100}, {0, 200}};
+    static const uint32_t epochs[] = {1, 2, 1};
+    static const uint32_t unknown[] = {1, 9, 1};
+    struct ph_epoch_ranges ranges = {"id", ph_range_type_named("oid"), 3, bounds, epochs};
+    const struct ph_source_txn txn = {15, 500};
+
+    (void)state;
+    epoch(1, 1000, "10:10:");
+    epoch(2, 3000, "20:20:");
+    assert_int_equal(ph_epoch_filter_add_ranges(&filter, 500, 0, &ranges, &err), PH_OK);
+    decides(5, 500, 500, PH_EPOCH_SKIP);   /* all agree */
+    decides(25, 500, 500, PH_EPOCH_APPLY); /* so they do */
+    decides(15, 500, 500, PH_EPOCH_BY_RANGE);
+    decides(15, 3000, 500, PH_EPOCH_APPLY);
+    const struct ph_epoch_ranges *of = ph_epoch_filter_ranges(&filter, 500, 0);
+    assert_string_equal(of->column, "id");
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){0, 0}), 0);
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){0, 99}), 0);
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){0, 100}), 1);
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){0, 199}), 1);
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){0, 200}), 2);
+    assert_int_equal(ph_epoch_range_of(of, &(struct ph_range_key){1, 0}), 2);
+    assert_int_equal(ph_epoch_filter_decide_in(&filter, &txn, of, 0), PH_EPOCH_APPLY);
+    assert_int_equal(ph_epoch_filter_decide_in(&filter, &txn, of, 1), PH_EPOCH_SKIP);
+    assert_int_equal(ph_epoch_filter_decide_in(&filter, &txn, of, 2), PH_EPOCH_APPLY);
+    assert_false(ph_epoch_filter_retire(&filter, 1000));
+    decides(5, 500, 500, PH_EPOCH_BY_RANGE);
+    assert_true(ph_epoch_filter_retire(&filter, 3000));
+    decides(15, 500, 500, PH_EPOCH_APPLY);
+    ranges.epochs = unknown;
+    assert_int_equal(ph_epoch_filter_add_ranges(&filter, 501, 0, &ranges, &err), PH_E_LEDGER);
+    ranges.epochs = epochs;
+    ranges.bounds = (const struct ph_range_key[]){{0, 200}, {0, 200}};
+    assert_int_equal(ph_epoch_filter_add_ranges(&filter, 501, 0, &ranges, &err), PH_E_LEDGER);
+}
+
 static void
 nothing_known(void **state)
 {
@@ -183,6 +223,7 @@ main(void)
         cmocka_unit_test_setup_teardown(trap_71_wrapped_ids, begin, end),
         cmocka_unit_test_setup_teardown(trap_82_subtransactions_look_visible, begin, end),
         cmocka_unit_test_setup_teardown(many_tables, begin, end),
+        cmocka_unit_test_setup_teardown(trap_66_each_range_by_its_own_epoch, begin, end),
         cmocka_unit_test_setup_teardown(nothing_known, begin, end),
     };
 
