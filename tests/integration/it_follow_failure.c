@@ -45,7 +45,7 @@ static const char rules[] = "maps:\n  m: {a: x, b: y}\n"
 static struct run *
 follow(struct scene *scene)
 {
-    return pair_follow(&scene->db, scene->job, "--data-only", "--memory", "16MB");
+    return pair_follow(&scene->db, scene->job, "--data-only", "--memory", "32MB");
 }
 
 static struct scene
