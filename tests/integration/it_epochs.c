@@ -425,7 +425,9 @@ filter_of_the_ledger(void **state)
     assert_int_equal(
         ph_epoch_filter_decide(&filter, &second, tables[2].source->oid, tables[2].index),
         PH_EPOCH_UNKNOWN);
-    states[1].epoch = 2; /* never so: a table is of one snapshot */
+    struct ph_chunk by_place[2] = {{.kind = PH_CHUNK_CTID}, {.kind = PH_CHUNK_CTID}};
+    states[1].epoch = 2; /* never so: cut by place it is of one snapshot */
+    job.plan.chunks = by_place;
     job.plan.tables = (struct ph_table_plan *)(uintptr_t)tables;
     job.plan.n_tables = 1;
     ph_epoch_filter_reset(&filter);
