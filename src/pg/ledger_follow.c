@@ -195,6 +195,15 @@ ph_ledger_read_applied(struct ph_conn *conn, const char *job, ph_lsn *lsn, struc
 }
 
 ph_code
+ph_ledger_fail_position(const char *from, struct ph_error *err)
+{
+    return PH_FAIL(err, PH_E_POSITION,
+                   "the position in the ledger is not at %s any more: a commit that was under way"
+                   " has moved it",
+                   from);
+}
+
+ph_code
 ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn old, ph_lsn lsn,
                   struct ph_error *err)
 {
@@ -205,12 +214,7 @@ ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn
     snprintf(number, sizeof number, "%u", worker);
     const char *params[] = {job, number, ph_lsn_print(lsn, to), ph_lsn_print(old, from)};
     ph_code rc = ph_conn_expect(conn, PH_LEDGER_ADVANCE_SQL, 4, params, 1, err);
-    if (rc == PH_E_LEDGER)
-        return PH_FAIL(err, PH_E_POSITION,
-                       "the position in the ledger is not at %s any more: a commit that was under "
-                       "way has moved it",
-                       from);
-    return rc;
+    return rc == PH_E_LEDGER ? ph_ledger_fail_position(from, err) : rc;
 }
 
 ph_code

@@ -84,6 +84,8 @@ ph_code ph_ledger_read_position(struct ph_conn *conn, const char *job, uint32_t 
  */
 ph_code ph_ledger_read_applied(struct ph_conn *conn, const char *job, ph_lsn *lsn,
                                struct ph_error *err);
+/* PH_E_POSITION: it is not at `from`, as text. */
+ph_code ph_ledger_fail_position(const char *from, struct ph_error *err);
 /* The same statement outside a group (a progress frame). PH_E_POSITION: somebody else moved it. */
 ph_code ph_ledger_advance(struct ph_conn *conn, const char *job, uint32_t worker, ph_lsn old,
                           ph_lsn lsn, struct ph_error *err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "pg/ledger_follow.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -57,10 +58,13 @@ begin_team(struct ph_conn *conn, const char *job, const struct ph_ledger_team *t
     const char *where[] = {job, ph_lsn_print(team->meet, meet)};
 
     snprintf(workers, sizeof workers, "%u", team->n_workers);
-    PH_TRY(ph_conn_expect(conn,
-                          "DELETE FROM pghaul.position WHERE job = $1 AND worker = 0"
-                          " AND lsn = $2::pg_lsn",
-                          2, single, 1, err));
+    ph_code rc = ph_conn_expect(conn,
+                                "DELETE FROM pghaul.position WHERE job = $1 AND worker = 0"
+                                " AND lsn = $2::pg_lsn",
+                                2, single, 1, err);
+    if (rc == PH_E_LEDGER)
+        return ph_ledger_fail_position(from, err);
+    PH_TRY(rc);
     PH_TRY(ph_conn_expect(conn,
                           "INSERT INTO pghaul.position (job, worker, lsn) SELECT $1, w, $2::pg_lsn"
                           " FROM pg_catalog.generate_series(1, $3::int) w",

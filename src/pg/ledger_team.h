@@ -25,7 +25,7 @@ struct ph_ledger_team {
     uint32_t *worker_of; /* of each table of the plan: a number, or PH_NO_WORKER; in the arena */
 };
 
-/* From worker 0's position on. PH_E_LEDGER when that is not `position`, or there is a team. */
+/* From worker 0's position on. PH_E_POSITION when that is not `position`, or there is a team. */
 ph_code ph_ledger_begin_team(struct ph_conn *conn, const char *job,
                              const struct ph_ledger_team *team, uint32_t n_tables, ph_lsn position,
                              struct ph_error *err) PH_MUST_CHECK;

@@ -97,9 +97,15 @@ ledger(const char *sql)
 #define CHUNKS_OF_T "pghaul.chunk c JOIN pghaul.tbl t USING (job, tbl) WHERE source_name = 't'"
 
 static int
+number(const char *text)
+{
+    return (int)strtol(text, NULL, 10);
+}
+
+static int
 count_done(void)
 {
-    return atoi(ledger("SELECT count(*) FROM " CHUNKS_OF_T " AND state = 'done'"));
+    return number(ledger("SELECT count(*) FROM " CHUNKS_OF_T " AND state = 'done'"));
 }
 
 static void
@@ -168,7 +174,7 @@ trap_66_goes_on(void **state)
     begin_numbers("goes_on", "", "");
     lose_snapshot_after(4);
     int n = count_done();
-    assert_true(n >= 2 && n < atoi(ledger("SELECT count(*) FROM " CHUNKS_OF_T)));
+    assert_true(n >= 2 && n < number(ledger("SELECT count(*) FROM " CHUNKS_OF_T)));
     const char *done = copy_case_done(&c);
     change_all(1);
     lose_snapshot_after(3);
@@ -279,7 +285,7 @@ trap_66_live_writes(void **state)
     says(run, "table public.t goes on: ");
     same_tables(src, c.src_db, dst, c.dst_db, "^public$");
     printf("  t is of %s epochs\n", ledger("SELECT count(DISTINCT epoch) FROM " CHUNKS_OF_T));
-    assert_true(atoi(ledger("SELECT count(DISTINCT epoch) FROM " CHUNKS_OF_T)) >= 4);
+    assert_true(number(ledger("SELECT count(DISTINCT epoch) FROM " CHUNKS_OF_T)) >= 4);
     end_case();
 }
 

@@ -209,10 +209,10 @@ a_team_is_begun_and_ended(void **state)
     made(0x100);
     OK(ph_ledger_load_team(conn, "j", 3, &arena, &read, &err));
     assert_true(read.meet == 0);
-    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x101, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x101, &err), PH_E_POSITION);
     sees_team(0, "", "0/100");
     OK(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err));
-    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err), PH_E_LEDGER);
+    assert_int_equal(ph_ledger_begin_team(conn, "j", &team, 3, 0x100, &err), PH_E_POSITION);
     assert_int_equal(ph_ledger_read_position(conn, "j", 0, &lsn, &err), PH_E_LEDGER);
     assert_int_equal(ph_ledger_advance(conn, "j", 0, 0x100, 0x200, &err), PH_E_POSITION);
     OK(ph_ledger_advance(conn, "j", 2, 0x100, 0x300, &err));
