@@ -1,4 +1,5 @@
 /* labels: short */
+/* timeout: 600 */
 /*
  * Both COPY directions on a real server, past libpq (unix socket, TLS) and through it: rows of
  * every size against batches of every size, and every way in which a COPY ends badly. After each

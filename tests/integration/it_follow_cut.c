@@ -118,10 +118,11 @@ half_a_transaction(void **state)
     pair_db_end(&db);
 }
 
-/* Here it moves the position alone, to a place between two transactions. */
+/* Here it moves the position alone, to a place that the source has come past. */
 static void
 commit_late(struct pair_db *db)
 {
+    sql_exec(db->source, "CHECKPOINT");
     sql_wait_true(pair.dst, db->name,
                   "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
                   " query LIKE '%pghaul.position%'",
