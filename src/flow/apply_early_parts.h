@@ -62,12 +62,6 @@ struct ph_early {
     struct early_reading reading;
 };
 
-static inline bool
-ph_early_is_later(uint32_t xid, uint32_t than)
-{
-    return (int32_t)(xid - than) > 0;
-}
-
 /* ---- apply_early.c ---- */
 
 /* The transaction at hand is none any more: it is applied at its commit. */

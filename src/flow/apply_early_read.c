@@ -44,12 +44,12 @@ go_back(struct ph_early *early, struct ph_error *err)
     struct ph_error why;
 
     reading->back_to_xid = 0;
-    if (ph_early_is_later(xid, reading->part.newest)) {
+    if (ph_xid_is_later(xid, reading->part.newest)) {
         read_again(early, &reading->part);
         return PH_OK;
     }
     while (reading->n_points > 1 &&
-           !ph_early_is_later(xid, reading->points[reading->n_points - 1].newest))
+           !ph_xid_is_later(xid, reading->points[reading->n_points - 1].newest))
         reading->n_points--;
     ph_error_reset(&why);
     ph_code rc = ph_early_back_to_point(early, &reading->points[reading->n_points - 1], &why);
@@ -77,9 +77,9 @@ take_abort(struct ph_early *early, struct ph_span message, struct ph_error *err)
         return PH_OK;
     if (!ph_xid_spans_add(&reading->gone, head.xid, reading->newest))
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    if (ph_early_is_later(head.xid, reading->newest))
+    if (ph_xid_is_later(head.xid, reading->newest))
         return PH_OK;
-    if (reading->back_to_xid == 0 || ph_early_is_later(reading->back_to_xid, head.xid))
+    if (reading->back_to_xid == 0 || ph_xid_is_later(reading->back_to_xid, head.xid))
         reading->back_to_xid = head.xid;
     /* as where nothing else has arrived yet */
     return PH_FAILPOINT_ERROR(early_rollback_alone) ? go_back(early, err) : PH_OK;
@@ -138,7 +138,7 @@ begins_part(const struct ph_early *early, const struct ph_apply_table *table)
 
     if (ph_fold_is_full(reading->fold) || !ph_fold_takes(reading->fold, table))
         return true;
-    return ph_early_is_later(xid, reading->newest) &&
+    return ph_xid_is_later(xid, reading->newest) &&
            ph_fold_bytes(reading->fold) >= early->applier->params.group_bytes / SUB_SHARE;
 }
 
@@ -199,7 +199,7 @@ add_change(struct ph_early *early, struct early_way way, struct ph_error *err)
             PH_TRY(ph_fold_add(reading->fold, to.table, &reshaped.changes[i], err));
     }
     reading->taken++;
-    if (ph_early_is_later(reading->event.head.xid, reading->newest))
+    if (ph_xid_is_later(reading->event.head.xid, reading->newest))
         reading->newest = reading->event.head.xid;
     return PH_OK;
 }

@@ -124,7 +124,7 @@ wants_point(const struct early_reading *reading)
     if (reading->n_points == 0)
         return true;
     uint64_t since = reading->changes - reading->points[reading->n_points - 1].changes;
-    return ph_early_is_later(reading->newest, reading->part.newest) && since > 0 &&
+    return ph_xid_is_later(reading->newest, reading->part.newest) && since > 0 &&
            since >= reading->spacing;
 }
 

@@ -4,13 +4,6 @@
 
 #define FIRST_CAPACITY 16u
 
-/* Ids wrap; those of one transaction lie within half of all. */
-static bool
-is_later(uint32_t xid, uint32_t than)
-{
-    return (int32_t)(xid - than) > 0;
-}
-
 /* How many of the spans begin at `xid` or before. */
 static uint32_t
 count_up_to(const struct ph_xid_spans *spans, uint32_t xid)
@@ -20,7 +13,7 @@ count_up_to(const struct ph_xid_spans *spans, uint32_t xid)
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (is_later(spans->items[middle].first, xid))
+        if (ph_xid_is_later(spans->items[middle].first, xid))
             high = middle;
         else
             low = middle + 1;
@@ -33,7 +26,7 @@ ph_xid_spans_have(const struct ph_xid_spans *spans, uint32_t xid)
 {
     uint32_t n = count_up_to(spans, xid);
 
-    return n > 0 && !is_later(xid, spans->items[n - 1].last);
+    return n > 0 && !ph_xid_is_later(xid, spans->items[n - 1].last);
 }
 
 static bool
@@ -53,15 +46,15 @@ make_room(struct ph_xid_spans *spans)
 bool
 ph_xid_spans_add(struct ph_xid_spans *spans, uint32_t first, uint32_t last)
 {
-    struct ph_xid_span span = {first, is_later(last, first) ? last : first};
+    struct ph_xid_span span = {first, ph_xid_is_later(last, first) ? last : first};
 
     if (!make_room(spans))
         return false;
-    while (spans->n > 0 && !is_later(span.first, spans->items[spans->n - 1].last)) {
+    while (spans->n > 0 && !ph_xid_is_later(span.first, spans->items[spans->n - 1].last)) {
         const struct ph_xid_span *before = &spans->items[--spans->n];
-        if (is_later(span.first, before->first))
+        if (ph_xid_is_later(span.first, before->first))
             span.first = before->first;
-        if (is_later(before->last, span.last))
+        if (ph_xid_is_later(before->last, span.last))
             span.last = before->last;
     }
     spans->items[spans->n++] = span;

@@ -9,6 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Ids wrap; those of one transaction lie within half of all. */
+static inline bool
+ph_xid_is_later(uint32_t xid, uint32_t than)
+{
+    return (int32_t)(xid - than) > 0;
+}
+
 struct ph_xid_span {
     uint32_t first;
     uint32_t last;
