@@ -60,9 +60,9 @@ ph_applier_end_failed(struct ph_applier *applier, ph_code rc, struct ph_error *e
     if (!is_at_a_change(applier, rc))
         return rc;
     ph_error_reset(&why);
-    ph_code brought = leave_groups(applier, &why);
-    for (int i = 0; brought == PH_OK && i < MOST_TRIES; i++) {
-        brought = replay_up_to(applier, end, &why);
+    bool is_left = leave_groups(applier, &why) == PH_OK;
+    for (int i = 0; is_left && i < MOST_TRIES; i++) {
+        ph_code brought = replay_up_to(applier, end, &why);
         if (brought == PH_OK)
             return rc;
         if (!is_at_a_change(applier, brought) || applier->sound_end == 0 ||
@@ -72,7 +72,6 @@ ph_applier_end_failed(struct ph_applier *applier, ph_code rc, struct ph_error *e
         *err = why;
         rc = brought;
         ph_error_reset(&why);
-        brought = PH_OK;
     }
     ph_log_failure(PH_LOG_WARN, &why);
     ph_error_note(err, "transactions before it could not be applied either");
