@@ -44,6 +44,7 @@ struct ph_receiver {
     uint64_t flushed_ns;  /* of the spool, the last time */
     uint64_t heard_ns;    /* of the server, the last time */
     uint64_t flow;        /* bytes since it last had to wait */
+    uint32_t flow_nap_ns; /* what it rests for in full flow until there is more to read */
     bool unflushed;
     bool awaits_large; /* a large transaction is next: its blocks are wanted early */
     /* Of all sessions. */

@@ -23,10 +23,19 @@
 /* Messages, or bytes, that are taken before the clock is looked at. */
 #define BATCH_MESSAGES 512
 #define BATCH_BYTES ((uint64_t)4 << 20)
-#define NAP_NS 100000
-#define FLOW_NAP_NS 200000
-#define FLOW_NAPS 5
+#define NAP_NS 100000u
+/*
+ * In full flow a nap lasts as long as it takes for some messages to come in. Each is a packet of
+ * its own, of which the buffer of a unix socket (208 kB) holds some 200: a full one holds up the
+ * server.
+ */
 #define FLOW_BYTES ((uint64_t)256 << 10)
+#define FLOW_NAP_NS 200000u
+#define LONGEST_FLOW_NAP_NS 800000u
+#define FLOW_PATIENCE_NS 1000000u
+#define FEW_MESSAGES 40u
+#define MANY_MESSAGES 100u
+#define MANY_BYTES ((uint64_t)96 << 10)
 #define STOP_WAIT_MS 3000
 
 /* ---- statuses ---- */
@@ -196,22 +205,50 @@ read_batch(struct ph_receiver *receiver, bool *drained, struct ph_error *err)
     return PH_OK;
 }
 
+static void
+nap(uint32_t ns)
+{
+    const struct timespec time = {.tv_nsec = ns};
+
+    (void)nanosleep(&time, NULL);
+}
+
+/* Judged by what one of that length has brought. */
+static void
+adapt_flow_nap(struct ph_receiver *receiver, uint64_t messages, uint64_t bytes)
+{
+    if (messages > MANY_MESSAGES || bytes > MANY_BYTES)
+        receiver->flow_nap_ns /= 2;
+    else if (messages < FEW_MESSAGES)
+        receiver->flow_nap_ns += receiver->flow_nap_ns / 2;
+    if (receiver->flow_nap_ns > LONGEST_FLOW_NAP_NS)
+        receiver->flow_nap_ns = LONGEST_FLOW_NAP_NS;
+    if (receiver->flow_nap_ns < NAP_NS)
+        receiver->flow_nap_ns = NAP_NS;
+}
+
 /* Read on after a moment, or several in full flow: *drained says that nothing more came. */
 static ph_code
 read_after_nap(struct ph_receiver *receiver, bool *drained, struct ph_error *err)
 {
+    uint64_t messages = receiver->now.messages;
+    uint64_t bytes = receiver->now.bytes;
     bool flows = receiver->flow > FLOW_BYTES;
-    const struct timespec nap = {.tv_nsec = flows ? FLOW_NAP_NS : NAP_NS};
-    uint64_t before = receiver->now.messages;
+    uint32_t slept_ns = 0;
 
-    for (int naps = flows ? FLOW_NAPS : 1; naps > 0; naps--) {
-        (void)nanosleep(&nap, NULL);
+    do {
+        uint32_t ns = flows ? receiver->flow_nap_ns : NAP_NS;
+        nap(ns);
+        slept_ns += ns;
         PH_TRY(read_batch(receiver, drained, err));
-        if (receiver->now.messages > before) {
+        if (receiver->now.messages > messages) {
             *drained = false;
+            if (flows)
+                adapt_flow_nap(receiver, receiver->now.messages - messages,
+                               receiver->now.bytes - bytes);
             return PH_OK;
         }
-    }
+    } while (flows && slept_ns < FLOW_PATIENCE_NS);
     return PH_OK;
 }
 
@@ -288,6 +325,7 @@ ph_receiver_stream(struct ph_receiver *receiver, struct ph_error *err)
     receiver->heard_ns = ph_clock_ns();
     receiver->keepalive = receiver->told = 0;
     receiver->reply_wanted = receiver->unflushed = false;
+    receiver->flow_nap_ns = FLOW_NAP_NS;
     PH_TRY(insist(receiver, begin_session, err));
     receiver->now.sessions++;
     while (!ph_receiver_is_over(receiver)) {

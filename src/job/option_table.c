@@ -95,7 +95,9 @@ const struct ph_option ph_option_table[] = {
     VALUE("jobs", NUMBER, FOR_ROWS, jobs, "copy.jobs", how, "tables or chunks copied at a time",
           .placeholder = "N", .min = 1, .max = 64, .initial_note = "from the number of processors"),
     VALUE("index-jobs", NUMBER, PH_FOR_JOB, index_jobs, "copy.index_jobs", how,
-          "indexes and constraints built at a time", .placeholder = "N", .min = 1, .max = 64,
+          "indexes and constraints built at a time; with --follow a build takes parallel workers of "
+          "the target only as far as this allows",
+          .placeholder = "N", .min = 1, .max = 64,
           .initial_note = "from the number of processors"),
     VALUE("split", SIZE, FOR_ROWS, split_bytes, "copy.split", how,
           "tables larger than this are read in chunks of about this size", .placeholder = "SIZE",

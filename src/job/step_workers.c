@@ -14,6 +14,9 @@ struct worker {
     const struct ph_step *at; /* guarded by all->lock */
     uint64_t started_ns;      /* of the step at hand */
     uint32_t number;
+    uint32_t others;          /* steps that ran when this one was taken; guarded by all->lock */
+    uint32_t server_parallel; /* with job->follows: the target's own parallel workers of a build */
+    uint32_t parallel;        /* what the session has of them */
     pthread_t thread;
 };
 
@@ -31,6 +34,16 @@ struct ph_step_workers {
     bool joined; /* the starter's thread only */
 };
 
+static uint32_t
+count_running(const struct ph_step_workers *all)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < all->job->index_jobs; i++)
+        n += all->workers[i].at != NULL;
+    return n;
+}
+
 static struct ph_step *
 take(struct worker *worker)
 {
@@ -41,6 +54,7 @@ take(struct worker *worker)
     while (!all->ended && (step = ph_steps_take(all->steps)) == NULL &&
            !ph_steps_all_done(all->steps))
         pthread_cond_wait(&all->changed, &all->lock);
+    worker->others = count_running(all);
     worker->at = step;
     pthread_mutex_unlock(&all->lock);
     return step;
@@ -81,6 +95,17 @@ note_done(void *arg, struct ph_conn *conn, const struct ph_step *step, struct ph
 }
 
 static ph_code
+ask_parallel(struct worker *worker, struct ph_error *err)
+{
+    char value[16];
+
+    PH_TRY(ph_conn_value(worker->conn, "SHOW max_parallel_maintenance_workers", value, sizeof value,
+                         err));
+    worker->server_parallel = worker->parallel = (uint32_t)strtoul(value, NULL, 10);
+    return PH_OK;
+}
+
+static ph_code
 connect_worker(struct worker *worker, struct ph_error *err)
 {
     char purpose[32];
@@ -91,13 +116,35 @@ connect_worker(struct worker *worker, struct ph_error *err)
     worker->conn = NULL;
     snprintf(purpose, sizeof purpose, "step %u", worker->number + 1);
     PH_TRY(ph_conn_open(&worker->all->job->target, purpose, &worker->conn, err));
-    return ph_conn_exec(worker->conn, "SET synchronous_commit = off", err);
+    PH_TRY(ph_conn_exec(worker->conn, "SET synchronous_commit = off", err));
+    return worker->all->job->follows ? ask_parallel(worker, err) : PH_OK;
+}
+
+/*
+ * While the source is written to, a step takes parallel workers of the server only as far as all
+ * that build are fewer than --index-jobs: three processes that never sleep, on a machine that the
+ * source shares, made every commit of its users wait for a core (decision 0024).
+ */
+static ph_code
+limit_parallel(struct worker *worker, struct ph_error *err)
+{
+    const struct ph_job *job = worker->all->job;
+    uint32_t taken = worker->others + 2; /* this one, and one left free */
+    uint32_t parallel = job->index_jobs > taken ? job->index_jobs - taken : 0;
+
+    if (parallel > worker->server_parallel)
+        parallel = worker->server_parallel;
+    if (!job->follows || parallel == worker->parallel)
+        return PH_OK;
+    worker->parallel = parallel;
+    return ph_conn_execf(worker->conn, err, "SET max_parallel_maintenance_workers = %u", parallel);
 }
 
 static ph_code
 run_step(struct worker *worker, const struct ph_step *step, struct ph_error *err)
 {
     PH_TRY(connect_worker(worker, err));
+    PH_TRY(limit_parallel(worker, err));
     worker->started_ns = ph_clock_ns();
     ph_code rc = ph_ddl_run_step(worker->conn, step, note_done, worker, err);
     if (rc == PH_OK || !step->optional || rc == PH_E_STOPPED || ph_error_is_retryable(err))

@@ -23,7 +23,9 @@ struct ph_direct {
     size_t large_have; /* … and so much of it is there */
     size_t head;       /* head <= tail <= PH_DIRECT_BUFFER_BYTES; bytes between are not read yet */
     size_t tail;
-    uint64_t received; /* since the COPY began */
+    uint64_t received;        /* since the COPY began */
+    uint64_t received_at_nap; /* what `received` was at the last one */
+    uint32_t nap_ns;          /* the last one; 0: none yet */
     struct ph_socket socket;
     uint8_t bytes[PH_DIRECT_BUFFER_BYTES];
     uint8_t record[PH_DIRECT_RECORD_BYTES]; /* TLS: a header and what follows, on their way out */

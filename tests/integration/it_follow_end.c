@@ -258,6 +258,39 @@ what_did_not_come(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * While the source is written to, a build takes parallel workers only as far as all that build are
+ * fewer than --index-jobs. The index asks for the setting that it is built under: no index, where
+ * that is not the one said in the database.
+ */
+static void
+builds_take_few_processes(void **state)
+{
+    static const char *const jobs[][2] = {{"2", "0"}, {"3", "1"}, {"8", "2"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+        struct pair_db db = new_db(scratch_printf("builds_%s", jobs[i][0]));
+        sql_execf(db.source,
+                  "CREATE FUNCTION here(id int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+                  " $$BEGIN IF current_setting('application_name') LIKE 'pghaul%%step%%' AND"
+                  " current_setting('max_parallel_maintenance_workers') <> '%s' THEN RAISE"
+                  " 'built under %%', current_setting('max_parallel_maintenance_workers');"
+                  " END IF; RETURN id; END$$;"
+                  "ALTER TABLE item DROP CONSTRAINT item_pkey;"
+                  "ALTER TABLE item REPLICA IDENTITY FULL;"
+                  "CREATE INDEX item_here ON item (here(id))",
+                  jobs[i][1]);
+        pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, "--until", "now",
+                             "--index-jobs", jobs[i][0]),
+                    0, "followed to");
+        assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pg_indexes WHERE indexname ="
+                                            " 'item_here'"),
+                         1);
+        pair_db_end(&db);
+    }
+}
+
 int
 main(void)
 {
@@ -271,6 +304,7 @@ main(void)
         cmocka_unit_test(the_next_run_is_told_too),
         cmocka_unit_test(nobody_was_there_to_be_told),
         cmocka_unit_test(what_did_not_come),
+        cmocka_unit_test(builds_take_few_processes),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
