@@ -46,12 +46,6 @@ struct ph_follow_team {
 
 /* ---- whether there is to be one ---- */
 
-static uint32_t
-most_workers(const struct ph_job *job)
-{
-    return job->options->apply_jobs != 0 ? job->options->apply_jobs : job->jobs / 2;
-}
-
 /* *meet: up to where a team would go. Not beyond the end that was asked for. */
 static bool
 is_far_behind(const struct ph_job *job, ph_lsn applied, uint64_t times, ph_lsn *meet)
@@ -110,7 +104,7 @@ deal_tables(struct ph_job *job, struct ph_arena *arena, struct ph_ledger_team *o
                                                                .target = &job->target_catalog,
                                                                .inherits = inherits,
                                                                .n_inherits = n,
-                                                               .most = most_workers(job)},
+                                                               .most = job->apply_jobs},
                                out->worker_of, &out->n_workers, err);
 }
 
@@ -123,7 +117,7 @@ find_whether_divisible(struct ph_job *job, struct ph_error *err)
     ph_code rc = PH_OK;
 
     job->follow->may_divide = PH_DIVIDE_NO;
-    if (most_workers(job) < 2 || has_routes(&job->plan))
+    if (job->apply_jobs < 2 || has_routes(&job->plan))
         return PH_OK;
     ph_arena_init(&arena, ARENA_LIMIT);
     rc = deal_tables(job, &arena, &team, err);

@@ -78,6 +78,7 @@ struct ph_job {
     char target_session_sql[256]; /* what every loading session sets */
     uint32_t jobs;
     uint32_t index_jobs;
+    uint32_t apply_jobs; /* below 2: never a team */
     uint64_t started_ns;
 };
 

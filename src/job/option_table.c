@@ -93,12 +93,13 @@ const struct ph_option ph_option_table[] = {
          "copy subscriptions too, disabled"),
 
     VALUE("jobs", NUMBER, FOR_ROWS, jobs, "copy.jobs", how, "tables or chunks copied at a time",
-          .placeholder = "N", .min = 1, .max = 64, .initial_note = "from the number of processors"),
-    VALUE("index-jobs", NUMBER, PH_FOR_JOB, index_jobs, "copy.index_jobs", how,
-          "indexes and constraints built at a time; with --follow a build takes parallel workers of "
-          "the target only as far as this allows",
           .placeholder = "N", .min = 1, .max = 64,
-          .initial_note = "from the number of processors"),
+          .initial_note = "from the number of processors; with --follow half of that"),
+    VALUE(
+        "index-jobs", NUMBER, PH_FOR_JOB, index_jobs, "copy.index_jobs", how,
+        "indexes and constraints built at a time; with --follow a build takes parallel workers of "
+        "the target only as far as this allows",
+        .placeholder = "N", .min = 1, .max = 64, .initial_note = "from the number of processors"),
     VALUE("split", SIZE, FOR_ROWS, split_bytes, "copy.split", how,
           "tables larger than this are read in chunks of about this size", .placeholder = "SIZE",
           .min = MB, .max = TB, .initial = "256MB"),
@@ -155,7 +156,8 @@ const struct ph_option ph_option_table[] = {
         "apply-jobs", NUMBER, PH_FOR_JOB, apply_jobs, "follow.apply_jobs", follow,
         "workers that apply tables independent of each other while four times --bulk-from or more "
         "waits; the target is not consistent until they meet. 1: never",
-        .placeholder = "N", .min = 1, .max = 64, .initial_note = "half of --jobs"),
+        .placeholder = "N", .min = 1, .max = 64,
+        .initial_note = "half of --jobs, or of the processors"),
     VALUE("spool-limit", SIZE, PH_FOR_JOB, spool_limit_bytes, "follow.spool_limit", follow,
           "how much the directory may hold of changes that are not applied yet",
           .placeholder = "SIZE", .min = 64 * MB, .max = 1024 * TB, .initial_note = "no limit"),

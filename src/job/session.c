@@ -30,13 +30,18 @@ processors(void)
     return n < 1 ? 1 : n > 8 ? 8 : (uint32_t)n;
 }
 
+/* A source that is written to meanwhile keeps half of what there is to itself (decision 0024). */
 static void
 choose_lanes(struct ph_job *job)
 {
-    uint32_t n = processors();
+    const struct ph_options *options = job->options;
+    uint32_t n = processors() < 2 ? 2 : processors();
 
-    job->jobs = job->options->jobs != 0 ? job->options->jobs : (n < 2 ? 2 : n);
-    job->index_jobs = job->options->index_jobs != 0 ? job->options->index_jobs : (n < 2 ? 2 : n);
+    job->jobs = options->jobs != 0 ? options->jobs : options->follow ? n / 2 : n;
+    job->index_jobs = options->index_jobs != 0 ? options->index_jobs : n;
+    job->apply_jobs = (options->jobs != 0 ? options->jobs : n) / 2;
+    if (options->apply_jobs != 0)
+        job->apply_jobs = options->apply_jobs;
 }
 
 /*
