@@ -127,7 +127,7 @@ move(struct end *from, struct end *to, uint32_t n_columns, size_t batch_bytes)
     struct rusage used;
 
     ph_budget_init(&budget, 0);
-    ph_digest_program_init(&program, (size_t)1 << 30);
+    ph_digest_program_init(&program, batch_bytes, (size_t)1 << 30);
     if (!ph_digest_set_init(&digest, table.n_buckets))
         exit(1);
     struct ph_lane_params params = {&source_ops, from,        &ph_digest_program_ops, &program,
