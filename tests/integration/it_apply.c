@@ -570,7 +570,7 @@ run_scenario(const struct scenario *scenario)
 
 /* TRAPS 31, 90, 91: types whose OIDs differ, arrays and composites as values, catalog names. */
 static void
-every_kind_of_type(void **state)
+trap_31_90_91_every_kind_of_type(void **state)
 {
     static const struct scenario scenario = {
         .name = "types",
@@ -672,7 +672,7 @@ types_for_text_only(void **state)
 
 /* TRAPS 2, 38: keys of all shapes, changed, swapped, deleted and made again. */
 static void
-keys_of_all_shapes(void **state)
+trap_02_38_keys_of_all_shapes(void **state)
 {
     static const struct scenario scenario = {
         .name = "keys",
@@ -767,7 +767,7 @@ static const struct scenario keyless = {
 
 /* TRAPS 3: no key at all: exactly n of m equal rows. */
 static void
-rows_without_a_key(void **state)
+trap_03_rows_without_a_key(void **state)
 {
     (void)state;
     run_scenario(&keyless);
@@ -805,7 +805,7 @@ static const struct scenario toast = {
 
 /* TRAPS 1: values that are not sent are kept, also when the key changes. */
 static void
-unchanged_values(void **state)
+trap_01_unchanged_values(void **state)
 {
     (void)state;
     run_scenario(&toast);
@@ -841,7 +841,7 @@ identity_and_generated(void **state)
 /* TRAPS 40, 73: unique values that change places; the group fails, the changes one by one do not.
  */
 static void
-unique_values_that_swap(void **state)
+trap_40_73_unique_values_that_swap(void **state)
 {
     static const struct scenario scenario = {
         .name = "swap",
@@ -1034,7 +1034,7 @@ expect_no_scan(struct trial *run, const struct ph_apply_statement *statement)
 
 /* TRAPS 89: no statement reads a table from end to end, whatever the planner knows about it. */
 static void
-plans_use_the_key(void **state)
+trap_89_plans_use_the_key(void **state)
 {
     static const struct scenario scenario = {
         .name = "plans",
@@ -1217,14 +1217,22 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_of_type),     cmocka_unit_test(types_that_differ),
-        cmocka_unit_test(types_for_text_only),    cmocka_unit_test(keys_of_all_shapes),
-        cmocka_unit_test(rows_without_a_key),     cmocka_unit_test(unchanged_values),
-        cmocka_unit_test(identity_and_generated), cmocka_unit_test(unique_values_that_swap),
-        cmocka_unit_test(partitioned_roots),      cmocka_unit_test(enforced_foreign_keys),
-        cmocka_unit_test(truncate_and_copy),      cmocka_unit_test(missing_rows_are_named),
-        cmocka_unit_test(plans_use_the_key),      cmocka_unit_test(random_changes),
-        cmocka_unit_test(random_workload),        cmocka_unit_test(keys_without_an_index),
+        cmocka_unit_test(trap_31_90_91_every_kind_of_type),
+        cmocka_unit_test(types_that_differ),
+        cmocka_unit_test(types_for_text_only),
+        cmocka_unit_test(trap_02_38_keys_of_all_shapes),
+        cmocka_unit_test(trap_03_rows_without_a_key),
+        cmocka_unit_test(trap_01_unchanged_values),
+        cmocka_unit_test(identity_and_generated),
+        cmocka_unit_test(trap_40_73_unique_values_that_swap),
+        cmocka_unit_test(partitioned_roots),
+        cmocka_unit_test(enforced_foreign_keys),
+        cmocka_unit_test(truncate_and_copy),
+        cmocka_unit_test(missing_rows_are_named),
+        cmocka_unit_test(trap_89_plans_use_the_key),
+        cmocka_unit_test(random_changes),
+        cmocka_unit_test(random_workload),
+        cmocka_unit_test(keys_without_an_index),
         cmocka_unit_test(other_majors),
     };
 

@@ -52,7 +52,7 @@ test_schema_only(void **state)
 
 /* TRAPS 45, 63 */
 static void
-test_odd_names(void **state)
+test_trap_45_63_odd_names(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "OddNamesé");
 
@@ -92,7 +92,7 @@ test_odd_names(void **state)
 
 /* TRAPS 62: a pattern that matches nothing is an error. */
 static void
-test_selection(void **state)
+test_trap_62_selection(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "selection");
 
@@ -329,8 +329,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schema_only),
-        cmocka_unit_test(test_odd_names),
-        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_trap_45_63_odd_names),
+        cmocka_unit_test(test_trap_62_selection),
         cmocka_unit_test(test_without_owner_acl_comments_tablespaces),
         cmocka_unit_test(test_extension_tables),
         cmocka_unit_test(test_verify_modes),

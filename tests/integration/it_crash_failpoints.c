@@ -195,9 +195,9 @@ test_killed_again_and_again(void **state)
         "after_source_lock",   "before_source_read",
         "before_write",        "after_copy_before_receipt",
         "before_receipt",      "before_commit",
-        "after_commit",        "before_step_note",
-        "step_before_commit",  "step_after_commit",
-        "after_commit",        "large_objects_before_commit",
+        "after_commit",        "after_commit",
+        "before_step_note",    "step_before_commit",
+        "step_after_commit",   "large_objects_before_commit",
         "after_large_objects", "before_restore",
         "after_verdict",
     };

@@ -112,7 +112,7 @@ ends_equal(struct pair_db *db, struct run *run)
 
 /* TRAPS 51: the source writes on, and what was there is applied: the end is a mark of ours. */
 static void
-until_caught_up(void **state)
+trap_51_until_caught_up(void **state)
 {
     struct pair_db db = new_db("caught_up");
     struct run *writers = write_for(&db, "600");
@@ -171,7 +171,7 @@ status_tells(void **state)
 /* TRAPS 8: sequences are not in the stream: value and is_called are carried over, as are views
  * (70). */
 static void
-stop_at_a_position(void **state)
+trap_08_stop_at_a_position(void **state)
 {
     struct pair_db db = new_db("stop_at");
 
@@ -526,7 +526,7 @@ clean_removes_all(void **state)
  * changes are applied, and back afterwards; foreign keys stay enforced.
  */
 static void
-without_special_rights(void **state)
+trap_43_without_special_rights(void **state)
 {
     struct pair_db db = new_db("no_rights");
 
@@ -586,8 +586,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(until_caught_up),
-        cmocka_unit_test(stop_at_a_position),
+        cmocka_unit_test(trap_51_until_caught_up),
+        cmocka_unit_test(trap_08_stop_at_a_position),
         cmocka_unit_test(status_tells),
         cmocka_unit_test(stopped_goes_on),
         cmocka_unit_test(killed_goes_on),
@@ -601,7 +601,7 @@ main(void)
         cmocka_unit_test(counting_conflicts_fails),
         cmocka_unit_test(column_added),
         cmocka_unit_test(clean_removes_all),
-        cmocka_unit_test(without_special_rights),
+        cmocka_unit_test(trap_43_without_special_rights),
         cmocka_unit_test(a_stop_acknowledges),
     };
 

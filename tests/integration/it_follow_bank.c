@@ -232,7 +232,7 @@ move_money(const char *name, const char *apply_jobs)
 }
 
 static void
-money_is_never_lost(void **state)
+trap_72_76_money_is_never_lost(void **state)
 {
     (void)state;
     move_money("bank", "1");
@@ -259,7 +259,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(money_is_never_lost),
+        cmocka_unit_test(trap_72_76_money_is_never_lost),
         cmocka_unit_test(nor_by_workers_that_are_far_behind),
     };
 

@@ -127,7 +127,7 @@ ends_equal(struct pair_db *db, struct run *run)
 
 /* TRAPS 80: the large one changes what small ones commit while it runs, and they go on. */
 static void
-among_small_ones(void **state)
+trap_80_among_small_ones(void **state)
 {
     struct pair_db db = new_db("among");
     struct run *run = follow(&db);
@@ -437,7 +437,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(among_small_ones),
+        cmocka_unit_test(trap_80_among_small_ones),
         cmocka_unit_test(with_savepoints),
         cmocka_unit_test(with_many_subtransactions),
         cmocka_unit_test(with_descendants_told_one_by_one),

@@ -437,7 +437,7 @@ test_stretches_in_flight(void **state)
 
 /* TRAPS 68: a bounded number of prepared statements. */
 static void
-test_eviction(void **state)
+test_trap_68_eviction(void **state)
 {
     struct session *s = open_session(0, 5);
     struct ph_error *err = &s->err;
@@ -771,7 +771,7 @@ main(void)
         cmocka_unit_test(test_commit_of_a_failed_transaction),
         cmocka_unit_test(test_guarded_commit),
         cmocka_unit_test(test_stretches_in_flight),
-        cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_trap_68_eviction),
         cmocka_unit_test(test_large_parameters),
         cmocka_unit_test(test_too_large_parameter),
         cmocka_unit_test(test_both_directions_full),

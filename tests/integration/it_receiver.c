@@ -134,7 +134,7 @@ lost_connections_lose_nothing(void **state)
 /* TRAPS 17: large transactions under way when the connection is lost come again whole, and count
  * once. */
 static void
-large_transactions_come_again(void **state)
+trap_17_large_transactions_come_again(void **state)
 {
     struct ph_spool_positions positions;
 
@@ -358,7 +358,7 @@ main(void)
         cmocka_unit_test_setup(all_of_it_arrives_once, receiving_with_usual),
         cmocka_unit_test_setup(on_every_major, receiving_with_usual),
         cmocka_unit_test_setup(lost_connections_lose_nothing, receiving_with_usual),
-        cmocka_unit_test_setup(large_transactions_come_again, receiving_with_usual),
+        cmocka_unit_test_setup(trap_17_large_transactions_come_again, receiving_with_usual),
         cmocka_unit_test_setup(trap_22_idle_tables, receiving_with_usual),
         cmocka_unit_test_setup(shutdown_is_not_held_up, receiving_with_usual),
         cmocka_unit_test_setup(small_time_limit_is_kept, receiving_with_usual),

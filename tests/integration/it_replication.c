@@ -376,7 +376,7 @@ all_changes(struct follow *f, int major)
 
 /* TRAPS 16: subtransactions of streamed transactions that are rolled back, among all else. */
 static void
-every_change_arrives(void **state)
+trap_16_every_change_arrives(void **state)
 {
     const struct ph_endpoint *ways[] = {&plain, &tls, &libpq};
 
@@ -606,7 +606,7 @@ acknowledge(const struct ph_endpoint *endpoint)
 
 /* TRAPS 19: to where was acknowledged, and not beyond. */
 static void
-acknowledgement_moves_the_slot(void **state)
+trap_19_acknowledgement_moves_the_slot(void **state)
 {
     (void)state;
     acknowledge(&plain);
@@ -1003,12 +1003,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_change_arrives),
+        cmocka_unit_test(trap_16_every_change_arrives),
         cmocka_unit_test(session_is_pinned),
         cmocka_unit_test(slot_exports_its_snapshot),
         cmocka_unit_test(trap_54_slot_waits_for_transactions),
         cmocka_unit_test(trap_18_keepalives),
-        cmocka_unit_test(acknowledgement_moves_the_slot),
+        cmocka_unit_test(trap_19_acknowledgement_moves_the_slot),
         cmocka_unit_test(logical_messages_arrive),
         cmocka_unit_test(stop_and_start_again),
         cmocka_unit_test(stop_does_not_wait_long),

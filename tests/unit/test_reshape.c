@@ -270,7 +270,7 @@ whole_rows_and_keys(void **context)
 
 /* TRAPS 11: an UPDATE across the border of a filter is an INSERT or a DELETE. */
 static void
-into_the_filter_and_out(void **context)
+trap_11_into_the_filter_and_out(void **context)
 {
     const struct row in = row("1", "a", "x");
     const struct row out = row("1", "h", "x");
@@ -411,7 +411,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(whole_rows_and_keys, forget),
-        cmocka_unit_test_teardown(into_the_filter_and_out, forget),
+        cmocka_unit_test_teardown(trap_11_into_the_filter_and_out, forget),
         cmocka_unit_test_teardown(bad_rows, forget),
         cmocka_unit_test_teardown(several_rows_of_one, forget),
         cmocka_unit_test_teardown(routes_that_cannot_follow, forget),
