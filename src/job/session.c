@@ -27,7 +27,7 @@ processors(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return n < 1 ? 1 : n > 8 ? 8 : (uint32_t)n;
+    return n < 2 ? 2 : n > 8 ? 8 : (uint32_t)n;
 }
 
 /* A source that is written to meanwhile keeps half of what there is to itself (decision 0024). */
@@ -35,7 +35,7 @@ static void
 choose_lanes(struct ph_job *job)
 {
     const struct ph_options *options = job->options;
-    uint32_t n = processors() < 2 ? 2 : processors();
+    uint32_t n = processors();
 
     job->jobs = options->jobs != 0 ? options->jobs : options->follow ? n / 2 : n;
     job->index_jobs = options->index_jobs != 0 ? options->index_jobs : n;

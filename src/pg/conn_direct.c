@@ -96,9 +96,7 @@ take_nap(struct ph_direct *rx)
 {
     uint64_t came = rx->received - rx->received_at_nap;
 
-    if (rx->nap_ns == 0)
-        rx->nap_ns = NAP_NS;
-    else if (came < LITTLE_BYTES && rx->nap_ns < LONGEST_NAP_NS)
+    if (came < LITTLE_BYTES && rx->nap_ns < LONGEST_NAP_NS)
         rx->nap_ns *= 2;
     else if (came > MUCH_BYTES && rx->nap_ns > NAP_NS)
         rx->nap_ns /= 2;
@@ -391,7 +389,7 @@ ph_direct_begin(struct ph_conn *conn, const char *sql, char response, bool *take
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     conn->rx->head = conn->rx->tail = 0;
     conn->rx->received = conn->rx->received_at_nap = 0;
-    conn->rx->nap_ns = 0;
+    conn->rx->nap_ns = NAP_NS;
     conn->rx->socket = socket;
     *taken = true;
     PH_TRY(ph_direct_send_message(conn, 'Q', sql, strlen(sql) + 1, err));

@@ -25,7 +25,7 @@ struct ph_direct {
     size_t tail;
     uint64_t received;        /* since the COPY began */
     uint64_t received_at_nap; /* what `received` was at the last one */
-    uint32_t nap_ns;          /* the last one; 0: none yet */
+    uint32_t nap_ns;          /* how long the last one was */
     struct ph_socket socket;
     uint8_t bytes[PH_DIRECT_BUFFER_BYTES];
     uint8_t record[PH_DIRECT_RECORD_BYTES]; /* TLS: a header and what follows, on their way out */
