@@ -294,6 +294,36 @@ gather_ms(const struct ph_applier *applier)
 
 /* ---- events ---- */
 
+/* Without the transaction that is being read: what is whole of the group is read anew and ends it.
+ */
+static ph_code
+begin_group_again(struct ph_applier *applier, struct ph_error *err)
+{
+    ph_lsn until = applier->group_txns > 0 ? applier->group_end : 0;
+
+    PH_TRY(finish_sent(applier, err));
+    PH_TRY(ph_apply_settle(&applier->target, err));
+    if (applier->target.is_open)
+        PH_TRY(ph_apply_rollback(&applier->target, err));
+    applier->in_txn = false;
+    next_group(applier, applier->group_from);
+    if (until == 0)
+        return PH_OK;
+    applier->group_until = until;
+    ph_applier_close_reader(applier, &applier->reader);
+    return ph_txn_reader_open(applier->params.spool, applier->group_from, &applier->reader, err);
+}
+
+/*
+ * The server refuses to truncate what deferred constraints are still to be checked of. The source
+ * had checked them at the ends of earlier transactions: the group has to end there, too.
+ */
+static bool
+is_to_end_before(const struct ph_applier *applier)
+{
+    return applier->params.tables.enforces_keys && applier->group_txns > 0;
+}
+
 static ph_code
 take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
@@ -302,7 +332,10 @@ take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, stru
 
     ph_buf_init(&sql, SQL_LIMIT);
     rc = ph_applier_put_truncate(applier, applier->reader, event, applier->is_filtered, &sql, err);
-    if (rc == PH_OK && sql.len > 0) {
+    if (rc == PH_OK && sql.len > 0 && is_to_end_before(applier)) {
+        ph_early_begin_again(applier->early);
+        rc = begin_group_again(applier, err);
+    } else if (rc == PH_OK && sql.len > 0) {
         rc = spill_alone(applier, err);
         if (rc == PH_OK && !applier->must_replay)
             rc = ph_apply_send_plain(&applier->target, ph_buf_text(&sql), err);
@@ -354,22 +387,8 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
 static ph_code
 take_void(struct ph_applier *applier, struct ph_error *err)
 {
-    ph_lsn until = applier->group_txns > 0 ? applier->group_end : 0;
-
     ph_early_void(applier->early);
-    if (!applier->in_txn)
-        return PH_OK;
-    PH_TRY(finish_sent(applier, err));
-    PH_TRY(ph_apply_settle(&applier->target, err));
-    if (applier->target.is_open)
-        PH_TRY(ph_apply_rollback(&applier->target, err));
-    applier->in_txn = false;
-    next_group(applier, applier->group_from);
-    if (until == 0)
-        return PH_OK;
-    applier->group_until = until;
-    ph_applier_close_reader(applier, &applier->reader);
-    return ph_txn_reader_open(applier->params.spool, applier->group_from, &applier->reader, err);
+    return applier->in_txn ? begin_group_again(applier, err) : PH_OK;
 }
 
 /* Parts of the group are on the target already; the one before it may be open there, too. */

@@ -219,6 +219,13 @@ ph_early_void(struct ph_early *early)
 }
 
 void
+ph_early_begin_again(struct ph_early *early)
+{
+    if (early->xid != 0)
+        ph_early_give_up(early, "the applier reads on from before it");
+}
+
+void
 ph_early_give_way(struct ph_early *early)
 {
     if (early->is_open)

@@ -35,6 +35,8 @@ void ph_early_abort(struct ph_early *early, const struct ph_txn_event *event);
 bool ph_early_is_on(const struct ph_early *early);
 /* A connection was lost: all that is open comes again. */
 void ph_early_void(struct ph_early *early);
+/* The applier reads on from further back. */
+void ph_early_begin_again(struct ph_early *early);
 /* A group is to be replayed, which must not meet its locks; or all ends. */
 void ph_early_give_way(struct ph_early *early);
 /*

@@ -3,6 +3,7 @@
  * target, and afterwards both have the same rows, by their own text. Every scenario is run four
  * times: values in binary and as text, changes folded and one by one in the source's order.
  */
+/* labels: majors */
 /* timeout: 900 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -462,6 +463,30 @@ take(struct trial *run, const struct ph_stream_event *event)
     ok(run, ph_fold_add(run->replay, table, &event->change, &run->err));
 }
 
+/* Whether the transaction that begins with that message truncates. */
+static bool
+truncates(const PGresult *messages, int row)
+{
+    for (; row < PQntuples(messages) && *PQgetvalue(messages, row, 0) != 'C'; row++) {
+        if (*PQgetvalue(messages, row, 0) == 'T')
+            return true;
+    }
+    return false;
+}
+
+/* Where keys are enforced, deferred ones are checked before what they are of is truncated. */
+static void
+end_before(struct trial *run, const PGresult *messages, int row)
+{
+    if (!run->scenario->enforces_keys || *PQgetvalue(messages, row, 0) != 'B' ||
+        !truncates(messages, row))
+        return;
+    flush(run);
+    if (run->is_open)
+        ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
+    run->is_open = false;
+}
+
 /* Everything that the slot has. */
 static void
 fetch(struct trial *run, void (*take_one)(struct trial *, const struct ph_stream_event *))
@@ -482,6 +507,7 @@ fetch(struct trial *run, void (*take_one)(struct trial *, const struct ph_stream
     for (int row = 0; row < PQntuples(result); row++) {
         const struct ph_span message = {(const uint8_t *)PQgetvalue(result, row, 0),
                                         (size_t)PQgetlength(result, row, 0)};
+        end_before(run, result, row);
         ok(run, ph_pgoutput_decode(run->decoder, message, (uint64_t)row, &event, &run->err));
         take_one(run, &event);
     }

@@ -149,6 +149,42 @@ trap_42_cascade_within_a_ring(void **state)
                ring);
 }
 
+/*
+ * Many transactions lie in the slot and make up few groups: no table may be truncated while what
+ * was done to it before is still to be checked.
+ */
+static void
+trap_9_truncate_behind_deferred_keys(void **state)
+{
+    struct pair_db db =
+        new_db("deferred", "CREATE TABLE parent (id int PRIMARY KEY);"
+                           "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent"
+                           " DEFERRABLE INITIALLY DEFERRED)");
+
+    (void)state;
+    struct run *run = follow(&db);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    for (int i = 1; i <= 60; i++) {
+        sql_execf(db.source,
+                  "BEGIN; INSERT INTO child VALUES (%d, %d);"
+                  " INSERT INTO parent VALUES (%d); COMMIT",
+                  i, i, i);
+        if (i % 10 == 3)
+            sql_execf(db.source,
+                      "BEGIN; INSERT INTO parent VALUES (%d00); TRUNCATE child;"
+                      " INSERT INTO child VALUES (%d, %d00); COMMIT",
+                      i, i, i);
+        if (i % 10 == 7)
+            sql_exec(db.source, "TRUNCATE parent, child");
+    }
+    run_expect(follow(&db, "--until", "now"), 0);
+    pair_same_table(&db, "parent");
+    pair_same_table(&db, "child");
+    pair_db_end(&db);
+}
+
 /* ---- tables of different epochs ---- */
 
 /* The copy is killed, with its snapshot, when the parents are in and the children are not. */
@@ -233,6 +269,7 @@ main(void)
         cmocka_unit_test(trap_92_key_that_another_takes),
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
+        cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
         cmocka_unit_test(trap_9_truncate_of_a_family_of_two_epochs),
         cmocka_unit_test(trap_41_parents_of_an_older_epoch),
     };
