@@ -30,7 +30,7 @@ struct ph_observer ph_display_observer(struct ph_display *display);
 /* ---- the pictures, pure (progress_render.c) ---- */
 
 struct ph_rates {
-    double rows; /* a second, lately */
+    double rows; /* a second, lately; negative: not known, of the first sample */
     double bytes;
     double eta_s; /* negative: not known */
 };

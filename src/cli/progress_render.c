@@ -11,7 +11,7 @@
 struct ph_rates
 ph_rate_window_add(struct ph_rate_window *window, const struct ph_progress *progress)
 {
-    struct ph_rates rates = {.eta_s = -1};
+    struct ph_rates rates = {.rows = -1, .bytes = -1, .eta_s = -1};
     uint32_t now = window->n % PH_RATE_SAMPLES;
     uint32_t first = now;
 
@@ -87,6 +87,8 @@ put_figures(struct ph_buf *out, const struct ph_progress *progress, const struct
 
     if (rows_are_in(progress))
         ph_buf_puts(out, "rows are in");
+    else if (rates->rows < 0)
+        ph_buf_puts(out, "no rate yet");
     else
         ph_buf_printf(out, "%s rows/s, %s/s", ph_human_short(rates->rows, a),
                       ph_human_bytes((uint64_t)rates->bytes, b));

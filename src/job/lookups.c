@@ -214,11 +214,9 @@ read_lookup(struct ph_lookup_source *source, const struct ph_lookup *lookup,
 static size_t
 bytes_of_thread(const struct ph_options *options, size_t taken)
 {
-    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t lanes = options->jobs > 0 ? options->jobs : n_cpus > 2 ? (size_t)n_cpus : 2;
     size_t share = ph_memory_of_lookups(options);
     size_t left = taken < share - share / 4 ? share - taken : share / 4;
-    size_t bytes = left / (lanes + (options->follow ? 2 : 0));
+    size_t bytes = left / (ph_options_lanes(options) + (options->follow ? 2u : 0u));
 
     return bytes < LEAST_BYTES ? LEAST_BYTES : bytes;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "job/memory.h"
 #include "job/option_table.h"
@@ -222,6 +223,22 @@ ph_options_complete(struct ph_options *options, enum ph_command_id command, stru
     if (options->dir == NULL && options->name != NULL)
         PH_TRY(derive_dir(options, err));
     return PH_OK;
+}
+
+uint32_t
+ph_options_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 2 ? 2 : n > 8 ? 8 : (uint32_t)n;
+}
+
+uint32_t
+ph_options_lanes(const struct ph_options *options)
+{
+    if (options->jobs != 0)
+        return options->jobs;
+    return options->follow ? ph_options_processors() / 2 : ph_options_processors();
 }
 
 ph_code

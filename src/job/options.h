@@ -113,6 +113,10 @@ void ph_options_free(struct ph_options *options);
  */
 ph_code ph_options_complete(struct ph_options *options, enum ph_command_id command,
                             struct ph_error *err);
+/* Processors to make use of: what this machine has, 2 to 8. */
+uint32_t ph_options_processors(void);
+/* Lanes of a copy. A source that is followed keeps half of the processors (decision 0024). */
+uint32_t ph_options_lanes(const struct ph_options *options);
 /* Make `dir` and its parents, mode 0700. PH_E_DISK. */
 ph_code ph_options_make_dir(const struct ph_options *options, struct ph_error *err);
 

@@ -22,22 +22,13 @@
 #define LOCK_WAIT_S 30.0
 #define ARENA_LIMIT ((size_t)1 << 30)
 
-static uint32_t
-processors(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 2 ? 2 : n > 8 ? 8 : (uint32_t)n;
-}
-
-/* A source that is written to meanwhile keeps half of what there is to itself (decision 0024). */
 static void
 choose_lanes(struct ph_job *job)
 {
     const struct ph_options *options = job->options;
-    uint32_t n = processors();
+    uint32_t n = ph_options_processors();
 
-    job->jobs = options->jobs != 0 ? options->jobs : options->follow ? n / 2 : n;
+    job->jobs = ph_options_lanes(options);
     job->index_jobs = options->index_jobs != 0 ? options->index_jobs : n;
     job->apply_jobs = (options->jobs != 0 ? options->jobs : n) / 2;
     if (options->apply_jobs != 0)

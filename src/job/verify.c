@@ -14,16 +14,11 @@
 #include "pg/snapshot.h"
 
 #define ARENA_LIMIT ((size_t)1 << 30)
-#define MOST_LANES 8
 
 static uint32_t
 choose_jobs(const struct ph_options *options)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (options->jobs != 0)
-        return options->jobs;
-    return n < 2 ? 2 : n > MOST_LANES ? MOST_LANES : (uint32_t)n;
+    return options->jobs != 0 ? options->jobs : ph_options_processors();
 }
 
 /* ---- both servers ---- */
@@ -368,16 +363,23 @@ may_help(const void *arg, const struct ph_error *err)
                              ph_error_is_retryable(err));
 }
 
+static const char *
+what_differs(const struct ph_verify *verify)
+{
+    return verify->different == 1 ? "table or object differs" : "tables or objects differ";
+}
+
 static ph_code
 conclude_leaks(struct ph_verify *verify, struct ph_error *err)
 {
     char besides[80] = "";
 
     if (verify->different > 0)
-        snprintf(besides, sizeof besides, "; besides, %u tables or objects differ",
-                 verify->different);
-    ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u leak%s, %u other findings",
-                  verify->leaks, verify->leaks == 1 ? "" : "s", verify->different);
+        snprintf(besides, sizeof besides, "; besides, %u %s", verify->different,
+                 what_differs(verify));
+    ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u leak%s, %u other finding%s",
+                  verify->leaks, verify->leaks == 1 ? "" : "s", verify->different,
+                  verify->different == 1 ? "" : "s");
     return PH_FAIL(err, PH_E_LEAK, "source values of masked columns are on the target: %u leak%s%s",
                    verify->leaks, verify->leaks == 1 ? "" : "s", besides);
 }
@@ -392,9 +394,9 @@ conclude(struct ph_verify *verify, struct ph_error *err)
     if (verify->leaks > 0)
         return conclude_leaks(verify, err);
     if (verify->different > 0) {
-        ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u findings",
-                      verify->different);
-        return PH_FAIL(err, PH_E_DIFFERENT, "%u tables or objects differ", verify->different);
+        ph_report_end(verify->report, PH_VERDICT_DIFFERENT, "different: %u finding%s",
+                      verify->different, verify->different == 1 ? "" : "s");
+        return PH_FAIL(err, PH_E_DIFFERENT, "%u %s", verify->different, what_differs(verify));
     }
     ph_report_end(
         verify->report,

@@ -300,7 +300,7 @@ test_unmasked(void **state)
                0)),
            "not proven equal");
     pair_expect(pair_run(&db, "verify", job, "--data-only", "--leak-scan"), 4,
-                "besides, 1 tables or objects differ");
+                "besides, 1 table or object differs");
     pair_db_end(&db);
 }
 

@@ -158,7 +158,7 @@ nothing_known_yet(void **context)
     struct ph_rates rates = ph_rate_window_add(&window, &progress);
     ph_buf_init(&out, 65536);
     ph_progress_put_line(&out, &progress, &rates);
-    assert_string_equal(ph_buf_text(&out), "starting: 0%, 0 rows, 0 B, 0 rows/s, 0 B/s");
+    assert_string_equal(ph_buf_text(&out), "starting: 0%, 0 rows, 0 B, no rate yet");
     ph_buf_free(&out);
 }
 
@@ -212,7 +212,7 @@ rates_are_of_the_last_seconds(void **context)
     progress.bytes_done = 50;                            /* a chunk is done again */
     progress.elapsed_s += 0.25;
     rates = ph_rate_window_add(&window, &progress);
-    assert_true(rates.bytes == 0);
+    assert_true(rates.bytes < 0 && rates.rows < 0);
 }
 
 /* What passed before the display began is no part of the estimate. */
