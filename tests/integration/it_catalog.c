@@ -2,7 +2,7 @@
  * The catalog as it is read from real servers: everything awkward that a schema can hold, on every
  * major that is here, and a role without rights.
  */
-/* labels: short */
+/* labels: short majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

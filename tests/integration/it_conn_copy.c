@@ -120,6 +120,7 @@ read_all(struct ph_conn *conn, const char *sql, size_t size, size_t *total)
     uint8_t *batch = malloc(size);
     uint8_t *all = NULL;
     struct ph_error err;
+    size_t room = 0;
     size_t len;
 
     *total = 0;
@@ -136,7 +137,8 @@ read_all(struct ph_conn *conn, const char *sql, size_t size, size_t *total)
         if (len == 0)
             break;
         assert_true(len <= size);
-        all = realloc(all, *total + len);
+        if (*total + len > room)
+            all = realloc(all, room = (*total + len) * 2);
         memcpy(all + *total, batch, len);
         *total += len;
     }

@@ -262,7 +262,7 @@ test_gives_up_then_goes_on(void **state)
     struct copy_case c;
 
     (void)state;
-    if (getenv("PH_TEST_LONG") == NULL)
+    if (!scratch_is_long())
         skip();
     copy_case_init(&c, src, "mixed", dst, "away");
     slow_down(&c);

@@ -363,7 +363,8 @@ test_trap_30_blocks_under_one_snapshot(void **state)
     PGconn *conn = sql_connect(src, "changing");
     sql_exec(conn, "DELETE FROM big WHERE n % 3 = 0");
     sql_exec(conn, "VACUUM big");
-    sql_exec(conn, "INSERT INTO big SELECT 5000, 'later' FROM generate_series(1, 60000)");
+    sql_exec(conn,
+             "INSERT INTO big SELECT 5000, repeat('later', 100) FROM generate_series(1, 20000)");
     sql_exec(conn, "UPDATE big SET pad = 'updated' WHERE n % 3 = 1");
     PQfinish(conn);
     copy_case_finish(&c, 1);

@@ -2,7 +2,7 @@
  * Epochs of a stream on a real server: the slot's snapshot is the first, later ones wait for what
  * the slot has seen committed, and the filter has them all.
  */
-/* labels: short */
+/* labels: short majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -454,7 +454,7 @@ killed_at_any_moment(void **state)
 {
     const char *given = getenv("PH_TEAM_SEED");
     struct pair_db db = new_db("moments");
-    int rounds = getenv("PH_TEST_LONG") != NULL ? 20 : 4;
+    int rounds = scratch_is_long() ? 20 : 2;
     unsigned teams = 0;
 
     (void)state;

@@ -1,4 +1,5 @@
 /* --data-only into schemas that are there already, by roles with all rights and with few. */
+/* labels: majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
  * Plans between real servers, carried out by their own statements: what the planner says is what
  * both servers take, and every row arrives. Without pghaul's lanes: one chunk after the other.
  */
-/* labels: short */
+/* labels: short majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,6 +2,7 @@
  * Conditions of rules as row filters of the job's publication: which become one, that what arrives
  * is what SQL makes of the source whatever the server made of the changes, and that less is sent.
  */
+/* labels: majors */
 /* timeout: 300 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -210,7 +210,7 @@ static const char *const points[] = {
     "before_apply_commit",
 };
 
-/* The most telling ones, for jobs that are others' but for the role or the tables. */
+/* The most telling ones: for every change, and for jobs that are others' but for role or tables. */
 static bool
 is_of_few(const char *point)
 {
@@ -293,15 +293,25 @@ begin_again(void **state, struct scenario_case *c, size_t i)
     return next;
 }
 
+/* For every change the jobs that differ by their role alone are not killed. */
+static void
+skip_what_is_like_others(const struct scenario *scenario)
+{
+    if (scenario->by_owner && !scratch_is_long())
+        skip();
+}
+
 static void
 killed_again_and_again(void **state)
 {
+    skip_what_is_like_others(*state);
     struct scenario_case c = begin(state, "killed");
+    bool is_short = c.scenario->few_kills || !scratch_is_long();
     const char *passed = "";
 
     begin_writing(&c);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
-        if (!is_passed(c.scenario, points[i]) || (c.scenario->few_kills && !is_of_few(points[i])))
+        if (!is_passed(c.scenario, points[i]) || (is_short && !is_of_few(points[i])))
             continue;
         struct run *run = scenario_start(&c, scratch_printf("%s=kill@1", points[i]));
         bool killed = was_killed(&c, run, points[i]);
@@ -322,11 +332,17 @@ killed_again_and_again(void **state)
 static void
 killed_at_any_moment(void **state)
 {
+    const struct scenario *scenario = *state;
+
+    skip_what_is_like_others(scenario);
+    if (!scenario->follows && !scratch_is_long())
+        skip(); /* it_crash_random does that */
     struct scenario_case c = begin(state, "moment");
+    int kills = scratch_is_long() ? 8 : 3;
     unsigned ms = 150;
 
     begin_writing(&c);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < kills; i++) {
         struct run *run = scenario_start(&c, NULL);
         rest((int)ms);
         if (!run_alive(run)) {

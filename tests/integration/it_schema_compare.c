@@ -1,4 +1,5 @@
 /* Differences of schemas are named; the schema goes from older to newer majors. */
+/* labels: majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

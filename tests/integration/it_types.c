@@ -3,6 +3,7 @@
  * into databases where the user types have other OIDs, and across major versions. What arrived is
  * compared by the servers' own text, not by pghaul's digest.
  */
+/* labels: majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

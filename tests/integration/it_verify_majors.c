@@ -1,4 +1,5 @@
 /* Verify and repair between a source of 15 and a target of every other major that is here. */
+/* labels: majors */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

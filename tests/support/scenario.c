@@ -80,9 +80,10 @@ make_database(const struct pg_test_cluster *cluster, const char *name, const cha
 {
     PGconn *conn = sql_connect(cluster, "postgres");
     const char *scale = getenv("PH_TEST_SCENARIO_SCALE");
+    const char *usual = scratch_is_long() ? "1" : "0.25";
 
     sql_execf(conn, "CREATE DATABASE %s TEMPLATE %s", name, template);
-    sql_execf(conn, "ALTER DATABASE %s SET scenario.scale = '%s'", name, scale ? scale : "1");
+    sql_execf(conn, "ALTER DATABASE %s SET scenario.scale = '%s'", name, scale ? scale : usual);
     PQfinish(conn);
 }
 

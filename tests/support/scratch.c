@@ -322,6 +322,12 @@ scratch_wait(bool (*ready)(void *arg), void *arg, int deadline_ms)
     return true;
 }
 
+bool
+scratch_is_long(void)
+{
+    return getenv("PH_TEST_LONG") != NULL;
+}
+
 pid_t
 scratch_fork(int death_signal)
 {

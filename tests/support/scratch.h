@@ -48,6 +48,9 @@ bool scratch_wait(bool (*ready)(void *arg), void *arg, int deadline_ms);
 /* Whether a process has ended; one that nobody has waited for yet has. */
 bool scratch_gone(pid_t pid);
 
+/* Whether scripts/test-long runs this: what is tried again and again is tried more often then. */
+bool scratch_is_long(void);
+
 /*
  * Forks. The child, which is to exec at once, gets `death_signal` when this program dies.
  * Never fails in the child; returns 0 there.
