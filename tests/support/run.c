@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/scratch.h"
+#include "support/sql.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +67,7 @@ run_start(const char *const *env, const char *const *argv)
     /* Made here, so that they can be read however early. */
     scratch_write(run->out_path, "");
     scratch_write(run->err_path, "");
+    sql_let_go();
     run->pid = scratch_fork(SIGKILL);
     if (run->pid == 0)
         exec_command(run, env);

@@ -31,6 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SHORTEST_PAUSE_MS 10
+#define LONGEST_PAUSE_MS 30
 #define LONGEST_LOOK_MS 200L
 
 #define HOOKS_MAX 16
@@ -309,11 +311,13 @@ scratch_wait(bool (*ready)(void *arg), void *arg, int deadline_ms)
     long left = deadline_ms;
 #endif
     long last = now_ms();
+    int pause = SHORTEST_PAUSE_MS;
 
     while (!ready(arg)) {
         if (left <= 0)
             return false;
-        sleep_ms(10);
+        sleep_ms(pause); /* looking costs the server something, too */
+        pause += pause < LONGEST_PAUSE_MS;
         long now = now_ms();
         /* a machine that stood still, or had no time for us, had none for what is awaited either */
         left -= now - last < LONGEST_LOOK_MS ? now - last : LONGEST_LOOK_MS;

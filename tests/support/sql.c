@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define RECOVERY_MS 30000
+#define KEPT_MAX 4
 
 struct condition {
     const char *conninfo;
@@ -51,8 +52,32 @@ connect_when_recovered(const char *conninfo)
     return PQconnectdb(conninfo);
 }
 
-PGconn *
-sql_connect_to(const char *conninfo)
+/*
+ * Sessions of sql_once: a new one costs a server more than most of what is asked. They end before
+ * anything else of the test begins, which might mind them.
+ */
+static _Thread_local struct {
+    const char *conninfo;
+    PGconn *conn;
+} kept[KEPT_MAX];
+
+void
+sql_let_go(void)
+{
+    for (int i = 0; i < KEPT_MAX; i++) {
+        PQfinish(kept[i].conn);
+        kept[i].conn = NULL;
+    }
+}
+
+static bool
+is_of_databases(const char *sql)
+{
+    return strstr(sql, "DATABASE ") != NULL;
+}
+
+static PGconn *
+connect_now(const char *conninfo)
 {
     PGconn *conn = connect_when_recovered(conninfo);
 
@@ -67,6 +92,32 @@ sql_connect_to(const char *conninfo)
 }
 
 PGconn *
+sql_connect_to(const char *conninfo)
+{
+    sql_let_go();
+    return connect_now(conninfo);
+}
+
+/* One that is kept, and was fine when it was used last. */
+static PGconn *
+kept_conn(const char *conninfo)
+{
+    int at = 0;
+
+    for (int i = 0; i < KEPT_MAX; i++) {
+        if (kept[i].conn == NULL)
+            at = i;
+        else if (strcmp(kept[i].conninfo, conninfo) == 0)
+            return kept[i].conn;
+    }
+    PQfinish(kept[at].conn);
+    kept[at].conninfo = conninfo;
+    kept[at].conn = NULL; /* when the next line fails the test */
+    kept[at].conn = connect_now(conninfo);
+    return kept[at].conn;
+}
+
+PGconn *
 sql_connect(const struct pg_test_cluster *cluster, const char *dbname)
 {
     return sql_connect_to(pg_test_conninfo(cluster, dbname));
@@ -76,6 +127,8 @@ sql_connect(const struct pg_test_cluster *cluster, const char *dbname)
 static PGresult *
 query(PGconn *conn, const char *sql)
 {
+    if (is_of_databases(sql))
+        sql_let_go();
     PGresult *result = PQexec(conn, sql);
     ExecStatusType status = PQresultStatus(result);
 
@@ -198,9 +251,20 @@ sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate)
 const char *
 sql_once(const struct pg_test_cluster *cluster, const char *dbname, const char *sql)
 {
+    const char *conninfo = pg_test_conninfo(cluster, dbname);
+
+    if (!is_of_databases(sql) && strncmp(sql, "SET ", 4) != 0) {
+        PGconn *conn = kept_conn(conninfo);
+
+        PQclear(PQexec(conn, "")); /* the server may have ended it, or been ended, since */
+        if (PQstatus(conn) != CONNECTION_OK) {
+            sql_let_go();
+            conn = kept_conn(conninfo);
+        }
+        return sql_rows(conn, sql);
+    }
     PGconn *conn = sql_connect(cluster, dbname);
     const char *rows = sql_rows(conn, sql);
-
     PQfinish(conn);
     return rows;
 }

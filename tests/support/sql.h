@@ -31,8 +31,14 @@ void sql_same(PGconn *source, const char *source_sql, PGconn *target, const char
 /* Fails unless the statement fails with this SQLSTATE. */
 void sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate);
 
-/* Rows of a query over a connection of its own. */
+/*
+ * Rows of a query over a session that nothing else uses; it is kept for the next of these queries
+ * until a program is started, another connection is made or a database comes or goes.
+ */
 const char *sql_once(const struct pg_test_cluster *cluster, const char *dbname, const char *sql);
+
+/* Ends the sessions of sql_once now. */
+void sql_let_go(void);
 
 /* Runs psql on a script file with ON_ERROR_STOP. */
 void sql_file(const struct pg_test_cluster *cluster, const char *dbname, const char *path);
