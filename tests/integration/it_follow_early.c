@@ -63,17 +63,30 @@ follow_args(struct pair_db *db, const char *const *args)
     return run;
 }
 
-/* Its early session has changed something and waits for more. */
+/* Its early session has changed something and waits for more, in another transaction than that. */
 static void
-wait_early(const struct pair_db *db)
+wait_early_anew(const struct pair_db *db, const char *xid)
 {
     sql_wait_true(
         pair.dst, db->name,
         scratch_printf("SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '%s' AND"
-                       " application_name LIKE '%%apply early' AND backend_xid IS NOT"
-                       " NULL AND state = 'idle in transaction'",
-                       db->name),
+                       " application_name LIKE '%%apply early' AND backend_xid::text <> '%s'"
+                       " AND state = 'idle in transaction'",
+                       db->name, xid),
         WAIT_MS);
+}
+
+static void
+wait_early(const struct pair_db *db)
+{
+    wait_early_anew(db, "");
+}
+
+static const char *
+early_xid(const struct pair_db *db)
+{
+    return sql_value(db->target, "SELECT backend_xid FROM pg_stat_activity WHERE datname ="
+                                 " current_database() AND application_name LIKE '%apply early'");
 }
 
 /* The same, and it has come to that table. */
@@ -270,9 +283,10 @@ rolled_back(void **state)
     sql_exec(large, "BEGIN; UPDATE t SET v = 'twice'; INSERT INTO t SELECT g, 'twice' FROM"
                     " generate_series(20001, 30000) g");
     wait_early(&db);
+    const char *xid = early_xid(&db);
     sql_exec(db.source, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
     wait_applied(&db);
-    wait_early(&db);
+    wait_early_anew(&db, xid);
     sql_exec(large, "COMMIT");
     wait_counts(&db, 1, 0);
     PQfinish(large);
