@@ -2,7 +2,6 @@
  * `pghaul verify --leak-scan`: what a masked copy left of its source's values is found wherever it
  * stands and named without being told, and what masks give themselves is no alarm.
  */
-/* labels: short */
 /* timeout: 300 */
 #include <setjmp.h>
 #include <stdarg.h>

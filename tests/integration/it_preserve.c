@@ -2,7 +2,6 @@
  * Columns and rows of the target that stay: what arrives is compared with what SQL makes of the
  * source and of the rows that the target had, whatever happens to the copy in between.
  */
-/* labels: short */
 /* timeout: 600 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,5 @@
 /* Rows reshaped on the way of a copy: what arrives is compared with what SQL makes of the source.
  */
-/* labels: short */
 /* timeout: 300 */
 #include <setjmp.h>
 #include <stdarg.h>
