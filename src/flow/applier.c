@@ -294,7 +294,7 @@ gather_ms(const struct ph_applier *applier)
 
 /* ---- events ---- */
 
-/* Without the transaction that is being read: what is whole of the group is read anew and ends it.
+/* Without the transaction that is being read: what is whole of the group is read anew, to end it.
  */
 static ph_code
 begin_group_again(struct ph_applier *applier, struct ph_error *err)

@@ -430,6 +430,15 @@ flush(struct trial *run)
 }
 
 static void
+commit_group(struct trial *run)
+{
+    flush(run);
+    if (run->is_open)
+        ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
+    run->is_open = false;
+}
+
+static void
 truncate_tables(struct trial *run, const struct ph_change *change)
 {
     const struct ph_apply_table *tables[MAX_TABLES];
@@ -481,10 +490,7 @@ end_before(struct trial *run, const PGresult *messages, int row)
     if (!run->scenario->enforces_keys || *PQgetvalue(messages, row, 0) != 'B' ||
         !truncates(messages, row))
         return;
-    flush(run);
-    if (run->is_open)
-        ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
-    run->is_open = false;
+    commit_group(run);
 }
 
 /* Everything that the slot has. */
@@ -519,10 +525,7 @@ static void
 drain(struct trial *run)
 {
     fetch(run, take);
-    flush(run);
-    if (run->is_open)
-        ok(run, ph_conn_exec(run->conn, "COMMIT", &run->err));
-    run->is_open = false;
+    commit_group(run);
 }
 
 /* Columns of the source by name: the target may have them in another order, and other types. */

@@ -86,8 +86,7 @@ test_second_run_says_finished(void **state)
     same_no_sessions(src);
 }
 
-/* The cluster's or a role's timeouts are for applications; a copy that takes longer is not cut
- * short. */
+/* The cluster's or a role's timeouts are for applications; they do not cut a longer copy short. */
 static void
 test_trap_28_timeouts_of_the_servers(void **state)
 {

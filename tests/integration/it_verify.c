@@ -546,8 +546,8 @@ repair_without_special_rights(void **state)
     sql_once(dst, "postgres", "CREATE DATABASE fk OWNER plain");
     sql_once(src, "fk", "ALTER SCHEMA public OWNER TO plain");
     sql_once(dst, "fk", "ALTER SCHEMA public OWNER TO plain");
-    sql_once(src, "fk", scratch_printf("SET ROLE plain; %s", schema));
-    sql_once(dst, "fk", scratch_printf("SET ROLE plain; %s", schema));
+    sql_once(src, "fk", scratch_printf("SET ROLE plain; %s; RESET ROLE", schema));
+    sql_once(dst, "fk", scratch_printf("SET ROLE plain; %s; RESET ROLE", schema));
     sql_once(dst, "fk",
              "DELETE FROM parent WHERE id IN (5, 6); UPDATE child SET v = 'x' WHERE id = 30;"
              "INSERT INTO parent VALUES (200, 'p5'); INSERT INTO child VALUES (900, 200, 'y');"

@@ -98,17 +98,27 @@ sql_connect_to(const char *conninfo)
     return connect_now(conninfo);
 }
 
-/* One that is kept, and was fine when it was used last. */
+/* The server may have ended one that is kept, or been ended, since. */
+static bool
+is_there_still(PGconn *conn)
+{
+    PQclear(PQexec(conn, ""));
+    return PQstatus(conn) == CONNECTION_OK;
+}
+
 static PGconn *
 kept_conn(const char *conninfo)
 {
     int at = 0;
 
     for (int i = 0; i < KEPT_MAX; i++) {
+        if (kept[i].conn != NULL && strcmp(kept[i].conninfo, conninfo) == 0) {
+            if (is_there_still(kept[i].conn))
+                return kept[i].conn;
+            sql_let_go();
+        }
         if (kept[i].conn == NULL)
             at = i;
-        else if (strcmp(kept[i].conninfo, conninfo) == 0)
-            return kept[i].conn;
     }
     PQfinish(kept[at].conn);
     kept[at].conninfo = conninfo;
@@ -251,18 +261,8 @@ sql_expect_error(PGconn *conn, const char *sql, const char *sqlstate)
 const char *
 sql_once(const struct pg_test_cluster *cluster, const char *dbname, const char *sql)
 {
-    const char *conninfo = pg_test_conninfo(cluster, dbname);
-
-    if (!is_of_databases(sql) && strncmp(sql, "SET ", 4) != 0) {
-        PGconn *conn = kept_conn(conninfo);
-
-        PQclear(PQexec(conn, "")); /* the server may have ended it, or been ended, since */
-        if (PQstatus(conn) != CONNECTION_OK) {
-            sql_let_go();
-            conn = kept_conn(conninfo);
-        }
-        return sql_rows(conn, sql);
-    }
+    if (!is_of_databases(sql))
+        return sql_rows(kept_conn(pg_test_conninfo(cluster, dbname)), sql);
     PGconn *conn = sql_connect(cluster, dbname);
     const char *rows = sql_rows(conn, sql);
     PQfinish(conn);
