@@ -108,165 +108,7 @@ ph_applier_count(struct ph_applier *applier, const struct sent *group, bool is_r
     pthread_mutex_unlock(&applier->lock);
 }
 
-/* ---- groups ---- */
-
-static struct sent
-describe_group(const struct ph_applier *applier)
-{
-    return (struct sent){
-        .is_there = true,
-        .from = applier->group_from,
-        .end = applier->group_end,
-        .txns = applier->group_txns,
-        .counted = applier->group_counted,
-        .changes = ph_fold_changes(applier->fold),
-        .skipped = applier->group_skipped,
-        .us = applier->group_us,
-    };
-}
-
-static void
-next_group(struct ph_applier *applier, ph_lsn from)
-{
-    applier->group_from = from;
-    applier->group_end = 0;
-    applier->group_txns = 0;
-    applier->group_counted = 0;
-    applier->group_skipped = 0;
-    applier->group_until = 0;
-    applier->must_replay = false;
-    ph_fold_clear(applier->fold);
-    ph_change_notes_clear(&applier->notes);
-}
-
-/* What of the group is gathered. */
-static ph_code
-send_group(struct ph_applier *applier, struct ph_error *err)
-{
-    PH_TRY(ph_apply_send(&applier->target, applier->fold, NULL, err));
-    return ph_change_notes_send(&applier->notes, &applier->target, err);
-}
-
-/* Change by change; what is under way must have been finished. */
-static ph_code
-replay(struct ph_applier *applier, const struct sent *group, struct ph_error *err)
-{
-    ph_early_give_way(applier->early);
-    return ph_applier_replay(applier, group->from, group->end, err);
-}
-
-/* The group that is under way: wait for it, and queue its commit. */
-static ph_code
-finish_sent(struct ph_applier *applier, struct ph_error *err)
-{
-    struct sent group = applier->sent;
-    struct ph_apply_refusal refusal;
-    bool refused;
-
-    if (!group.is_there)
-        return PH_OK;
-    PH_TRY(ph_apply_check(&applier->target, &refused, &refusal, err));
-    applier->sent.is_there = false;
-    if (refused) {
-        PH_TRY(ph_apply_rollback(&applier->target, err));
-        return replay(applier, &group, err);
-    }
-    PH_TRY(ph_apply_commit(&applier->target, err));
-    ph_applier_count(applier, &group, false);
-    return PH_OK;
-}
-
-/*
- * A part of a transaction that is too large for a group: it goes to the target at once, in the
- * group's transaction, whose end nobody knows yet.
- */
-static ph_code
-spill(struct ph_applier *applier, struct ph_error *err)
-{
-    struct ph_apply_refusal refusal;
-    bool refused = false;
-    ph_code rc = PH_OK;
-
-    if (applier->must_replay) {
-        ph_fold_clear(applier->fold);
-        ph_change_notes_clear(&applier->notes);
-        return PH_OK;
-    }
-    if (!applier->target.is_open) {
-        PH_TRY(ph_apply_begin(&applier->target, 0, err));
-    }
-    rc = send_group(applier, err);
-    if (rc == PH_OK)
-        rc = ph_apply_check(&applier->target, &refused, &refusal, err);
-    ph_fold_clear(applier->fold);
-    ph_change_notes_clear(&applier->notes);
-    if (rc != PH_OK && !ph_applier_is_refusal(rc))
-        return rc;
-    if (rc != PH_OK || refused) {
-        applier->must_replay = true;
-        return ph_apply_rollback(&applier->target, err);
-    }
-    return PH_OK;
-}
-
-static ph_code
-spill_alone(struct ph_applier *applier, struct ph_error *err)
-{
-    PH_TRY(finish_sent(applier, err));
-    return spill(applier, err);
-}
-
-/* A group of which parts are on the target already. */
-static ph_code
-end_spilled(struct ph_applier *applier, struct ph_error *err)
-{
-    struct sent group = describe_group(applier);
-
-    PH_TRY(spill(applier, err));
-    if (!applier->must_replay) {
-        PH_TRY(ph_apply_end(&applier->target, group.end, err));
-        PH_TRY(ph_apply_expect(&applier->target, err));
-        PH_TRY(ph_apply_commit(&applier->target, err));
-        ph_applier_count(applier, &group, false);
-    } else {
-        PH_TRY(replay(applier, &group, err));
-    }
-    next_group(applier, group.end);
-    return PH_OK;
-}
-
-/* All of the group is read: send it, and go on reading while the target works. */
-static ph_code
-end_group(struct ph_applier *applier, struct ph_error *err)
-{
-    PH_TRY(finish_sent(applier, err));
-    if (applier->target.is_open || applier->must_replay)
-        return end_spilled(applier, err);
-    struct sent group = describe_group(applier);
-    PH_TRY(ph_apply_begin(&applier->target, group.end, err));
-    ph_code rc = send_group(applier, err);
-    if (rc == PH_OK) {
-        PH_TRY(ph_apply_go(&applier->target, err));
-        applier->sent = group;
-    } else {
-        if (!ph_applier_is_refusal(rc))
-            return rc;
-        PH_TRY(ph_apply_rollback(&applier->target, err));
-        PH_TRY(replay(applier, &group, err));
-    }
-    applier->fold = applier->fold == applier->folds[0] ? applier->folds[1] : applier->folds[0];
-    next_group(applier, group.end);
-    return PH_OK;
-}
-
-ph_code
-ph_applier_settle(struct ph_applier *applier, struct ph_error *err)
-{
-    if (applier->group_txns > 0 && !applier->in_txn)
-        PH_TRY(end_group(applier, err));
-    PH_TRY(finish_sent(applier, err));
-    return ph_apply_settle(&applier->target, err);
-}
+/* ---- how long a group may wait ---- */
 
 static bool
 wants_end(const struct ph_applier *applier)
@@ -294,26 +136,6 @@ gather_ms(const struct ph_applier *applier)
 
 /* ---- events ---- */
 
-/* Without the transaction that is being read: what is whole of the group is read anew, to end it.
- */
-static ph_code
-begin_group_again(struct ph_applier *applier, struct ph_error *err)
-{
-    ph_lsn until = applier->group_txns > 0 ? applier->group_end : 0;
-
-    PH_TRY(finish_sent(applier, err));
-    PH_TRY(ph_apply_settle(&applier->target, err));
-    if (applier->target.is_open)
-        PH_TRY(ph_apply_rollback(&applier->target, err));
-    applier->in_txn = false;
-    next_group(applier, applier->group_from);
-    if (until == 0)
-        return PH_OK;
-    applier->group_until = until;
-    ph_applier_close_reader(applier, &applier->reader);
-    return ph_txn_reader_open(applier->params.spool, applier->group_from, &applier->reader, err);
-}
-
 /*
  * The server refuses to truncate what deferred constraints are still to be checked of. The source
  * had checked them at the ends of earlier transactions: the group has to end there, too.
@@ -334,9 +156,9 @@ take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, stru
     rc = ph_applier_put_truncate(applier, applier->reader, event, applier->is_filtered, &sql, err);
     if (rc == PH_OK && sql.len > 0 && is_to_end_before(applier)) {
         ph_early_begin_again(applier->early);
-        rc = begin_group_again(applier, err);
+        rc = ph_applier_begin_group_again(applier, err);
     } else if (rc == PH_OK && sql.len > 0) {
-        rc = spill_alone(applier, err);
+        rc = ph_applier_spill(applier, err);
         if (rc == PH_OK && !applier->must_replay)
             rc = ph_apply_send_plain(&applier->target, ph_buf_text(&sql), err);
     }
@@ -352,7 +174,7 @@ add_change(struct ph_applier *applier, const struct ph_routed_table *to,
 
     if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, to->table) ||
         ph_change_notes_is_full(&applier->notes))
-        PH_TRY(spill_alone(applier, err));
+        PH_TRY(ph_applier_spill(applier, err));
     PH_TRY(ph_reshape_change(applier->reshape, to, change, &applier->notes, &reshaped, err));
     for (uint32_t i = 0; i < reshaped.n; i++)
         PH_TRY(ph_fold_add(applier->fold, to->table, &reshaped.changes[i], err));
@@ -388,7 +210,7 @@ static ph_code
 take_void(struct ph_applier *applier, struct ph_error *err)
 {
     ph_early_void(applier->early);
-    return applier->in_txn ? begin_group_again(applier, err) : PH_OK;
+    return applier->in_txn ? ph_applier_begin_group_again(applier, err) : PH_OK;
 }
 
 /* Parts of the group are on the target already; the one before it may be open there, too. */
@@ -410,7 +232,7 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
     bool is_last = applier->group_until != 0 && event->end_lsn >= applier->group_until;
     if (is_spilled(applier) || applier->must_replay || ph_fold_is_full(applier->fold) ||
         applier->group_txns >= MOST_TRANSACTIONS || is_last)
-        PH_TRY(end_group(applier, err));
+        PH_TRY(ph_applier_end_group(applier, err));
     return ph_applier_fence_commit(applier, &event->txn, err);
 }
 
@@ -449,7 +271,7 @@ take_block_commit(struct ph_applier *applier, const struct ph_txn_event *event,
     ph_applier_count(applier, &group, false);
     applier->group_end = event->end_lsn;
     tell(applier);
-    next_group(applier, event->end_lsn);
+    ph_applier_next_group(applier, event->end_lsn);
     return ph_applier_fence_commit(applier, &event->txn, err);
 }
 
@@ -457,7 +279,7 @@ static ph_code
 take_nothing(struct ph_applier *applier, struct ph_error *err)
 {
     if (gather_ms(applier) > 0) {
-        PH_TRY(finish_sent(applier, err));
+        PH_TRY(ph_applier_finish_sent(applier, err));
         return ph_apply_settle(&applier->target, err);
     }
     PH_TRY(ph_applier_settle(applier, err));
@@ -580,7 +402,7 @@ wind_up(struct ph_applier *applier, struct ph_error *err)
     ph_early_give_way(applier->early);
     if (!applier->in_txn)
         PH_TRY(ph_applier_settle(applier, err));
-    PH_TRY(finish_sent(applier, err));
+    PH_TRY(ph_applier_finish_sent(applier, err));
     if (applier->target.is_open)
         PH_TRY(ph_apply_rollback(&applier->target, err));
     PH_TRY(ph_apply_make_durable(&applier->target, err));

@@ -136,12 +136,30 @@ ph_code ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *e
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* A group is committed. */
 void ph_applier_count(struct ph_applier *applier, const struct sent *group, bool is_replay);
-/* All whole transactions that were read are committed on the target; none is under way there. */
-ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
 
 /* What is in the spool and comes to it, until it is told to end; all that is applied is durable. */
 ph_code ph_applier_work(struct ph_applier *applier, struct ph_error *err);
 bool ph_applier_is_at_end(const struct ph_applier *applier);
+
+/* ---- apply_group.c: a group is gathered, sent, committed; or replayed when it is refused ---- */
+
+/* A new one is gathered, of what ends behind `from`. */
+void ph_applier_next_group(struct ph_applier *applier, ph_lsn from);
+/*
+ * What is gathered goes to the target at once, in the group's transaction, whose end nobody knows
+ * yet: the group has become too large, or a statement has to come before the rest.
+ */
+ph_code ph_applier_spill(struct ph_applier *applier, struct ph_error *err);
+/* All of the group is read: it is sent, and the target works while the next one is gathered. */
+ph_code ph_applier_end_group(struct ph_applier *applier, struct ph_error *err);
+/* The group that is under way, if any: its statements are waited for and its COMMIT is queued. */
+ph_code ph_applier_finish_sent(struct ph_applier *applier, struct ph_error *err);
+/* All whole transactions that were read are committed on the target; none is under way there. */
+ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
+/*
+ * Without the transaction that is being read: what is whole of the group is read anew, and ends it.
+ */
+ph_code ph_applier_begin_group_again(struct ph_applier *applier, struct ph_error *err);
 
 /* ---- apply_fence.c ---- */
 
