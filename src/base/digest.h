@@ -1,5 +1,5 @@
 /*
- * The proof's arithmetic (DESIGN D11): rows are hashed with XXH3-128 and added modulo 2^128 into
+ * The proof's arithmetic: rows are hashed with XXH3-128 and added modulo 2^128 into
  * buckets chosen by the hash of their key, with row counts. Addition, never XOR: XOR cancels pairs
  * of equal rows. Sums of chunks add up to the sum of a table in whatever order rows are read.
  *

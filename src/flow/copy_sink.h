@@ -1,5 +1,6 @@
 /*
- * Sink of a lane: COPY … FROM STDIN on the target, receipt in the same transaction (DESIGN D4).
+ * Sink of a lane: COPY … FROM STDIN on the target, receipt in the same transaction
+ * (docs/architecture.md, "The ledger").
  *
  * The owner works lot by lot: ph_copy_sink_begin_lot opens the transaction and claims, then each
  * chunk of the lot goes through the lane, then ph_copy_sink_commit. A connection that is gone is

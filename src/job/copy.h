@@ -1,5 +1,5 @@
 /*
- * `pghaul copy`: schema, rows, indexes and keys, the rest, the proof (DESIGN section 4).
+ * `pghaul copy`: schema, rows, indexes and keys, the rest, the proof.
  *
  * The job is a chain of phases that the ledger remembers; whatever ends a run, the next one goes on
  * in the phase it finds. Lost connections are retried here, by the same way as a new run.

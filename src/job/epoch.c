@@ -1,5 +1,6 @@
 /*
- * The snapshot of the copy (DESIGN D5); what a stream asks of it besides is in epoch_stream.c.
+ * The snapshot of the copy (docs/decisions/0010-epochs.md); what a stream asks of it besides is in
+ * epoch_stream.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

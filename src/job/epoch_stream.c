@@ -1,7 +1,7 @@
 /*
- * Epochs of a job that applies a stream (DESIGN D5): each has L and must fit S0, the snapshot that
- * the slot exported, and whatever ran before the publication had all tables must be over in them.
- * The rule they are for is in model/epoch_filter.h.
+ * Epochs of a job that applies a stream (docs/decisions/0010-epochs.md): each has L and must fit
+ * S0, the snapshot that the slot exported, and whatever ran before the publication had all tables
+ * must be over in them. The rule they are for is in model/epoch_filter.h.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * Generated columns: the copy leaves them to the target, the proof reads them on both sides
- * (DESIGN D11). Pure, on immutable catalogs.
+ * Generated columns: the copy leaves them to the target, the proof reads them on both sides.
+ * Pure, on immutable catalogs.
  */
 #ifndef PH_JOB_PLAN_GENERATED_H
 #define PH_JOB_PLAN_GENERATED_H

@@ -1,5 +1,5 @@
 /*
- * Text where it is cheaper (DESIGN D2): a small integer takes 8 bytes in COPY BINARY and 2 or 3 in
+ * Text where it is cheaper: a small integer takes 8 bytes in COPY BINARY and 2 or 3 in
  * COPY TEXT, and both servers pay by the byte. Large tables whose types convert cheaply are
  * sampled; text is taken when it needs less than half of the bytes. Measured by bench/format; see
  * docs/decisions/0003-text-where-cheaper.md.

@@ -1,5 +1,5 @@
 /*
- * `pghaul verify`: is what is on the target what is on the source (DESIGN D11)? Between any two
+ * `pghaul verify`: is what is on the target what is on the source? Between any two
  * databases, whoever copied them; no ledger is needed. A job that follows is compared while it does
  * (verify_live.h).
  *

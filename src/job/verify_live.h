@@ -1,8 +1,8 @@
 /*
- * Comparing a job that follows, while its run applies changes (DESIGN D11). Tables are read in
- * pieces of half a second or so, each at a fence of its own, so that no snapshot of either side
- * grows old; what differs is read again at another fence before it is told. The verification's main
- * thread.
+ * Comparing a job that follows, while its run applies changes (docs/decisions/0011-live-proof.md).
+ * Tables are read in pieces of half a second or so, each at a fence of its own, so that no snapshot
+ * of either side grows old; what differs is read again at another fence before it is told. The
+ * verification's main thread.
  */
 #ifndef PH_JOB_VERIFY_LIVE_H
 #define PH_JOB_VERIFY_LIVE_H

@@ -1,6 +1,7 @@
 /*
- * The schema of a database as pg_dump's archive gives it (DESIGN D8): every entry with the SQL text
- * that pg_restore makes of it. Nothing is composed here.
+ * The schema of a database as pg_dump's archive gives it
+ * (docs/decisions/0004-schema-by-archive-entries.md): every entry with the SQL text that pg_restore
+ * makes of it. Nothing is composed here.
  *
  * The archive file (custom format, 0600, in the spool directory) is made once per job and read
  * again on resume. Its table of contents gives dump ids, catalog ids, sections and dependencies;

@@ -1,6 +1,6 @@
 /*
  * Constraints that nobody enforced while rows were written: under session_replication_role =
- * replica neither foreign keys nor deferrable unique and primary keys are checked (DESIGN D11).
+ * replica neither foreign keys nor deferrable unique and primary keys are checked.
  * Each is asked about by one query on the target.
  *
  * A constraint that the source has too, validated and with the same definition, holds on the target

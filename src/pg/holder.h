@@ -1,6 +1,6 @@
 /*
  * The snapshot's holder: a small process of its own that keeps an exported snapshot alive on the
- * source when the mover is killed (DESIGN D5).
+ * source when the mover is killed (docs/decisions/0002-holder-process.md).
  *
  * It has one connection and does nothing but hold. It sees the mover by a lock on DIR/mover.lock:
  * once that is free for `hold_seconds` it ends; it also ends when DIR/holder.stop is there anew,

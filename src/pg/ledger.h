@@ -1,6 +1,6 @@
 /*
- * The ledger: schema `pghaul` in the target (DESIGN D4). What is in it commits together with what
- * it is about, so recovery is "read the ledger and go on".
+ * The ledger: schema `pghaul` in the target (docs/architecture.md). What is in it commits together
+ * with what it is about, so recovery is "read the ledger and go on".
  *
  * All functions work on the connection given, in its current transaction, and so on that
  * connection's thread. Failures of statements come back as from ph_conn; PH_E_LEDGER when the
@@ -210,7 +210,7 @@ ph_code ph_ledger_step_done(struct ph_conn *conn, const char *job, const char *s
 ph_code ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_arena *arena,
                              const char *const **steps, uint32_t *n, struct ph_error *err);
 
-/* ---- what was disabled or set aside, to be restored (TRAPS: it is committed DDL) ---- */
+/* ---- what was disabled or set aside, to be restored (it is committed DDL) ---- */
 
 ph_code ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
                             const char *restore_sql, struct ph_error *err);

@@ -273,15 +273,6 @@ test_max_row_names_the_row(void **state)
     pair_db_end(&db);
 }
 
-/* DESIGN section 4: --memory for ordinary rows; a larger row adds at most four times its size. */
-static void
-assert_memory(const struct run *run, long limit_kb)
-{
-    print_message("memory: %ld kB, limit %ld kB\n", run->memory_kb, limit_kb);
-    if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
-        assert_in_range(run->memory_kb, 1, limit_kb);
-}
-
 static void
 test_memory_on_ordinary_tables(void **state)
 {
@@ -298,7 +289,7 @@ test_memory_on_ordinary_tables(void **state)
              " generate_series(1, 1500) i");
     struct run *run = pair_copy(&db, "--data-only", "--jobs", "8", "--split", "1MB");
     pair_expect(run, 0, "proven");
-    assert_memory(run, 64 * 1024);
+    run_expect_memory(run, 64 * 1024);
     pair_db_end(&db);
 }
 
@@ -319,7 +310,7 @@ test_memory_with_a_large_row(void **state)
              " generate_series(1, 50000) i");
     struct run *run = pair_copy(&db, "--data-only", "--jobs", "4");
     pair_expect(run, 0, "proven");
-    assert_memory(run, 64 * 1024 + 4 * 200000000 / 1024);
+    run_expect_memory(run, 64 * 1024 + 4 * 200000000 / 1024);
     pair_same(&db, "SELECT id, length(v), md5(v) FROM large ORDER BY 1");
     pair_db_end(&db);
 }

@@ -442,8 +442,7 @@ many_at_once(void **state)
                   "SELECT (state #>> '{follow,early}')::int >= 1 FROM pghaul.progress", WAIT_MS);
     run_signal(run, SIGTERM);
     run_expect(run, 5);
-    print_message("  %ld kB\n", run->memory_kb);
-    assert_true(run->memory_kb < MEMORY_KB);
+    run_expect_memory(run, MEMORY_KB);
     ends_equal(&db, follow(&db));
 }
 

@@ -33,11 +33,7 @@ static const struct scenario scenarios[] = {
      .job = "offline",
      .target = "target",
      .no_stream = messages_no_stream},
-    {.folder = "content_consolidation",
-     .job = "follow",
-     .target = "target",
-     .follows = true,
-     .few_kills = true},
+    {.folder = "content_consolidation", .job = "follow", .target = "target", .follows = true},
     {.folder = "campaign_phases", .job = "offline", .target = "target"},
     {.folder = "campaign_phases",
      .job = "offline",
@@ -76,13 +72,9 @@ static const struct scenario scenarios[] = {
      .job = "follow",
      .target = "target",
      .spoil = "full",
-     .follows = true,
-     .few_kills = true},
+     .follows = true},
     {.folder = "customer_data_platform", .job = "dev_to_staging"},
-    {.folder = "customer_data_platform",
-     .job = "dev_to_staging",
-     .by_owner = true,
-     .few_kills = true},
+    {.folder = "customer_data_platform", .job = "dev_to_staging", .by_owner = true},
     {.folder = "customer_data_platform",
      .job = "staging_to_production_keys",
      .target = "production_keys",
@@ -91,20 +83,17 @@ static const struct scenario scenarios[] = {
      .job = "staging_to_production_keys",
      .target = "production_keys",
      .consents = true,
-     .by_owner = true,
-     .few_kills = true},
+     .by_owner = true},
     {.folder = "customer_data_platform", .job = "staging_to_production", .target = "production"},
     {.folder = "customer_data_platform",
      .job = "staging_to_production",
      .target = "production",
-     .by_owner = true,
-     .few_kills = true},
+     .by_owner = true},
     {.folder = "customer_data_platform", .job = "production_to_production", .follows = true},
     {.folder = "customer_data_platform",
      .job = "production_to_production",
      .follows = true,
-     .by_owner = true,
-     .few_kills = true},
+     .by_owner = true},
 };
 #define N_SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
@@ -210,7 +199,7 @@ static const char *const points[] = {
     "before_apply_commit",
 };
 
-/* The most telling ones: for every change, and for jobs that are others' but for role or tables. */
+/* The most telling ones: all that there is time for at every change. */
 static bool
 is_of_few(const char *point)
 {
@@ -306,12 +295,11 @@ killed_again_and_again(void **state)
 {
     skip_what_is_like_others(*state);
     struct scenario_case c = begin(state, "killed");
-    bool is_short = c.scenario->few_kills || !scratch_is_long();
     const char *passed = "";
 
     begin_writing(&c);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
-        if (!is_passed(c.scenario, points[i]) || (is_short && !is_of_few(points[i])))
+        if (!is_passed(c.scenario, points[i]) || (!scratch_is_long() && !is_of_few(points[i])))
             continue;
         struct run *run = scenario_start(&c, scratch_printf("%s=kill@1", points[i]));
         bool killed = was_killed(&c, run, points[i]);

@@ -113,9 +113,7 @@ test_memory_with_a_large_row(void **state)
     by_tls(&db);
     struct run *run = pair_copy(&db, "--data-only", "--jobs", "2");
     pair_expect(run, 0, "proven");
-    print_message("memory: %ld kB\n", run->memory_kb);
-    if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
-        assert_in_range(run->memory_kb, 1, 64 * 1024 + 4 * 200000000 / 1024);
+    run_expect_memory(run, 64 * 1024 + 4 * 200000000 / 1024);
     pair_same(&db, "SELECT id, length(v), md5(v) FROM large ORDER BY 1");
     db.dir = scratch_new_dir("small_rows");
     run = pair_copy(&db, "--data-only", "--name", "rows", "--truncate", "--yes", "--max-row",
@@ -143,9 +141,7 @@ test_memory_with_large_rows_on_many_lanes(void **state)
     by_tls(&db);
     struct run *run = pair_copy(&db, "--data-only", "--jobs", "8");
     pair_expect(run, 0, "proven");
-    print_message("memory: %ld kB\n", run->memory_kb);
-    if (strstr(getenv("PGHAUL_BIN"), "san/") == NULL)
-        assert_in_range(run->memory_kb, 1, 64 * 1024 + 4 * 10000000 / 1024);
+    run_expect_memory(run, 64 * 1024 + 4 * 10000000 / 1024);
     for (int i = 0; i < 8; i++)
         pair_same(&db, scratch_printf("SELECT id, length(v), md5(v) FROM l%d ORDER BY 1", i));
     pair_db_end(&db);

@@ -185,6 +185,16 @@ run_expect(struct run *run, int code)
     fail_msg("%s\nexit code %d, expected %d", command_line(run), run->code, code);
 }
 
+void
+run_expect_memory(const struct run *run, long limit_kb)
+{
+    fprintf(stderr, "  memory: %ld kB of %ld\n", run->memory_kb, limit_kb);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    if (run->memory_kb <= 0 || run->memory_kb > limit_kb)
+        fail_msg("%s\nneeded %ld kB, more than %ld", command_line(run), run->memory_kb, limit_kb);
+#endif
+}
+
 const char *
 run_out(const struct run *run)
 {

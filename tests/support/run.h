@@ -46,6 +46,12 @@ void run_kill(struct run *run);
 /* Waits for the end; fails the test, showing all output, when the exit code is another. */
 void run_expect(struct run *run, int code);
 
+/*
+ * What it had resident stayed within that. Said, but not asked of a build for the sanitizers, whose
+ * memory is not ours.
+ */
+void run_expect_memory(const struct run *run, long limit_kb);
+
 /* Waits until `text` has come out on stdout or stderr; fails when the command ended without. */
 void run_wait_output(struct run *run, const char *text, int deadline_ms);
 

@@ -28,7 +28,6 @@ struct scenario {
     const char *says;             /* and says; or NULL */
     const char *const *no_stream; /* what `check --follow` says against it, to NULL; or NULL */
     bool follows;
-    bool few_kills;    /* at some failpoints only */
     bool by_owner;     /* the target's role owns the database and is no superuser */
     bool consents;     /* --yes: the job empties tables */
     bool one_database; /* source and target are the same */
