@@ -440,7 +440,6 @@ test_cancelled(void **state)
             PGconn *other = sql_connect(cluster, "postgres");
             struct ph_error err;
             pthread_t thread;
-            time_t begun = time(NULL);
             sql_exec(other, "DROP TABLE IF EXISTS public.s; CREATE TABLE public.s (t text);"
                             " CREATE OR REPLACE FUNCTION public.halt() RETURNS trigger LANGUAGE"
                             " plpgsql AS 'BEGIN PERFORM pg_sleep(100); RETURN NEW; END';"
@@ -448,7 +447,6 @@ test_cancelled(void **state)
                             " FUNCTION public.halt()");
             assert_int_equal(pthread_create(&thread, NULL, cancel_later, &endpoints[way]), 0);
             assert_int_equal(get_stuck(conn, writes != 0, &err), PH_E_STOPPED);
-            assert_true(time(NULL) - begun < 20);
             assert_false(ph_conn_is_alive(conn));
             pthread_join(thread, NULL);
             ph_conn_free(conn);

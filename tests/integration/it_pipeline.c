@@ -680,7 +680,9 @@ cancel_later(void *arg)
     return NULL;
 }
 
-/* While waiting for an answer; while the server does not take what is sent. */
+/*
+ * While waiting for an answer; while the server does not take what is sent. Nothing else ends it.
+ */
 static void
 test_cancellation(void **state)
 {
@@ -693,14 +695,12 @@ test_cancellation(void **state)
             struct session *s = open_session(way, 2);
             struct ph_endpoint *endpoint = &endpoints[way];
             pthread_t thread;
-            time_t begun = time(NULL);
+            plain(s, "SELECT pg_sleep(100000)");
             assert_int_equal(pthread_create(&thread, NULL, cancel_later, endpoint), 0);
-            plain(s, "SELECT pg_sleep(100)");
             ph_code rc = sending ? insert(s, 1, value, LEN) : finish(s);
             if (rc == PH_OK)
                 rc = finish(s);
             assert_int_equal(rc, PH_E_STOPPED);
-            assert_true(time(NULL) - begun < 20);
             pthread_join(thread, NULL);
             check_dead(s, PH_E_STOPPED);
             ph_endpoint_reopen(endpoint);
