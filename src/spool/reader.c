@@ -18,7 +18,12 @@ struct ph_spool_reader {
     struct ph_frame_body body;
     struct ph_spool_place at;    /* the next frame */
     struct ph_spool_place start; /* before it only definitions are given */
-    bool inside; /* the frame there begins inside a transaction that is not to be given */
+    /*
+     * The frame there begins inside a transaction that is not to be given. When that frame is gone
+     * before it is read, a connection has made what was open in it void: its segment could not go
+     * otherwise, since nobody can have applied what ends behind `from`.
+     */
+    bool inside;
 
     struct ph_frame frame; /* of the step */
     uint64_t frame_at;
@@ -308,6 +313,9 @@ ph_spool_reader_next(struct ph_spool_reader *reader, uint32_t wait_ms, struct ph
         struct ph_spool_place here = {reader->at.segment, reader->frame_at};
         reader->only_schema = ph_spool_place_before(here, reader->start);
         step->what = meaning(reader);
+        /* What was open before a connection is void: nothing is left to be passed over. */
+        if (step->what == PH_READ_SESSION)
+            reader->inside = false;
     }
     bool has_messages = step->what != PH_READ_SESSION && step->what != PH_READ_PROGRESS;
     reader->to_load = has_messages;
