@@ -201,15 +201,27 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
 }
 
 /*
+ * Blocks that are void by here are read no more: what is read again, from the group's beginning,
+ * passes them by. Workers of a team are not all here.
+ */
+static void
+pass(const struct ph_applier *applier, const struct ph_txn_event *event)
+{
+    if (!ph_applier_is_in_team(applier))
+        ph_spool_has_passed(applier->params.spool, event->place);
+}
+
+/*
  * A connection was lost in the middle of a transaction, which comes again whole. What the group has
  * of it has to go, and cannot be told from the rest: the group's whole transactions are read once
  * more, and end it. Without any there is nothing to read again; the reader would come to the same
  * place for ever.
  */
 static ph_code
-take_void(struct ph_applier *applier, struct ph_error *err)
+take_void(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
     ph_early_void(applier->early);
+    pass(applier, event);
     return applier->in_txn ? ph_applier_begin_group_again(applier, err) : PH_OK;
 }
 
@@ -314,7 +326,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
     case PH_TXN_NOTHING:
         return take_nothing(applier, err);
     case PH_TXN_VOID:
-        return take_void(applier, err);
+        return take_void(applier, event, err);
     case PH_TXN_BEGIN:
         PH_TRY(ph_applier_fence_begin(applier, &event->txn, err));
         applier->in_txn = true;
@@ -330,6 +342,7 @@ take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_err
         return ph_early_block(applier->early, event, err);
     case PH_TXN_BLOCK_ABORT:
         ph_early_abort(applier->early, event);
+        pass(applier, event);
         return PH_OK;
     case PH_TXN_BLOCK_COMMIT:
         return take_block_commit(applier, event, err);

@@ -401,7 +401,8 @@ static ph_code
 void_what_is_open(struct ph_txn_reader *reader, struct ph_txn_event *out)
 {
     ph_pgoutput_new_session(reader->decoder);
-    *out = (struct ph_txn_event){.step = PH_TXN_VOID, .txn = reader->txn};
+    *out = (struct ph_txn_event){
+        .step = PH_TXN_VOID, .txn = reader->txn, .place = ph_spool_reader_place(reader->in)};
     reader->is_open = false;
     reader->txn = (struct ph_source_txn){0};
     return PH_OK;

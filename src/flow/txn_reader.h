@@ -43,7 +43,7 @@ struct ph_txn_event {
     ph_lsn end_lsn;              /* COMMIT, PROGRESS, BLOCK_COMMIT */
     int64_t time_us;             /* of the commit, since 1970: BEGIN to COMMIT, BLOCK_COMMIT */
     uint64_t session;            /* BLOCK… */
-    struct ph_spool_place place; /* BLOCK…: of the step in the spool */
+    struct ph_spool_place place; /* BLOCK…, VOID: of the step in the spool */
     uint32_t bytes;              /* BLOCK: of its messages */
     /* CHANGE, MESSAGE: valid until the next call; CHANGE: never of a TRUNCATE without tables */
     const struct ph_stream_event *event;

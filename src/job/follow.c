@@ -198,13 +198,15 @@ ph_follow_release(struct ph_job *job)
 void
 ph_follow_has_moved(struct ph_follow *follow, ph_lsn applied, ph_lsn durable)
 {
-    ph_receiver_set_applied(follow->receiver, applied, durable);
-    if (durable <= follow->pruned)
-        return;
-    follow->pruned = durable;
+    bool is_new = durable > follow->pruned;
     struct ph_error err;
+
+    ph_receiver_set_applied(follow->receiver, applied, durable);
+    if (is_new)
+        follow->pruned = durable;
     ph_error_reset(&err);
-    if (ph_spool_prune(follow->spool, durable, &err) != PH_OK)
+    /* Also where nothing is new: what is void takes up room that its next arrival may need. */
+    if (ph_spool_prune(follow->spool, durable, &err) != PH_OK && is_new)
         ph_log_failure(PH_LOG_WARN, &err);
 }
 

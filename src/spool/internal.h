@@ -56,6 +56,7 @@ struct ph_spool {
     ph_lsn durable;
     struct ph_spool_place durable_place;
     struct ph_streams streams;
+    struct ph_spool_place passed; /* who reads blocks is there: those void by then are of no use */
     struct ph_spool_session session; /* the last one; number 0: none */
     bool txn_open;                   /* what is written ends inside a transaction */
     bool poisoned;

@@ -16,8 +16,8 @@
 static void
 free_streams(struct ph_spool *spool, ph_lsn applied)
 {
-    for (struct ph_stream *stream = ph_streams_take_done(&spool->streams, applied); stream != NULL;
-         stream = ph_streams_take_done(&spool->streams, applied)) {
+    for (struct ph_stream *stream = ph_streams_take_done(&spool->streams, applied, spool->passed);
+         stream != NULL; stream = ph_streams_take_done(&spool->streams, applied, spool->passed)) {
         uint64_t number = 0;
 
         for (uint32_t i = 0; i < stream->n_extents; i++) {
@@ -169,4 +169,13 @@ ph_spool_prune(struct ph_spool *spool, ph_lsn applied, struct ph_error *err)
         rc = prune(spool, applied, err);
     pthread_mutex_unlock(&spool->prune_lock);
     return rc;
+}
+
+void
+ph_spool_has_passed(struct ph_spool *spool, struct ph_spool_place place)
+{
+    pthread_mutex_lock(&spool->lock);
+    if (ph_spool_place_before(spool->passed, place))
+        spool->passed = place;
+    pthread_mutex_unlock(&spool->lock);
 }

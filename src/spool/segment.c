@@ -118,7 +118,9 @@ compose(struct ph_spool *spool, enum ph_segment_start start, const struct ph_spo
     }
     if (!ph_buf_ok(&spool->head_out))
         return PH_FAIL(err, PH_E_MEMORY, "no memory for the head of a segment");
-    return ph_spool_check_limit(spool, spool->head_out.len, err);
+    /* A connection makes void what the one before left open: a full spool gets room by it. */
+    return start == PH_START_ROTATED ? ph_spool_check_limit(spool, spool->head_out.len, err)
+                                     : PH_OK;
 }
 
 static ph_code

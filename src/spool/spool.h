@@ -89,8 +89,8 @@ ph_code ph_spool_end_session(struct ph_spool *spool, struct ph_error *err) PH_MU
  * and publication as the sessions before (PH_E_SPOOL_OTHER), and of the same timeline unless
  * session->timeline_switch says that E is on both. A start behind W is PH_E_INTERNAL; one after W
  * (the target has more than the spool) makes the spool begin there and drops what it had: the
- * target must have all up to there durably. Sets session->number. PH_E_SPOOL_LIMIT, PH_E_DISK_FULL:
- * nothing was done.
+ * target must have all up to there durably. Sets session->number. The limit does not hold for it.
+ * PH_E_DISK_FULL: nothing was done.
  */
 ph_code ph_spool_begin_session(struct ph_spool *spool, struct ph_spool_session *session,
                                struct ph_error *err) PH_MUST_CHECK;
@@ -146,6 +146,13 @@ void ph_spool_get_positions(struct ph_spool *spool, struct ph_spool_positions *o
  * be removed is tried again at the next call.
  */
 ph_code ph_spool_prune(struct ph_spool *spool, ph_lsn applied, struct ph_error *err) PH_MUST_CHECK;
+
+/*
+ * Who reads blocks of streamed transactions has come to the step at `place`: the next prune frees
+ * those that were void by then, also where nothing has been applied since. Who begins to read
+ * before it will find no block of them. Any thread.
+ */
+void ph_spool_has_passed(struct ph_spool *spool, struct ph_spool_place place);
 
 /* ---- without a spool ---- */
 

@@ -134,7 +134,8 @@ ph_streams_add(struct ph_streams *streams, uint64_t session, uint32_t xid,
 }
 
 static void
-end(struct ph_streams *streams, struct ph_stream **link, enum ph_stream_state state, ph_lsn end_lsn)
+end(struct ph_streams *streams, struct ph_stream **link, enum ph_stream_state state, ph_lsn end_lsn,
+    struct ph_spool_place at)
 {
     struct ph_stream *stream = *link;
 
@@ -142,6 +143,7 @@ end(struct ph_streams *streams, struct ph_stream **link, enum ph_stream_state st
     stream->next = NULL;
     stream->state = state;
     stream->end_lsn = end_lsn;
+    stream->ended = at;
     *streams->ended_tail = stream;
     streams->ended_tail = &stream->next;
     streams->n_open--;
@@ -149,24 +151,27 @@ end(struct ph_streams *streams, struct ph_stream **link, enum ph_stream_state st
 
 void
 ph_streams_end(struct ph_streams *streams, uint64_t session, uint32_t xid,
-               enum ph_stream_state state, ph_lsn end_lsn)
+               enum ph_stream_state state, ph_lsn end_lsn, struct ph_spool_place at)
 {
     struct ph_stream **link = find_open(streams, session, xid);
 
     if (*link != NULL)
-        end(streams, link, state, end_lsn);
+        end(streams, link, state, end_lsn, at);
 }
 
 void
-ph_streams_annul(struct ph_streams *streams, ph_lsn end_lsn)
+ph_streams_annul(struct ph_streams *streams, ph_lsn end_lsn, struct ph_spool_place at)
 {
     while (streams->open != NULL)
-        end(streams, &streams->open, PH_STREAM_VOID, end_lsn);
+        end(streams, &streams->open, PH_STREAM_VOID, end_lsn, at);
 }
 
-/* A void one ended after end_lsn: who has applied more than that has seen it end. */
+/*
+ * A void one ended after end_lsn: who has applied more than that has seen it end. Where nothing
+ * more comes to be applied, because this one takes up the room, who has read its end has.
+ */
 static bool
-is_done(const struct ph_stream *stream, ph_lsn applied)
+is_done(const struct ph_stream *stream, ph_lsn applied, struct ph_spool_place passed)
 {
     switch (stream->state) {
     case PH_STREAM_OPEN:
@@ -174,17 +179,17 @@ is_done(const struct ph_stream *stream, ph_lsn applied)
     case PH_STREAM_COMMITTED:
         return stream->end_lsn <= applied;
     case PH_STREAM_VOID:
-        return stream->end_lsn < applied;
+        return stream->end_lsn < applied || !ph_spool_place_before(passed, stream->ended);
     }
     return false;
 }
 
 struct ph_stream *
-ph_streams_take_done(struct ph_streams *streams, ph_lsn applied)
+ph_streams_take_done(struct ph_streams *streams, ph_lsn applied, struct ph_spool_place passed)
 {
     struct ph_stream **link = &streams->ended;
 
-    while (*link != NULL && !is_done(*link, applied))
+    while (*link != NULL && !is_done(*link, applied, passed))
         link = &(*link)->next;
     struct ph_stream *stream = *link;
     if (stream == NULL)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "model/change.h"
+#include "wire/spool_frame.h"
 
 struct ph_stream_extent {
     uint64_t segment;
@@ -29,6 +30,7 @@ struct ph_stream {
     uint32_t xid;
     enum ph_stream_state state;
     ph_lsn end_lsn; /* COMMITTED: of the commit; VOID: the last end before it became so */
+    struct ph_spool_place ended; /* of the frame that ended it */
     struct ph_stream_extent *extents;
     uint32_t n_extents;
     uint32_t cap_extents;
@@ -58,12 +60,13 @@ const struct ph_stream *ph_streams_of_session(const struct ph_streams *streams, 
                                               uint32_t xid);
 /* The open one ends; nothing when there is none. */
 void ph_streams_end(struct ph_streams *streams, uint64_t session, uint32_t xid,
-                    enum ph_stream_state state, ph_lsn end_lsn);
+                    enum ph_stream_state state, ph_lsn end_lsn, struct ph_spool_place at);
 /* All open ones become void. */
-void ph_streams_annul(struct ph_streams *streams, ph_lsn end_lsn);
-/* Take out one that nobody needs when all up to `applied` is applied; the caller frees it. NULL:
- * none. */
-struct ph_stream *ph_streams_take_done(struct ph_streams *streams, ph_lsn applied);
+void ph_streams_annul(struct ph_streams *streams, ph_lsn end_lsn, struct ph_spool_place at);
+/* Take out one that nobody needs when all up to `applied` is applied, and all up to `passed` is
+ * read; the caller frees it. NULL: none. */
+struct ph_stream *ph_streams_take_done(struct ph_streams *streams, ph_lsn applied,
+                                       struct ph_spool_place passed);
 void ph_stream_free(struct ph_stream *stream);
 
 #endif

@@ -94,12 +94,13 @@ ph_spool_note_frame(struct ph_spool *spool, const struct ph_frame *frame)
 {
     struct ph_segment *segment = ph_spool_last_segment(spool);
     uint64_t offset = segment->size;
+    struct ph_spool_place here = {segment->number, offset};
 
     if ((frame->flags & PH_FRAME_HEAD) == 0) {
         switch (frame->type) {
         case PH_FRAME_SESSION:
             ph_spool_settle(spool, spool->written);
-            ph_streams_annul(&spool->streams, spool->written);
+            ph_streams_annul(&spool->streams, spool->written, here);
             need_to(segment, frame->last_end);
             break;
         case PH_FRAME_CHANGES:
@@ -112,11 +113,11 @@ ph_spool_note_frame(struct ph_spool *spool, const struct ph_frame *frame)
         case PH_FRAME_STREAM_COMMIT:
             need_to(segment, frame->last_end);
             ph_streams_end(&spool->streams, frame->session, frame->xid, PH_STREAM_COMMITTED,
-                           frame->last_end);
+                           frame->last_end, here);
             break;
         case PH_FRAME_STREAM_ABORT:
             ph_streams_end(&spool->streams, frame->session, frame->xid, PH_STREAM_VOID,
-                           spool->written);
+                           spool->written, here);
             break;
         case PH_FRAME_PROGRESS:
             need_to(segment, frame->last_end);

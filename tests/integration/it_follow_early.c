@@ -446,6 +446,49 @@ many_at_once(void **state)
     ends_equal(&db, follow(&db));
 }
 
+static void
+insert_megabytes(PGconn *conn, int first, int mb)
+{
+    sql_execf(conn,
+              "INSERT INTO t SELECT g, (SELECT string_agg(md5(g || ' ' || i), '') FROM"
+              " generate_series(1, 3200) i) FROM generate_series(%d, %d) g",
+              first, first + mb * 10 - 1);
+}
+
+/*
+ * The spool has room for it once, and for what was void of it before it is gone. The connection is
+ * lost where nothing else is committed that would make room.
+ */
+static void
+with_little_room(void **state)
+{
+    struct pair_db db = new_db("room");
+    struct run *run = follow(&db, "--spool-limit", "64MB");
+    PGconn *large = sql_connect(pair.src, db.name);
+
+    (void)state;
+    sql_exec(db.source, "ALTER TABLE t ALTER v SET STORAGE EXTERNAL");
+    wait_applied(&db);
+    for (int i = 0; i < 2; i++) {
+        sql_exec(large, "BEGIN");
+        insert_megabytes(large, 10001, 38);
+        wait_early(&db);
+        sql_wait_true(pair.dst, db.name,
+                      "SELECT (state #>> '{follow,spool_bytes}')::bigint > 36000000 FROM"
+                      " pghaul.progress",
+                      WAIT_MS);
+        const char *xid = early_xid(&db);
+        if (i == 0) {
+            sql_exec(db.source, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots"
+                                " WHERE active AND database = current_database()");
+            wait_early_anew(&db, xid);
+        }
+        sql_exec(large, i == 0 ? "ROLLBACK" : "COMMIT");
+    }
+    PQfinish(large);
+    ends_equal(&db, run);
+}
+
 int
 main(void)
 {
@@ -460,6 +503,7 @@ main(void)
         cmocka_unit_test(truncates),
         cmocka_unit_test(killed),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test(with_little_room),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
