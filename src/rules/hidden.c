@@ -35,6 +35,11 @@ ph_route_hides_of(const struct ph_route *route, uint32_t output)
         if (ph_route_hides(route, route->outputs[output].reads[i]))
             return true;
     }
+    /* what a lookup does not have is told by its key, which is none of the rule's reads */
+    for (uint32_t i = 0; i < route->n_lookups; i++) {
+        if (route->lookups[i].output == output && ph_route_hides(route, route->lookups[i].key))
+            return true;
+    }
     return false;
 }
 

@@ -10,7 +10,7 @@
 
 /* Whether that input of the route may not be told. */
 bool ph_route_hides(const struct ph_route *route, uint32_t input);
-/* Whether an input that the output's rule reads may not. */
+/* Whether an input that the output's rule reads, or looks something up by, may not. */
 bool ph_route_hides_of(const struct ph_route *route, uint32_t output);
 
 #define PH_HIDDEN_SIZE 24u

@@ -192,6 +192,37 @@ what_a_lookup_does_not_find(void **state)
     }
 }
 
+/* A key that is text is told, unless a rule masks it. */
+static void
+a_masked_key_is_not_told(void **state)
+{
+    static const char job[] = "%stables: {users: {columns: {%splan: {lookup: {table: plans, key: "
+                              "name, value: id, constant: true}, from: email, else: error}}}}";
+    static const struct {
+        const char *secret;
+        const char *mask;
+        const char *result;
+    } cases[] = {
+        {"", "", "BAD plan: public.plans.name does not have the value \"u1\""},
+        {"secret: {env: PGHAUL_SECRET}\n", "email: {mask: email}, ",
+         "BAD plan: public.plans.name does not have the value"},
+    };
+    struct ph_value in[FAKE_COLUMNS] = {{NULL, PH_VALUE_NULL}};
+    char text[400];
+
+    (void)state;
+    tables("id int4*, email text", "id int4*, email text, plan int4");
+    fake_table(&fake.source, "public.plans", "id int4!, name text*");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(text, sizeof text, job, cases[i].secret, cases[i].mask);
+        fake_must_make(&fake, text);
+        const struct ph_route_lookup *by = &route(0)->lookups[0];
+        in[by->key] = fake_value(&fake, 25, "u1");
+        in[by->value].len = PH_VALUE_MISSING;
+        assert_string_equal(fake_run_values(&fake, route(0), in), cases[i].result);
+    }
+}
+
 /* Where equal values have different bytes only the server finds all. */
 static void
 keys_of_lookups_are_exact(void **state)
@@ -363,6 +394,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_lookup_asks_once_where_it_can, begin, end),
         cmocka_unit_test_setup_teardown(lookups_in_another_database, begin, end),
         cmocka_unit_test_setup_teardown(what_a_lookup_does_not_find, begin, end),
+        cmocka_unit_test_setup_teardown(a_masked_key_is_not_told, begin, end),
         cmocka_unit_test_setup_teardown(keys_of_lookups_are_exact, begin, end),
         cmocka_unit_test_setup_teardown(keys_of_lookups_are_of_one_type, begin, end),
         cmocka_unit_test_setup_teardown(lookups_are_bounded, begin, end),
