@@ -65,11 +65,29 @@ put_hidden(const struct ph_column *column, struct ph_span value,
     ph_buf_printf(out, "%s=%s", column->name, hidden);
 }
 
-static void
-put_line_value(const struct ph_plan_column *column, struct ph_span value, struct ph_buf *out)
+/* Another route of the table may mask it. */
+static bool
+hides(const struct ph_table_plan *table, uint32_t n)
 {
+    return table->route != NULL && ph_route_hides_column(table->route, table->columns[n].source);
+}
+
+/* As a line of COPY has it; behind a backslash it may be something else. */
+static void
+put_line_value(const struct ph_table_plan *table, uint32_t n, struct ph_span value,
+               struct ph_buf *out)
+{
+    const struct ph_plan_column *column = &table->columns[n];
+    bool is_plain = memchr(value.data, '\\', value.len) == NULL;
+    char hidden[PH_HIDDEN_SIZE];
+
     ph_buf_printf(out, "%s=", column->source_name);
-    ph_value_put_text(value, out);
+    if (!hides(table, n)) {
+        ph_value_put_text(value, out);
+        return;
+    }
+    ph_hidden_text(is_plain ? table->rules : NULL, value, hidden);
+    ph_buf_puts(out, hidden);
 }
 
 /* The next field of a binary row; false: it is not all there. */
@@ -131,10 +149,12 @@ put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *o
         if (table->key_fields[n] != i)
             continue;
         ph_buf_puts(out, n++ == 0 ? "(" : ", ");
-        if (is_binary)
-            put_value(table->columns[i].source, field, out);
+        if (!is_binary)
+            put_line_value(table, i, field, out);
+        else if (hides(table, i))
+            put_hidden(table->columns[i].source, field, table->rules, out);
         else
-            put_line_value(&table->columns[i], field, out);
+            put_value(table->columns[i].source, field, out);
     }
     if (n > 0)
         ph_buf_puts(out, n == table->n_key_fields ? ")" : ", …)");

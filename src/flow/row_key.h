@@ -14,7 +14,7 @@
 /*
  * "(id=5, name=abc)" into `out`, always terminated; "" for a table without a key, for what rules
  * read, or when the key lies behind what `shown` has. Integers, uuids and texts are printed, other
- * binary values in hex.
+ * binary values in hex. What another route of the table masks is not told.
  */
 void ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *out,
                      size_t size);

@@ -218,7 +218,7 @@ check_all(struct ph_checker *checker)
         return ph_check_no_memory(checker);
     if (checker->n_problems > 0)
         return PH_FAIL(checker->err, PH_E_RULES, "%s", ph_buf_text(&checker->problems));
-    return PH_OK;
+    return ph_check_hidden(checker);
 }
 
 ph_code

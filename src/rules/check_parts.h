@@ -262,6 +262,9 @@ void ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *sour
 /* Tables without an entry too; tells the problem. */
 void ph_check_classify(struct ph_checker *checker);
 
+/* check_hidden.c: what messages may not tell, once all routes are there. */
+ph_code ph_check_hidden(struct ph_checker *checker) PH_MUST_CHECK;
+
 /* check_columns.c: the outputs of a route. */
 ph_code ph_check_columns(struct ph_checker *checker, struct ph_draft *draft) PH_MUST_CHECK;
 

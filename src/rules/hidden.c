@@ -6,24 +6,35 @@
 
 #define HIDDEN_DIGITS 16
 
+/* Of what is no column: a value that was looked up, a row's number. */
+static bool
+masks_input(const struct ph_route *route, uint32_t input)
+{
+    for (uint32_t n = 0; n < route->n_outputs; n++) {
+        const struct ph_route_output *output = &route->outputs[n];
+        for (uint32_t i = 0; output->mask != NULL && i < output->n_hidden; i++) {
+            if (output->reads[i] == input)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool
+ph_route_hides_column(const struct ph_route *route, const struct ph_column *column)
+{
+    const struct ph_rel *source = route->source;
+
+    return route->hidden != NULL && column >= source->columns &&
+           column < source->columns + source->n_columns && route->hidden[column - source->columns];
+}
+
 bool
 ph_route_hides(const struct ph_route *route, uint32_t input)
 {
-    bool has_mask = false;
-    bool is_shown = false;
+    const struct ph_column *column = route->inputs[input].column;
 
-    for (uint32_t n = 0; n < route->n_outputs; n++) {
-        const struct ph_route_output *output = &route->outputs[n];
-        has_mask |= output->mask != NULL;
-        for (uint32_t i = 0; i < output->n_reads; i++) {
-            if (output->reads[i] != input)
-                continue;
-            if (output->mask != NULL && i < output->n_hidden)
-                return true;
-            is_shown |= output->mask == NULL;
-        }
-    }
-    return has_mask && !is_shown;
+    return column != NULL ? ph_route_hides_column(route, column) : masks_input(route, input);
 }
 
 bool

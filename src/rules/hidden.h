@@ -8,7 +8,10 @@
 #include "base/bytes.h"
 #include "rules/ruleset.h"
 
-/* Whether that input of the route may not be told. */
+/* Whether that column of the route's source may not be told, by this route or another of the table.
+ */
+bool ph_route_hides_column(const struct ph_route *route, const struct ph_column *column);
+/* The same of an input. */
 bool ph_route_hides(const struct ph_route *route, uint32_t input);
 /* Whether an input that the output's rule reads, or looks something up by, may not. */
 bool ph_route_hides_of(const struct ph_route *route, uint32_t output);

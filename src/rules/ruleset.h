@@ -94,6 +94,7 @@ struct ph_route {
     bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
+    const bool *hidden; /* beside source->columns: what messages may not tell; NULL: all is told */
     const struct ph_route_lookup *lookups;
     uint32_t n_lookups;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */

@@ -116,6 +116,13 @@ struct ph_source_routes { /* by source OID */
     uint32_t n;
 };
 
+struct ph_hidden_table {      /* what messages may not tell, whichever of its routes they are of */
+    const struct ph_rel *rel; /* of the source; of partitions their root */
+    bool *masked;             /* beside its columns: by a rule of one of the routes */
+    bool *shown;              /* beside them: goes somewhere, and not through a mask */
+    bool has_mask;
+};
+
 struct ph_rule_library_handle {
     const char *path;
     void *handle;
@@ -136,6 +143,8 @@ struct ph_ruleset {
     uint32_t cap_lookups;
     struct ph_source_routes *by_source; /* ordered by OID */
     uint32_t n_by_source;
+    struct ph_hidden_table *hidden; /* of the tables that have routes */
+    uint32_t n_hidden;
     struct ph_rule_library_handle *libraries;
     uint32_t n_libraries;
     char fingerprint[PH_FINGERPRINT_SIZE];
