@@ -80,7 +80,10 @@ put_condition(const struct ph_row_scan_params *params, struct ph_buf *sql)
 
     if (params->place != NULL) {
         ph_row_place_text(*params->place, tid);
-        ph_buf_puts(sql, " WHERE ");
+        if (params->table->route != NULL && params->table->where[params->side] != NULL)
+            ph_buf_printf(sql, " %s AND ", params->table->where[params->side]);
+        else
+            ph_buf_puts(sql, " WHERE ");
         put_system_column(params, "tableoid", sql);
         ph_buf_printf(sql, " = %u AND ", params->place->relid);
         put_system_column(params, "ctid", sql);

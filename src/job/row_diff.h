@@ -68,7 +68,8 @@ ph_row_diff_total(const struct ph_row_diff *diff)
     return diff->missing + diff->extra + diff->changed;
 }
 
-/* A difference in words; key values appear, no others. */
+/* A difference in words; key values appear, no others: those of the target's row where rules make
+ * it, and what they mask not at all. */
 struct ph_row_words {
     char key[512];     /* "(id=5, at=2020-01-01)"; keyless: "(row at ctid (0,3) of the source)" */
     char columns[512]; /* CHANGED: names of the columns that differ, ", "-separated */

@@ -54,6 +54,20 @@ ph_route_hides_of(const struct ph_route *route, uint32_t output)
     return false;
 }
 
+bool
+ph_route_hides_result(const struct ph_route *route, uint32_t output)
+{
+    const struct ph_route_output *at = &route->outputs[output];
+
+    if (!route->has_program)
+        return at->source != NULL && ph_route_hides_column(route, at->source);
+    for (uint32_t i = 0; at->mask == NULL && i < at->n_reads; i++) {
+        if (ph_route_hides(route, at->reads[i]))
+            return true;
+    }
+    return false;
+}
+
 void
 ph_hidden_text(const struct ph_rules_in_use *rules, struct ph_span text, char out[PH_HIDDEN_SIZE])
 {

@@ -16,6 +16,9 @@ bool ph_route_hides(const struct ph_route *route, uint32_t input);
 /* Whether an input that the output's rule reads, or looks something up by, may not. */
 bool ph_route_hides_of(const struct ph_route *route, uint32_t output);
 
+/* Whether what comes out in that column may not: no mask has made it of something hidden. */
+bool ph_route_hides_result(const struct ph_route *route, uint32_t output);
+
 #define PH_HIDDEN_SIZE 24u
 
 /* What stands for a text that may not: "hmac:" and the first 16 digits that the operator `hmac`

@@ -13,6 +13,7 @@
 #include "support/pair.h"
 #include "support/scratch.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,11 @@ start(void **state)
     return 0;
 }
 
+static const char *const secret[] = {"PGHAUL_TEST_SECRET=" SECRET_TEXT, NULL};
+
 static struct pair_db
 begin(const char *name)
 {
-    static const char *const secret[] = {"PGHAUL_TEST_SECRET=" SECRET_TEXT, NULL};
     struct pair_db db = pair_db_new(&pair, name);
 
     db.env = secret;
@@ -115,12 +117,126 @@ test_key_of_a_lookup(void **state)
     pair_db_end(&db);
 }
 
+/* ---- rows that differ ---- */
+
+/* Told by the key that they have on the target, of `n` rows one that differs and one missing. */
+static void
+verify_tells(struct pair_db *db, const char *job, const char *changed, const char *missing)
+{
+    struct run *run = pair_run(db, "verify", job, "--data-only", "--repair", "--dry-run");
+
+    pair_expect(run, 4, changed);
+    pair_expect(run, 4, missing);
+    lacks(db, run, "leaky");
+}
+
+static const char *
+key_of(struct pair_db *db, const char *column, int amount)
+{
+    return sql_value(db->target,
+                     scratch_printf("SELECT %s FROM acct WHERE amount = %d", column, amount));
+}
+
+/* The source has a column of the key's name, which is dropped, and a row in the clear elsewhere. */
+static void
+test_rows_by_their_masks(void **state)
+{
+    struct pair_db db = begin("masked_rows");
+    static const char rule[] =
+        SECRET "tables:\n"
+               "  acct:\n"
+               "    columns: {%s: {mask: email%s}, amount: {do: [{multiply: 1}]}}\n%s";
+    static const char *const columns[][3] = {{"email", "", ""},
+                                             {"other", ", from: email", ""},
+                                             {"mail", ", from: email", "    drop: [mail]\n"}};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        const char *column = columns[i][0];
+        const char *job =
+            pair_job_file(&db, scratch_printf(rule, column, columns[i][1], columns[i][2]));
+        sql_execf(db.source,
+                  "DROP TABLE IF EXISTS acct; CREATE TABLE acct (email text PRIMARY KEY, %s amount"
+                  " int); INSERT INTO acct SELECT 'leaky' || g || '@secret.org', %s g FROM"
+                  " generate_series(1, 3) g",
+                  i == 2 ? "mail text," : "", i == 2 ? "'leaky mail'," : "");
+        sql_execf(db.target,
+                  "DROP TABLE IF EXISTS acct; CREATE TABLE acct (%s text PRIMARY KEY, amount int)",
+                  column);
+        pair_expect(pair_copy(&db, job, "--data-only", "--restart", "--yes"), 0, "proven");
+        const char *one = key_of(&db, column, 1);
+        const char *two = key_of(&db, column, 2);
+        sql_exec(db.target, "UPDATE acct SET amount = 7 WHERE amount = 1;"
+                            "DELETE FROM acct WHERE amount = 2");
+        verify_tells(&db, job, scratch_printf("(%s=%s) differs in amount", column, one),
+                     scratch_printf("(%s=%s) is missing on the target", column, two));
+    }
+    pair_db_end(&db);
+}
+
+/* The copy keeps in its ledger what its proof has found. */
+static void
+test_the_proof_keeps_masks(void **state)
+{
+    struct pair_db db = begin("masked_proof");
+    const char *job = pair_job_file(
+        &db, SECRET "tables: {acct: {columns: {email: {mask: email}, amount: {do: [abs]}}}}\n");
+    static const char *const killed[] = {"PGHAUL_TEST_SECRET=" SECRET_TEXT,
+                                         "PGHAUL_FAILPOINT=after_commit=kill@1", NULL};
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE acct (email text PRIMARY KEY, amount int);"
+                        "INSERT INTO acct VALUES ('leaky@secret.org', 1)");
+    sql_exec(db.target, "CREATE TABLE acct (email text PRIMARY KEY, amount int)");
+    db.env = killed;
+    assert_int_equal(pair_copy(&db, job, "--data-only")->code, -SIGKILL);
+    sql_exec(db.target, "UPDATE acct SET amount = 2");
+    db.env = secret;
+    struct run *run = pair_copy(&db, job, "--data-only");
+    pair_expect(run, 4, ") differs in amount");
+    lacks(&db, run, "leaky");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.finding, acct WHERE finding"
+                                        " LIKE '%(email=' || email || ') differs in amount%'"),
+                     1);
+    pair_db_end(&db);
+}
+
+/* The source has no column of the key's name at all. */
+static void
+test_rows_of_columns_and_elements(void **state)
+{
+    struct pair_db db = begin("made_rows");
+    const char *job =
+        pair_job_file(&db, "tables:\n"
+                           "  phones: {unpivot: {columns: [home, work], name: k, value: v}}\n"
+                           "  lists: {each: {column: a, value: v, position: n}}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE phones (id int PRIMARY KEY, home text, work text);"
+                        "CREATE TABLE lists (id int PRIMARY KEY, a int[]);"
+                        "INSERT INTO phones VALUES (1, 'h', 'w'), (2, 'h', 'w');"
+                        "INSERT INTO lists VALUES (1, '{5,6}'), (2, '{7,8}')");
+    sql_exec(db.target, "CREATE TABLE phones (id int, k text, v text, PRIMARY KEY (id, k));"
+                        "CREATE TABLE lists (id int, v int, n int, PRIMARY KEY (id, n))");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    sql_exec(db.target, "UPDATE phones SET v = 'x' WHERE id = 1 AND k = 'home';"
+                        "DELETE FROM phones WHERE id = 2 AND k = 'work';"
+                        "UPDATE lists SET v = 0 WHERE id = 1 AND n = 1;"
+                        "DELETE FROM lists WHERE id = 2 AND n = 1");
+    verify_tells(&db, job, "(id=1, k=home) differs in v", "(id=2, k=work) is missing");
+    verify_tells(&db, job, "(id=1, n=1) differs in v", "(id=2, n=1) is missing");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_another_route_masks),
         cmocka_unit_test(test_key_of_a_lookup),
+        cmocka_unit_test(test_rows_by_their_masks),
+        cmocka_unit_test(test_the_proof_keeps_masks),
+        cmocka_unit_test(test_rows_of_columns_and_elements),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

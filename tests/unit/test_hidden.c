@@ -40,7 +40,10 @@ what_another_route_masks_is_hidden(void **state)
         hides(i, "nr", true);
         hides(i, "name", false);
         hides(i, "age", i == 0);
+        assert_false(ph_route_hides_result(route(i), 1));
     }
+    assert_false(ph_route_hides_result(route(0), 0)); /* a mask */
+    assert_true(ph_route_hides_result(route(2), 0));
 }
 
 /* Entries of their own, and columns in another order. */
