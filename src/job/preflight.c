@@ -306,6 +306,7 @@ check_source_rows(struct preflight *p, struct ph_error *err)
         .side = PH_SOURCE,
         .source = job->source_control,
         .catalog = &job->source_catalog,
+        .rules = &job->rules.in_use,
         .findings = p->findings,
     };
     uint32_t n_failed;

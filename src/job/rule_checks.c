@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/stop.h"
+#include "rules/hidden.h"
 
 #define SQL_LIMIT ((size_t)1 << 20)
 #define LISTED 20            /* values named one by one */
@@ -55,13 +56,45 @@ tell(struct checking *checking, bool is_bad, const char *text)
         ph_finding_add(params->findings, &finding, "%s", text);
 }
 
+/* What the source has may be what rules mask; what the target has is what they made of it. */
+static bool
+hides(const struct checking *checking, uint32_t column)
+{
+    const struct ph_rule_checks_params *params = checking->params;
+    const struct ph_rule_check *check = checking->check;
+
+    if (!check->on_source || params->rules == NULL || params->rules->set == NULL)
+        return false;
+    const struct ph_rel *rel =
+        ph_catalog_rel_named(params->catalog, check->table.schema, check->table.name);
+    return rel != NULL &&
+           ph_ruleset_hides(params->rules->set, rel, check->columns.items[column].text);
+}
+
+static void
+put_value(const struct checking *checking, uint32_t column, const char *value, struct ph_buf *out)
+{
+    char hidden[PH_HIDDEN_SIZE];
+
+    if (hides(checking, column)) {
+        ph_hidden_text(checking->params->rules,
+                       (struct ph_span){(const uint8_t *)value, strlen(value)}, hidden);
+        value = hidden;
+    }
+    ph_buf_puts(out, value);
+}
+
 /* "a=1, b=two" of a row whose first columns are the check's. */
 static void
 put_values(const struct checking *checking, const struct ph_result *r, int row, struct ph_buf *out)
 {
-    for (uint32_t i = 0; i < checking->check->columns.n; i++)
-        ph_buf_printf(out, "%s%s=%s", i == 0 ? "" : ", ", checking->check->columns.items[i].text,
-                      ph_result_is_null(r, row, (int)i) ? "NULL" : ph_result_text(r, row, (int)i));
+    for (uint32_t i = 0; i < checking->check->columns.n; i++) {
+        ph_buf_printf(out, "%s%s=", i == 0 ? "" : ", ", checking->check->columns.items[i].text);
+        if (ph_result_is_null(r, row, (int)i))
+            ph_buf_puts(out, "NULL");
+        else
+            put_value(checking, i, ph_result_text(r, row, (int)i), out);
+    }
 }
 
 /* ---- SQL ---- */
@@ -91,6 +124,19 @@ put_list(struct ph_buf *sql, const struct ph_rule_words *columns, const char *be
     }
 }
 
+/* The check's columns as put_values reads them: what is hidden stands for the column's text. */
+static void
+put_told(const struct checking *checking, const char *before, struct ph_buf *sql)
+{
+    const struct ph_rule_words *columns = &checking->check->columns;
+
+    for (uint32_t i = 0; i < columns->n; i++) {
+        ph_buf_printf(sql, "%s%s", i == 0 ? "" : ", ", before);
+        ph_buf_put_ident(sql, columns->items[i].text);
+        ph_buf_puts(sql, hides(checking, i) ? "::pg_catalog.text" : "");
+    }
+}
+
 static ph_code
 query(struct checking *checking, struct ph_conn *conn, struct ph_buf *sql, struct ph_result **out)
 {
@@ -115,7 +161,7 @@ run_matrix(struct checking *checking)
 
     ph_buf_init(&sql, SQL_LIMIT);
     ph_buf_puts(&sql, "SELECT ");
-    put_list(&sql, &checking->check->columns, "");
+    put_told(checking, "", &sql);
     ph_buf_puts(&sql, ", pg_catalog.count(*) FROM ");
     put_name(&sql, &checking->check->table);
     ph_buf_puts(&sql, " GROUP BY ");
@@ -171,7 +217,7 @@ static void
 put_totals(struct checking *checking, struct ph_buf *sql)
 {
     ph_buf_puts(sql, "SELECT ");
-    put_list(sql, &checking->check->columns, "v.");
+    put_told(checking, "v.", sql);
     ph_buf_printf(sql,
                   ", v.pghaul_n, pg_catalog.count(*) OVER (), pg_catalog.sum(v.pghaul_n) OVER ()"
                   " FROM v ORDER BY v.pghaul_n DESC, ");
@@ -348,7 +394,9 @@ ask_all(struct lookup *lookup)
     int n = 1;
 
     ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_puts(&sql, "DECLARE pghaul_values CURSOR FOR SELECT v.*, pg_catalog.json_build_array(");
+    ph_buf_puts(&sql, "DECLARE pghaul_values CURSOR FOR SELECT ");
+    put_told(checking, "v.", &sql);
+    ph_buf_puts(&sql, ", v.pghaul_n, pg_catalog.json_build_array(");
     for (uint32_t i = 0; i < checking->check->columns.n; i++) {
         ph_buf_puts(&sql, i == 0 ? "v." : ", v.");
         ph_buf_put_ident(&sql, checking->check->columns.items[i].text);

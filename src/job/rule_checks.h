@@ -13,6 +13,7 @@
 #include "model/finding.h"
 #include "pg/conn.h"
 #include "rules/job_rules.h"
+#include "rules/ruleset.h"
 
 enum ph_rule_checks_when {
     PH_CHECKS_FOR_GOOD,
@@ -26,8 +27,9 @@ struct ph_rule_checks_params {
     enum ph_rule_checks_when when;
     struct ph_conn *source; /* both in transactions whose snapshots count; after a stream NULL */
     struct ph_conn *target; /* not needed for those on the source */
-    const struct ph_catalog *catalog; /* of that side */
-    struct ph_report *report;         /* where findings go; NULL: to `findings` */
+    const struct ph_catalog *catalog;    /* of that side */
+    const struct ph_rules_in_use *rules; /* with checks on the source: what may not be told */
+    struct ph_report *report;            /* where findings go; NULL: to `findings` */
     struct ph_findings *findings;
     /* whether the source's snapshot is that of all rows which a check is about; NULL: it is */
     bool (*is_of_one_snapshot)(const void *arg, const struct ph_rule_check *check);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "rules/mask_parts.h"
+#include "rules/ruleset_parts.h"
 
 #define HIDDEN_DIGITS 16
 
@@ -64,6 +65,28 @@ ph_route_hides_result(const struct ph_route *route, uint32_t output)
     for (uint32_t i = 0; at->mask == NULL && i < at->n_reads; i++) {
         if (ph_route_hides(route, at->reads[i]))
             return true;
+    }
+    return false;
+}
+
+static bool
+is_of_tables(const struct ph_rel *rel)
+{
+    return rel->kind == PH_REL_VIEW || rel->kind == PH_REL_MATVIEW || rel->has_inheritance_children;
+}
+
+bool
+ph_ruleset_hides(const struct ph_ruleset *set, const struct ph_rel *rel, const char *column)
+{
+    for (uint32_t i = 0; i < set->n_hidden; i++) {
+        const struct ph_hidden_table *table = &set->hidden[i];
+        const struct ph_column *found =
+            rel->root_oid == table->rel->oid ? ph_rel_column_named(table->rel, column) : NULL;
+        if (table->has_mask && is_of_tables(rel))
+            return true;
+        if (table->has_mask && found != NULL)
+            return table->masked[found - table->rel->columns] ||
+                   !table->shown[found - table->rel->columns];
     }
     return false;
 }

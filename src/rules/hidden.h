@@ -19,6 +19,10 @@ bool ph_route_hides_of(const struct ph_route *route, uint32_t output);
 /* Whether what comes out in that column may not: no mask has made it of something hidden. */
 bool ph_route_hides_result(const struct ph_route *route, uint32_t output);
 
+/* Whether values of that column may not that are read from a relation of the source. Of a view, or
+ * over tables that inherit from it, nothing is known: all is hidden beside any mask. */
+bool ph_ruleset_hides(const struct ph_ruleset *set, const struct ph_rel *rel, const char *column);
+
 #define PH_HIDDEN_SIZE 24u
 
 /* What stands for a text that may not: "hmac:" and the first 16 digits that the operator `hmac`

@@ -22,11 +22,23 @@
 
 static struct pair pair;
 
+static PGconn *pgcrypto; /* where the documentation's formula can be asked */
+
 static int
 start(void **state)
 {
     (void)state;
     pair = pair_new("autovacuum = off\n");
+    pgcrypto = sql_connect(pair.src, "postgres");
+    sql_exec(pgcrypto, "CREATE EXTENSION pgcrypto");
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    (void)state;
+    PQfinish(pgcrypto);
     return 0;
 }
 
@@ -228,6 +240,56 @@ test_rows_of_columns_and_elements(void **state)
     pair_db_end(&db);
 }
 
+/* ---- checks of the source ---- */
+
+/* "email=hmac:…" as the documentation says that the value is found by it. */
+static const char *
+hidden(const char *column, const char *value)
+{
+    return scratch_printf(
+        "%s=hmac:%s", column,
+        sql_value(pgcrypto, scratch_printf("SELECT left(encode(hmac('%s', '" SECRET_TEXT
+                                           "', 'sha256'), 'hex'), 16)",
+                                           value)));
+}
+
+static void
+test_checks_of_the_source(void **state)
+{
+    struct pair_db db = begin("source_checks");
+    const char *there = pg_test_conninfo(pair.src, db.name);
+    const char *job = pair_job_file(
+        &db,
+        scratch_printf(SECRET "tables:\n"
+                              "  acct: {columns: {email: {mask: email}, code: {mask: text}}}\n"
+                              "checks:\n"
+                              "  - orphans: {table: acct, columns: [email], references: refs, key:"
+                              " [e], on: source}\n"
+                              "  - orphans: {table: acct, columns: [email], references: refs, key:"
+                              " [e], on: source, database: \"%s\"}\n"
+                              "  - unique: {table: acct, columns: [email], on: source}\n"
+                              "  - matrix: {table: acct, columns: [n, code], on: source}\n"
+                              "  - matrix: {table: seen, columns: [email], on: source}\n",
+                       there));
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE refs (e text PRIMARY KEY);"
+             "CREATE TABLE acct (id int PRIMARY KEY, email text, code char(9), n int);"
+             "INSERT INTO acct SELECT g, 'leaky@secret.org', 'leaky', 5 FROM generate_series(1, 2)"
+             " g; CREATE VIEW seen AS SELECT email FROM acct");
+    sql_exec(db.target, "CREATE TABLE acct (id int PRIMARY KEY, email text, code char(9), n int)");
+    struct run *run = pair_copy(&db, job, "--data-only", "--table", "acct");
+    const char *email = hidden("email", "leaky@secret.org");
+    pair_expect(run, 0, scratch_printf("1 values are orphans in 2 rows: (%s) 2 times", email));
+    pair_expect(run, 0, scratch_printf("1 of 1 values are orphans, in 2 rows: (%s)", email));
+    pair_expect(run, 0, scratch_printf("occur more than once in 2 rows: (%s) 2 times", email));
+    pair_expect(run, 0, scratch_printf("n=5, %s: 2 rows", hidden("code", "leaky")));
+    pair_expect(run, 0, scratch_printf("%s: 2 rows", email));
+    lacks(&db, run, "leaky");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -237,8 +299,9 @@ main(void)
         cmocka_unit_test(test_rows_by_their_masks),
         cmocka_unit_test(test_the_proof_keeps_masks),
         cmocka_unit_test(test_rows_of_columns_and_elements),
+        cmocka_unit_test(test_checks_of_the_source),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, start, end);
 }
