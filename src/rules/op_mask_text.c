@@ -161,6 +161,7 @@ struct walk {
     const struct json *json;
     struct ph_cursor in;
     uint8_t *at; /* as many bytes are written as were read */
+    bool is_jsonb;
 };
 
 static void
@@ -216,12 +217,57 @@ is_key(const struct ph_cursor *in, size_t len)
     return at < in->end && *at == ':';
 }
 
-/* \uXXXX: of a letter another one of its alphabet. Halves of surrogate pairs stay. */
+#define ESCAPE_LEN 6 /* \uXXXX */
+#define HIGH_HALF 0xd800u
+#define LOW_HALF 0xdc00u
+#define BEYOND 0x10000u /* the first that needs two */
+
+static bool
+is_half(uint32_t unit, uint32_t first)
+{
+    return unit >= first && unit < first + 0x400;
+}
+
+/* The 16 bits that \uXXXX at `at` stands for; false: it is none. */
+static bool
+read_unit(const uint8_t *at, const uint8_t *end, uint32_t *unit)
+{
+    if (end - at < ESCAPE_LEN || at[0] != '\\' || at[1] != 'u')
+        return false;
+    *unit = 0;
+    for (size_t i = 2; i < ESCAPE_LEN; i++) {
+        uint8_t c = at[i];
+        uint8_t small = c | 0x20;
+        if ((c < '0' || c > '9') && (small < 'a' || small > 'f'))
+            return false;
+        *unit = *unit << 4 | (uint32_t)(c <= '9' ? c - '0' : small - 'a' + 10);
+    }
+    return true;
+}
+
+/* Over the one that was there. */
+static void
+put_unit(struct walk *walk, uint32_t unit)
+{
+    uint8_t bytes[2];
+
+    ph_store_u16(bytes, (uint16_t)unit);
+    copy(walk, 2);
+    ph_mask_hex(bytes, ESCAPE_LEN - 2, walk->at);
+    walk->at += ESCAPE_LEN - 2;
+    walk->in.at += ESCAPE_LEN - 2;
+}
+
+/*
+ * \uXXXX: of a letter another one of its alphabet. A letter that two of them make, the halves of a
+ * surrogate pair, is one letter, and no alphabet has both such and others. Half a pair stays.
+ */
 static bool
 mask_escape(struct walk *walk, struct scribe *scribe)
 {
-    uint32_t code = 0;
     struct ph_letter letter;
+    uint32_t code;
+    uint32_t low = 0;
 
     if (ph_cursor_left(&walk->in) < 2)
         return false;
@@ -229,25 +275,20 @@ mask_escape(struct walk *walk, struct scribe *scribe)
         copy(walk, 2);
         return true;
     }
-    if (ph_cursor_left(&walk->in) < 6)
+    if (!read_unit(walk->in.at, walk->in.end, &code))
         return false;
-    for (size_t i = 2; i < 6; i++) {
-        uint8_t c = walk->in.at[i];
-        uint8_t small = c | 0x20;
-        if ((c < '0' || c > '9') && (small < 'a' || small > 'f'))
-            return false;
-        code = code << 4 | (uint32_t)(c <= '9' ? c - '0' : small - 'a' + 10);
-    }
-    if (code < 0xd800 || code > 0xdfff) {
+    bool is_pair = is_half(code, HIGH_HALF) &&
+                   read_unit(walk->in.at + ESCAPE_LEN, walk->in.end, &low) &&
+                   is_half(low, LOW_HALF);
+    if (is_pair)
+        code = BEYOND + ((code - HIGH_HALF) << 10 | (low - LOW_HALF));
+    if (is_pair || (!is_half(code, HIGH_HALF) && !is_half(code, LOW_HALF))) {
         ph_letter_of(code, &letter);
         code = ph_letter_code(&letter, other_index(scribe, &letter));
     }
-    uint8_t bytes[2];
-    ph_store_u16(bytes, (uint16_t)code);
-    copy(walk, 2);
-    ph_mask_hex(bytes, 4, walk->at);
-    walk->at += 4;
-    walk->in.at += 4;
+    put_unit(walk, is_pair ? HIGH_HALF + ((code - BEYOND) >> 10) : code);
+    if (is_pair)
+        put_unit(walk, LOW_HALF + ((code - BEYOND) & 0x3ff));
     return true;
 }
 
@@ -284,11 +325,16 @@ is_in_number(uint8_t c)
     return (c >= '0' && c <= '9') || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-';
 }
 
-/* Digits before an exponent become others, the first of several no zero. */
+/*
+ * Digits before an exponent become others, the first of several no zero. There is no -0.0 in a
+ * jsonb, whose numbers are numerics: what came to that gets another digit at its end.
+ */
 static void
 mask_number(struct walk *walk)
 {
     const uint8_t *end = walk->in.at;
+    uint8_t *last = NULL; /* digit before an exponent */
+    bool is_minus_zero = *walk->in.at == '-';
     struct ph_draw draw;
     bool is_first = true;
     bool is_exponent = false;
@@ -299,14 +345,19 @@ mask_number(struct walk *walk)
                  (struct ph_span){walk->in.at, (size_t)(end - walk->in.at)});
     while (walk->in.at < end) {
         uint8_t c = *walk->in.at;
-        bool is_digit = c >= '0' && c <= '9';
         copy(walk, 1);
         is_exponent = is_exponent || c == 'e' || c == 'E';
-        if (is_digit && !is_exponent && !(is_first && c == '0'))
-            walk->at[-1] = (uint8_t)(is_first ? '1' + ph_draw_below(&draw, 9)
-                                              : '0' + ph_draw_below(&draw, 10));
-        is_first = is_first && !is_digit;
+        if (is_exponent || c < '0' || c > '9')
+            continue;
+        last = walk->at - 1;
+        if (!(is_first && c == '0'))
+            *last = (uint8_t)(is_first ? '1' + ph_draw_below(&draw, 9)
+                                       : '0' + ph_draw_below(&draw, 10));
+        is_first = false;
+        is_minus_zero &= *last == '0';
     }
+    if (walk->is_jsonb && is_minus_zero && last != NULL)
+        *last = (uint8_t)('1' + ph_draw_below(&draw, 9));
 }
 
 static bool
@@ -337,7 +388,7 @@ mask_json_from(struct ph_rule_call *call, const struct ph_value *arg, size_t n_b
 {
     struct ph_span in = ph_mask_span(arg);
     uint8_t *to = ph_mask_room(call, in.len, out);
-    struct walk walk = {call->state, ph_cursor_of(in.data, in.len), to};
+    struct walk walk = {call->state, ph_cursor_of(in.data, in.len), to, n_before > 0};
 
     if (to == NULL)
         return PH_RULE_NO_MEMORY;

@@ -109,6 +109,60 @@ json(void **context)
     mask_end(&mask);
 }
 
+/* A letter that two escapes make is masked as the same one in UTF-8 is, and makes two again. */
+static void
+json_pairs(void **context)
+{
+    static const char *const kept[] = {"\"\\ud842\"", "\"\\ud842\\u0020\\udfb7\"", "\"\\ud842\\n\"",
+                                       "\"\\ud83d\\ude00\"", "\"\\ud842\\ud842\""};
+    struct mask mask;
+
+    (void)context;
+    assert_true(mask_try(&mask, "mask_json", "json -> json", NULL, 0, MASK_SECRET));
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        assert_string_equal(mask_text(&mask, kept[i]), kept[i]);
+    const char *got = mask_text(&mask, "\"\\uD842\\uDFB7\"");
+    assert_string_not_equal(got, "\"\\ud842\\udfb7\"");
+    assert_int_equal(strlen(got), 14);
+    json_t *letter = json_loads(got, JSON_DECODE_ANY, NULL);
+    assert_non_null(letter);
+    struct ph_cursor in = ph_cursor_of(json_string_value(letter), json_string_length(letter));
+    struct ph_letter made;
+    assert_true(ph_letter_take(&in, &made));
+    assert_true(in.at == in.end);
+    assert_int_equal(made.first, 0x20000); /* Han, extended */
+    json_decref(letter);
+    mask_end(&mask);
+}
+
+/* numeric has no negative zero, so the server would not print what was made here. */
+static void
+jsonb_minus_zero(void **context)
+{
+    const char *const numbers[] = {"numbers"};
+    struct mask jsonb;
+    struct mask json;
+    char in[32];
+    size_t n_zeros = 0;
+
+    (void)context;
+    assert_true(mask_try(&jsonb, "mask_json", "jsonb -> jsonb", numbers, 1, MASK_SECRET));
+    assert_true(mask_try(&json, "mask_json", "json -> json", numbers, 1, MASK_SECRET));
+    for (int i = 1; i < 100; i++) {
+        snprintf(in, sizeof in, "\001-0.%02d", i);
+        const char *made = mask_text(&jsonb, in);
+        const char *plain = mask_text(&json, in + 1);
+        bool is_zero = strcmp(plain, "-0.00") == 0;
+        n_zeros += is_zero;
+        assert_string_not_equal(made + 1, "-0.00");
+        if (!is_zero) /* all others are masked alike */
+            assert_string_equal(made + 1, plain);
+    }
+    assert_true(n_zeros > 0);
+    mask_end(&jsonb);
+    mask_end(&json);
+}
+
 int
 main(void)
 {
@@ -116,6 +170,8 @@ main(void)
         cmocka_unit_test(shown_parts),
         cmocka_unit_test(text),
         cmocka_unit_test(json),
+        cmocka_unit_test(json_pairs),
+        cmocka_unit_test(jsonb_minus_zero),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
