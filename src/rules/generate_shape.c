@@ -156,10 +156,16 @@ put_element(const struct ph_generator *generator, uint32_t n, const char *name)
                   name, shape->inputs[0], shape->call, n, name);
 }
 
-/* Memory of the row: what an operator gives may lie in what it was given. */
+/* Memory of the row: what an operator gives may lie in what it was given. An int4 holds any row. */
 static void
-put_position(const struct ph_generator *generator, uint32_t bytes, const char *name)
+put_position(const struct ph_generator *generator, uint32_t n, uint32_t bytes, const char *name)
 {
+    if (bytes == 2)
+        ph_buf_printf(
+            generator->out,
+            "    if (row >= %d)\n"
+            "        return bad(frame, %u, \"is a position past what smallint holds\");\n",
+            INT16_MAX, n);
     ph_buf_printf(generator->out,
                   "    uint8_t *%s_bytes = ph_rule_alloc(&frame->calls[%u], %u);\n"
                   "    if (%s_bytes == NULL)\n        return PH_RULE_NO_MEMORY;\n"
@@ -187,7 +193,7 @@ ph_generate_part(const struct ph_generator *generator, uint32_t n, enum ph_arg_k
                       number, number);
         break;
     case PH_ARG_POSITION:
-        put_position(generator, 4, name);
+        put_position(generator, n, 4, name);
         break;
     }
 }
@@ -203,5 +209,5 @@ ph_generate_shaped(const struct ph_generator *generator, uint32_t n)
         ph_buf_printf(out, "    struct ph_value v = route_%u_names[route_%u_at(in, row)];\n",
                       number, number);
     else
-        put_position(generator, make->position_bytes, "v");
+        put_position(generator, n, make->position_bytes, "v");
 }
