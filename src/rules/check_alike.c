@@ -190,6 +190,15 @@ put_cure(const struct ph_catalog *catalog, const struct ph_check_ends *ends, enu
     }
 }
 
+/* Different lengths of character(n), which the steps do not see. */
+static bool
+is_stripped(const struct ph_catalog *catalog, const struct ph_check_ends *ends,
+            const struct ph_rule_step *steps, uint32_t n_steps)
+{
+    return is_of_base(catalog, ends->key, "bpchar") &&
+           is_of_base(catalog, ends->reference, "bpchar") && ph_check_strips(steps, n_steps, "");
+}
+
 bool
 ph_check_stays_alike(const struct ph_catalog *catalog, const struct ph_check_ends *ends,
                      const struct ph_rule_step *steps, uint32_t n_steps, struct ph_buf *why_not)
@@ -197,6 +206,8 @@ ph_check_stays_alike(const struct ph_catalog *catalog, const struct ph_check_end
     const enum likeness first = begin(catalog, ends->key, ends->reference);
     enum likeness likeness = first;
 
+    if (first == OTHER_BLANKS && is_stripped(catalog, ends, steps, n_steps))
+        return true;
     for (uint32_t i = 0; i < n_steps; i++) {
         likeness = step_on(&steps[i], likeness);
         if (likeness != APART)

@@ -218,14 +218,51 @@ put_map_words(struct chain *chain, const struct ph_rule_step *step)
         ph_buf_puts(&chain->words, step->else_value.text);
 }
 
+/* Of what a map or null_if compares with, where blanks at the end of values do not come. */
+static struct ph_rule_word
+stripped(struct chain *chain, struct ph_rule_word word)
+{
+    size_t len = word.text == NULL ? 0 : strlen(word.text);
+
+    while (len > 0 && word.text[len - 1] == ' ')
+        len--;
+    if (word.text != NULL && word.text[len] != '\0')
+        word.text = ph_arena_printf(chain->checker->arena, "%.*s", (int)len, word.text);
+    return word;
+}
+
+/* Whether step `i` is about a character(n), in whose values blanks at the end mean nothing. */
+static bool
+is_of_padded(const struct chain *chain, uint32_t i)
+{
+    return i == 0 && chain->wanted->args[0].padding == PH_PADDED_ALL;
+}
+
+static void
+refuse_twice(struct chain *chain, const struct ph_rule_step *step, const struct ph_step_plan *plan)
+{
+    for (uint32_t i = 1; i < plan->n_entries; i++) {
+        struct ph_value key = plan->entries[i].key;
+        for (uint32_t k = 0; k < i; k++) {
+            if (same_value(plan->entries[k].key, key))
+                ph_check_problem(chain->checker, chain->draft, step->place,
+                                 "the map %s has '%.*s' twice: blanks at the end mean nothing in "
+                                 "character(n)",
+                                 step->map->name, (int)key.len, (const char *)key.data);
+        }
+    }
+}
+
 static ph_code
-fill_map(struct chain *chain, const struct ph_rule_step *step, bool at_end,
+fill_map(struct chain *chain, const struct ph_rule_step *step, uint32_t at,
          struct ph_step_plan *plan)
 {
+    bool at_end = is_last(chain, at);
     const struct ph_rule_map *map = step->map;
     struct ph_map_entry *entries =
         PH_ARENA_ARRAY(chain->checker->arena, struct ph_map_entry, (size_t)map->n_pairs + 1);
     char key_class[PH_CLASS_SIZE];
+    bool has_stripped = false;
 
     if (entries == NULL)
         return ph_check_no_memory(chain->checker);
@@ -234,9 +271,13 @@ fill_map(struct chain *chain, const struct ph_rule_step *step, bool at_end,
         memcpy(chain->class, "text", 5);
     for (uint32_t i = 0; i < map->n_pairs; i++) {
         struct ph_map_entry entry;
+        struct ph_rule_word key = map->pairs[i].from;
+        if (is_of_padded(chain, at))
+            key = stripped(chain, key);
+        has_stripped |= key.text != map->pairs[i].from.text;
         PH_TRY(constant(chain, at_end, map->pairs[i].to, &entry.value));
-        PH_TRY(ph_check_constant_of_class(chain->checker, chain->draft, key_class,
-                                          map->pairs[i].from, &entry.key));
+        PH_TRY(
+            ph_check_constant_of_class(chain->checker, chain->draft, key_class, key, &entry.key));
         if (map->pairs[i].from.text == NULL) {
             plan->has_null = true;
             plan->null_value = entry.value;
@@ -245,6 +286,8 @@ fill_map(struct chain *chain, const struct ph_rule_step *step, bool at_end,
         }
     }
     plan->entries = entries;
+    if (has_stripped)
+        refuse_twice(chain, step, plan);
     if (step->otherwise == PH_ELSE_VALUE)
         PH_TRY(constant(chain, at_end, step->else_value, &plan->constant));
     return PH_OK;
@@ -275,15 +318,16 @@ step_map(struct chain *chain, const struct ph_rule_step *step, uint32_t i)
     plan->is_text = strcmp(chain->class, "text") == 0;
     plan->otherwise = step->otherwise;
     put_map_words(chain, step);
-    PH_TRY(fill_map(chain, step, at_end, plan));
+    PH_TRY(fill_map(chain, step, i, plan));
     chain->is_injective &= is_one_to_one(plan);
     snprintf(chain->class, sizeof chain->class, "%s", result);
     return PH_OK;
 }
 
+/* `i`: which step it is. */
 static ph_code
 step_op(struct chain *chain, const struct ph_rule_step *step, const char *const *args,
-        uint32_t n_args, bool at_end)
+        uint32_t n_args, uint32_t i)
 {
     bool is_cast = step->library == NULL && strcmp(step->op, "cast") == 0;
     char cast_to[PH_CLASS_SIZE];
@@ -293,7 +337,7 @@ step_op(struct chain *chain, const struct ph_rule_step *step, const char *const 
                                   .library = step->library,
                                   .args = args,
                                   .n_args = n_args,
-                                  .result = at_end ? chain->target_class : NULL,
+                                  .result = is_last(chain, i) ? chain->target_class : NULL,
                                   .place = step->place};
 
     if (is_cast && step->params.n > 0 && step->params.items[0].text != NULL) {
@@ -312,6 +356,11 @@ step_op(struct chain *chain, const struct ph_rule_step *step, const char *const 
     uint32_t most;
     ph_params_count(op->params, &least, &most);
     struct ph_rule_words params = step->params;
+    struct ph_rule_word only;
+    if (params.n == 1 && is_of_padded(chain, i) && strcmp(op->name, "null_if") == 0) {
+        only = stripped(chain, params.items[0]);
+        params.items = &only;
+    }
     if (is_cast && most < params.n) { /* the type has chosen the row; the rest is its own */
         params.items++;
         params.n--;
@@ -345,8 +394,7 @@ walk_steps(struct chain *chain, const char *const *args, uint32_t n_args)
         } else if (is_default(step)) {
             PH_TRY(step_default(chain, step, i));
         } else {
-            PH_TRY(step_op(chain, step, is_first ? args : one, is_first ? n_args : 1,
-                           is_last(chain, i)));
+            PH_TRY(step_op(chain, step, is_first ? args : one, is_first ? n_args : 1, i));
         }
     }
     return PH_OK;

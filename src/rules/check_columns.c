@@ -232,6 +232,18 @@ note_parts(struct ph_draft *draft, uint32_t n, const struct ph_rule_column *rule
     drafted->tells_rows = keeps_apart && args->items[0].kind != PH_ARG_ELEMENT;
 }
 
+static ph_code
+strip_args(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
+           const struct ph_rule_column *rule, struct args *args)
+{
+    char class[PH_CLASS_SIZE];
+
+    (void)ph_type_class(checker->params->target, draft->outputs[n].target->type_oid, class);
+    if (!ph_check_strips(rule->steps, rule->n_steps, class))
+        return PH_OK;
+    return ph_check_padding(checker, draft, args->items, args->n);
+}
+
 /* `own`: what a rule without `from:` is about. */
 static ph_code
 take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
@@ -253,6 +265,7 @@ take_columns(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     draft->needs_program = true;
     if (args.column != NULL)
         refuse_embedded(checker, draft, n, args.column, wanted.place);
+    PH_TRY(strip_args(checker, draft, n, rule, &args));
     PH_TRY(ph_check_chain(checker, draft, n, &wanted));
     PH_TRY(fit_of_chain(checker, draft, n));
     if (args.has_parts)

@@ -155,6 +155,13 @@ struct ph_chain_wanted {
 ph_code ph_check_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                        const struct ph_chain_wanted *wanted) PH_MUST_CHECK;
 
+/* check_padding.c: character(n). */
+/* Whether the first of the steps gets it without the blanks at its end. */
+bool ph_check_strips(const struct ph_rule_step *steps, uint32_t n_steps, const char *target_class);
+/* Marks the arguments that it is then taken off. */
+ph_code ph_check_padding(struct ph_checker *checker, struct ph_draft *draft,
+                         struct ph_arg_plan *args, uint32_t n_args) PH_MUST_CHECK;
+
 /* check_fit.c: what is checked of an output's values. */
 ph_code ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
                      const struct ph_column *from) PH_MUST_CHECK;

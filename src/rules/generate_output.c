@@ -21,7 +21,8 @@ ph_generate_has_function(const struct ph_make_plan *make)
     case PH_MAKE_CONSTANT:
         return false;
     case PH_MAKE_CHAIN:
-        return make->n_steps > 0 || has_fit(&make->fit) || make->args[0].kind != PH_ARG_INPUT;
+        return make->n_steps > 0 || has_fit(&make->fit) || make->args[0].kind != PH_ARG_INPUT ||
+               make->args[0].padding != PH_PADDED_NOT;
     case PH_MAKE_NAME:
     case PH_MAKE_POSITION:
         return true;
@@ -300,6 +301,31 @@ put_labels(const struct ph_generator *generator, uint32_t n, const struct ph_fit
     ph_arena_reset(&arena);
 }
 
+/* Whether an argument is made into a value of its own first. */
+static bool
+is_part(const struct ph_arg_plan *arg)
+{
+    return arg->kind != PH_ARG_INPUT || arg->padding != PH_PADDED_NOT;
+}
+
+static void
+put_argument(const struct ph_generator *generator, uint32_t n, const struct ph_arg_plan *arg,
+             const char *name)
+{
+    struct ph_buf *out = generator->out;
+
+    if (arg->kind != PH_ARG_INPUT)
+        ph_generate_part(generator, n, arg, name);
+    else
+        ph_buf_printf(out,
+                      "    if (in[%u].len == PH_VALUE_UNCHANGED) {\n"
+                      "        *out = in[%u];\n        return PH_RULE_OK;\n    }\n",
+                      arg->input, arg->input);
+    if (arg->kind == PH_ARG_INPUT && (generator->plan->makes[n].n_args == 1 || is_part(arg)))
+        ph_buf_printf(out, "    struct ph_value %s = in[%u];\n", name, arg->input);
+    ph_generate_stripped(generator, arg->padding, name);
+}
+
 /* What the function begins with: `v`, or `args` and whether one of them is NULL. */
 static void
 put_arguments(const struct ph_generator *generator, uint32_t n)
@@ -315,23 +341,14 @@ put_arguments(const struct ph_generator *generator, uint32_t n)
     for (uint32_t i = 0; i < make->n_args; i++) {
         if (make->n_args > 1)
             snprintf(name, sizeof name, "part_%u", i);
-        if (make->args[i].kind != PH_ARG_INPUT)
-            ph_generate_part(generator, n, make->args[i].kind, name);
-        else
-            ph_buf_printf(out,
-                          "    if (in[%u].len == PH_VALUE_UNCHANGED) {\n"
-                          "        *out = in[%u];\n        return PH_RULE_OK;\n    }\n",
-                          make->args[i].input, make->args[i].input);
+        put_argument(generator, n, &make->args[i], name);
     }
-    if (make->n_args == 1 && make->args[0].kind == PH_ARG_INPUT)
-        ph_buf_printf(out, "    struct ph_value v = in[%u];\n", make->args[0].input);
     if (make->n_args == 1)
         return;
     ph_buf_puts(out, "    const struct ph_value args[] = {");
     for (uint32_t i = 0; i < make->n_args; i++)
-        ph_buf_printf(out, make->args[i].kind == PH_ARG_INPUT ? "%sin[%u]" : "%spart_%u",
-                      i > 0 ? ", " : "",
-                      make->args[i].kind == PH_ARG_INPUT ? make->args[i].input : i);
+        ph_buf_printf(out, is_part(&make->args[i]) ? "%spart_%u" : "%sin[%u]", i > 0 ? ", " : "",
+                      is_part(&make->args[i]) ? i : make->args[i].input);
     ph_buf_puts(out, "};\n    const int some_null = ");
     for (uint32_t i = 0; i < make->n_args; i++)
         ph_buf_printf(out, "%sargs[%u].len < 0", i > 0 ? " || " : "", i);

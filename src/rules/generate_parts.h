@@ -25,7 +25,10 @@ void ph_generate_output(const struct ph_generator *generator, uint32_t n);
 bool ph_generate_has_rows(const struct ph_route_plan *plan);
 void ph_generate_shape(const struct ph_generator *generator);
 void ph_generate_shaped(const struct ph_generator *generator, uint32_t n);
-void ph_generate_part(const struct ph_generator *generator, uint32_t n, enum ph_arg_kind kind,
-                      const char *name);
+void ph_generate_part(const struct ph_generator *generator, uint32_t n,
+                      const struct ph_arg_plan *arg, const char *name);
+/* `name` without the blanks of character(n). */
+void ph_generate_stripped(const struct ph_generator *generator, enum ph_padding padding,
+                          const char *name);
 
 #endif

@@ -30,6 +30,20 @@ put_names(const struct ph_generator *generator, const struct ph_value *names, co
 }
 
 static void
+put_padded(const struct ph_generator *generator)
+{
+    const struct ph_shape_plan *shape = &generator->plan->shape;
+    struct ph_buf *out = generator->out;
+
+    if (shape->padded == NULL)
+        return;
+    ph_buf_printf(out, "static const int route_%u_padded[] = {", generator->route->number);
+    for (uint32_t i = 0; i < shape->n_inputs; i++)
+        ph_buf_printf(out, "%s%d", i > 0 ? ", " : "", shape->padded[i]);
+    ph_buf_puts(out, "};\n");
+}
+
+static void
 put_unpivot(const struct ph_generator *generator)
 {
     const struct ph_shape_plan *shape = &generator->plan->shape;
@@ -42,6 +56,7 @@ put_unpivot(const struct ph_generator *generator)
     ph_buf_puts(out, "};\n");
     put_names(generator, shape->names, "names");
     put_names(generator, shape->words, "words");
+    put_padded(generator);
     ph_buf_printf(out,
                   "\n/* Which of them row number `row` is of. */\n"
                   "static uint32_t\nroute_%u_at(const struct ph_value *in, uint32_t row)\n{\n",
@@ -176,12 +191,28 @@ put_position(const struct ph_generator *generator, uint32_t n, uint32_t bytes, c
 }
 
 void
-ph_generate_part(const struct ph_generator *generator, uint32_t n, enum ph_arg_kind kind,
+ph_generate_stripped(const struct ph_generator *generator, enum ph_padding padding,
+                     const char *name)
+{
+    uint32_t number = generator->route->number;
+
+    if (padding == PH_PADDED_NOT)
+        return;
+    if (padding == PH_PADDED_SOME)
+        ph_buf_printf(generator->out, "    if (route_%u_padded[route_%u_at(in, row)])\n    ",
+                      number, number);
+    ph_buf_printf(generator->out,
+                  "    while (%s.len > 0 && %s.data[%s.len - 1] == ' ')\n        %s.len--;\n", name,
+                  name, name, name);
+}
+
+void
+ph_generate_part(const struct ph_generator *generator, uint32_t n, const struct ph_arg_plan *arg,
                  const char *name)
 {
     uint32_t number = generator->route->number;
 
-    switch (kind) {
+    switch (arg->kind) {
     case PH_ARG_INPUT:
         break;
     case PH_ARG_ELEMENT:

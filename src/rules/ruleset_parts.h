@@ -71,9 +71,16 @@ enum ph_arg_kind {
     PH_ARG_POSITION /* each: 1, 2, … as int4 */
 };
 
+enum ph_padding { /* of character(n): whether blanks at the end go before the first step */
+                  PH_PADDED_NOT,
+                  PH_PADDED_SOME, /* unpivot: as its column is */
+                  PH_PADDED_ALL
+};
+
 struct ph_arg_plan { /* what the first step gets; `reads` are the inputs behind all of them */
     enum ph_arg_kind kind;
     uint32_t input;
+    enum ph_padding padding;
 };
 
 struct ph_make_plan { /* how an output is made, beside struct ph_route_output */
@@ -92,6 +99,7 @@ struct ph_shape_plan { /* unpivot or each */
     uint32_t n_inputs;            /* 0: one row for one row; `each`: 1 */
     const struct ph_value *names; /* unpivot: of the inputs, as the target has them */
     const struct ph_value *words; /* the same as text, for arguments; NULL: none asks */
+    const bool *padded;           /* unpivot: of the inputs, for PH_PADDED_SOME; NULL: none asks */
     bool keeps_null;
     bool is_each;
     uint32_t call;             /* each: the operator that counts and takes elements */

@@ -36,11 +36,89 @@ positions_end_where_smallint_does(void **state)
     }
 }
 
+/* ---- character(n) ---- */
+
+/* As PostgreSQL makes text of it: what blanks there are at the end comes to no step. */
+static void
+padding_is_no_part_of_a_value(void **state)
+{
+    static const struct {
+        const char *rule;
+        const char *made; /* of "abc  ", in a text */
+    } cases[] = {
+        {"{map: m, else: null}", "OK"},
+        {"{map: blanks, else: null}", "OK"},
+        {"{map: other, else: keep}", "abc"},
+        {"{do: [{null_if: abc}]}", "-"},
+        {"{do: [{null_if: \"abc  \"}]}", "-"},
+        {"{do: [{null_if: \" abc\"}]}", "abc"},
+        {"{do: [length]}", "3"},
+        {"{do: [{right: 2}]}", "bc"},
+        {"{do: [{replace: [c, d]}]}", "abd"},
+        {"{do: [{rpad: [4, x]}]}", "abcx"},
+        {"{do: [md5]}", "900150983cd24fb0d6963f7d28e17f72"},
+        {"{do: [{cast: text}]}", "abc"},
+        {"{do: [{cast: varchar}, upper]}", "ABC"},
+        {"{do: [coalesce, {right: 1}], from: [a, b]}", "c"},
+        {"{default: x}", "abc"},
+        {"{mask: {first: 3}}", "***"},
+        {"{mask: {last: 2}}", "*bc"},
+        /* through the output function, which has them */
+        {"{do: [{concat: \"-\"}], from: [a, b]}", "abc  -x"},
+        {"{do: [{cast: bytea}, md5]}", "e064eb42184b85b78176eb3ba2462c24"},
+    };
+    char job[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin_again();
+        fake_table(&fake.source, "public.t", "a bpchar(5), b text");
+        fake_table(&fake.target, "public.t", "a text");
+        snprintf(job, sizeof job,
+                 "maps: {m: {abc: OK}, blanks: {\"abc \": OK}, other: {ab: OK}}\n"
+                 "tables: {t: {columns: {a: %s}, drop: [b]}}\n",
+                 cases[i].rule);
+        fake_must_make(&fake, job);
+        assert_row(0, route(0)->n_inputs == 1 ? "abc  " : "abc  |x", cases[i].made);
+    }
+}
+
+/* Each value by its own column's type. */
+static void
+padding_of_made_rows(void **state)
+{
+    (void)state;
+    fake_table(&fake.source, "public.t", "a bpchar(5), b text");
+    fake_table(&fake.target, "public.t", "k text, v bpchar(4), size int4");
+    fake_must_make(&fake, "tables: {t: {columns: {v: {do: [lower]}, size: {do: [length], from: "
+                          "$value}}, unpivot: {columns: [a, b], name: k, value: v}}}");
+    assert_row(0, "AB   |A ", "a|ab  |2;b|a   |2");
+    begin_again();
+    fake_table(&fake.source, "public.t", "a bpchar(5), b bpchar(3)");
+    fake_table(&fake.target, "public.t", "k text, v text");
+    fake_must_make(&fake,
+                   "maps: {m: {\"a \": A}}\ntables: {t: {columns: {v: {map: m, else: keep}}, "
+                   "unpivot: {columns: [a, b], name: k, value: v}}}");
+    assert_row(0, "ab   |a  ", "a|ab;b|A");
+}
+
+static void
+blanks_do_not_tell_keys_of_a_map_apart(void **state)
+{
+    (void)state;
+    table_on_both("public.t", "a bpchar(5)", "a text");
+    refused("maps: {m: {\"abc \": x, abc: y}}\ntables: {t: {columns: {a: {map: m}}}}",
+            "the map m has 'abc' twice: blanks at the end mean nothing in character(n)");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         rules_test(positions_end_where_smallint_does),
+        rules_test(padding_is_no_part_of_a_value),
+        rules_test(padding_of_made_rows),
+        rules_test(blanks_do_not_tell_keys_of_a_map_apart),
     };
 
     return rules_run("ph_rules_values", tests);

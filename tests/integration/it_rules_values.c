@@ -1,0 +1,107 @@
+/*
+ * What a column's type makes of values, beside PostgreSQL: the same expression on the source, and
+ * the proof over what the target holds.
+ */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pair = pair_new("autovacuum = off\n");
+    return 0;
+}
+
+/* ---- character(n) ---- */
+
+/* Each rule is what PostgreSQL's expression of the same name gives of the padded column. */
+static void
+test_padded(void **state)
+{
+    static const char *const rules[][3] = {
+        /* rule, type of the target's column, SQL */
+        {"{do: [{cast: text}]}", "text", "c::text"},
+        {"{do: [{cast: varchar}]}", "varchar", "c::varchar"},
+        {"{do: [{null_if: abc}]}", "text", "nullif(c, 'abc')::text"},
+        {"{do: [{null_if: \"abc \"}]}", "text", "nullif(c, 'abc ')::text"},
+        {"{do: [null_if_empty]}", "text", "nullif(c, '')::text"},
+        {"{do: [coalesce], from: [c, t]}", "text", "coalesce(c, t)"},
+        {"{do: [coalesce, length], from: [c, t]}", "int", "length(coalesce(c, t))"},
+        {"{do: [{concat: \"-\"}], from: [c, t]}", "text", "concat_ws('-', c, t)"},
+        {"{do: [{split: [b, 2]}]}", "text", "split_part(c, 'b', 2)"},
+        {"{do: [{substring: [2, 9]}]}", "text", "substring(c, 2, 9)"},
+        {"{do: [{left: -1}]}", "text", "left(c, -1)"},
+        {"{do: [{right: 2}]}", "text", "right(c, 2)"},
+        {"{do: [{lpad: [12, x]}]}", "text", "lpad(c, 12, 'x')"},
+        {"{do: [{rpad: [12, x]}]}", "text", "rpad(c, 12, 'x')"},
+        {"{do: [{trim: c}]}", "text", "btrim(c, 'c')"},
+        {"{do: [{ltrim: a}]}", "text", "ltrim(c, 'a')"},
+        {"{do: [{rtrim: c}]}", "text", "rtrim(c, 'c')"},
+        {"{do: [{replace: [\" \", _]}]}", "text", "replace(c, ' ', '_')"},
+        {"{do: [length]}", "int", "length(c)"},
+        {"{do: [upper]}", "text", "upper(c)"},
+        {"{do: [upper]}", "char(12)", "upper(c)"},
+        {"{do: [{regexp_replace: [\".$\", X]}]}", "text", "regexp_replace(c, '.$', 'X')"},
+        {"{do: [md5]}", "text", "md5(c)"},
+        {"{do: [sha256]}", "text", "encode(sha256(convert_to(c, 'UTF8')), 'hex')"},
+        {"{do: [{cast: bytea}]}", "bytea", "c::bytea"},
+        {"{map: m, else: null}", "text", "CASE c WHEN 'abc' THEN 'OK' WHEN 'd' THEN 'D' END"},
+        {"{map: m, else: keep}", "text",
+         "CASE c WHEN 'abc' THEN 'OK' WHEN 'd' THEN 'D' ELSE c END"},
+        {"{mask: {first: 2}}", "text",
+         "CASE WHEN length(c) > 2 THEN rpad(left(c, 2), length(c), '*') ELSE repeat('*', "
+         "length(c)) END"},
+    };
+    struct pair_db db = pair_db_new(&pair, "padded");
+    const char *columns = "";
+    const char *table = "id int";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        bool has_from = strstr(rules[i][0], "from:") != NULL;
+        columns =
+            scratch_printf("%s      c%zu: %.*s%s}\n", columns, i, (int)strlen(rules[i][0]) - 1,
+                           rules[i][0], has_from ? "" : ", from: c");
+        table = scratch_printf("%s, c%zu %s", table, i, rules[i][1]);
+    }
+    const char *job = pair_job_file(
+        &db, scratch_printf("maps: {m: {abc: OK, \"d  \": D}}\ntables:\n  padded:\n    columns:\n"
+                            "%s    drop: [t]\n",
+                            columns));
+    sql_exec(db.source, "CREATE TABLE padded (id int, c char(10), t text);"
+                        "INSERT INTO padded SELECT row_number() OVER (), c, 't' FROM unnest("
+                        "'{abc,d,\"\",NULL,\" a b c\",abcdefghij,ab,aabbcc,äöü}'::text[]) c");
+    sql_execf(db.target, "CREATE TABLE padded (%s)", table);
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        pair_same_as(
+            &db,
+            scratch_printf("SELECT id, (%s)::%s FROM padded ORDER BY 1", rules[i][2], rules[i][1]),
+            scratch_printf("SELECT id, c%zu FROM padded ORDER BY 1", i));
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_padded),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
