@@ -27,6 +27,7 @@ struct ph_type {
     ph_oid elem_oid;  /* true arrays (typsubscript array_subscript_handler / typlen -1): element */
     ph_oid array_oid; /* the type's own array type or 0 */
     ph_oid base_oid;  /* domain: what it is over */
+    int32_t typmod;   /* domain: the length or precision of what it is over; -1: none */
     bool not_null;    /* domain: NOT NULL; one that it is over may be so too */
     ph_oid relid;     /* composite: its relation */
     ph_oid subtype_oid;    /* range and multirange: element (for multirange: the range type) */
@@ -43,7 +44,7 @@ struct ph_column { /* live columns only, in attnum order */
     const char *name;
     int16_t attnum;
     ph_oid type_oid;
-    int32_t typmod;
+    int32_t typmod;        /* -1 also of a domain that has one: ph_type_column_typmod */
     const char *type_text; /* format_type(), for messages */
     bool not_null;
     bool has_default;

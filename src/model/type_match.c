@@ -96,6 +96,22 @@ ph_type_is_array(const struct ph_type *type)
     return type->category == 'A' && type->elem_oid != 0;
 }
 
+int32_t
+ph_type_column_typmod(const struct ph_catalog *catalog, const struct ph_column *column)
+{
+    const struct ph_type *type = ph_catalog_type(catalog, column->type_oid);
+    int32_t typmod = column->typmod;
+
+    for (int depth = 0; typmod < 0 && type != NULL && depth < PH_TYPE_DEPTH_MAX; depth++) {
+        bool is_domain = type->kind == 'd';
+        if (!is_domain && !ph_type_is_array(type))
+            break;
+        typmod = is_domain ? type->typmod : typmod;
+        type = ph_catalog_type(catalog, is_domain ? type->base_oid : type->elem_oid);
+    }
+    return typmod;
+}
+
 void
 ph_type_put_equals(const struct ph_type *base, struct ph_buf *out)
 {
@@ -354,7 +370,8 @@ ph_type_match_column(const struct ph_catalog *source, const struct ph_column *so
 {
     ph_type_match(source, source_column->type_oid, target, target_column->type_oid, out);
     out->may_change |= typmod_changes(ph_type_base(target, target_column->type_oid),
-                                      source_column->typmod, target_column->typmod);
+                                      ph_type_column_typmod(source, source_column),
+                                      ph_type_column_typmod(target, target_column));
 }
 
 ph_code

@@ -45,6 +45,11 @@ bool ph_type_is_array(const struct ph_type *type);
 /* Whether a column of it has no NULLs: its own constraint, or a domain's that is its type. */
 bool ph_type_column_not_null(const struct ph_catalog *catalog, const struct ph_column *column);
 /*
+ * The length or precision that the server gives values of the column, or elements where it is an
+ * array: its own, or that of a domain on the way down to the base type; -1: none.
+ */
+int32_t ph_type_column_typmod(const struct ph_catalog *catalog, const struct ph_column *column);
+/*
  * The operator by which values of that base type are equal, with its schema: `OPERATOR("s".=)`.
  * search_path is empty in pghaul's sessions, where a bare = would be that of a type it can be cast
  * to: citext would be compared as text, and without its index.

@@ -9,7 +9,8 @@
     "SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory,"                                \
     " CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0 END, t.typarray, t.typbasetype, t.typrelid,"   \
     " coalesce(" multirange "r.rngsubtype, 0),"                                                    \
-    " t.typsend::oid <> 0 AND t.typreceive::oid <> 0, e.extname, e.extversion, t.typnotnull"       \
+    " t.typsend::oid <> 0 AND t.typreceive::oid <> 0, e.extname, e.extversion, t.typnotnull,"      \
+    " t.typtypmod"                                                                                 \
     " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"                                \
     " LEFT JOIN pg_range r ON r.rngtypid = t.oid" multirange_join                                  \
     " LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid"                \
@@ -39,6 +40,7 @@ fill_type(struct ph_catalog_reader *reader, const struct ph_result *result, int 
         .extension = ph_catalog_text(reader, result, row, 11),
         .extension_version = ph_catalog_text(reader, result, row, 12),
         .not_null = ph_result_bool(result, row, 13),
+        .typmod = (int32_t)ph_result_i64(result, row, 14),
     };
 }
 

@@ -217,7 +217,8 @@ ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output
 {
     struct ph_make_plan *make = &draft->makes[output];
     const struct ph_column *target = draft->outputs[output].target;
-    struct modifier to = {ph_type_base(checker->params->target, target->type_oid), target->typmod,
+    struct modifier to = {ph_type_base(checker->params->target, target->type_oid),
+                          ph_type_column_typmod(checker->params->target, target),
                           from == NULL && tells_apart_by_blanks(checker, draft, output)};
     struct modifier had = {.typmod = -1};
 
@@ -226,7 +227,7 @@ ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output
         return PH_OK;
     if (from != NULL)
         had = (struct modifier){.type = ph_type_base(checker->params->source, from->type_oid),
-                                .typmod = from->typmod};
+                                .typmod = ph_type_column_typmod(checker->params->source, from)};
     make->fit.not_null = ph_type_column_not_null(checker->params->target, target) &&
                          (from == NULL || !ph_type_column_not_null(checker->params->source, from));
     if (to.type->kind == 'e' && !has_all_labels(had.type, to.type)) {

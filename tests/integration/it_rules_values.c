@@ -95,11 +95,49 @@ test_padded(void **state)
     pair_db_end(&db);
 }
 
+/* ---- domains ---- */
+
+/* Their lengths and precisions count as a column's own do, for rules and for columns that pass. */
+static void
+test_domains(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "domains");
+    (void)state;
+    sql_exec(db.source, "CREATE DOMAIN exact AS numeric(10,4);"
+                        "CREATE TABLE t (id int, n numeric, at timestamp, t text, same exact,"
+                        " passed exact, ns exact[]);"
+                        "INSERT INTO t SELECT g, g + 0.005, '2024-01-01'::timestamp + g * interval"
+                        " '0.7 s', 'Ab   x', g + 0.125, g + 0.125, ARRAY[g + 0.125, NULL]"
+                        " FROM generate_series(1, 50) g");
+    sql_exec(db.target, "CREATE DOMAIN exact AS numeric(10,4); CREATE DOMAIN money2 AS"
+                        " numeric(10,2); CREATE DOMAIN cash AS money2 CHECK (VALUE > 0);"
+                        "CREATE DOMAIN code AS char(10); CREATE DOMAIN seconds AS timestamp(0);"
+                        "CREATE DOMAIN short AS varchar(4); CREATE DOMAIN list AS money2[];"
+                        "CREATE TABLE t (id int, n money2, c code, at seconds, v short, deep cash,"
+                        " same exact, passed cash, ns list)");
+    const char *job =
+        pair_job_file(&db, "tables:\n  t:\n    columns:\n"
+                           "      n: {do: [{multiply: 1}]}\n      c: {do: [lower], from: t}\n"
+                           "      at: {do: [{shift: 1 day}]}\n"
+                           "      v: {do: [{left: 5}], from: t}\n"
+                           "      deep: {do: [{multiply: 1}], from: n}\n"
+                           "    drop: [t]\n");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_same_as(&db,
+                 "SELECT id, n::numeric(10,2), lower(t)::char(10), (at + interval '1 day')"
+                 "::timestamp(0), left(t, 4)::varchar(4), n::numeric(10,2), same,"
+                 " passed::numeric(10,2), ns::numeric(10,2)[] FROM t ORDER BY 1",
+                 "SELECT * FROM t ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_padded),
+        cmocka_unit_test(test_domains),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -26,8 +26,8 @@ static struct ph_type expr_types[] = {
      .labels = expr_labels,
      .n_labels = 2},
     {.oid = 20001, .schema = "app", .name = "pair", .kind = 'c'},
-    {.oid = 20002, .schema = "app", .name = "count", .kind = 'd', .base_oid = 20003},
-    {.oid = 20003, .schema = "app", .name = "small", .kind = 'd', .base_oid = 23},
+    {.oid = 20002, .schema = "app", .name = "count", .kind = 'd', .base_oid = 20003, .typmod = -1},
+    {.oid = 20003, .schema = "app", .name = "small", .kind = 'd', .base_oid = 23, .typmod = -1},
 };
 static const struct ph_column expr_columns[] = {
     {.name = "id", .attnum = 1, .type_oid = 23, .type_text = "integer"},

@@ -219,6 +219,7 @@ arrays_need_domains(void **context)
                                                          .name = "a_int4",
                                                          .kind = 'd',
                                                          .base_oid = 1007,
+                                                         .typmod = -1,
                                                          .array_oid = 20001};
     fake.types[fake.target.n_types++] = (struct ph_type){
         .oid = 20001, .schema = "pghaul", .name = "_a_int4", .kind = 'b', .elem_oid = 20000};

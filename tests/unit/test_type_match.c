@@ -217,6 +217,34 @@ typmods_that_change_values_are_told(void **context)
     assert_true(typmod_matters(1114, 3, 6));
 }
 
+/* Columns of a domain have no modifier of their own; what the domain is over has. */
+static void
+typmods_of_domains(void **context)
+{
+    const int32_t numeric_10_2 = ((10 << 16) | 2) + 4;
+    const int32_t numeric_12_4 = ((12 << 16) | 4) + 4;
+    struct ph_type *domain = fake_user(&there, POSINT);
+    struct ph_column source = {.name = "a", .type_oid = 1700, .typmod = numeric_12_4};
+    struct ph_column target = {.name = "a", .type_oid = fake_oid(&there, POSINT), .typmod = -1};
+    struct ph_column array = {.name = "a", .type_oid = fake_oid(&there, POSINTS), .typmod = -1};
+    struct ph_column loop = {.name = "a", .type_oid = fake_oid(&there, LOOP), .typmod = -1};
+    struct ph_type_match out;
+
+    (void)context;
+    domain->base_oid = 1700;
+    ph_type_match_column(&here.catalog, &source, &there.catalog, &target, &out);
+    assert_int_equal(out.kind, PH_MATCH_PASS);
+    assert_false(out.may_change);
+    domain->typmod = numeric_10_2;
+    ph_type_match_column(&here.catalog, &source, &there.catalog, &target, &out);
+    assert_true(out.may_change);
+    assert_int_equal(ph_type_column_typmod(&there.catalog, &target), numeric_10_2);
+    assert_int_equal(ph_type_column_typmod(&there.catalog, &array), numeric_10_2);
+    assert_int_equal(ph_type_column_typmod(&there.catalog, &loop), -1);
+    fake_user(&there, LOOP)->base_oid = fake_oid(&there, POSINT); /* a domain over it */
+    assert_int_equal(ph_type_column_typmod(&there.catalog, &loop), numeric_10_2);
+}
+
 static void
 tables_take_the_format_of_the_worst_column(void **context)
 {
@@ -272,6 +300,7 @@ main(void)
         WITH_CATALOGS(composites_are_compared_by_live_attributes),
         WITH_CATALOGS(trap_36_money_needs_the_same_locale),
         WITH_CATALOGS(typmods_that_change_values_are_told),
+        WITH_CATALOGS(typmods_of_domains),
         WITH_CATALOGS(tables_take_the_format_of_the_worst_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
