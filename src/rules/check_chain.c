@@ -370,6 +370,8 @@ step_op(struct chain *chain, const struct ph_rule_step *step, const char *const 
                                         .n_params = params.n,
                                         .n_args = n_args,
                                         .place = step->place};
+    for (uint32_t k = 0; step->library == NULL && k < params.n; k++)
+        (void)ph_check_is_readable(chain->checker, chain->draft, params.items[k]);
     ph_buf_printf(&chain->words, ", %s%s", is_cast ? "as " : "through ",
                   is_cast ? result : op->name);
     memcpy(chain->class, result, sizeof result);

@@ -4,6 +4,7 @@
  */
 #include "model/type_match.h"
 #include "rules/check_parts.h"
+#include "rules/job_text.h"
 
 static bool
 is_plain_text(const struct ph_checker *checker, const struct ph_column *column)
@@ -24,6 +25,21 @@ has_label(const struct ph_type *type, const char *label)
     return false;
 }
 
+bool
+ph_check_is_readable(struct ph_checker *checker, const struct ph_draft *draft,
+                     struct ph_rule_word word)
+{
+    const struct ph_catalog *target = checker->params->target;
+
+    if (word.text == NULL || ph_job_text_is_readable(word.text, target))
+        return true;
+    ph_check_problem(checker, draft, word.place,
+                     "'%s' is not ASCII, so this file has it in UTF-8, and the database is in %s: "
+                     "say it in ASCII, or by way of a table of the source",
+                     word.text, target->encoding);
+    return false;
+}
+
 ph_code
 ph_check_constant(struct ph_checker *checker, const struct ph_draft *draft,
                   const struct ph_column *column, struct ph_rule_word word, struct ph_value *out)
@@ -33,7 +49,7 @@ ph_check_constant(struct ph_checker *checker, const struct ph_draft *draft,
     struct ph_error why = {.code = PH_OK};
 
     *out = (struct ph_value){NULL, PH_VALUE_NULL};
-    if (word.text == NULL)
+    if (word.text == NULL || !ph_check_is_readable(checker, draft, word))
         return PH_OK;
     *out = (struct ph_value){(const uint8_t *)word.text, (int32_t)strlen(word.text)};
     if (is_plain_text(checker, column))
@@ -71,6 +87,8 @@ ph_check_constant_of_class(struct ph_checker *checker, const struct ph_draft *dr
     if (word.text == NULL)
         return PH_OK;
     if (strcmp(class, "text") == 0) {
+        if (!ph_check_is_readable(checker, draft, word))
+            return PH_OK;
         *out = (struct ph_value){(const uint8_t *)word.text, (int32_t)strlen(word.text)};
         return PH_OK;
     }

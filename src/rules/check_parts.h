@@ -138,6 +138,9 @@ ph_code ph_check_add_call(struct ph_checker *checker, const struct ph_draft *dra
 ph_code ph_check_constant(struct ph_checker *checker, const struct ph_draft *draft,
                           const struct ph_column *column, struct ph_rule_word word,
                           struct ph_value *out) PH_MUST_CHECK;
+/* Whether the target reads it as the job file means it; false: a problem was told. */
+bool ph_check_is_readable(struct ph_checker *checker, const struct ph_draft *draft,
+                          struct ph_rule_word word);
 /* Of a class that no column has: keys of maps, values within a chain. */
 ph_code ph_check_constant_of_class(struct ph_checker *checker, const struct ph_draft *draft,
                                    const char *class, struct ph_rule_word word,

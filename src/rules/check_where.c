@@ -328,7 +328,7 @@ put_where(struct conditions *all)
                                       .rel = draft->source,
                                       .catalog = all->checker->params->source};
 
-    if (site.text == NULL)
+    if (site.text == NULL || !ph_check_is_readable(all->checker, draft, draft->rule->where))
         return PH_OK;
     PH_TRY(parse(all->checker, &site, &expr));
     if (expr == NULL)
@@ -363,7 +363,7 @@ check_preserve(struct ph_checker *checker, struct ph_draft *draft)
     struct ph_buf sql;
 
     PH_TRY(ph_check_preserve(checker, draft));
-    if (site.text == NULL)
+    if (site.text == NULL || !ph_check_is_readable(checker, draft, draft->rule->preserve))
         return PH_OK;
     PH_TRY(parse(checker, &site, &expr));
     if (expr == NULL)

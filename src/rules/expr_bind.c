@@ -10,6 +10,7 @@
 
 #include "base/nearest.h"
 #include "rules/expr_tree.h"
+#include "rules/job_text.h"
 
 static const struct {
     ph_oid oid;
@@ -156,15 +157,11 @@ bind_string(struct ph_expr_parser *parser, const struct ph_operand *beside, cons
     const struct ph_catalog *catalog = parser->site->catalog;
     bool is_moment = beside->class == PH_EXPR_DATE || beside->class == PH_EXPR_TIMESTAMP ||
                      beside->class == PH_EXPR_TIMESTAMPTZ;
-    bool is_ascii = true;
 
     if (is_moment && has_moving_word(text))
         return ph_expr_fail(parser->site, parser->err,
                             "'%.64s' is not the same every time; write the value itself", text);
-    for (const char *c = text; *c != '\0'; c++)
-        is_ascii = is_ascii && (unsigned char)*c < 0x80;
-    if (!is_ascii && strcmp(catalog->encoding, "UTF8") != 0 &&
-        strcmp(catalog->encoding, "SQL_ASCII") != 0)
+    if (!ph_job_text_is_readable(text, catalog))
         return ph_expr_not_of_class(parser, "a literal is not ASCII, and the database is in %s",
                                     catalog->encoding);
     return beside->class == PH_EXPR_ENUM ? bind_label(parser, beside, text) : PH_OK;

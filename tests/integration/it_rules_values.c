@@ -132,12 +132,55 @@ test_domains(void **state)
     pair_db_end(&db);
 }
 
+/* ---- encodings ---- */
+
+static PGconn *
+make_latin(struct pg_test_cluster *cluster)
+{
+    PGconn *admin = sql_connect(cluster, "postgres");
+
+    sql_exec(admin, "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+                    " TEMPLATE template0");
+    PQfinish(admin);
+    PGconn *conn = sql_connect(cluster, "latin");
+    sql_exec(conn, "CREATE TABLE t (id int, a text, b text)");
+    return conn;
+}
+
+/* What the job file has in UTF-8 is not written into a database of other bytes. */
+static void
+test_latin(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "latin_job");
+    PGconn *source = make_latin(pair.src);
+    PGconn *target = make_latin(pair.dst);
+    const char *job = pair_job_file(&db, "maps: {m: {x: \"Gü\"}}\ntables:\n  t:\n    columns:\n"
+                                         "      a: {set: \"Kü\"}\n      b: {map: m, else: keep}\n");
+
+    (void)state;
+    db.source_extra = "dbname=latin";
+    db.target_extra = "dbname=latin";
+    sql_exec(source, "INSERT INTO t VALUES (1, 'x', chr(252)), (2, 'y', 'x')");
+    struct run *run = pair_run(&db, "check", job, "--data-only");
+    pair_expect(run, 3, "'Kü' is not ASCII, so this file has it in UTF-8, and the database is in");
+    job = pair_job_file(&db, "maps: {m: {x: G}}\ntables:\n  t:\n    columns:\n"
+                             "      a: {set: K}\n      b: {map: m, else: keep}\n");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_string_equal(sql_value(target, "SELECT string_agg(a || b, ',' ORDER BY id) = 'K' ||"
+                                          " chr(252) || ',KG' FROM t"),
+                        "t");
+    PQfinish(source);
+    PQfinish(target);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_padded),
         cmocka_unit_test(test_domains),
+        cmocka_unit_test(test_latin),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -111,6 +111,56 @@ blanks_do_not_tell_keys_of_a_map_apart(void **state)
             "the map m has 'abc' twice: blanks at the end mean nothing in character(n)");
 }
 
+/* ---- encodings ---- */
+
+/* A job file is UTF-8; its letters would be other ones in the bytes of other databases. */
+static void
+letters_that_the_database_has_in_other_bytes(void **state)
+{
+    static const char *const rules[] = {
+        "{set: Kü}",
+        "{default: Kü}",
+        "{map: keys}",
+        "{map: values}",
+        "{map: ascii, else: {value: Kü}}",
+        "{do: [{null_if: Kü}]}",
+        "{do: [{concat: ü}], from: [a, b]}",
+        "{do: [{map: keys}, lower]}",
+    };
+    static const char *const encodings[] = {"LATIN1", "EUC_JP", "UTF8", "SQL_ASCII"};
+    char job[512];
+
+    (void)state;
+    for (size_t i = 0; i < 4 * sizeof rules / sizeof rules[0]; i++) {
+        const char *encoding = encodings[i % 4];
+        begin_again();
+        fake_table(&fake.source, "public.t", "a text, b text");
+        fake_table(&fake.target, "public.t", "a varchar(9)");
+        snprintf(fake.source.catalog.encoding, 32, "%s", encoding);
+        snprintf(fake.target.catalog.encoding, 32, "%s", encoding);
+        snprintf(job, sizeof job,
+                 "maps: {keys: {Kü: x}, values: {x: Kü}, ascii: {x: y}}\n"
+                 "tables: {t: {columns: {a: %s}, drop: [b]}}\n",
+                 rules[i / 4]);
+        if (i % 4 < 2)
+            refused(job, "' is not ASCII, so this file has it in UTF-8, and the database is in ");
+        else if (fake_make(&fake, job) != PH_OK)
+            fail_msg("%s: %s", job, fake.err.message);
+    }
+}
+
+static void
+conditions_in_other_bytes(void **state)
+{
+    (void)state;
+    table_on_both("public.t", "a text", "a text");
+    snprintf(fake.source.catalog.encoding, 32, "LATIN1");
+    snprintf(fake.target.catalog.encoding, 32, "LATIN1");
+    refused("tables: {t: {where: \"a = 'Kü'\"}}", "is not ASCII");
+    refused("tables: {t: {where: \"a ~ 'ü'\"}}", "is not ASCII");
+    refused("tables: {t: {preserve: \"a = 'Kü'\"}}", "is not ASCII");
+}
+
 int
 main(void)
 {
@@ -119,6 +169,8 @@ main(void)
         rules_test(padding_is_no_part_of_a_value),
         rules_test(padding_of_made_rows),
         rules_test(blanks_do_not_tell_keys_of_a_map_apart),
+        rules_test(letters_that_the_database_has_in_other_bytes),
+        rules_test(conditions_in_other_bytes),
     };
 
     return rules_run("ph_rules_values", tests);
