@@ -75,41 +75,64 @@ put_where(const struct earlier *earlier, const struct ph_rule_word *where, struc
     const struct ph_expr *expr;
 
     if (ph_expr_parse(&site, checker->arena, &expr, &why) == PH_OK)
-        ph_expr_sql(expr, sql); /* columns without a table are those of `earlier` in there */
+        ph_expr_sql(expr, sql);
     else
         ph_buf_puts(sql, "true");
 }
 
 /* Rows count that a route into the same table takes; where none goes there, any route. */
+static bool
+counts(const struct earlier *earlier, const struct ph_rule_route *route)
+{
+    const struct ph_rule_table *table = earlier->table;
+    bool is_here = false;
+
+    for (uint32_t i = 0; i < table->n_routes; i++)
+        is_here |= goes_here(earlier, &table->routes[i]);
+    return !is_here || goes_here(earlier, route);
+}
+
+static bool
+takes_all(const struct earlier *earlier)
+{
+    const struct ph_rule_table *table = earlier->table;
+
+    for (uint32_t i = 0; table != NULL && i < table->n_routes; i++) {
+        const struct ph_rule_route *route = &table->routes[i];
+        if (route->where.text == NULL && !has_sample(earlier, route) && counts(earlier, route))
+            return true;
+    }
+    return table == NULL || table->n_routes == 0;
+}
+
+/*
+ * The earlier table's rows that count. Their condition is in a SELECT of its own: it may name the
+ * table, which has its name there.
+ */
 static void
 put_taken(const struct earlier *earlier, struct ph_buf *sql)
 {
-    const struct ph_rule_table *table = earlier->table;
-    uint32_t n_routes = table != NULL ? table->n_routes : 0;
-    bool is_here = false;
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < n_routes; i++)
-        is_here |= goes_here(earlier, &table->routes[i]);
-    for (uint32_t i = 0; i < n_routes; i++) {
-        const struct ph_rule_route *route = &table->routes[i];
-        if (route->where.text == NULL && !has_sample(earlier, route) &&
-            (!is_here || goes_here(earlier, route)))
-            return; /* it takes all */
+    if (takes_all(earlier)) {
+        ph_check_put_only(sql, earlier->rel, "earlier");
+        return;
     }
-    for (uint32_t i = 0; i < n_routes; i++) {
-        const struct ph_rule_route *route = &table->routes[i];
-        if (is_here && !goes_here(earlier, route))
+    ph_buf_puts(sql, "(SELECT * FROM ");
+    ph_check_put_only(sql, earlier->rel, NULL);
+    for (uint32_t i = 0; i < earlier->table->n_routes; i++) {
+        const struct ph_rule_route *route = &earlier->table->routes[i];
+        if (!counts(earlier, route))
             continue;
-        ph_buf_puts(sql, n++ > 0 ? " OR (" : " AND ((");
+        ph_buf_puts(sql, n++ > 0 ? " OR (" : " WHERE (");
         if (route->where.text != NULL)
             put_where(earlier, &route->where, sql);
         ph_buf_puts(sql, route->where.text != NULL && has_sample(earlier, route) ? " AND " : "");
         if (has_sample(earlier, route))
-            ph_check_put_share(sql, earlier->rel, "earlier", route->sample);
+            ph_check_put_share(sql, earlier->rel, route->sample);
         ph_buf_putc(sql, ')');
     }
-    ph_buf_puts(sql, n > 0 ? ")" : "");
+    ph_buf_puts(sql, ") AS earlier");
 }
 
 /* Whether the keys fit together; else a problem was told. */
@@ -144,14 +167,13 @@ put_earlier(const struct earlier *earlier, struct ph_buf *sql)
         return;
     ph_check_begin_condition(sql);
     ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
-    ph_check_put_only(sql, earlier->rel, "earlier");
+    put_taken(earlier, sql);
     for (uint32_t k = 0; k < earlier->own->n; k++) {
         ph_buf_puts(sql, k > 0 ? " AND " : " WHERE ");
         ph_check_put_others(sql, "earlier", earlier->theirs->items[k].text);
         ph_buf_puts(sql, " = ");
         ph_check_put_own(sql, earlier->draft, earlier->own->items[k].text);
     }
-    put_taken(earlier, sql);
     ph_buf_puts(sql, "))");
 }
 

@@ -198,11 +198,11 @@ bool ph_check_read_order(struct ph_checker *checker, const struct ph_draft *draf
                          struct ph_rule_word word, struct ph_check_order *order);
 /* " AND (" behind what is there already, else "(". */
 void ph_check_begin_condition(struct ph_buf *sql);
-/* The condition of `sample`, by the key, which the table has; alias NULL: by its own name. */
-void ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *alias,
-                        double share);
+/* The condition of `sample`, by the key, which the table has; it stands there without an alias. */
+void ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, double share);
 bool ph_check_is_share(double share); /* else all rows are taken */
-/* Names in it: a table with its alias, a column of the table selected from, one of another. */
+/* Names in it: a table with its alias (NULL: without), a column of the table selected from, one of
+ * another. */
 void ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alias);
 void ph_check_put_own(struct ph_buf *sql, const struct ph_draft *draft, const char *column);
 void ph_check_put_others(struct ph_buf *sql, const char *alias, const char *column);

@@ -35,7 +35,8 @@ ph_check_put_only(struct ph_buf *sql, const struct ph_rel *rel, const char *alia
     /* the rows of a partitioned table are in its partitions */
     ph_buf_puts(sql, rel->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
     ph_buf_put_qualified(sql, rel->schema, rel->name);
-    ph_buf_printf(sql, " AS %s", alias);
+    if (alias != NULL)
+        ph_buf_printf(sql, " AS %s", alias);
 }
 
 /* A column of the table that is selected from. */
@@ -173,6 +174,31 @@ put_last(struct conditions *all, const struct ph_rel *root)
     ph_buf_putc(sql, ')');
 }
 
+/*
+ * The rows among which a better one is looked for. A condition is in a SELECT of its own, in which
+ * the table has the name that it has in the job's: "users.active" is then this row's and not that
+ * of the row at hand.
+ */
+static void
+put_others(struct conditions *all, const struct ph_rel *root)
+{
+    const struct ph_rel *source = all->draft->source;
+    struct ph_buf *sql = &all->sql;
+
+    if (all->where == NULL) {
+        ph_check_put_only(sql, root, "better");
+        return;
+    }
+    ph_buf_puts(sql, ph_check_key_of(root) != NULL ? "(SELECT * FROM "
+                                                   : "(SELECT *, tableoid, ctid FROM ");
+    ph_check_put_only(sql, root, NULL);
+    if (root != source) { /* a partition with a condition of its own */
+        ph_buf_puts(sql, " AS ");
+        ph_buf_put_ident(sql, source->name);
+    }
+    ph_buf_printf(sql, " WHERE %s) AS better", all->where);
+}
+
 static ph_code
 put_dedup(struct conditions *all)
 {
@@ -201,16 +227,12 @@ put_dedup(struct conditions *all)
         root = all->draft->source;
     ph_check_begin_condition(sql);
     ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
-    ph_check_put_only(sql, root, "better");
+    put_others(all, root);
     ph_buf_puts(sql, " WHERE ");
     for (uint32_t k = 0; k < dedup->key.n; k++) {
         ph_check_put_others(sql, "better", dedup->key.items[k].text);
         ph_buf_puts(sql, " = ");
         ph_check_put_own(sql, all->draft, dedup->key.items[k].text);
-        ph_buf_puts(sql, " AND ");
-    }
-    if (all->where != NULL) { /* columns without a table are those of `better` in here */
-        ph_buf_puts(sql, all->where);
         ph_buf_puts(sql, " AND ");
     }
     for (uint32_t i = 0; i < dedup->prefer.n; i++)
@@ -378,7 +400,7 @@ check_preserve(struct ph_checker *checker, struct ph_draft *draft)
 /* ---- sample ---- */
 
 void
-ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *alias, double share)
+ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, double share)
 {
     const struct ph_index *key = ph_check_key_of(rel);
     const struct ph_draft own = {.source = rel};
@@ -387,10 +409,7 @@ ph_check_put_share(struct ph_buf *sql, const struct ph_rel *rel, const char *ali
     for (uint32_t k = 0; key != NULL && k < key->n_keys; k++) {
         const char *column = ph_check_attnum(rel, key->key_attnums[k])->name;
         ph_buf_puts(sql, k > 0 ? " || '|' || " : "");
-        if (alias != NULL)
-            ph_check_put_others(sql, alias, column);
-        else
-            ph_check_put_own(sql, &own, column);
+        ph_check_put_own(sql, &own, column);
         ph_buf_puts(sql, "::pg_catalog.text");
     }
     ph_buf_printf(sql, "), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < %llu",
@@ -422,7 +441,7 @@ put_sample(struct conditions *all)
         return PH_OK;
     }
     ph_check_begin_condition(&all->sql);
-    ph_check_put_share(&all->sql, draft->source, NULL, share);
+    ph_check_put_share(&all->sql, draft->source, share);
     ph_buf_putc(&all->sql, ')');
     return ph_check_sample(all->checker, draft, key);
 }

@@ -61,6 +61,42 @@ test_merge_after_filtered(void **state)
     pair_db_end(&db);
 }
 
+/* A condition may name its table: in the job's SELECT, and where other rows are looked at by it. */
+static void
+test_conditions_that_name_their_table(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "named");
+    const char *job = pair_job_file(
+        &db, "tables:\n"
+             "  one: {where: \"one.active and EXISTS (SELECT 1 FROM public.plan p"
+             " WHERE p.id = public.one.plan)\", dedup: {key: [k], prefer: [at desc]}}\n"
+             "  bare: {where: \"bare.active\", dedup: {key: [k], prefer: [at desc]}}\n"
+             "  old: {into: mail, where: \"old.active = true\"}\n"
+             "  new: {into: mail, merge: {key: [k], after: [old]}}\n"
+             "  plan: {where: \"false\"}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE plan (id int PRIMARY KEY); INSERT INTO plan VALUES (1);"
+             "CREATE TABLE one (id int PRIMARY KEY, k text, active bool, at int, plan int);"
+             "INSERT INTO one VALUES (1, 'h', false, 10, 1), (2, 'h', true, 5, 1),"
+             " (3, 'g', true, 1, 1), (4, 'g', true, 9, 2);"
+             "CREATE TABLE bare (id int, k text, active bool, at int);"
+             "INSERT INTO bare SELECT id, k, active, CASE WHEN active THEN 7 ELSE 9 END FROM one;"
+             "CREATE TABLE old (k text, active bool); CREATE TABLE new (k text, active bool);"
+             "INSERT INTO old VALUES ('a', true), ('b', false);"
+             "INSERT INTO new VALUES ('a', false), ('b', false)");
+    sql_exec(db.target,
+             "CREATE TABLE plan (id int PRIMARY KEY); CREATE TABLE mail (k text, active bool);"
+             "CREATE TABLE one (id int PRIMARY KEY, k text, active bool, at int, plan int);"
+             "CREATE TABLE bare (id int, k text, active bool, at int)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, "SELECT id FROM one ORDER BY 1"), "2\n3\n");
+    assert_string_equal(sql_rows(db.target, "SELECT id FROM bare ORDER BY 1"), "2\n3\n");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM mail ORDER BY 1"), "a|t\nb|f\n");
+    pair_db_end(&db);
+}
+
 /* A row in quarantine was taken all the same: its key does not come from elsewhere. */
 static void
 test_merge_after_quarantine(void **state)
@@ -233,6 +269,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_after_filtered),
+        cmocka_unit_test(test_conditions_that_name_their_table),
         cmocka_unit_test(test_merge_after_quarantine),
         cmocka_unit_test(test_constants_and_constraints),
         cmocka_unit_test(test_domains_that_are_not_null),

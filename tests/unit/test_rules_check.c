@@ -633,25 +633,27 @@ conditions_of_the_source(void **state)
 static void
 merge_counts_the_rows_that_are_taken(void **state)
 {
-#define EARLIER                                                                                    \
-    "(NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"older\" AS earlier WHERE "                       \
-    "earlier.\"a\" = \"public\".\"users\".\"a\""
+#define EARLIER(rows)                                                                              \
+    "(NOT EXISTS (SELECT 1 FROM " rows " AS earlier WHERE "                                        \
+    "earlier.\"a\" = \"public\".\"users\".\"a\"))"
+#define OLDER "ONLY \"public\".\"older\""
+#define TAKEN(condition) EARLIER("(SELECT * FROM " OLDER " WHERE " condition ")")
 #define SHARE                                                                                      \
-    "('x' || pg_catalog.substr(pg_catalog.md5(earlier.\"id\"::pg_catalog.text), 1, 8))"            \
-    "::pg_catalog.bit(32)::pg_catalog.int8 < 2147483648"
+    "('x' || pg_catalog.substr(pg_catalog.md5(\"public\".\"older\".\"id\"::pg_catalog.text), "     \
+    "1, 8))::pg_catalog.bit(32)::pg_catalog.int8 < 2147483648"
     static const struct {
         const char *older; /* its entry in the job file */
         const char *where; /* of the later table */
     } cases[] = {
-        {"{into: users}", EARLIER "))"},
-        {"{into: users, where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
-        {"{into: users, sample: 50%}", EARLIER " AND ((" SHARE "))))"},
-        {"{into: users, where: \"n > 5\", sample: 50%}",
-         EARLIER " AND (((\"n\" > 5) AND " SHARE "))))"},
+        {"{into: users}", EARLIER(OLDER)},
+        {"{into: users, where: \"n > 5\"}", TAKEN("((\"n\" > 5))")},
+        {"{into: users, where: \"older.n > 5\"}", TAKEN("((older.n > 5))")},
+        {"{into: users, sample: 50%}", TAKEN("(" SHARE ")")},
+        {"{into: users, where: \"n > 5\", sample: 50%}", TAKEN("((\"n\" > 5) AND " SHARE ")")},
         {"{into: [{table: users, where: \"n = 1\"}, {table: users, where: \"n = 2\"}, older]}",
-         EARLIER " AND (((\"n\" = 1)) OR ((\"n\" = 2)))))"},
-        {"{where: \"n > 5\"}", EARLIER " AND (((\"n\" > 5)))))"},
-        {"{into: [{table: older, where: \"n = 1\"}, {table: other}]}", EARLIER "))"},
+         TAKEN("((\"n\" = 1)) OR ((\"n\" = 2))")},
+        {"{where: \"n > 5\"}", TAKEN("((\"n\" > 5))")},
+        {"{into: [{table: older, where: \"n = 1\"}, {table: other}]}", EARLIER(OLDER)},
     };
 
     (void)state;
@@ -698,7 +700,11 @@ conditions_mean_the_same_in_the_stream(void **state)
     assert_string_equal(fake_run(&fake, 0, "1|-|6"), "");
     fake.params.follows = false;
     fake_must_make(&fake, "tables: {users: {where: \"n > 5\", dedup: {key: [a], prefer: [n]}}}");
-    assert_non_null(strstr(route(0)->where, "\"public\".\"users\".\"a\" AND (\"n\" > "));
+    assert_non_null(
+        strstr(route(0)->where, " (SELECT * FROM ONLY \"public\".\"users\" WHERE (\"n\" > "));
+    fake_must_make(&fake, "tables: {users: {where: \"users.n > 5\", dedup: {key: [a], prefer: "
+                          "[n]}}}");
+    assert_non_null(strstr(route(0)->where, "\"users\" WHERE (users.n > 5)) AS better WHERE "));
 }
 
 /* md5('1') begins with c4ca4238, md5('2') with c81e728d, md5('4') with a87ff679. */
