@@ -161,6 +161,15 @@ ph_plan_set_program_format(struct ph_table_plan *table, const struct ph_catalog 
 }
 
 bool
+ph_plan_rows_can_be_counted(const struct ph_table_plan *table)
+{
+    const struct ph_route *route = table->route;
+
+    return table->preserved == NULL &&
+           (route == NULL || (!route->makes_rows && !route->may_quarantine));
+}
+
+bool
 ph_plan_fills_alike(const struct ph_table_plan *a, const struct ph_table_plan *b)
 {
     if (a->n_columns != b->n_columns)

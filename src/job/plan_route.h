@@ -22,6 +22,12 @@ ph_code ph_plan_set_program_format(struct ph_table_plan *table, const struct ph_
                                    const struct ph_catalog *target, struct ph_arena *arena,
                                    struct ph_error *err) PH_MUST_CHECK;
 
+/*
+ * Whether the source's server can count the rows that arrive. How many are made of one, go to
+ * quarantine, or stay out as the target preserves them is known only row by row.
+ */
+bool ph_plan_rows_can_be_counted(const struct ph_table_plan *table);
+
 /* Whether both fill the same columns of their target. */
 bool ph_plan_fills_alike(const struct ph_table_plan *a, const struct ph_table_plan *b);
 

@@ -17,6 +17,7 @@
 #include "flow/digest_program.h"
 #include "flow/side_source.h"
 #include "job/memory.h"
+#include "job/plan_route.h"
 #include "job/verify_parts.h"
 #include "pg/snapshot.h"
 
@@ -342,8 +343,8 @@ run_part(struct worker *worker, const struct ph_verify_part *part, struct ph_err
     PH_TRY(ph_stop_check(err));
     if (!ph_digest_set_init(&set, part->group->target_view.n_buckets))
         return PH_FAIL(err, PH_E_MEMORY, "no memory for the digests of a table");
-    /* what stays out since the target preserves it is known only row by row */
-    if (worker->lanes->verify->options->verify == PH_VERIFY_COUNT && part->view->preserved == NULL)
+    if (worker->lanes->verify->options->verify == PH_VERIFY_COUNT &&
+        ph_plan_rows_can_be_counted(part->view))
         rc = count_part(worker, part, &set, err);
     else
         rc = hash_part(worker, part, &set, err);

@@ -163,9 +163,10 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
 
     route->needs_old_row |=
         draft->plan->shape.is_each || (route->makes_rows && !draft->plan->shape.keeps_null);
-    route->needs_old_row |= may_be_in_quarantine(draft);
-    route->takes_all = !route->makes_rows && !route->filters && route->where == NULL &&
-                       !may_be_in_quarantine(draft);
+    route->may_quarantine = may_be_in_quarantine(draft);
+    route->needs_old_row |= route->may_quarantine;
+    route->takes_all =
+        !route->makes_rows && !route->filters && route->where == NULL && !route->may_quarantine;
     for (uint32_t i = 0; i < route->n_outputs; i++)
         route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
     PH_TRY(check_key(checker, draft));

@@ -89,8 +89,9 @@ struct ph_route {
     uint32_t n_preserved;
     const uint32_t *preserved_key; /* outputs by which its row is found; with preserved ones */
     uint32_t n_preserved_key;
-    const char *backup; /* schema where --truncate keeps the target's old rows; NULL: nowhere */
-    bool quarantines;   /* a bad row goes to quarantine instead of stopping the job */
+    const char *backup;  /* schema where --truncate keeps the target's old rows; NULL: nowhere */
+    bool quarantines;    /* a bad row goes to quarantine instead of stopping the job */
+    bool may_quarantine; /* the same, or a rule sends there what it does not know */
     bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;

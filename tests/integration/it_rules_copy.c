@@ -251,6 +251,39 @@ test_bad_values(void **state)
     pair_db_end(&db);
 }
 
+/* Rows are counted as rules make them. */
+static void
+test_made_rows_are_counted(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "counted");
+    const char *job =
+        pair_job_file(&db, "maps:\n  m: {a: x}\n"
+                           "tables:\n"
+                           "  bad: {columns: {v: {map: m, else: quarantine}}}\n"
+                           "  few: {where: \"n > 1\", columns: {n: {do: [{add: 1}]}}}\n"
+                           "  many: {each: {column: tags, value: tag, position: n}}\n"
+                           "  wide: {unpivot: {columns: [a, b], name: k, value: v}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE bad (id int PRIMARY KEY, v text); CREATE TABLE few (n int PRIMARY KEY);"
+             "CREATE TABLE many (id int PRIMARY KEY, tags text[]);"
+             "CREATE TABLE wide (id int PRIMARY KEY, a int, b int);"
+             "INSERT INTO bad VALUES (1, 'a'), (2, 'odd'); INSERT INTO few VALUES (1), (2), (3);"
+             "INSERT INTO many VALUES (1, '{a,b,c}'), (2, '{}');"
+             "INSERT INTO wide VALUES (1, 1, NULL), (2, 3, 4)");
+    sql_exec(db.target,
+             "CREATE TABLE bad (id int PRIMARY KEY, v text); CREATE TABLE few (n int PRIMARY KEY);"
+             "CREATE TABLE many (id int, tag text, n int, PRIMARY KEY (id, n));"
+             "CREATE TABLE wide (id int, k text, v int, PRIMARY KEY (id, k))");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "quarantine");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--verify", "count"), 0, "agree");
+    sql_exec(db.target, "DELETE FROM many WHERE n = 2");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--verify", "count"), 4,
+                "3 rows on the source, 2 on the target");
+    pair_db_end(&db);
+}
+
 /* ---- what is left behind ---- */
 
 /* Only a copy has a directory; what others compile is gone with them. */
@@ -649,6 +682,7 @@ main(void)
         cmocka_unit_test(test_schema_made_here),
         cmocka_unit_test(test_schema_made_here_is_the_source_s),
         cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_made_rows_are_counted),
         cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_source_checks),
         cmocka_unit_test(test_filter_rename_and_split),
