@@ -6,6 +6,10 @@
 #include "model/type_match.h"
 #include "rules/check_parts.h"
 
+/* PostgreSQL leaves a value in its row that has no more than 24 bytes, 4 of them its length. */
+#define SHORT_DIGITS 24    /* in groups of four, one cut by the point, and 4 bytes before them */
+#define SHORT_CHARACTERS 5 /* of 4 bytes */
+
 void
 ph_check_no_stream(struct ph_draft *draft, const char *reason, const char *cure)
 {
@@ -36,19 +40,35 @@ ph_check_is_of_identity(const struct ph_rel *source, const struct ph_column *col
     return source->replica_identity == 'f' || is_of_key(source, column);
 }
 
-/* Values of these types are never stored out of line, so they never come as unchanged. */
+/* A value of a domain has no typmod: what is not known may be long. */
 static bool
-is_never_toasted(const struct ph_checker *checker, ph_oid type_oid)
+is_always_short(const struct ph_type *type, int32_t typmod)
 {
-    static const char *const fixed[] = {"bool",   "int2",      "int4",        "int8",  "float4",
-                                        "float8", "date",      "time",        "oid",   "uuid",
-                                        "timetz", "timestamp", "timestamptz", "money", "char",
-                                        "xid",    "point",     "interval"};
-    const struct ph_type *type = ph_type_base(checker->params->source, type_oid);
+    if (strcmp(type->name, "numeric") == 0)
+        return typmod >= 4 && ((typmod - 4) >> 16) <= SHORT_DIGITS;
+    if (strcmp(type->name, "varchar") == 0 || strcmp(type->name, "bpchar") == 0)
+        return typmod >= 4 && typmod - 4 <= SHORT_CHARACTERS;
+    return false;
+}
+
+/*
+ * Such values are never stored out of line, so they never come as unchanged: those of a fixed
+ * length, and those that have no more bytes than the pointer that would stand for them.
+ */
+static bool
+is_never_toasted(const struct ph_checker *checker, const struct ph_column *column)
+{
+    static const char *const fixed[] = {
+        "bool",  "int2",     "int4",   "int8",      "float4",      "float8",  "date",    "time",
+        "oid",   "uuid",     "timetz", "timestamp", "timestamptz", "money",   "char",    "xid",
+        "point", "interval", "name",   "inet",      "cidr",        "macaddr", "macaddr8"};
+    const struct ph_type *type = ph_type_base(checker->params->source, column->type_oid);
 
     if (type == NULL)
         return false;
     if (type->kind == 'e')
+        return true;
+    if (strcmp(type->schema, "pg_catalog") == 0 && is_always_short(type, column->typmod))
         return true;
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         if (strcmp(type->schema, "pg_catalog") == 0 && strcmp(type->name, fixed[i]) == 0)
@@ -57,17 +77,45 @@ is_never_toasted(const struct ph_checker *checker, ph_oid type_oid)
     return false;
 }
 
+static bool
+may_be_unchanged(const struct ph_checker *checker, const struct ph_draft *draft,
+                 const struct ph_column *column)
+{
+    return column != NULL && !is_of_key(draft->source, column) &&
+           !is_never_toasted(checker, column);
+}
+
 /* A rule over several columns of which one may come as unchanged. */
 static bool
 may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
                const struct ph_route_output *output)
 {
     for (uint32_t i = 0; i < output->n_reads && output->n_reads > 1; i++) {
-        uint32_t input = output->reads[i];
-        const struct ph_column *column = draft->inputs[input].column;
-        if (column != NULL && !is_of_key(draft->source, column) &&
-            !is_never_toasted(checker, draft->input_types[input]))
+        if (may_be_unchanged(checker, draft, draft->inputs[output->reads[i]].column))
             return true;
+    }
+    return false;
+}
+
+/*
+ * An UPDATE of the key may make a row that the target did not have: one that the condition left
+ * out before, or one of several. It is inserted, so all of it must have come.
+ */
+static bool
+may_lack_new_row(const struct ph_checker *checker, const struct ph_draft *draft)
+{
+    const struct ph_route *route = draft->route;
+
+    if (!route->makes_rows && !route->filters && route->where == NULL)
+        return false;
+    for (uint32_t i = 0; i < route->n_outputs; i++) {
+        const struct ph_route_output *output = &draft->outputs[i];
+        if (may_be_unchanged(checker, draft, output->source))
+            return true;
+        for (uint32_t k = 0; k < output->n_reads; k++) {
+            if (may_be_unchanged(checker, draft, draft->inputs[output->reads[k]].column))
+                return true;
+        }
     }
     return false;
 }
@@ -169,6 +217,7 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
         !route->makes_rows && !route->filters && route->where == NULL && !route->may_quarantine;
     for (uint32_t i = 0; i < route->n_outputs; i++)
         route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
+    route->needs_old_row |= may_lack_new_row(checker, draft);
     PH_TRY(check_key(checker, draft));
     if (!checker->params->follows)
         return PH_OK;

@@ -580,6 +580,45 @@ the_stream_must_be_exact(void **state)
             "the target has no key by which a change finds its row");
 }
 
+/* An UPDATE of the key may bring a row in, and then its long values may come as unchanged. */
+static void
+new_rows_must_come_whole(void **state)
+{
+    static const struct {
+        const char *source; /* of the columns a and b */
+        const char *job;
+        bool needs_old_row;
+    } cases[] = {
+        {"a text, b int4", "where: \"id > 5\"", true},
+        {"a text, b int4", "where: \"id > 5\", drop: [a]", false},
+        {"a text, b int4", "where: \"id > 5\", columns: {a: {set: x}}", false},
+        {"a text, b int4", "where: \"id > 5\", columns: {a: {do: [upper]}}", true},
+        {"a date, b int4", "where: \"id > 5\"", false},
+        {"a numeric(24.2), b varchar(5)", "where: \"id > 5\"", false},
+        {"a numeric(25.2), b int4", "where: \"id > 5\"", true},
+        {"a varchar(6), b int4", "where: \"id > 5\"", true},
+        {"a int8, b int4", "sample: 50%", false},
+        {"a text, b int4", "sample: 50%", true},
+        {"a text, b int4", "keep: all", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char columns[100];
+        char job[200];
+        begin_again();
+        snprintf(columns, sizeof columns, "id int4*, %s", cases[i].source);
+        tables(columns, columns);
+        fake.params.follows = true;
+        snprintf(job, sizeof job, "tables: {users: {%s}}", cases[i].job);
+        if (cases[i].needs_old_row)
+            refused(job, "ALTER TABLE public.users REPLICA IDENTITY FULL");
+        fake.params.sets_identity = cases[i].needs_old_row;
+        fake_must_make(&fake, job);
+        assert_int_equal(route(0)->needs_old_row, cases[i].needs_old_row);
+    }
+}
+
 static void
 the_targets_key_follows_from_the_sources(void **state)
 {
@@ -689,11 +728,11 @@ conditions_mean_the_same_in_the_stream(void **state)
     refused("tables: {users: {where: \"lower(a) = 'x'\"}}",
             "--follow cannot be exact: pghaul cannot compute its condition: ");
     refused("tables: {users: {where: \"m > 5\"}}", "m");
+    fake.source.rels[0].replica_identity = 'f';
     fake_must_make(&fake, "tables: {users: {where: \"id > 5\"}}");
     assert_true(route(0)->filters);
     assert_string_equal(fake_run(&fake, 0, "5|x|1"), "");
     assert_string_equal(fake_run(&fake, 0, "6|x|1"), "6|x|1");
-    fake.source.rels[0].replica_identity = 'f';
     fake_must_make(&fake, "tables: {users: {where: \"n > 5 and a <> 'x'\"}}");
     assert_string_equal(fake_run(&fake, 0, "1|y|6"), "1|y|6");
     assert_string_equal(fake_run(&fake, 0, "1|x|6"), "");
@@ -714,6 +753,7 @@ a_sample_in_the_stream(void **state)
     (void)state;
     tables("id int4*, a text", "id int4*, a text");
     fake.params.follows = true;
+    fake.source.rels[0].replica_identity = 'f';
     fake_must_make(&fake, "tables: {users: {sample: 70%}}");
     assert_true(route(0)->filters);
     assert_string_equal(fake_run(&fake, 0, "1|x"), "");
@@ -881,6 +921,7 @@ main(void)
         rules_test(classified_columns),
         rules_test(a_rule_classifies_its_own_column_alone),
         rules_test(the_stream_must_be_exact),
+        rules_test(new_rows_must_come_whole),
         rules_test(the_targets_key_follows_from_the_sources),
         rules_test(conditions_of_the_source),
         rules_test(merge_counts_the_rows_that_are_taken),
