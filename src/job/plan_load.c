@@ -357,6 +357,7 @@ make_same_rules(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_job_make_rules(job, err));
     const char *now = job->rules.set == NULL ? "" : ph_ruleset_fingerprint(job->rules.set);
     bool are_laxer;
+    PH_TRY(ph_rules_check_marks(&job->rules, job->options->name, job->ledger.rule_marks, err));
     if (strcmp(now, job->ledger.rules) == 0)
         return PH_OK;
     PH_TRY(ph_job_rules_are_laxer(job, &are_laxer, err));

@@ -67,6 +67,7 @@ ph_copy_make_plan(struct ph_job *job, struct ph_error *err)
     params.rules = &job->rules.in_use;
     snprintf(job->ledger.rules, sizeof job->ledger.rules, "%s",
              job->rules.set == NULL ? "" : ph_ruleset_fingerprint(job->rules.set));
+    snprintf(job->ledger.rule_marks, sizeof job->ledger.rule_marks, "%s", job->rules.marks);
     PH_TRY(ph_conn_exec(job->source_control, "BEGIN READ ONLY", err));
     ph_code rc = ph_planner_make(&params, &job->arena, &job->plan, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);

@@ -276,6 +276,10 @@ ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made *made,
     if (rc == PH_OK)
         rc = make_set(params, made, err);
     if (rc == PH_OK)
+        rc = ph_ruleset_marks(made->set,
+                              (struct ph_span){made->in_use.secret, made->in_use.secret_len},
+                              made->marks, err);
+    if (rc == PH_OK)
         rc = make_lookups(params, made, err);
     made->preserving = params->preserving;
     made->in_use.preserving = &made->preserving;
@@ -328,6 +332,24 @@ ph_rules_are_laxer(const struct ph_rules_params *params, const struct ph_rules_m
     for (place.place = 0; !*are_laxer && place.place < n && n <= PLACES_TRIED; place.place++)
         PH_TRY(is_with_place_strict(&set, &place, former, &same, are_laxer, err));
     return PH_OK;
+}
+
+ph_code
+ph_rules_check_marks(const struct ph_rules_made *made, const char *job, const char *former,
+                     struct ph_error *err)
+{
+    const char *what = ph_ruleset_marks_differ(former, made->marks);
+
+    if (what == NULL)
+        return PH_OK;
+    PH_FAIL(err, PH_E_JOB_OTHER,
+            "%s is another one than the copy was begun with: the same value would become two",
+            what);
+    ph_error_object(err, "job %s", job);
+    ph_error_hint(err, "%s",
+                  "give the one that it had; to copy with this one start over with --restart "
+                  "--yes; to compare rows of another job give its --name");
+    return PH_E_JOB_OTHER;
 }
 
 void

@@ -36,6 +36,7 @@ struct ph_rules_made {
     struct ph_lookup_sources sources; /* where larger tables are asked */
     struct ph_preserving preserving;
     uint8_t *secret;
+    char marks[PH_RULE_MARKS_SIZE]; /* "": there are no rules */
     const struct ph_rel **selected;
     uint32_t n_selected;
 };
@@ -54,6 +55,12 @@ ph_code ph_rules_make(const struct ph_rules_params *params, struct ph_rules_made
  */
 ph_code ph_rules_are_laxer(const struct ph_rules_params *params, const struct ph_rules_made *made,
                            const char *former, bool *are_laxer, struct ph_error *err) PH_MUST_CHECK;
+/*
+ * PH_E_JOB_OTHER when the job of that name was begun with another secret, key or library, by its
+ * marks in the ledger.
+ */
+ph_code ph_rules_check_marks(const struct ph_rules_made *made, const char *job, const char *former,
+                             struct ph_error *err) PH_MUST_CHECK;
 /* Wipes the secret. Fine on an empty one. */
 void ph_rules_free(struct ph_rules_made *made);
 

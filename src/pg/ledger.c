@@ -20,7 +20,7 @@ static const char *const create_statements[] = {
     " schema_mark text NOT NULL DEFAULT '',"
     " selection text NOT NULL, patterns text NOT NULL, joining text NOT NULL DEFAULT '',"
     " joins int NOT NULL DEFAULT 0, comes_again bool NOT NULL DEFAULT false,"
-    " rules text NOT NULL DEFAULT '',"
+    " rules text NOT NULL DEFAULT '', rule_marks text NOT NULL DEFAULT '',"
     " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
     " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
     "CREATE TABLE IF NOT EXISTS pghaul.run ("
@@ -207,7 +207,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
     PH_TRY(ph_conn_query(conn,
                          "SELECT job, token, signature, source, phase, schema_done, run, verdict,"
                          " schema_mark, selection, joining, joins, comes_again,"
-                         " rules FROM pghaul.job WHERE job = $1",
+                         " rules, rule_marks FROM pghaul.job WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     ph_code rc = PH_OK;
@@ -223,6 +223,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
         out->joins = ph_result_u32(r, 0, 11);
         out->comes_again = ph_result_bool(r, 0, 12);
         copy_text(out->rules, sizeof out->rules, r, 13);
+        copy_text(out->rule_marks, sizeof out->rule_marks, r, 14);
         out->run = ph_result_u32(r, 0, 6);
         copy_text(out->verdict, sizeof out->verdict, r, 7);
         if (!phase_from_name(ph_result_text(r, 0, 4), &out->phase))

@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 10
+#define PH_LEDGER_VERSION 11
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -35,6 +35,7 @@ enum ph_phase {
 const char *ph_phase_name(enum ph_phase phase);
 
 #define PH_LEDGER_RULES 72
+#define PH_LEDGER_RULE_MARKS 64
 
 struct ph_ledger_job {
     char name[64];
@@ -46,6 +47,7 @@ struct ph_ledger_job {
     uint32_t joins;     /* how often tables were added, those that are being added included */
     char
         rules[PH_LEDGER_RULES]; /* fingerprint of the rules that the plan was made with; "": none */
+    char rule_marks[PH_LEDGER_RULE_MARKS]; /* of the secret and the like; "": none */
     char source_label[256];
     enum ph_phase phase;
     uint32_t schema_done; /* archive entries of pre-data that are in */
@@ -124,13 +126,13 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
 /* ---- tables and chunks ---- */
 
 /*
- * Writes all tables and chunks of the plan, and the fingerprint in job->rules; the caller has begun
+ * Writes all tables and chunks of the plan, and job->rules with its marks; the caller has begun
  * a transaction. `joins` is the job's, as it is now.
  */
 ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                             const struct ph_plan *plan, struct ph_error *err);
 
-/* job->rules, where a job goes on with other rules. */
+/* job->rules and their marks, where a job goes on with other rules. */
 ph_code ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job,
                             struct ph_error *err);
 

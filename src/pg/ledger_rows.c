@@ -150,10 +150,10 @@ save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
 ph_code
 ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job, struct ph_error *err)
 {
-    const char *params[] = {job->name, job->rules};
+    const char *params[] = {job->name, job->rules, job->rule_marks};
 
-    return ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2 WHERE job = $1", 2, params, 1,
-                          err);
+    return ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2, rule_marks = $3 WHERE job = $1",
+                          3, params, 1, err);
 }
 
 ph_code

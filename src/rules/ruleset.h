@@ -172,6 +172,16 @@ uint32_t ph_ruleset_count(const struct ph_ruleset *set);
 const struct ph_route *ph_ruleset_route(const struct ph_ruleset *set, uint32_t number);
 /* Of the rules and all of both catalogs that they refer to; hex. A job that resumes compares it. */
 const char *ph_ruleset_fingerprint(const struct ph_ruleset *set);
+/*
+ * Of what the values depend on beside the rules, one word each: the secret (NULL: none), keys in
+ * variables and libraries of operators, as far as the rules use them. PH_E_RULES: a library cannot
+ * be read.
+ */
+#define PH_RULE_MARKS_SIZE 51
+ph_code ph_ruleset_marks(const struct ph_ruleset *set, struct ph_span secret,
+                         char out[PH_RULE_MARKS_SIZE], struct ph_error *err) PH_MUST_CHECK;
+/* Which of them both have and is not the same, in words; NULL: none. "" has none. */
+const char *ph_ruleset_marks_differ(const char *then, const char *now);
 /* The first route of a source table, the others follow it; NULL: none. */
 const struct ph_route *ph_ruleset_of(const struct ph_ruleset *set, ph_oid source_oid,
                                      uint32_t *n_routes);

@@ -306,12 +306,46 @@ test_stream_makes_what_a_copy_makes(void **state)
     pair_db_end(&db);
 }
 
+/* One value would have two masks in one table, and a masked key of the stream find no row. */
+static void
+test_another_secret_is_refused(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "another");
+    const char *job = pair_job_file(&db, "secret: {env: PGHAUL_TEST_SECRET}\n"
+                                         "tables:\n  t: {columns: {mail: {mask: email}}}\n");
+    const char *const words = "the secret is another one than the copy was begun with";
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, mail text)");
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'a@x.org')");
+    db.env = secret;
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    run_kill(run);
+    sql_exec(db.source, "INSERT INTO t VALUES (2, 'a@x.org')");
+    db.env = other_secret;
+    pair_expect(pair_copy(&db, job, "--data-only", "--follow", "--name", db.name), 3, words);
+    db.env = secret;
+    run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    pair_expect(pair_stop(&db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+    assert_int_equal(sql_int(db.target, "SELECT count(DISTINCT mail) FROM t"), 1);
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", db.name), 0, "agree");
+    db.env = other_secret;
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", db.name), 3, words);
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", "no_job"), 4,
+                "differs in mail");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_nights),
         cmocka_unit_test(test_stream_makes_what_a_copy_makes),
+        cmocka_unit_test(test_another_secret_is_refused),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

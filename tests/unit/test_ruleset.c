@@ -537,6 +537,44 @@ an_object_is_built_elsewhere(void **state)
     assert_non_null(strstr(fake.err.message, "made of other rules"));
 }
 
+/* ---- marks of secrets and libraries ---- */
+
+static const char *
+marks(const char *secret)
+{
+    char *out = ph_arena_alloc(&fake.arena, PH_RULE_MARKS_SIZE);
+
+    assert_int_equal(ph_ruleset_marks(fake.set,
+                                      (struct ph_span){(const uint8_t *)secret, strlen(secret)},
+                                      out, &fake.err),
+                     PH_OK);
+    return out;
+}
+
+static void
+keys_have_marks(void **state)
+{
+    (void)state;
+    campaigns("id int4*, a text, b text", "id int4*, a text, b text");
+    fake_must_make(&fake, "secret: {env: X}\ntables: {campaigns: {columns: {a: {mask: email}}}}");
+    assert_string_equal(marks("12345678"), marks("12345678"));
+    assert_string_equal(ph_ruleset_marks_differ(marks("12345678"), marks("12345679")),
+                        "the secret");
+    assert_null(ph_ruleset_marks_differ("", marks("12345679")));
+    assert_null(strstr(marks("12345678"), "12345678"));
+    fake_must_make(&fake, "secret: {env: X}\ntables: {campaigns: {columns: {a: {do: [upper]}}}}");
+    assert_null(ph_ruleset_marks_differ(marks("12345678"), marks("12345679")));
+    char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    assert_int_equal(setenv("PH_KEY", key, 1), 0);
+    fake_must_make(&fake, "secret: {env: X}\n"
+                          "tables: {campaigns: {columns: {a: {do: [{encrypt: \"env:PH_KEY\"}]}}}}");
+    const char *then = marks("12345678");
+    key[0] = '1';
+    assert_int_equal(setenv("PH_KEY", key, 1), 0);
+    assert_string_equal(ph_ruleset_marks_differ(then, marks("12345678")), "a key of `encrypt`");
+    assert_int_equal(unsetenv("PH_KEY"), 0);
+}
+
 /* ---- users' libraries ---- */
 
 static const char library_c[] =
@@ -560,10 +598,22 @@ static const char library_c[] =
     "const struct ph_rule_library ph_rule_library = {PH_RULE_ABI, ops, 2};\n";
 
 static void
+compile_library(const char *path, const char *flags)
+{
+    char command[1024];
+
+    snprintf(command, sizeof command, "cc -shared -fPIC %s -I%s/../include -o %s %s/my.c", flags,
+             PH_TEST_DIR, path, fake.dir);
+    FILE *file = popen(command, "r");
+    assert_non_null(file);
+    assert_int_equal(pclose(file), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
+static void
 a_library_takes_part(void **state)
 {
     char path[256];
-    char command[1024];
     char job[1024];
     FILE *file;
 
@@ -574,13 +624,8 @@ a_library_takes_part(void **state)
     assert_non_null(file);
     fputs(library_c, file);
     fclose(file);
-    snprintf(command, sizeof command, "cc -shared -fPIC -I%s/../include -o %s/my.so %s",
-             PH_TEST_DIR, fake.dir, path);
-    file = popen(command, "r");
-    assert_non_null(file);
-    assert_int_equal(pclose(file), 0);
     snprintf(path, sizeof path, "%s/my.so", fake.dir);
-    assert_int_equal(chmod(path, 0755), 0);
+    compile_library(path, "-O0");
     snprintf(job, sizeof job,
              "tables:\n  campaigns:\n    columns:\n      c: {c: \"%s:add\", from: [a, b, id]}\n"
              "      k: {c: \"%s:key\", from: a}\n",
@@ -593,6 +638,10 @@ a_library_takes_part(void **state)
     assert_memory_equal(row, "1|6|\0\0\0\4\0\0\0\1", 12);
     assert_row(0, "1|-9|3", "BAD c: is below zero");
     assert_row(0, "1|-|3", "1|-|-");
+    const char *then = marks("12345678");
+    assert_int_equal(unlink(path), 0);
+    compile_library(path, "-O2");
+    assert_string_equal(ph_ruleset_marks_differ(then, marks("12345678")), "a library of operators");
     assert_int_equal(chmod(path, 0777), 0);
     assert_int_equal(fake_make(&fake, job), PH_E_COMPILER);
     assert_non_null(strstr(fake.err.message, "can be written by others"));
@@ -709,6 +758,7 @@ main(void)
         rules_test(one_row_goes_to_several_tables),
         rules_test(the_object_is_cached_and_checked),
         rules_test(an_object_is_built_elsewhere),
+        rules_test(keys_have_marks),
         rules_test(a_library_takes_part),
     };
 
