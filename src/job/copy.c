@@ -133,6 +133,17 @@ run_rows(struct ph_job *job, bool rows_apart, struct ph_error *err)
 }
 
 /*
+ * The stream brings tables together before this phase ends: beside ones that have been built whole,
+ * of a job that followed before or by a run that was killed, whose triggers must not fire once
+ * more.
+ */
+static bool
+has_many_snapshots(const struct ph_job *job)
+{
+    return job->follows && job->epoch.number > 1;
+}
+
+/*
  * Under several snapshots a row may refer to one that its table's older snapshot does not have:
  * foreign keys wait until the stream has brought all tables to one moment.
  */
@@ -176,12 +187,12 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(settle_lookups(job, err));
     if (job->follows)
         PH_TRY(ph_follow_receive(job, err));
-    if (job->options->data_only)
+    if (job->options->data_only || has_many_snapshots(job))
         PH_TRY(ph_copy_set_aside_now(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
     PH_TRY(ph_job_plan_proof(job, err));
     keep_epoch_for_keys(job);
-    if (job->follows && job->epoch.number > 1)
+    if (has_many_snapshots(job))
         PH_TRY(rows_of_many_snapshots(job, err));
     else
         PH_TRY(run_rows(job, false, err));

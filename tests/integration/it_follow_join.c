@@ -278,6 +278,43 @@ publication_of_others(void **state)
     end(&db, run);
 }
 
+/* Changes are applied while tables are added, and what fired on the source must not fire again. */
+static void
+trigger_does_not_fire(struct pair_db *db)
+{
+    const char *name = db->name;
+
+    sql_exec(db->source,
+             "CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS"
+             " $$ BEGIN NEW.t = NEW.t || '!'; RETURN NEW; END $$;"
+             "CREATE TRIGGER mark BEFORE UPDATE ON note FOR EACH ROW EXECUTE FUNCTION mark();"
+             "ALTER TABLE note ENABLE ALWAYS TRIGGER mark; INSERT INTO note (t) VALUES ('n')");
+    follow_old(db, pair_follow(db, NARROW, "--no-owner", "--no-acl"));
+    sql_exec(db->source, "UPDATE note SET t = 'once'");
+    const char *const env[] = {"PGHAUL_FAILPOINT=before_verdict_commit=kill", NULL};
+    db->env = env;
+    pair_expect(pair_follow(db, WIDE, "--no-owner", "--no-acl"), -SIGKILL, "until they meet");
+    db->env = NULL;
+    assert_string_equal(sql_value(db->target, "SELECT t FROM note"), "once!");
+    end(db, pair_follow(db, WIDE, "--no-owner", "--no-acl"));
+    assert_string_equal(
+        sql_once(pair.dst, name, "SELECT tgenabled FROM pg_trigger WHERE tgname = 'mark'"), "A\n");
+}
+
+static void
+triggers_do_not_fire(void **state)
+{
+    struct pair_db db = new_db("fires");
+
+    (void)state;
+    trigger_does_not_fire(&db);
+    db = new_db("fires_of_role"); /* one that cannot silence any trigger by a setting */
+    sql_exec(db.target, "CREATE ROLE plain LOGIN; GRANT CREATE ON DATABASE fires_of_role TO plain;"
+                        "ALTER SCHEMA public OWNER TO plain");
+    db.target_user = "plain";
+    trigger_does_not_fire(&db);
+}
+
 /* ---- the traps ---- */
 
 static PGconn *
@@ -447,6 +484,7 @@ main(void)
         cmocka_unit_test(keys_are_enforced),
         cmocka_unit_test(again_and_again),
         cmocka_unit_test(publication_of_others),
+        cmocka_unit_test(triggers_do_not_fire),
         cmocka_unit_test(trap_79_an_open_writer),
         cmocka_unit_test(trap_79_a_prepared_writer),
         cmocka_unit_test(trap_79_a_writer_during_alter),
