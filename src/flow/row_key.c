@@ -47,21 +47,12 @@ put_value(const struct ph_column *column, struct ph_span value, struct ph_buf *o
 
 /* What stands for a value that rules mask. */
 static void
-put_hidden(const struct ph_column *column, struct ph_span value,
-           const struct ph_rules_in_use *rules, struct ph_buf *out)
+put_hidden(const struct ph_route *route, const struct ph_rules_in_use *rules,
+           const struct ph_column *column, struct ph_span value, struct ph_buf *out)
 {
     char hidden[PH_HIDDEN_SIZE];
-    struct ph_buf text;
 
-    ph_buf_init(&text, (size_t)1 << 20);
-    if (!is_text_like(column)) {
-        put_binary(column, value, &text);
-        value = (struct ph_span){(const uint8_t *)ph_buf_text(&text), text.len};
-    }
-    while (is_type(column, "character(") && value.len > 0 && value.data[value.len - 1] == ' ')
-        value.len--; /* as the server makes text of it */
-    ph_hidden_text(rules, value, hidden);
-    ph_buf_free(&text);
+    ph_hidden_value(route, rules, column, value, hidden);
     ph_buf_printf(out, "%s=%s", column->name, hidden);
 }
 
@@ -72,22 +63,31 @@ hides(const struct ph_table_plan *table, uint32_t n)
     return table->route != NULL && ph_route_hides_column(table->route, table->columns[n].source);
 }
 
-/* As a line of COPY has it; behind a backslash it may be something else. */
+/* As a line of COPY has it, which is not always what ::text makes of it. */
+static void
+put_hidden_line(const struct ph_table_plan *table, const struct ph_column *column,
+                struct ph_span value, struct ph_buf *out)
+{
+    bool is_text = memchr(value.data, '\\', value.len) == NULL && !is_type(column, "boolean");
+    char hidden[PH_HIDDEN_SIZE];
+
+    while (is_type(column, "character(") && value.len > 0 && value.data[value.len - 1] == ' ')
+        value.len--;
+    ph_hidden_text(is_text ? table->rules : NULL, value, hidden);
+    ph_buf_puts(out, hidden);
+}
+
 static void
 put_line_value(const struct ph_table_plan *table, uint32_t n, struct ph_span value,
                struct ph_buf *out)
 {
     const struct ph_plan_column *column = &table->columns[n];
-    bool is_plain = memchr(value.data, '\\', value.len) == NULL;
-    char hidden[PH_HIDDEN_SIZE];
 
     ph_buf_printf(out, "%s=", column->source_name);
-    if (!hides(table, n)) {
+    if (hides(table, n))
+        put_hidden_line(table, column->source, value, out);
+    else
         ph_value_put_text(value, out);
-        return;
-    }
-    ph_hidden_text(is_plain ? table->rules : NULL, value, hidden);
-    ph_buf_puts(out, hidden);
 }
 
 /* The next field of a binary row; false: it is not all there. */
@@ -152,7 +152,7 @@ put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *o
         if (!is_binary)
             put_line_value(table, i, field, out);
         else if (hides(table, i))
-            put_hidden(table->columns[i].source, field, table->rules, out);
+            put_hidden(table->route, table->rules, table->columns[i].source, field, out);
         else
             put_value(table->columns[i].source, field, out);
     }
@@ -179,7 +179,7 @@ put_input(const struct ph_route *route, const struct ph_rules_in_use *rules, uin
     struct ph_span bytes = {value.data, value.len > 0 ? (size_t)value.len : 0};
 
     if (ph_route_hides(route, input))
-        put_hidden(column, bytes, rules, out);
+        put_hidden(route, rules, column, bytes, out);
     else
         put_value(column, bytes, out);
 }

@@ -3,6 +3,7 @@
  * the message is of, and beside a mask what goes nowhere. Partitions are one table in this, also
  * where they have entries of their own.
  */
+#include "model/type_match.h"
 #include "rules/check_parts.h"
 
 static struct ph_hidden_table *
@@ -75,11 +76,35 @@ note_route(struct ph_hidden_table *table, const struct ph_route *route)
         note_output(table, route, &route->outputs[n]);
 }
 
+/* What a value is as text, as far as the operators know. */
+static ph_code
+find_text(struct ph_checker *checker, const struct ph_column *column, struct ph_hidden_column *out)
+{
+    const struct ph_catalog *catalog = checker->params->source;
+    const struct ph_type *type = ph_type_base(catalog, column->type_oid);
+    char class[PH_CLASS_SIZE];
+    char result[PH_CLASS_SIZE];
+    const char *const args[] = {class};
+    const struct ph_op_wanted wanted = {.name = "cast",
+                                        .args = args,
+                                        .n_args = 1,
+                                        .result = "text",
+                                        .must_result = true,
+                                        .is_silent = true};
+
+    if (type == NULL || !ph_type_class(catalog, column->type_oid, class))
+        return PH_OK;
+    out->is_padded = strcmp(type->schema, "pg_catalog") == 0 && strcmp(type->name, "bpchar") == 0;
+    return ph_check_find_op(checker, NULL, &wanted, &out->to_text, result);
+}
+
+/* A route of a table that has a mask somewhere. */
 static ph_code
 hide(struct ph_checker *checker, const struct ph_hidden_table *table, struct ph_route *route)
 {
     const struct ph_rel *source = route->source;
-    bool *hidden = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
+    struct ph_hidden_column *hidden =
+        PH_ARENA_ARRAY(checker->arena, struct ph_hidden_column, (size_t)source->n_columns + 1);
     struct ph_hidden_table alone = {.rel = source};
 
     alone.masked = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
@@ -90,8 +115,10 @@ hide(struct ph_checker *checker, const struct ph_hidden_table *table, struct ph_
     for (uint32_t i = 0; i < source->n_columns; i++) {
         const bool *masked = mark_of(table, table->masked, &source->columns[i]);
         const bool *shown = mark_of(table, table->shown, &source->columns[i]);
-        hidden[i] = (masked != NULL && *masked) || (alone.has_mask && !alone.shown[i]) ||
-                    (table->has_mask && (shown == NULL || !*shown));
+        hidden[i].is_hidden = (masked != NULL && *masked) || (alone.has_mask && !alone.shown[i]) ||
+                              shown == NULL || !*shown;
+        if (hidden[i].is_hidden)
+            PH_TRY(find_text(checker, &source->columns[i], &hidden[i]));
     }
     route->hidden = hidden;
     return PH_OK;

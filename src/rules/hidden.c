@@ -6,6 +6,7 @@
 #include "rules/ruleset_parts.h"
 
 #define HIDDEN_DIGITS 16
+#define TEXT_LIMIT ((size_t)256 << 20) /* for the text of a value; keys are far smaller */
 
 /* Of what is no column: a value that was looked up, a row's number. */
 static bool
@@ -21,13 +22,24 @@ masks_input(const struct ph_route *route, uint32_t input)
     return false;
 }
 
-bool
-ph_route_hides_column(const struct ph_route *route, const struct ph_column *column)
+/* NULL: it is no column of the source, or nothing of the table is hidden. */
+static const struct ph_hidden_column *
+hidden_column(const struct ph_route *route, const struct ph_column *column)
 {
     const struct ph_rel *source = route->source;
 
     return route->hidden != NULL && column >= source->columns &&
-           column < source->columns + source->n_columns && route->hidden[column - source->columns];
+                   column < source->columns + source->n_columns
+               ? &route->hidden[column - source->columns]
+               : NULL;
+}
+
+bool
+ph_route_hides_column(const struct ph_route *route, const struct ph_column *column)
+{
+    const struct ph_hidden_column *hidden = hidden_column(route, column);
+
+    return hidden != NULL && hidden->is_hidden;
 }
 
 bool
@@ -106,4 +118,57 @@ ph_hidden_text(const struct ph_rules_in_use *rules, struct ph_span text, char ou
     ph_prf(&prf, text, hash);
     ph_mask_hex(hash, HIDDEN_DIGITS, digits);
     snprintf(out, PH_HIDDEN_SIZE, "hmac:%s", (const char *)digits);
+}
+
+static void *
+text_alloc(void *arena, size_t len)
+{
+    return ph_arena_alloc(arena, len);
+}
+
+/* false: the type has no text that is known here, or there is no memory. */
+static bool
+make_text(const struct ph_rule_op *op, struct ph_value value, struct ph_arena *arena,
+          struct ph_value *out)
+{
+    struct ph_rule_call call = {.n_args = 1, .arena = arena, .alloc = text_alloc};
+
+    if (op == NULL || (op->prepare != NULL && !op->prepare(&call)))
+        return false;
+    bool is_made = op->run(&call, &value, out) == PH_RULE_OK;
+    if (op->release != NULL)
+        op->release(&call);
+    return is_made;
+}
+
+static bool
+make_hex(struct ph_span value, struct ph_arena *arena, struct ph_value *out)
+{
+    uint8_t *digits = ph_arena_alloc(arena, 2 * value.len + 1);
+
+    if (digits == NULL)
+        return false;
+    ph_mask_hex(value.data, 2 * value.len, digits);
+    *out = (struct ph_value){digits, (int32_t)(2 * value.len)};
+    return true;
+}
+
+void
+ph_hidden_value(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                const struct ph_column *column, struct ph_span value, char out[PH_HIDDEN_SIZE])
+{
+    const struct ph_hidden_column *hidden = hidden_column(route, column);
+    struct ph_arena arena;
+    struct ph_value text;
+
+    ph_arena_init(&arena, TEXT_LIMIT);
+    bool is_made = value.len <= TEXT_LIMIT / 8 && hidden != NULL &&
+                   (make_text(hidden->to_text, (struct ph_value){value.data, (int32_t)value.len},
+                              &arena, &text) ||
+                    make_hex(value, &arena, &text));
+    struct ph_span span = is_made ? ph_mask_span(&text) : (struct ph_span){0};
+    while (is_made && hidden->is_padded && span.len > 0 && span.data[span.len - 1] == ' ')
+        span.len--;
+    ph_hidden_text(is_made ? rules : NULL, span, out);
+    ph_arena_reset(&arena);
 }

@@ -29,5 +29,12 @@ bool ph_ruleset_hides(const struct ph_ruleset *set, const struct ph_rel *rel, co
  * makes of it, or, without a secret, that it is hidden. `rules` may be NULL. */
 void ph_hidden_text(const struct ph_rules_in_use *rules, struct ph_span text,
                     char out[PH_HIDDEN_SIZE]);
+/*
+ * The same of a value in the send format of a column of the route's source: of what the server
+ * makes of it with ::text, at UTC; of a type that no operator makes text of, of the bytes in hex.
+ */
+void ph_hidden_value(const struct ph_route *route, const struct ph_rules_in_use *rules,
+                     const struct ph_column *column, struct ph_span value,
+                     char out[PH_HIDDEN_SIZE]);
 
 #endif

@@ -64,6 +64,12 @@ struct ph_route_output { /* a column of the target that the route fills */
     const char *words; /* what happens, in plain words */
 };
 
+struct ph_hidden_column { /* of the source, whose values messages may not tell */
+    bool is_hidden;
+    bool is_padded;                   /* with blanks, which are not in its text */
+    const struct ph_rule_op *to_text; /* makes text of a value; NULL: nothing does */
+};
+
 struct ph_route {
     uint32_t number;
     const char *name; /* "public.posts -> public.posts_core" */
@@ -95,7 +101,7 @@ struct ph_route {
     bool takes_all; /* every row of the source gives one: none is filtered, repeated, quarantined */
     const uint32_t *key_inputs; /* the source's key, for PH_RULE_KEYED and messages */
     uint32_t n_key_inputs;
-    const bool *hidden; /* beside source->columns: what messages may not tell; NULL: all is told */
+    const struct ph_hidden_column *hidden; /* beside source->columns; NULL: all may be told */
     const struct ph_route_lookup *lookups;
     uint32_t n_lookups;
     const char *no_stream; /* why the stream cannot be exact on this route; NULL: it can */

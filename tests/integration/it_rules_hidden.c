@@ -98,6 +98,57 @@ test_another_route_masks(void **state)
     pair_db_end(&db);
 }
 
+/* A dropped key is found on the source by the formula of docs/rules.md, whatever its type. */
+static void
+test_keys_are_found_again(void **state)
+{
+    static const char *const keys[][3] = {
+        {"numeric", "1234.50", "k::text"},
+        {"citext", "Abc", "k::text"},
+        {"mood", "sad", "k::text"},
+        {"mail", "a@b", "k::text"},
+        {"short", "cd", "k::text"},
+        {"char(9)", "ab", "k::text"},
+        {"date", "2024-02-29", "k::text"},
+        {"timestamptz", "2024-02-29 12:34:56.7+05", "k::text"},
+        {"float8", "0.1", "k::text"},
+        {"boolean", "t", "k::text"},
+        {"bytea", "'\\x' || repeat('ab', 100)", "k::text"},
+        {"interval", "3 days", "encode(interval_send(k), 'hex')"},
+    };
+    const size_t n = sizeof keys / sizeof keys[0];
+    struct pair_db db = begin("found_again");
+    const char *text = SECRET "tables:\n";
+
+    (void)state;
+    sql_exec(db.source, "CREATE EXTENSION pgcrypto; CREATE EXTENSION citext;"
+                        "CREATE TYPE mood AS ENUM ('sad'); CREATE DOMAIN mail AS text;"
+                        "CREATE DOMAIN short AS char(5); SET timezone = 'UTC'");
+    for (size_t i = 0; i < n; i++) {
+        bool is_sql = keys[i][1][0] == '\'';
+        sql_execf(db.source,
+                  "CREATE TABLE t%zu (k %s PRIMARY KEY, email text, n text);"
+                  "INSERT INTO t%zu VALUES ((%s%s%s)::%s, 'e', 'none')",
+                  i, keys[i][0], i, is_sql ? "" : "'", keys[i][1], is_sql ? "" : "'", keys[i][0]);
+        sql_execf(db.target, "CREATE TABLE t%zu (email text, n int)", i);
+        text = scratch_printf("%s  t%zu: {columns: {email: {mask: email}, n: {do: [{cast: int4}]}},"
+                              " drop: [k], on_bad: quarantine}\n",
+                              text, i);
+    }
+    pair_expect(pair_copy(&db, pair_job_file(&db, text), "--data-only"), 4, "stayed behind");
+    for (size_t i = 0; i < n; i++) {
+        const char *key = sql_value(
+            db.source, scratch_printf("SELECT '(k=hmac:' || left(encode(hmac(%s, '" SECRET_TEXT
+                                      "', 'sha256'), 'hex'), 16) || ')' FROM t%zu",
+                                      keys[i][2], i));
+        if (sql_int(db.target, scratch_printf("SELECT count(*) FROM pghaul.quarantine"
+                                              " WHERE row_key = '%s'",
+                                              key)) != 1)
+            fail_msg("%s is not found by %s", keys[i][0], key);
+    }
+    pair_db_end(&db);
+}
+
 /* What a lookup has not is named by its key. */
 static void
 test_key_of_a_lookup(void **state)
@@ -295,6 +346,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_another_route_masks),
+        cmocka_unit_test(test_keys_are_found_again),
         cmocka_unit_test(test_key_of_a_lookup),
         cmocka_unit_test(test_rows_by_their_masks),
         cmocka_unit_test(test_the_proof_keeps_masks),

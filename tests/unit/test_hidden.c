@@ -68,12 +68,60 @@ partitions_are_one_table(void **state)
     }
 }
 
+/* What stands for a value is what the documentation's formula makes of the column's text. */
+static void
+values_are_hidden_as_text(void **state)
+{
+    static const struct {
+        const char *type;
+        uint8_t value[16];
+        size_t len;
+        const char *text;
+    } cases[] = {
+        {"int4", {0xff, 0xff, 0xff, 0xfe}, 4, "-2"},
+        {"numeric", {0, 2, 0, 0, 0, 0, 0, 1, 0, 1, 0x13, 0x88}, 12, "1.5"},
+        {"date", {0, 0, 0, 1}, 4, "2000-01-02"},
+        {"timestamptz", {0}, 8, "2000-01-01 00:00:00+00"},
+        {"bool", {1}, 1, "true"},
+        {"bytea", {0xab, 0x01}, 2, "\\xab01"},
+        {"citext", "Abc", 3, "Abc"},
+        {"phase", "dns", 3, "dns"},
+        {"bpchar(5)", "ab   ", 5, "ab"},
+        {"varchar(5)", "ab   ", 5, "ab   "},
+        {"uuid", {0x10}, 16, "10000000-0000-0000-0000-000000000000"},
+        {"point", {0xab, 0x01}, 2, "ab01"},
+    };
+    static const struct ph_rules_in_use secret = {.secret = (const uint8_t *)"key",
+                                                  .secret_len = 3};
+    char columns[80];
+    char out[PH_HIDDEN_SIZE];
+    char expected[PH_HIDDEN_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin_again();
+        snprintf(columns, sizeof columns, "k %s*, email text", cases[i].type);
+        fake_table(&fake.source, "public.acct", columns);
+        fake_table(&fake.target, "public.acct", "email text");
+        fake_must_make(&fake,
+                       SECRET "tables: {acct: {columns: {email: {mask: email}}, drop: [k]}}\n");
+        ph_hidden_value(route(0), &secret, &route(0)->source->columns[0],
+                        (struct ph_span){cases[i].value, cases[i].len}, out);
+        ph_hidden_text(&secret,
+                       (struct ph_span){(const uint8_t *)cases[i].text, strlen(cases[i].text)},
+                       expected);
+        if (strcmp(out, expected) != 0)
+            fail_msg("%s: %s, not that of %s", cases[i].type, out, cases[i].text);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         rules_test(what_another_route_masks_is_hidden),
         rules_test(partitions_are_one_table),
+        rules_test(values_are_hidden_as_text),
     };
 
     return rules_run("test_hidden", tests);
