@@ -235,6 +235,21 @@ keep_value(struct ph_reshape *reshape, uint32_t column, struct ph_value value,
                                              : PH_OK;
 }
 
+/*
+ * What passes lies in the change itself. What is made is kept where the machine's memory does not
+ * last: that of the old row, and of rows of which one gives several.
+ */
+static bool
+must_keep(const struct ph_reshape *reshape, const struct image *image, uint32_t column)
+{
+    const struct ph_route *route = planned(reshape)->route;
+    const struct ph_route_output *output = &route->outputs[column];
+    bool passes = output->source != NULL && !output->is_fitted;
+
+    return ph_oid_remap_needs(planned(reshape)->remap, column) ||
+           (!passes && (image == &reshape->old || route->makes_rows));
+}
+
 static ph_code
 put_row(struct ph_reshape *reshape, struct image *image, struct ph_error *err)
 {
@@ -253,7 +268,7 @@ put_row(struct ph_reshape *reshape, struct image *image, struct ph_error *err)
             continue;
         *field =
             (struct ph_field){.bytes = {value.data, (size_t)value.len}, .state = PH_FIELD_BINARY};
-        if (image == &reshape->old || ph_oid_remap_needs(table->remap, i))
+        if (must_keep(reshape, image, i))
             PH_TRY(keep_value(reshape, i, value, field, err));
     }
     image->n_rows++;
@@ -310,6 +325,8 @@ run(struct ph_reshape *reshape, struct image *image, struct ph_error *err)
         PH_TRY(ph_rule_take_row(reshape->machine, i, reshape->out, &outcome, err));
         if (outcome.verdict == PH_ROW_TAKEN)
             PH_TRY(put_row(reshape, image, err));
+        if (planned(reshape)->route->makes_rows)
+            ph_rule_drop_made(reshape->machine);
     }
     return outcome.verdict == PH_ROW_TAKEN ? PH_OK : take_bad(reshape, image, &outcome, err);
 }

@@ -329,6 +329,7 @@ run_row(struct ph_rule_stage *stage, struct ph_task *task, struct ph_cursor behi
         PH_TRY(ph_rule_take_row(stage->machine, i, stage->out, &outcome, err));
         if (outcome.verdict == PH_ROW_TAKEN)
             PH_TRY(put_tuple(stage, task->table, err));
+        ph_rule_drop_made(stage->machine); /* a message is good until the next row begins */
     }
     if (outcome.verdict == PH_ROW_TAKEN)
         return PH_OK;

@@ -1,7 +1,8 @@
 /*
  * One thread's machine: the calls of all operators with what they prepared, and the memory of the
  * row at hand. That memory is one block which every row begins at its start; what does not fit gets
- * blocks of its own, which the next row gives back.
+ * blocks of its own, which the next row gives back. Where a row becomes several, each of these can
+ * be given back by itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,19 @@ struct row_memory {
     size_t large_bytes;
 };
 
+struct mark { /* of memory: what came behind it is given back */
+    size_t used;
+    struct large *large;
+    size_t large_bytes;
+};
+
 struct ph_rule_machine {
     const struct ph_ruleset *set;
     struct ph_rule_call *calls;
     uint32_t n_prepared; /* of them, to be released */
     struct ph_rule_frame frame;
     struct row_memory memory;
+    struct mark begun;            /* what all rows share that the row at hand becomes */
     const struct ph_route *route; /* of the row at hand */
     const struct ph_value *in;
     char message[400]; /* when it has to be put together */
@@ -68,15 +76,15 @@ row_alloc(void *arena, size_t len)
 }
 
 static void
-begin_memory(struct row_memory *memory)
+give_back(struct row_memory *memory, struct mark mark)
 {
-    memory->used = 0;
-    while (memory->large != NULL) {
+    memory->used = mark.used;
+    while (memory->large != mark.large) {
         struct large *next = memory->large->next;
         free(memory->large);
         memory->large = next;
     }
-    memory->large_bytes = 0;
+    memory->large_bytes = mark.large_bytes;
 }
 
 /* ---- calls ---- */
@@ -162,7 +170,7 @@ ph_rule_machine_free(struct ph_rule_machine *machine)
         explicit_bzero(machine->secret, machine->secret_len);
         free(machine->secret);
     }
-    begin_memory(&machine->memory);
+    give_back(&machine->memory, (struct mark){0});
     free(machine->memory.block);
     free(machine->calls);
     free(machine);
@@ -244,7 +252,8 @@ ph_rule_begin_row(struct ph_rule_machine *machine, const struct ph_route *route,
 {
     const struct ph_route_code *code = &machine->set->object->routes[route->number];
 
-    begin_memory(&machine->memory);
+    give_back(&machine->memory, (struct mark){0});
+    machine->begun = (struct mark){0};
     machine->route = route;
     machine->in = in;
     machine->frame.quarantine = false;
@@ -252,9 +261,18 @@ ph_rule_begin_row(struct ph_rule_machine *machine, const struct ph_route *route,
     machine->frame.bad_value.len = PH_VALUE_NULL;
     *outcome = (struct ph_rule_outcome){.verdict = PH_ROW_TAKEN, .rows = 1};
     PH_TRY(set_key(machine, err));
-    if (code->rows == NULL)
-        return PH_OK;
-    return report(machine, code->rows(&machine->frame, in, &outcome->rows), outcome, err);
+    enum ph_rule_result result = PH_RULE_OK;
+    if (code->rows != NULL)
+        result = code->rows(&machine->frame, in, &outcome->rows);
+    machine->begun =
+        (struct mark){machine->memory.used, machine->memory.large, machine->memory.large_bytes};
+    return report(machine, result, outcome, err);
+}
+
+void
+ph_rule_drop_made(struct ph_rule_machine *machine)
+{
+    give_back(&machine->memory, machine->begun);
 }
 
 ph_code

@@ -254,5 +254,7 @@ ph_code ph_rule_begin_row(struct ph_rule_machine *machine, const struct ph_route
  */
 ph_code ph_rule_take_row(struct ph_rule_machine *machine, uint32_t row, struct ph_value *out,
                          struct ph_rule_outcome *outcome, struct ph_error *err) PH_MUST_CHECK;
+/* All values that ph_rule_take_row has given are done with: their memory is there for the next. */
+void ph_rule_drop_made(struct ph_rule_machine *machine);
 
 #endif

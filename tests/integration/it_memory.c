@@ -120,6 +120,32 @@ rules_that_make_much_of_few_rows(void **state)
     pair_db_end(&db);
 }
 
+/* Of one row 8,000 are made, each with a mask of its 10 kB text on the way. */
+static void
+rules_that_make_many_rows_of_one(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "each");
+    const char *job = pair_job_file(&db, "secret: {env: PGHAUL_SECRET}\ntables:\n  t:\n"
+                                         "    each: {column: tags, value: tag, position: n}\n"
+                                         "    columns: {body: {do: [{mask: text}, {left: 20}]}}\n");
+
+    (void)state;
+    db.env = secret;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, body text, tags int[]);"
+                        "ALTER TABLE t REPLICA IDENTITY FULL;"
+                        "INSERT INTO t SELECT 1, repeat('words ', 1700),"
+                        " ARRAY(SELECT generate_series(1, 8000))");
+    sql_exec(db.target, "CREATE TABLE t (id int, body text, tag int, n int, PRIMARY KEY (id, n))");
+    struct run *run = pair_follow(&db, job, "--data-only", SMALLEST);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO t SELECT id + 1, body, tags FROM t");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 16000 FROM t", WAIT_MS);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    within(run, SMALLEST_KB, "many rows of one, copied and in the stream");
+    pair_db_end(&db);
+}
+
 /* ---- the stream ---- */
 
 static const char change[] =
@@ -166,6 +192,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_and_proofs),
         cmocka_unit_test(rules_that_make_much_of_few_rows),
+        cmocka_unit_test(rules_that_make_many_rows_of_one),
         cmocka_unit_test(changes_that_follow),
     };
 

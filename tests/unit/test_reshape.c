@@ -35,6 +35,12 @@ ph_rule_machine_free(struct ph_rule_machine *machine)
     (void)machine;
 }
 
+void
+ph_rule_drop_made(struct ph_rule_machine *machine)
+{
+    (void)machine;
+}
+
 static bool
 begins(const struct ph_value *value, char with)
 {
