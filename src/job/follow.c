@@ -48,18 +48,26 @@ open_spool(struct ph_job *job, struct ph_error *err)
     return ph_spool_open(&params, &job->follow->spool, err);
 }
 
-/* Whether the spool has changes behind the position. */
+static bool
+is_end(enum ph_txn_step step)
+{
+    return step == PH_TXN_COMMIT || step == PH_TXN_BLOCK_COMMIT;
+}
+
+/* Whether the spool has transactions behind the position; of those that have no end the next
+ * connection makes nothing. */
 static ph_code
 find_waiting(const struct ph_follow *follow, bool *found, struct ph_error *err)
 {
-    struct ph_txn_event event = {.step = PH_TXN_PROGRESS};
+    struct ph_txn_event event = {.step = PH_TXN_NOTHING};
     struct ph_txn_reader *reader;
+    ph_code rc;
 
     PH_TRY(ph_txn_reader_open(follow->spool, follow->position, &reader, err));
-    ph_code rc = PH_OK;
-    while (rc == PH_OK && (event.step == PH_TXN_PROGRESS || event.step == PH_TXN_VOID))
+    do
         rc = ph_txn_reader_next(reader, 0, &event, err);
-    *found = event.step != PH_TXN_NOTHING;
+    while (rc == PH_OK && event.step != PH_TXN_NOTHING && !is_end(event.step));
+    *found = rc == PH_OK && is_end(event.step);
     ph_txn_reader_close(reader);
     return rc;
 }
@@ -82,6 +90,8 @@ keep_format(struct ph_job *job, const struct ph_error *why, struct ph_error *err
     PH_TRY(find_waiting(follow, &waits, err));
     if (is_binary && waits)
         follow->format = PH_FORMAT_TEXT;
+    if (!waits) /* but what has no end, in the form that is not read any more */
+        ph_spool_leave_sessions(follow->spool);
     if (is_binary || !waits)
         return PH_OK;
     PH_FAIL(err, PH_E_TYPES,

@@ -58,6 +58,7 @@ struct ph_spool {
     struct ph_streams streams;
     struct ph_spool_place passed; /* who reads blocks is there: those void by then are of no use */
     struct ph_spool_session session; /* the last one; number 0: none */
+    uint64_t left_to;                /* frames of sessions up to this one are for no reader */
     bool txn_open;                   /* what is written ends inside a transaction */
     bool poisoned;
 

@@ -29,6 +29,7 @@ struct ph_spool_reader {
     uint64_t frame_at;
     bool to_load;
     bool only_schema;
+    uint64_t left_to; /* the spool's */
 };
 
 enum more { MORE, NO_MORE };
@@ -209,6 +210,7 @@ choose_segment(struct ph_spool_reader *reader, ph_lsn from, struct ph_error *err
 
     pthread_mutex_lock(&spool->lock);
     ph_spool_fill_positions(spool, &positions);
+    reader->left_to = spool->left_to;
     size_t i = ph_spool_first_readable(spool);
     while (i + 1 < spool->n_segments && spool->segments[i].needed_to <= from)
         i++;
@@ -265,6 +267,8 @@ meaning(const struct ph_spool_reader *reader)
     const struct ph_frame *frame = &reader->frame;
     bool head = (frame->flags & PH_FRAME_HEAD) != 0;
 
+    if (frame->session <= reader->left_to)
+        return PH_READ_NOTHING;
     if (reader->only_schema)
         return (frame->flags & PH_FRAME_SCHEMA) != 0 ? PH_READ_CHANGES : PH_READ_NOTHING;
     switch (frame->type) {

@@ -355,6 +355,14 @@ ph_spool_last_session(struct ph_spool *spool, struct ph_spool_session *session)
 }
 
 void
+ph_spool_leave_sessions(struct ph_spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    spool->left_to = spool->session.number;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+void
 ph_spool_get_positions(struct ph_spool *spool, struct ph_spool_positions *out)
 {
     pthread_mutex_lock(&spool->lock);

@@ -97,6 +97,12 @@ ph_code ph_spool_begin_session(struct ph_spool *spool, struct ph_spool_session *
 /* The last session in the spool. false: there was none. Any thread. */
 bool ph_spool_last_session(struct ph_spool *spool, struct ph_spool_session *session);
 
+/*
+ * Nothing that is in the spool is wanted: all that ended is applied, and the rest is void with the
+ * next session. Readers pass it over. Before any of them is opened, and before that session.
+ */
+void ph_spool_leave_sessions(struct ph_spool *spool);
+
 struct ph_spool_message {
     enum ph_spool_message_kind kind;
     struct ph_span bytes; /* as they came from the source; not looked into */

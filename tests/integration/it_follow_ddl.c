@@ -170,6 +170,39 @@ column_for_text_only(void **state)
     end(&db, run);
 }
 
+/* What was open when the run was killed waits for nothing: it comes again, in the other form. */
+static void
+column_for_text_while_one_is_open(void **state)
+{
+    static const char more[] = "ALTER TABLE two ADD COLUMN r regclass";
+    struct pair_db db = new_db("textopen");
+
+    (void)state;
+    sql_exec(db.source, "ALTER DATABASE textopen SET logical_decoding_work_mem = '64kB'");
+    struct run *run = pair_follow(&db);
+    PGconn *large = sql_connect(pair.src, db.name);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "UPDATE one SET a = 8 WHERE id = 3");
+    sql_wait_true(pair.dst, db.name, "SELECT a = 8 FROM one WHERE id = 3", 60000);
+    sql_exec(large,
+             "BEGIN; INSERT INTO one SELECT g, g, md5(g::text) FROM generate_series(101, 9000) g");
+    sql_wait_true(pair.src, db.name,
+                  "SELECT stream_count > 0 FROM pg_stat_replication_slots JOIN"
+                  " pg_replication_slots USING (slot_name) WHERE database = current_database()",
+                  60000);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT (state #>> '{follow,spool_bytes}')::bigint > 100000 FROM pghaul.progress",
+                  60000);
+    run_kill(run);
+    pair_both(&db, more);
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(large, "UPDATE one SET a = 9 WHERE id < 10; COMMIT");
+    PQfinish(large);
+    sql_exec(db.source, "UPDATE two SET r = 'pg_class'");
+    end(&db, run);
+}
+
 /* There is nothing to make the table of. */
 static void
 data_only(void **state)
@@ -239,6 +272,7 @@ main(void)
         cmocka_unit_test(column_dropped),
         cmocka_unit_test(column_of_another_type),
         cmocka_unit_test(column_for_text_only),
+        cmocka_unit_test(column_for_text_while_one_is_open),
         cmocka_unit_test(data_only),
         cmocka_unit_test(table_renamed),
         cmocka_unit_test(table_dropped),

@@ -88,6 +88,30 @@ test_pruned_before_the_first_read(void **state)
     case_free(&c);
 }
 
+/* All is applied but for what has no end, which nobody could read: it is not given. */
+static void
+test_left_sessions(void **state)
+{
+    struct spool_case c;
+    struct ph_buf out;
+
+    (void)state;
+    ph_lsn end = write_up_to_a_shared_frame(&c);
+    ph_spool_close(c.spool);
+    case_open(&c);
+    ph_spool_leave_sessions(c.spool);
+    ph_buf_clear(&c.written);
+    ph_buf_init(&out, (size_t)1 << 20);
+    MUST(case_read_from(c.spool, end, &out, must));
+    assert_int_equal(out.len, 0);
+    case_begin_session(&c);
+    case_txn(&c, 1, 0);
+    MUST(ph_spool_flush(c.spool, must));
+    assert_true(case_reads_all(&c, end));
+    ph_buf_free(&out);
+    case_free(&c);
+}
+
 /* ---- blocks ---- */
 
 #define LIMIT 100000u
@@ -205,6 +229,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_before_the_first_read),
         cmocka_unit_test(test_pruned_before_the_first_read),
+        cmocka_unit_test(test_left_sessions),
         cmocka_unit_test(test_blocks_come_again),
         cmocka_unit_test(test_rolled_back_for_another),
         cmocka_unit_test(test_opened_full),
