@@ -10,7 +10,8 @@
  *   3. A bad place before the mark is damage, and refused. Any other is a torn tail: what comes
  * from there on was never known to be durable, so it was never acknowledged. It is cut.
  *   4. What is left fills the table and the index, from headers, and is synced: it may lie in the
- *      page cache only.
+ *      page cache only. When that fails all behind the mark is cut: the kernel may have dropped it,
+ *      and would not say so to who opens it next.
  *
  * Rejected: to call every bad frame a torn tail, and rely on the slot's position to notice; the
  * data that still could be read by hand would be cut away.
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "spool/internal.h"
 
 struct found {
@@ -343,27 +345,51 @@ load_segment(struct scan *scan, size_t i, struct ph_error *err)
     return PH_OK;
 }
 
+/* Best effort, as ph_spool_poison. */
+static void
+cut_to_mark(struct scan *scan)
+{
+    scan->bad = scan->mark.segment != 0 ? scan->mark : (struct ph_spool_place){scan->numbers[0], 0};
+    (void)cut(scan, PH_RECOVER_CUT, NULL);
+    (void)fsync(scan->spool->dir_fd);
+}
+
+static ph_code
+sync_segment(struct scan *scan, uint64_t number, struct ph_error *err)
+{
+    char name[PH_SEGMENT_NAME_SIZE];
+
+    ph_segment_name(number, name);
+    int fd = openat(scan->spool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return ph_spool_disk_error("open", name, 0, err);
+    int rc = fsync(fd);
+    int error = errno;
+    if (rc == 0 && PH_FAILPOINT_ERROR(spool_found_sync)) {
+        error = EIO;
+        rc = -1;
+    }
+    close(fd);
+    if (rc == 0)
+        return PH_OK;
+    cut_to_mark(scan);
+    errno = error;
+    return ph_spool_disk_error("sync", name, 0, err);
+}
+
 static ph_code
 sync_found(struct scan *scan, struct ph_error *err)
 {
     struct ph_spool *spool = scan->spool;
 
     for (size_t i = 0; i < scan->n; i++) {
-        char name[PH_SEGMENT_NAME_SIZE];
-
-        if (scan->numbers[i] < scan->mark.segment)
-            continue;
-        ph_segment_name(scan->numbers[i], name);
-        int fd = openat(spool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        int rc = fd >= 0 ? fsync(fd) : -1;
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        errno = error;
-        if (rc != 0)
-            return ph_spool_disk_error("sync", name, 0, err);
+        if (scan->numbers[i] >= scan->mark.segment)
+            PH_TRY(sync_segment(scan, scan->numbers[i], err));
     }
-    PH_TRY(ph_spool_sync_directory(spool->dir_fd, err));
+    ph_code rc = ph_spool_sync_directory(spool->dir_fd, err);
+    if (rc != PH_OK)
+        cut_to_mark(scan);
+    PH_TRY(rc);
     for (size_t i = 0; i < spool->n_segments; i++)
         spool->segments[i].synced = spool->segments[i].size;
     const struct ph_segment *last = ph_spool_last_segment(spool);

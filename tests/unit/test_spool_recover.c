@@ -600,6 +600,34 @@ test_poison(void **state)
     ph_buf_free(&out);
     case_free(&c);
 }
+
+/* The same where it fails while a spool is opened whose writer was killed. */
+static void
+test_sync_fails_at_opening(void **state)
+{
+    struct ph_spool_positions positions;
+    struct spool_case written;
+    struct spool_case c;
+    struct ph_error err;
+    struct ph_buf out;
+
+    (void)state;
+    fill(&written, PH_PACK_NONE);
+    ph_lsn durable = case_positions(&written).durable;
+    case_init(&c, case_memory());
+    crash(&written, &c);
+    assert_true(case_count_segments(&c) > 2);
+    setenv("PGHAUL_FAILPOINT", "spool_found_sync=error", 1);
+    assert_int_equal(ph_spool_open(&c.params, &c.spool, &err), PH_E_DISK);
+    unsetenv("PGHAUL_FAILPOINT");
+    ph_buf_init(&out, (size_t)1 << 20);
+    assert_int_equal(open_and_read(&c, &out, &positions), PH_OK);
+    assert_int_equal(positions.written, durable);
+    assert_prefix(&written, &out);
+    ph_buf_free(&out);
+    case_free(&c);
+    case_free(&written);
+}
 #endif
 
 /* Killed while the first segment was made: the same command makes it anew. Damage is refused. */
@@ -651,6 +679,7 @@ main(void)
         cmocka_unit_test(test_random_damage),
 #ifdef PH_FAILPOINTS
         cmocka_unit_test(test_poison),
+        cmocka_unit_test(test_sync_fails_at_opening),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
