@@ -49,34 +49,39 @@ read_whole_snapshot(struct ph_job *job, struct ph_arena *arena, const char **tex
 
 static ph_code
 record_first(struct ph_job *job, const struct ph_ledger_epoch *epoch, ph_lsn slot_lsn,
-             struct ph_error *err)
+             bool *in_doubt, struct ph_error *err)
 {
     struct ph_conn *conn = job->target_control;
 
+    *in_doubt = false;
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     ph_code rc = ph_ledger_add_epoch(conn, job->options->name, epoch, err);
     if (rc == PH_OK)
         rc = ph_ledger_follow_is_made(conn, job->options->name, epoch->snapshot, slot_lsn, err);
     PH_FAILPOINT(before_first_epoch_commit);
-    if (rc == PH_OK)
-        return ph_conn_exec(conn, "COMMIT", err);
+    if (rc == PH_OK) {
+        rc = ph_conn_exec(conn, "COMMIT", err);
+        *in_doubt = rc != PH_OK && !ph_conn_is_alive(conn);
+        return rc;
+    }
     (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
 }
 
 ph_code
-ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_lsn,
+ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_lsn, bool *in_doubt,
                    struct ph_error *err)
 {
     struct ph_ledger_epoch epoch;
     struct ph_arena arena;
 
+    *in_doubt = false;
     ph_arena_init(&arena, SNAPSHOT_LIMIT);
     ph_code rc = ph_epoch_hold(job, 1, slot_snapshot, &epoch, err);
     if (rc == PH_OK)
         rc = read_whole_snapshot(job, &arena, &epoch.snapshot, err);
     if (rc == PH_OK)
-        rc = record_first(job, &epoch, slot_lsn, err);
+        rc = record_first(job, &epoch, slot_lsn, in_doubt, err);
     ph_arena_reset(&arena);
     return rc;
 }

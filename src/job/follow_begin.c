@@ -154,11 +154,13 @@ identify(struct ph_job *job, struct ph_replication *session, struct ph_error *er
 }
 
 static ph_code
-make_stream(struct ph_job *job, struct ph_replication *session, struct ph_error *err)
+make_stream(struct ph_job *job, struct ph_replication *session, bool *in_doubt,
+            struct ph_error *err)
 {
     struct ph_publish_list list;
     struct ph_slot_made made;
 
+    *in_doubt = false;
     PH_TRY(see_that_names_are_free(job, err));
     PH_TRY(identify(job, session, err));
     PH_TRY(prepare_tables(job, &list, err));
@@ -170,7 +172,7 @@ make_stream(struct ph_job *job, struct ph_replication *session, struct ph_error 
         rc = make_slot(job, session, &made, err);
     PH_FAILPOINT(after_slot);
     if (rc == PH_OK)
-        rc = ph_job_first_epoch(job, made.snapshot, made.consistent_point, err);
+        rc = ph_job_first_epoch(job, made.snapshot, made.consistent_point, in_doubt, err);
     if (rc != PH_OK)
         return rc;
     job->stream.made = true;
@@ -189,7 +191,10 @@ name_stream(struct ph_job *job)
              given != NULL ? given : job->stream.slot);
 }
 
-/* Nothing of a start that failed stays on the source; what cannot be removed now is at the next. */
+/*
+ * Nothing of a start that failed stays on the source; what cannot be removed now is at the next.
+ * Not where nobody knows whether it has failed: the next run finds in the ledger what it is.
+ */
 static void
 take_back(struct ph_job *job)
 {
@@ -207,6 +212,7 @@ ph_follow_begin(struct ph_job *job, struct ph_error *err)
 {
     struct ph_replication_params params = {.purpose = "slot"};
     struct ph_replication *session = NULL;
+    bool in_doubt;
     bool found;
 
     PH_TRY(
@@ -217,9 +223,9 @@ ph_follow_begin(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_follow_remove(job->source_control, &job->stream, err));
     name_stream(job);
     PH_TRY(ph_replication_open(&job->source, &params, &session, err));
-    ph_code rc = make_stream(job, session, err);
+    ph_code rc = make_stream(job, session, &in_doubt, err);
     ph_replication_free(session);
-    if (rc != PH_OK && job->stream.spool_id[0] != '\0')
+    if (rc != PH_OK && !in_doubt && job->stream.spool_id[0] != '\0')
         take_back(job);
     return rc;
 }

@@ -134,10 +134,11 @@ ph_code ph_job_restart_unfinished(struct ph_job *job, struct ph_error *err);
 /*
  * With a stream, once its slot is made and before ph_job_ensure_epoch: the slot's exported snapshot
  * becomes the first epoch, and the ledger has the stream as made. The replication session must keep
- * the snapshot (do nothing) until this returns.
+ * the snapshot (do nothing) until this returns. *in_doubt: it failed, and the ledger may have it
+ * all the same, because the target went away while it was to commit.
  */
 ph_code ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn slot_lsn,
-                           struct ph_error *err);
+                           bool *in_doubt, struct ph_error *err);
 /*
  * After the plan is loaded: what the copy has, for the stream. Tables that are not copied whole are
  * left out. `filter` is initialised and empty.

@@ -30,6 +30,7 @@ static struct ph_job job;
 static PGconn *app;     /* the application on the source */
 static PGconn *walsend; /* the replication session */
 static struct ph_error err;
+static bool in_doubt;
 
 /* Commits that ask for it wait for a standby that is not there: written, flushed, not visible. */
 static const struct pg_test_params waiting = {
@@ -159,7 +160,7 @@ first_epoch(void)
 
     create_slot();
     name = slot_is_made(&lsn);
-    OK(ph_job_first_epoch(&job, name, lsn, &err));
+    OK(ph_job_first_epoch(&job, name, lsn, &in_doubt, &err));
 }
 
 /* What a reader under the job's epoch sees. */
@@ -310,7 +311,7 @@ trap_78_of_a_slot(void **state)
     if (!has_race)
         release = release_later(x);
     name = slot_is_made(&lsn);
-    OK(ph_job_first_epoch(&job, name, lsn, &err));
+    OK(ph_job_first_epoch(&job, name, lsn, &in_doubt, &err));
     assert_string_equal(under_epoch("SELECT count(*) FROM t WHERE id = 78"), "1");
     if (has_race) {
         assert_int_equal(sql_int(app, "SELECT count(*) FROM t WHERE id = 78"), 0);
@@ -388,7 +389,7 @@ filter_of_the_ledger(void **state)
     sql_exec(app, "COMMIT");
     ph_lsn lsn;
     const char *name = slot_is_made(&lsn);
-    OK(ph_job_first_epoch(&job, name, lsn, &err));
+    OK(ph_job_first_epoch(&job, name, lsn, &in_doubt, &err));
     sql_exec(app, "BEGIN; INSERT INTO t VALUES (2)");
     uint32_t xid_2 = (uint32_t)sql_int(app, "SELECT pg_current_xact_id()::text::bigint");
     sql_exec(app, "COMMIT");

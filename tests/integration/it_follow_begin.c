@@ -171,6 +171,56 @@ a_failed_start_leaves_nothing(void **state)
     assert_string_equal(on_source(), "1 slots, 1 publications");
 }
 
+static void
+set_standby(PGconn *conn, const char *name)
+{
+    sql_execf(conn, "ALTER SYSTEM SET synchronous_standby_names = '%s'", name);
+    sql_exec(conn, "SELECT pg_reload_conf()");
+    sql_wait_true(cluster, "postgres",
+                  scratch_printf("SELECT setting = '%s' FROM pg_settings WHERE name ="
+                                 " 'synchronous_standby_names'",
+                                 name),
+                  10000);
+}
+
+/* It has happened, and the answer is lost. */
+static void
+the_commit_is_lost(void **state)
+{
+    PGconn *other = sql_connect(cluster, "postgres");
+
+    (void)state;
+    close_job();
+    sql_exec(other, "SET synchronous_commit = local");
+    sql_exec(other, "ALTER DATABASE src SET synchronous_commit = local");
+    sql_exec(other, "ALTER DATABASE dst SET synchronous_commit = local");
+    open_job();
+    OK(ph_conn_exec(job.target_control,
+                    "CREATE FUNCTION pghaul.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
+                    " PERFORM set_config(''synchronous_commit'', ''on'', true); RETURN NEW; END';"
+                    "CREATE TRIGGER wait BEFORE INSERT ON pghaul.position FOR EACH ROW"
+                    " EXECUTE FUNCTION pghaul.wait()",
+                    &err));
+    set_standby(other, "nobody");
+    assert_int_equal(PQsendQuery(other,
+                                 "DO 'BEGIN LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.05);"
+                                 " PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                                 " wait_event = ''SyncRep''; EXIT WHEN FOUND; END LOOP; END'"),
+                     1);
+    ph_error_reset(&err);
+    assert_int_not_equal(ph_follow_begin(&job, &err), PH_OK);
+    while (PQgetResult(other) != NULL)
+        continue;
+    set_standby(other, "");
+    PQfinish(other);
+    assert_string_equal(on_source(), "1 slots, 1 publications");
+    close_job();
+    open_job();
+    OK(ph_follow_begin(&job, &err));
+    assert_true(job.stream.made);
+    assert_string_equal(on_source(), "1 slots, 1 publications");
+}
+
 /* As a kill between any two steps leaves it: names in the ledger, some of them on the source. */
 static void
 a_killed_start_is_cleared_away(void **state)
@@ -319,6 +369,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(made_once, begin, finish),
         cmocka_unit_test_setup_teardown(a_failed_start_leaves_nothing, begin, finish),
+        cmocka_unit_test_setup_teardown(the_commit_is_lost, begin, finish),
         cmocka_unit_test_setup_teardown(a_killed_start_is_cleared_away, begin, finish),
         cmocka_unit_test_setup_teardown(clean_removes_it, begin, finish),
         cmocka_unit_test_setup_teardown(killed_at_every_step, begin, finish),
