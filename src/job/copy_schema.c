@@ -18,6 +18,19 @@
 #include "pg/database.h"
 #include "pg/ddl.h"
 #include "pg/holder.h"
+#include "spool/spool.h"
+
+static ph_code
+forget_stream(struct ph_job *job, const struct ph_ledger_follow *follow, struct ph_error *err)
+{
+    struct ph_spool_id id = ph_spool_id_of(follow->spool_id);
+    char dir[4096];
+    uint64_t removed;
+
+    PH_TRY(ph_follow_remove(job->source_control, follow, err));
+    ph_follow_spool_dir(job->options, dir, sizeof dir);
+    return ph_spool_remove(dir, &id, &removed, err);
+}
 
 ph_code
 ph_copy_forget(struct ph_job *job, struct ph_error *err)
@@ -33,9 +46,10 @@ ph_copy_forget(struct ph_job *job, struct ph_error *err)
     job->run->wrote = PH_HAS_WRITTEN;
     PH_TRY(
         ph_ledger_load_follow(job->target_control, job->options->name, &follow, &has_stream, err));
-    if (has_stream)
-        PH_TRY(ph_follow_remove(job->source_control, &follow, err));
+    /* what cannot be restored yet leaves the job as it is */
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
+    if (has_stream)
+        PH_TRY(forget_stream(job, &follow, err));
     PH_TRY(ph_holder_stop(job->options->dir, err));
     return ph_ledger_forget(job->target_control, job->options->name, err);
 }

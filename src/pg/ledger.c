@@ -478,61 +478,6 @@ ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_arena *are
 }
 
 ph_code
-ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
-                    const char *restore_sql, struct ph_error *err)
-{
-    const char *params[] = {job, object, restore_sql};
-
-    return ph_conn_expect(conn,
-                          "INSERT INTO pghaul.set_aside (job, object, restore_sql)"
-                          " VALUES ($1, $2, $3)",
-                          3, params, 1, err);
-}
-
-static ph_code
-restore_one(struct ph_conn *conn, const char *job, const char *n, const char *sql,
-            struct ph_error *err)
-{
-    const char *params[] = {job, n};
-
-    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = ph_conn_exec(conn, sql, err);
-    if (rc == PH_OK)
-        rc = ph_conn_expect(conn, "DELETE FROM pghaul.set_aside WHERE job = $1 AND n = $2::bigint",
-                            2, params, 1, err);
-    if (rc == PH_OK)
-        return ph_conn_exec(conn, "COMMIT", err);
-    (void)ph_conn_exec(conn, "ROLLBACK", NULL);
-    return rc;
-}
-
-/* Last set aside, first restored. */
-ph_code
-ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n, struct ph_error *err)
-{
-    struct ph_result *r;
-    const char *params[] = {job};
-    ph_code rc = PH_OK;
-
-    *n = 0;
-    PH_TRY(ph_conn_query(conn,
-                         "SELECT n, restore_sql, object FROM pghaul.set_aside WHERE job = $1"
-                         " ORDER BY n DESC",
-                         1, params, &r, err));
-    for (int i = 0; i < ph_result_rows(r); i++) {
-        ph_code one = restore_one(conn, job, ph_result_text(r, i, 0), ph_result_text(r, i, 1),
-                                  rc == PH_OK ? err : NULL);
-        if (one == PH_OK)
-            ++*n;
-        else if (rc == PH_OK)
-            ph_error_note(err, "while restoring %s", ph_result_text(r, i, 2));
-        rc = rc == PH_OK ? one : rc;
-    }
-    ph_result_free(r);
-    return rc;
-}
-
-ph_code
 ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive, struct ph_error *err)
 {
     struct ph_result *r;

@@ -1,0 +1,107 @@
+/*
+ * What befalls the target beside the stream while a job follows: somebody drops what the job has
+ * set aside.
+ */
+/* timeout: 300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "support/pair.h"
+#include "support/scratch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static struct pair pair;
+
+static int
+start(void **state)
+{
+    (void)state;
+    pair = pair_new("autovacuum = off\n");
+    return 0;
+}
+
+static struct pair_db
+new_db(const char *name, const char *kind)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    sql_execf(db.source,
+              "CREATE %s TABLE t (id int PRIMARY KEY, v text);"
+              "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 1000) g;"
+              "CREATE TABLE z (id int PRIMARY KEY, v text); INSERT INTO z VALUES (1, 'z')",
+              kind);
+    return db;
+}
+
+/* ---- what was set aside ---- */
+
+/* Killed while it follows, with the trigger of t aside; then t is dropped on both sides. */
+static struct pair_db
+drop_aside(const char *name)
+{
+    struct pair_db db = new_db(name, "");
+
+    sql_exec(db.source, "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+                        " $$ BEGIN RETURN NEW; END $$;"
+                        "CREATE TRIGGER note BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION"
+                        " note(); ALTER TABLE t ENABLE ALWAYS TRIGGER note;"
+                        "CREATE TRIGGER kept BEFORE UPDATE ON z FOR EACH ROW EXECUTE FUNCTION"
+                        " note(); ALTER TABLE z ENABLE ALWAYS TRIGGER kept");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    run_kill(run);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.set_aside"), 2);
+    pair_both(&db, "DROP TABLE t");
+    return db;
+}
+
+static void
+is_restored(struct pair_db *db)
+{
+    assert_string_equal(
+        sql_value(db->target, "SELECT tgenabled FROM pg_trigger WHERE tgname = 'kept'"), "A");
+}
+
+static void
+dropped_aside_does_not_hold_up_the_end(void **state)
+{
+    struct pair_db db = drop_aside("the_end");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO z VALUES (2, 'new')");
+    struct run *run = pair_follow(&db, "--until", "now");
+    pair_expect(run, 0, "followed to");
+    pair_expect(run, 0, "trigger note of public.t was set aside");
+    pair_same_table(&db, "z");
+    is_restored(&db);
+    pair_db_end(&db);
+}
+
+static void
+dropped_aside_does_not_hold_up_clean(void **state)
+{
+    struct pair_db db = drop_aside("cleaned");
+
+    (void)state;
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, NULL);
+    is_restored(&db);
+    pair_db_end(&db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dropped_aside_does_not_hold_up_the_end),
+        cmocka_unit_test(dropped_aside_does_not_hold_up_clean),
+    };
+
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, start, NULL);
+}
