@@ -243,8 +243,8 @@ ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err)
 }
 
 /* The table, or where it is partitioned one that its rows may have gone to. */
-static bool
-is_unlogged(const struct ph_catalog *catalog, const struct ph_rel *rel)
+bool
+ph_job_is_unlogged(const struct ph_catalog *catalog, const struct ph_rel *rel)
 {
     if (rel->kind != PH_REL_PARTITIONED)
         return rel->persistence == 'u';
@@ -261,7 +261,7 @@ is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
 {
     for (uint32_t i = 0; i < table->n_chunks; i++) {
         if (job->chunk_states[table->first_chunk + i].done)
-            return is_unlogged(&job->target_catalog, table->target);
+            return ph_job_is_unlogged(&job->target_catalog, table->target);
     }
     return false;
 }

@@ -543,6 +543,7 @@ ph_follow_phase(struct ph_job *job, struct ph_error *err)
 {
     ph_job_release_epoch(job);
     PH_TRY(load_tables(job, err));
+    PH_TRY(ph_follow_check_unlogged(job, err));
     ph_join_name_others(job);
     PH_TRY(ph_follow_check_publication(job, err));
     PH_TRY(ph_follow_receive(job, err));

@@ -153,6 +153,8 @@ ph_code ph_follow_tell_drift(struct ph_job *job, struct ph_error *err);
  * often as one likes: the catalog is read only when there is something new.
  */
 ph_code ph_follow_check_parts(struct ph_job *job, struct ph_error *err);
+/* PH_E_TABLE_CHANGED when a crash of the target has emptied a table of the plan since its copy. */
+ph_code ph_follow_check_unlogged(struct ph_job *job, struct ph_error *err);
 /* PH_E_GAP when the publication does not bring all that it is to bring. */
 ph_code ph_follow_check_publication(struct ph_job *job, struct ph_error *err);
 

@@ -1,7 +1,8 @@
 /*
  * What the stream does not say by itself: tables that came into being on the source since the job
  * was planned (a new partition's rows belong to a table of ours, and it may be attached together
- * with its rows), and a publication that leaves something out.
+ * with its rows), ones that the target has lost the rows of, and a publication that leaves
+ * something out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,41 @@ ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
     }
     ph_result_free(r);
     return rc;
+}
+
+/* ---- what a crash of the target has emptied ---- */
+
+static ph_code
+refuse_emptied(const struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
+{
+    bool can_be_made = !job->options->data_only && table->route == NULL;
+
+    PH_FAIL(err, PH_E_TABLE_CHANGED,
+            "the target has crashed, which emptied the table: it is unlogged there, and the stream "
+            "brings only what changes");
+    ph_error_object(err, "%s.%s", table->target->schema, table->target->name);
+    ph_error_hint(
+        err, "%s",
+        can_be_made ? "DROP TABLE (with CASCADE for keys and views) on the target, then give the "
+                      "same command again: the table is made and copied anew as it is on the source"
+                    : "start over with --restart --yes into an empty target; a table that is made "
+                      "logged there (ALTER TABLE … SET LOGGED) keeps its rows");
+    return PH_E_TABLE_CHANGED;
+}
+
+ph_code
+ph_follow_check_unlogged(struct ph_job *job, struct ph_error *err)
+{
+    bool alive;
+
+    PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
+    if (alive)
+        return PH_OK;
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (ph_job_is_unlogged(&job->target_catalog, job->plan.tables[i].target))
+            return refuse_emptied(job, &job->plan.tables[i], err);
+    }
+    return ph_ledger_set_alive(job->target_control, job->options->name, err);
 }
 
 /* ---- the publication ---- */

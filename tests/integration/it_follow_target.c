@@ -1,6 +1,6 @@
 /*
- * What befalls the target beside the stream while a job follows: somebody drops what the job has
- * set aside.
+ * What befalls the target beside the stream while a job follows: a crash that empties unlogged
+ * tables, and somebody who drops what the job has set aside.
  */
 /* timeout: 300 */
 #include <setjmp.h>
@@ -37,6 +37,77 @@ new_db(const char *name, const char *kind)
               "CREATE TABLE z (id int PRIMARY KEY, v text); INSERT INTO z VALUES (1, 'z')",
               kind);
     return db;
+}
+
+/* ---- what a crash empties ---- */
+
+/* The job stands still and the target crashes. */
+static void
+crash(struct pair_db *db, struct run *run)
+{
+    pair_wait_following(db, run);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    PQfinish(db->target);
+    pg_test_cluster_kill(pair.dst);
+    pg_test_cluster_start(pair.dst);
+    db->target = sql_connect(pair.dst, db->name);
+}
+
+static void
+emptied_table_is_told(void **state)
+{
+    struct pair_db db = new_db("told", "");
+
+    (void)state;
+    sql_exec(db.target, "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE z (id int PRIMARY KEY, v text)");
+    crash(&db, pair_follow(&db, "--data-only"));
+    sql_exec(db.source, "INSERT INTO t VALUES (2000, 'new')");
+    for (int i = 0; i < 2; i++) {
+        struct run *run = pair_follow(&db, "--data-only", "--until", "now");
+        run_wait(run, RUN_DEADLINE_MS);
+        pair_expect(run, 1, "PH-TABLE-CHANGED");
+        pair_expect(run, 1, "public.t: the target has crashed, which emptied the table");
+        pair_expect(run, 1, "--restart");
+    }
+    sql_exec(db.target, "TRUNCATE t, z");
+    struct run *run = pair_follow(&db, "--data-only", "--until", "now", "--restart", "--yes");
+    pair_expect(run, 0, "followed to"); /* and the former spool was in nobody's way */
+    pair_same_table(&db, "t");
+    pair_db_end(&db);
+}
+
+/* One that is unlogged on the source comes in no stream: it is copied anew. */
+static void
+emptied_table_comes_again(void **state)
+{
+    struct pair_db db = new_db("again", "UNLOGGED");
+
+    (void)state;
+    crash(&db, pair_follow(&db));
+    struct run *run = pair_follow(&db, "--until", "now");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "DROP TABLE");
+    sql_exec(db.target, "DROP TABLE t");
+    pair_expect(pair_follow(&db, "--until", "now"), 0, "followed to");
+    pair_same_table(&db, "t");
+    pair_same_table(&db, "z");
+    pair_db_end(&db);
+}
+
+/* The ledger's mark went with the crash, and is there again. */
+static void
+logged_tables_go_on(void **state)
+{
+    struct pair_db db = new_db("logged", "");
+
+    (void)state;
+    crash(&db, pair_follow(&db));
+    pair_expect(pair_follow(&db, "--until", "now"), 0, "followed to");
+    pair_same_table(&db, "t");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.alive"), 1);
+    pair_db_end(&db);
 }
 
 /* ---- what was set aside ---- */
@@ -98,6 +169,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(emptied_table_is_told),
+        cmocka_unit_test(emptied_table_comes_again),
+        cmocka_unit_test(logged_tables_go_on),
         cmocka_unit_test(dropped_aside_does_not_hold_up_the_end),
         cmocka_unit_test(dropped_aside_does_not_hold_up_clean),
     };
