@@ -118,11 +118,14 @@ tell_waiting(struct wait *wait, const struct ph_fence_look *look)
         ph_human_bytes(wait->passed > look->position ? wait->passed - look->position : 0, behind));
 }
 
-/* Apply came by, and did not stand: it went on from behind the message, or was held up too long. */
+/*
+ * Apply came by the message and did not say so: it went on from behind it, was held up too long, or
+ * was begun anew in between.
+ */
 static bool
-has_passed(struct wait *wait, const struct ph_fence_look *look)
+has_passed(struct wait *wait, const struct ph_fence_look *look, enum ph_fence_state wanted)
 {
-    if (wait->passed == 0 || look->position < wait->passed || look->state != PH_FENCE_ASKED)
+    if (wait->passed == 0 || look->position < wait->passed || look->state >= wanted)
         return false;
     if (wait->passed_ns == 0)
         wait->passed_ns = ph_clock_ns();
@@ -138,7 +141,7 @@ wait_for(struct ph_verify_fence *fence, enum ph_fence_state wanted, ph_lsn passe
 
     for (unsigned n = 0;; n++) {
         PH_TRY(ph_fence_look(fence->target, job_of(fence), fence->id, look, err));
-        if (look->is_replaced || has_passed(&wait, look) ||
+        if (look->is_replaced || has_passed(&wait, look, wanted) ||
             (limit_s > 0 && look->state < wanted &&
              ph_clock_seconds_since(wait.start_ns) > limit_s))
             look->state = PH_FENCE_VOID;
@@ -234,7 +237,7 @@ take_target(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, vo
  */
 static ph_code
 take_cut(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void *arg, ph_lsn cut,
-         bool *good, struct ph_error *err)
+         ph_lsn ended, bool *good, struct ph_error *err)
 {
     struct ph_fence_look look = {.state = PH_FENCE_VOID};
     struct ph_conn *conn = NULL;
@@ -243,7 +246,7 @@ take_cut(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void 
     PH_TRY(take_target(fence, open, arg, &conn, &position, err));
     PH_TRY(unlock(fence, PH_FENCE_SECOND, err));
     if (position == cut)
-        PH_TRY(wait_for(fence, PH_FENCE_GOOD, 0, open != NULL ? LOCKED_S : 0, &look, err));
+        PH_TRY(wait_for(fence, PH_FENCE_GOOD, ended, open != NULL ? LOCKED_S : 0, &look, err));
     fence->longest_us = look.held_us > fence->longest_us ? look.held_us : fence->longest_us;
     *good = look.state == PH_FENCE_GOOD;
     return *good ? PH_OK : ph_conn_leave_transaction(conn, err);
@@ -269,9 +272,10 @@ try_once(struct ph_verify_fence *fence, ph_verify_fence_open_target *open, void 
     if (!taken)
         return PH_OK;
     PH_TRY(send_mark(fence, "end", &ended, err));
-    PH_TRY(wait_for(fence, PH_FENCE_CUT, 0, 0, &look, err));
+    PH_TRY(wait_for(fence, PH_FENCE_CUT, ended, 0, &look, err));
     PH_FAILPOINT(fence_cut);
-    return look.state == PH_FENCE_VOID ? PH_OK : take_cut(fence, open, arg, look.cut, good, err);
+    return look.state == PH_FENCE_VOID ? PH_OK
+                                       : take_cut(fence, open, arg, look.cut, ended, good, err);
 }
 
 ph_code

@@ -43,7 +43,7 @@ ph_verify_has_ranges(struct ph_verify *verify, const struct ph_verify_group *gro
         table->where[PH_TARGET] != NULL || table->route != NULL || table->n_key_fields == 0)
         return PH_OK;
     const struct ph_plan_column *column = key_column(group);
-    if (!have_one_type(verify, column) ||
+    if (!have_one_type(verify, column) || !column->source->not_null || !column->target->not_null ||
         !ph_planner_is_range_column(&verify->catalogs[PH_SOURCE], table->source, column->source) ||
         !ph_planner_is_range_column(&verify->catalogs[PH_TARGET], table->target, column->target))
         return PH_OK;

@@ -280,6 +280,27 @@ damage_is_mended(void **state)
     pair_db_end(&db);
 }
 
+/* Only the source's key is NOT NULL: a row without one is in no range of it. */
+static void
+row_without_key_is_found(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "no_key");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                        "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g;"
+                        "ANALYZE t");
+    sql_exec(db.target, "CREATE TABLE t (id int UNIQUE, v text)");
+    struct run *run = pair_follow(&db, "--data-only");
+    pair_wait_following(&db, run);
+    pair_expect(verify(&db, "--data-only", "--split", "1MB"), 0, "source and target agree");
+    sql_exec(db.target, "INSERT INTO t VALUES (NULL, 'rogue')");
+    pair_expect(verify(&db, "--data-only", "--split", "1MB"), 4, "only on the target");
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 /* ---- who is killed ---- */
 
 static void
@@ -373,6 +394,38 @@ killed_apply_is_told(void **state)
     end(&db, run, writers);
 }
 
+/*
+ * The applier that is begun anew in the middle of a fence goes on from behind its first message and
+ * says nothing of it: the fence is void, and another one is asked for.
+ */
+static void
+replaced_applier_is_noticed(void **state)
+{
+    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_stands=sleep:500", NULL};
+    struct pair_db db = new_db("replaced");
+    struct run *run = follow(&db);
+    PGconn *gate = sql_connect(pair.dst, db.name);
+
+    (void)state;
+    sql_exec(gate, "BEGIN; SELECT FROM account WHERE id = 1 FOR UPDATE");
+    db.env = env;
+    struct run *check =
+        pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
+    sql_wait_true(pair.dst, db.name, "SELECT state = 'stands' FROM pghaul.fence", WAIT_MS);
+    sql_exec(db.source, "UPDATE account SET balance = 0 WHERE id = 1");
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(pg_terminate_backend(pid)) = 1 FROM pg_stat_activity WHERE"
+                  " application_name LIKE '% apply' AND wait_event_type = 'Lock' AND"
+                  " wait_event <> 'advisory' AND (SELECT state FROM pghaul.fence) = 'taken'",
+                  WAIT_MS);
+    PQfinish(gate);
+    pair_expect(check, 0, "source and target agree");
+    db.env = NULL;
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -383,10 +436,12 @@ main(void)
         cmocka_unit_test(a_commit_that_is_not_visible),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damage_is_mended),
+        cmocka_unit_test(row_without_key_is_found),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
         cmocka_unit_test(lost_session_is_made_anew),
         cmocka_unit_test(killed_apply_is_told),
+        cmocka_unit_test(replaced_applier_is_noticed),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
