@@ -150,6 +150,7 @@ has_many_snapshots(const struct ph_job *job)
 static ph_code
 rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
 {
+    PH_TRY(ph_job_settle_changes(job, err));
     PH_TRY(run_rows(job, true, err));
     if (is_unfinished(job))
         return PH_OK;
@@ -162,6 +163,8 @@ rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
     PH_TRY(rc);
     PH_TRY(ph_job_load_plan(job, err));
     ph_join_settle_states(job);
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        job->table_states[i].has_changes = true;
     return run_rows(job, false, err);
 }
 

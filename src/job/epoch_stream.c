@@ -272,6 +272,47 @@ ph_epoch_bar_earlier(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
+/* ---- what was applied ---- */
+
+/* Up to where all chunks of the table have seen commits; 0: not all are there. */
+static ph_lsn
+seen_by(const struct ph_job *job, const struct ph_table_plan *table,
+        const struct ph_ledger_mark *marks, uint32_t n)
+{
+    ph_lsn least = table->n_chunks > 0 ? UINT64_MAX : 0;
+
+    for (uint32_t i = table->first_chunk; i < table->first_chunk + table->n_chunks; i++) {
+        ph_lsn seen = 0;
+        for (uint32_t m = 0; m < n; m++) {
+            if (job->chunk_states[i].done && marks[m].number == job->chunk_states[i].epoch)
+                seen = marks[m].lsn;
+        }
+        least = seen < least ? seen : least;
+    }
+    return least;
+}
+
+ph_code
+ph_job_settle_changes(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_ledger_mark *marks;
+    struct ph_arena arena;
+    ph_lsn applied = 0;
+    uint32_t n = 0;
+
+    ph_arena_init(&arena, SNAPSHOT_LIMIT);
+    ph_code rc =
+        ph_ledger_load_marks(job->target_control, job->options->name, &arena, &marks, &n, err);
+    if (rc == PH_OK)
+        rc = ph_ledger_read_applied(job->target_control, job->options->name, &applied, err);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        ph_lsn seen = seen_by(job, &job->plan.tables[i], marks, n);
+        job->table_states[i].has_changes = seen != 0 && applied > seen;
+    }
+    ph_arena_reset(&arena);
+    return rc;
+}
+
 /* ---- for the stream ---- */
 
 /* The stream may call a partitioned table by any of its parts' OIDs, or by its own. */

@@ -145,6 +145,11 @@ ph_code ph_job_first_epoch(struct ph_job *job, const char *slot_snapshot, ph_lsn
  */
 ph_code ph_job_fill_filter(struct ph_job *job, struct ph_epoch_filter *filter,
                            struct ph_error *err);
+/*
+ * After the plan is loaded, under several epochs: has_changes of tables that changes may have been
+ * applied to since they were copied, by a run before this one. Their receipts say nothing any more.
+ */
+ph_code ph_job_settle_changes(struct ph_job *job, struct ph_error *err);
 /* Of the source: whatever began before this call has a lower one. Nothing is kept of it. */
 ph_code ph_job_take_xid(struct ph_job *job, uint64_t *xid, struct ph_error *err);
 /*

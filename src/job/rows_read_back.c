@@ -141,10 +141,10 @@ count_parts(const struct ph_job *job, uint32_t leader)
     const struct ph_table_plan *table = &job->plan.tables[leader];
     const struct ph_rel *target = table->target;
 
-    if (job->options->verify != PH_VERIFY_DIGEST || target->kind != PH_REL_TABLE ||
-        table->where[PH_TARGET] != NULL || job->proof_plans[leader] != NULL ||
-        job->target_catalog.version_num < TID_RANGE_SCAN || target->access_method == NULL ||
-        strcmp(target->access_method, "heap") != 0)
+    if (job->table_states[leader].has_changes || job->options->verify != PH_VERIFY_DIGEST ||
+        target->kind != PH_REL_TABLE || table->where[PH_TARGET] != NULL ||
+        job->proof_plans[leader] != NULL || job->target_catalog.version_num < TID_RANGE_SCAN ||
+        target->access_method == NULL || strcmp(target->access_method, "heap") != 0)
         return 1;
     uint64_t most = (uint64_t)job->jobs * PARTS_PER_LANE;
     uint64_t split = job->options->split_bytes;

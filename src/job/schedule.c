@@ -127,7 +127,8 @@ count_tables(struct ph_schedule *s, const struct ph_table_state *tables)
     for (uint32_t t = 0; t < s->plan->n_tables; t++) {
         uint32_t leader = s->leader[t];
         s->n_groups += leader == t;
-        s->verified[leader] = tables[leader].verified || tables[leader].is_past;
+        s->verified[leader] =
+            tables[leader].verified || tables[leader].is_past || tables[leader].has_changes;
         if (s->chunks_left[t] > 0) {
             s->level_left[level_of(&s->plan->tables[t])]++;
             s->group_left[leader]++;

@@ -150,7 +150,8 @@ struct ph_chunk_state {
 struct ph_table_state {
     bool verified;                  /* the target was read back and was equal */
     bool read_back;                 /* by this run: the digests below are known */
-    bool is_past;                   /* changes were applied since: it is not read back any more */
+    bool is_past;                   /* it has been brought to one moment by an earlier stream */
+    bool has_changes;               /* applied since it was copied: it is not read back any more */
     struct ph_digest source_digest; /* of all that went into the target */
     struct ph_digest target_digest;
     double verify_seconds;
