@@ -449,7 +449,12 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
     }
     ph_log(PH_LOG_INFO, "follow.meets",
            "tables were copied under several snapshots: changes are applied until they meet");
-    ph_code rc = apply_once(job, &at_end, err);
+    ph_code rc;
+    while ((rc = apply_once(job, &at_end, err)) == PH_E_TYPES) { /* younger than the snapshot */
+        PH_TRY(look_at_tables_again(job, err));
+        PH_TRY(ph_join_load(job, err));
+        PH_TRY(begin_next(job, err));
+    }
     if (rc == PH_E_TORN)
         job->torn = job->follow->filter.torn - 1;
     renew_filter(job->follow);

@@ -73,7 +73,7 @@ ph_follow_explain_change(const struct ph_job *job, struct ph_error *err)
         return err->code;
     err->code = PH_E_TABLE_CHANGED;
     ph_error_hint(err, "%s",
-                  job->options->data_only
+                  job->options->data_only || job->ledger.phase != PH_PHASE_FOLLOW
                       ? "add a column that is missing to the target, then give the same command "
                         "again; after any other change start over with --restart --yes"
                       : "add a column that is missing to the target, or after any other change "

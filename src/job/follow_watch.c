@@ -110,7 +110,8 @@ ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_err
             wrote_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
-            PH_TRY(ask_source(job, ph_follow_check_parts, err));
+            if (job->ledger.phase == PH_PHASE_FOLLOW) /* before it none can be added to the job */
+                PH_TRY(ask_source(job, ph_follow_check_parts, err));
             if (has_row_filters(job)) /* DROP COLUMN … CASCADE takes a table out of it */
                 PH_TRY(ask_source(job, ph_follow_check_publication, err));
             parts_ns = ph_clock_ns();

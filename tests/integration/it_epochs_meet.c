@@ -114,11 +114,53 @@ what_differs_is_read_once(void **state)
     end_case();
 }
 
+/* First on the target, then on the source, which has it behind the snapshot only. */
+static void
+column_that_comes_meanwhile(void **state)
+{
+    (void)state;
+    begin_case("late_column", "");
+    lose_snapshot_at("before_commit", 1);
+    assert_true(copy_case_killed_at(&c, "before_commit", 1)); /* and its snapshot lives */
+    PGconn *conn = sql_connect(dst, "late_column");
+    sql_exec(conn, "ALTER TABLE first ADD n int");
+    sql_exec(app, "ALTER TABLE first ADD n int; UPDATE first SET n = 1 WHERE id < 9");
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 0);
+    says(run, "until they meet");
+    copy_case_check(&c);
+    PQfinish(conn);
+    end_case();
+}
+
+/* It cannot be added to a job before that follows; then the same command does. */
+static void
+partition_that_comes_meanwhile(void **state)
+{
+    (void)state;
+    begin_case("late_part", "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+                            "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);"
+                            "INSERT INTO p SELECT generate_series(1, 99)");
+    lose_snapshot_at("after_commit", 1);
+    sql_exec(app, "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);"
+                  "INSERT INTO p VALUES (101)");
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 1);
+    says(run, "until they meet");
+    says(run, "public.p2: a partition that the source has now was not there");
+    run = copy_case_start(&c, NULL);
+    run_expect(run, 0);
+    copy_case_check(&c);
+    end_case();
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_differs_is_read_once),
+        cmocka_unit_test(column_that_comes_meanwhile),
+        cmocka_unit_test(partition_that_comes_meanwhile),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
