@@ -143,6 +143,41 @@ element_of(const struct ph_carry_params *params, ph_oid oid)
     return type;
 }
 
+/*
+ * COPY gives what a type's output function gives. Of these the cast to text is another function,
+ * which says true, 10.0.0.1/32, or leaves out spaces at the end.
+ */
+static const char *
+output_of(const struct ph_type *type)
+{
+    static const char *const functions[][2] = {
+        {"bool", "\"pg_catalog\".\"boolout\"("},
+        {"inet", "\"pg_catalog\".\"inet_out\"("},
+        {"bpchar", "\"pg_catalog\".\"bpcharout\"("},
+    };
+
+    for (size_t i = 0; is_builtin(type) && i < sizeof functions / sizeof functions[0]; i++)
+        if (strcmp(type->name, functions[i][0]) == 0)
+            return functions[i][1];
+    return NULL;
+}
+
+static void
+fill_cast(const struct ph_type *from, const struct ph_type *to, struct ph_arena *arena,
+          struct ph_apply_column *column)
+{
+    const char *output = column->carry == PH_CARRY_VIA_TEXT ? output_of(from) : NULL;
+
+    column->open_sql = output != NULL ? output : "";
+    column->cast_sql = "";
+    if (output != NULL)
+        column->cast_sql = qualified(arena, ")::\"pg_catalog\".\"text\"::", to);
+    else if (column->carry == PH_CARRY_VIA_TEXT)
+        column->cast_sql = qualified(arena, "::\"pg_catalog\".\"text\"::", to);
+    else if (column->carry == PH_CARRY_TEXT)
+        column->cast_sql = qualified(arena, "::", to);
+}
+
 ph_code
 ph_carry_fill(const struct ph_carry_params *params, const struct ph_plan_column *from,
               struct ph_arena *arena, struct ph_apply_column *column, struct ph_error *err)
@@ -157,11 +192,7 @@ ph_carry_fill(const struct ph_carry_params *params, const struct ph_plan_column 
                        from->target_name, DOMAIN_SCHEMA);
     column->element_oid = element->oid;
     column->param_sql = qualified(arena, "", array);
-    column->cast_sql = "";
-    if (column->carry == PH_CARRY_TEXT)
-        column->cast_sql = qualified(arena, "::", type);
-    else if (column->carry == PH_CARRY_VIA_TEXT)
-        column->cast_sql = qualified(arena, "::\"pg_catalog\".\"text\"::", type);
+    fill_cast(element, type, arena, column);
     if (column->param_sql == NULL || column->cast_sql == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "no memory for a column's description");
     return PH_OK;

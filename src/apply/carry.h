@@ -28,7 +28,8 @@ const struct ph_type *ph_carry_domain(const struct ph_catalog *target, const str
 /* Append the statement that makes it. */
 void ph_carry_put_domain(const struct ph_type *type, struct ph_buf *out);
 
-/* Fill element_oid, param_sql and cast_sql of a column whose `carry` is chosen. PH_E_LEDGER. */
+/* Fill element_oid, param_sql, open_sql and cast_sql of a column whose `carry` is chosen.
+ * PH_E_LEDGER. */
 ph_code ph_carry_fill(const struct ph_carry_params *params, const struct ph_plan_column *from,
                       struct ph_arena *arena, struct ph_apply_column *column,
                       struct ph_error *err) PH_MUST_CHECK;

@@ -6,7 +6,8 @@
 static void
 put_values(const struct ph_apply_column *column, uint32_t param, struct ph_buf *out)
 {
-    ph_buf_printf(out, "pg_catalog.unnest($%u::%s)%s", param, column->param_sql, column->cast_sql);
+    ph_buf_printf(out, "%spg_catalog.unnest($%u::%s)%s", column->open_sql, param, column->param_sql,
+                  column->cast_sql);
 }
 
 static void

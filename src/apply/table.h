@@ -52,6 +52,7 @@ struct ph_apply_column {
     enum ph_key_kind key_kind;
     ph_oid element_oid;    /* of the parameter's array */
     const char *param_sql; /* the parameter's type, quoted: "pg_catalog"."_int4" */
+    const char *open_sql;  /* before the value: "", or the call of a function that cast_sql ends */
     const char *cast_sql;  /* behind the value: "" or ::"pg_catalog"."text"::"app"."mood" */
     const char *image_sql; /* behind a value that is compared by its text: the target's length and
                               precision, "" where they are the source's */

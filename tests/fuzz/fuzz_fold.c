@@ -36,6 +36,7 @@ make_table(uint8_t how, struct ph_apply_column *columns, struct ph_apply_table *
             .key_kind = kind,
             .carry = (how & 16) != 0 ? PH_CARRY_TEXT : PH_CARRY_BINARY,
             .param_sql = "x",
+            .open_sql = "",
             .cast_sql = "",
             .equals = "=",
             .type_name = "text",
