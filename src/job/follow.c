@@ -200,6 +200,7 @@ ph_follow_release(struct ph_job *job)
     ph_epoch_filter_reset(&follow->filter);
     pthread_mutex_destroy(&follow->lock);
     free(follow->beside);
+    free(follow->publishing);
     free(follow);
 }
 

@@ -42,6 +42,11 @@ ph_code ph_follow_to_consistency(struct ph_job *job, struct ph_error *err);
  * those that the source still has come again (job->ledger.comes_again), unless with --data-only.
  */
 ph_code ph_follow_leave_dropped(struct ph_job *job, struct ph_error *err);
+/*
+ * Into the ledger, by what the plan's tables are published: as soon as they are, and before
+ * anything is received of them.
+ */
+ph_code ph_follow_note_publication(struct ph_job *job, struct ph_error *err);
 /* Partitions beside the job's tables (oids as an array's text): one value, "" for none. */
 ph_code ph_follow_query_beside(struct ph_conn *source, const char *oids, struct ph_result **out,
                                struct ph_error *err);

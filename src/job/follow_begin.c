@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "job/copy_parts.h"
+#include "job/follow.h"
 #include "job/preflight_follow.h"
 #include "job/publish.h"
 #include "pg/publication.h"
@@ -168,6 +169,8 @@ make_stream(struct ph_job *job, struct ph_replication *session, bool *in_doubt,
     PH_FAILPOINT(after_follow_noted);
     ph_code rc = make_publication(job, &list, err);
     PH_FAILPOINT(after_publication);
+    if (rc == PH_OK)
+        rc = ph_follow_note_publication(job, err);
     if (rc == PH_OK)
         rc = make_slot(job, session, &made, err);
     PH_FAILPOINT(after_slot);

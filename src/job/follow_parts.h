@@ -52,6 +52,7 @@ struct ph_follow {
     struct ph_source_clock clock;
     bool is_refused;  /* the source takes no session beside the stream; that was told */
     char *beside;     /* partitions that are not the job's, as last looked at */
+    char *publishing; /* by what the tables are published, the same */
     uint64_t slot_ns; /* when the slot was looked at */
     struct ph_guard_figures figures;
     /* guards what is below; written by the job's thread, or by the watcher's while rows are copied
@@ -155,7 +156,7 @@ ph_code ph_follow_tell_drift(struct ph_job *job, struct ph_error *err);
 ph_code ph_follow_check_parts(struct ph_job *job, struct ph_error *err);
 /* PH_E_TABLE_CHANGED when a crash of the target has emptied a table of the plan since its copy. */
 ph_code ph_follow_check_unlogged(struct ph_job *job, struct ph_error *err);
-/* PH_E_GAP when the publication does not bring all that it is to bring. */
+/* PH_E_GAP when the publication does not bring all that it is to bring, or did not meanwhile. */
 ph_code ph_follow_check_publication(struct ph_job *job, struct ph_error *err);
 
 /* ---- follow_end.c ---- */

@@ -2,7 +2,8 @@
  * What the stream does not say by itself: tables that came into being on the source since the job
  * was planned (a new partition's rows belong to a table of ours, and it may be attached together
  * with its rows), ones that the target has lost the rows of, and a publication that leaves
- * something out.
+ * something out, or may have: up to 17 the stream of one that is gone fails, 18 goes on without a
+ * word. So the ledger has by what rows of the source's catalogs each table is published.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "job/follow_parts.h"
 #include "job/publish.h"
 #include "pg/catalog.h"
+#include "pg/ledger_follow.h"
 #include "pg/publication.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
@@ -257,6 +259,87 @@ check_published(struct ph_job *job, const struct ph_publication *publication, st
     return PH_OK;
 }
 
+static ph_code
+read_rows(struct ph_job *job, struct ph_result **out, struct ph_error *err)
+{
+    struct ph_buf list;
+
+    ph_buf_init(&list, (size_t)16 << 20);
+    ph_buf_putc(&list, '{');
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        if (ph_publish_can(&job->plan.tables[i]))
+            ph_buf_printf(&list, "%s%u", list.len > 1 ? "," : "", job->plan.tables[i].source->oid);
+    }
+    ph_buf_putc(&list, '}');
+    ph_code rc = ph_buf_ok(&list)
+                     ? ph_publication_read_rows(job->source_control, job->stream.publication,
+                                                ph_buf_text(&list), out, err)
+                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_buf_free(&list);
+    return rc;
+}
+
+ph_code
+ph_follow_note_publication(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(read_rows(job, &r, err));
+    ph_code rc = ph_result_text(r, 0, 0)[0] != '\0'
+                     ? ph_ledger_note_publishing(job->target_control, job->options->name,
+                                                 ph_result_text(r, 0, 0), err)
+                     : PH_OK; /* refused by who begins the stream */
+    ph_result_free(r);
+    return rc;
+}
+
+static ph_code
+was_republished(const struct ph_job *job, const char *oid, struct ph_error *err)
+{
+    char label[LABEL_BYTES] = "";
+
+    if (strcmp(oid, "0") == 0)
+        return misses(job, "it was dropped and made again", job->source.label, err);
+    for (uint32_t i = 0; i < job->plan.n_tables && label[0] == '\0'; i++) {
+        if (job->plan.tables[i].source->oid == strtoul(oid, NULL, 10))
+            ph_plan_table_label(&job->plan.tables[i], label, sizeof label);
+    }
+    return misses(job, "a table of the job was taken out of it and added again", label, err);
+}
+
+/* In between it may have left out what no later look can tell. */
+static ph_code
+check_rows(struct ph_job *job, const char *now, struct ph_error *err)
+{
+    struct ph_follow *follow = job->follow; /* NULL: nothing is received yet */
+    const char *name = job->options->name;
+    char oid[16];
+
+    if (now[0] == '\0' ||
+        (follow != NULL && follow->publishing != NULL && strcmp(follow->publishing, now) == 0))
+        return PH_OK;
+    PH_TRY(ph_ledger_find_republished(job->target_control, name, now, oid, sizeof oid, err));
+    if (oid[0] != '\0')
+        return was_republished(job, oid, err);
+    PH_TRY(ph_ledger_note_publishing(job->target_control, name, now, err));
+    if (follow == NULL)
+        return PH_OK;
+    free(follow->publishing);
+    follow->publishing = strdup(now);
+    return PH_OK;
+}
+
+static ph_code
+check_publishing(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(read_rows(job, &r, err));
+    ph_code rc = check_rows(job, ph_result_text(r, 0, 0), err);
+    ph_result_free(r);
+    return rc;
+}
+
 ph_code
 ph_follow_check_publication(struct ph_job *job, struct ph_error *err)
 {
@@ -272,5 +355,5 @@ ph_follow_check_publication(struct ph_job *job, struct ph_error *err)
     else if (rc == PH_OK)
         rc = check_published(job, &publication, err);
     ph_arena_reset(&arena);
-    return rc;
+    return rc == PH_OK ? check_publishing(job, err) : rc;
 }

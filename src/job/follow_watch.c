@@ -5,7 +5,6 @@
 #include "job/copy_parts.h"
 #include "job/follow_parts.h"
 #include "pg/ledger_status.h"
-#include "rules/ruleset.h"
 
 #define LOOK_EVERY_MS 50u
 #define WRITE_EVERY_S 2.0
@@ -80,16 +79,6 @@ ph_follow_carry_sequences(struct ph_job *job, struct ph_error *err)
     return ph_ledger_sequences_carried(job->target_control, job->options->name, err);
 }
 
-static bool
-has_row_filters(const struct ph_job *job)
-{
-    for (uint32_t i = 0; job->stream.own_publication && i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].route != NULL && job->plan.tables[i].route->row_filter != NULL)
-            return true;
-    }
-    return false;
-}
-
 ph_code
 ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_error *err)
 {
@@ -112,8 +101,7 @@ ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_err
         if (ph_clock_seconds_since(parts_ns) >= PARTS_EVERY_S) {
             if (job->ledger.phase == PH_PHASE_FOLLOW) /* before it none can be added to the job */
                 PH_TRY(ask_source(job, ph_follow_check_parts, err));
-            if (has_row_filters(job)) /* DROP COLUMN … CASCADE takes a table out of it */
-                PH_TRY(ask_source(job, ph_follow_check_publication, err));
+            PH_TRY(ask_source(job, ph_follow_check_publication, err));
             parts_ns = ph_clock_ns();
         }
         if (ph_clock_seconds_since(carried_ns) >= SEQUENCES_EVERY_S) {

@@ -384,6 +384,7 @@ publish(struct ph_job *job, struct ph_error *err)
         PH_TRY(look_at_tables(job, &list, err));
     if (job->stream.own_publication)
         PH_TRY(add_to_publication(job, &list, err));
+    PH_TRY(ph_follow_note_publication(job, err));
     PH_FAILPOINT(after_join_published);
     PH_TRY(ph_job_take_xid(job, &xid, err));
     PH_TRY(ph_ledger_published(job->target_control, job->options->name, xid, err));

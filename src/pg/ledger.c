@@ -37,7 +37,8 @@ static const char *const create_statements[] = {
     " own_publication bool NOT NULL, via_root bool NOT NULL, system_id text NOT NULL,"
     " timeline bigint NOT NULL, plugin_options text NOT NULL, spool_id text NOT NULL,"
     " slot_lsn pg_lsn, s0 text, published xid8, sequences_at timestamptz,"
-    " conflicts bigint NOT NULL DEFAULT 0, end_at text, meet pg_lsn)",
+    " conflicts bigint NOT NULL DEFAULT 0, end_at text, meet pg_lsn,"
+    " publishing text[] NOT NULL DEFAULT '{}')",
     /* written with every group: its versions stay within the page, and no index changes */
     "CREATE TABLE IF NOT EXISTS pghaul.position ("
     " job text, worker int, lsn pg_lsn NOT NULL, PRIMARY KEY (job, worker))"

@@ -299,6 +299,41 @@ ph_ledger_now_is(struct ph_conn *conn, const char *job, ph_lsn lsn, struct ph_er
                        3, params, err);
 }
 
+/* Elements are the table's OID, a blank, and what it is published by. */
+static const char note_publishing_sql[] =
+    "UPDATE pghaul.follow SET publishing = ARRAY(SELECT x FROM unnest(publishing) x WHERE"
+    " x LIKE '0 %' OR split_part(x, ' ', 1) NOT IN (SELECT split_part(y, ' ', 1) FROM"
+    " unnest($2::text[]) y) UNION SELECT y FROM unnest($2::text[]) y WHERE y NOT LIKE '0 %' OR"
+    " NOT EXISTS (SELECT FROM unnest(publishing) x WHERE x LIKE '0 %')) WHERE job = $1";
+
+ph_code
+ph_ledger_note_publishing(struct ph_conn *conn, const char *job, const char *publishing,
+                          struct ph_error *err)
+{
+    const char *params[] = {job, publishing};
+
+    return ph_conn_expect(conn, note_publishing_sql, 2, params, 1, err);
+}
+
+static const char find_republished_sql[] =
+    "WITH noted AS (SELECT split_part(x, ' ', 1) AS rel, x FROM pghaul.follow,"
+    " unnest(publishing) x WHERE job = $1), now AS (SELECT split_part(x, ' ', 1) AS rel, x FROM"
+    " unnest($2::text[]) x) SELECT rel FROM noted WHERE rel IN (SELECT rel FROM now) AND rel NOT IN"
+    " (SELECT noted.rel FROM noted JOIN now USING (x)) ORDER BY rel LIMIT 1";
+
+ph_code
+ph_ledger_find_republished(struct ph_conn *conn, const char *job, const char *publishing, char *oid,
+                           size_t size, struct ph_error *err)
+{
+    const char *params[] = {job, publishing};
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn, find_republished_sql, 2, params, &r, err));
+    snprintf(oid, size, "%s", ph_result_rows(r) > 0 ? ph_result_text(r, 0, 0) : "");
+    ph_result_free(r);
+    return PH_OK;
+}
+
 ph_code
 ph_ledger_sequences_carried(struct ph_conn *conn, const char *job, struct ph_error *err)
 {

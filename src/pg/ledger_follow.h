@@ -98,6 +98,16 @@ ph_code ph_ledger_conflicts(struct ph_conn *conn, const char *job, uint64_t *n,
                             struct ph_error *err);
 void ph_ledger_put_add_conflicts(struct ph_buf *sql, const char *job, uint64_t n);
 
+/*
+ * By what each table is published (ph_publication_read_rows). note: the ledger has that from now on
+ * for these tables, but for the publication itself as it was at first. find_republished: a table
+ * ('0': the publication) that is published by nothing of what it was; "": there is none.
+ */
+ph_code ph_ledger_note_publishing(struct ph_conn *conn, const char *job, const char *publishing,
+                                  struct ph_error *err);
+ph_code ph_ledger_find_republished(struct ph_conn *conn, const char *job, const char *publishing,
+                                   char *oid, size_t size, struct ph_error *err);
+
 /* Slot, publication and spool are removed: nothing of these names is ours any more. */
 ph_code ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_error *err);
 

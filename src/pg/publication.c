@@ -268,3 +268,29 @@ ph_publication_read(struct ph_conn *conn, const char *name, struct ph_arena *are
     ph_result_free(r);
     return *found ? read_rels(conn, name, arena, out, err) : PH_OK;
 }
+
+#define TREE_SQL                                                                                   \
+    "WITH tree AS (SELECT o AS relid, o AS by FROM pg_catalog.unnest($2::pg_catalog.oid[]) o"      \
+    " UNION SELECT o, a::pg_catalog.oid FROM pg_catalog.unnest($2::pg_catalog.oid[]) o,"           \
+    " pg_catalog.pg_partition_ancestors(o) a)"                                                     \
+    " SELECT coalesce(pg_catalog.array_agg(x ORDER BY x)::text, '') FROM"                          \
+    " (SELECT '0 p' || oid AS x FROM pg_catalog.pg_publication WHERE pubname = $1"                 \
+    " UNION SELECT t.relid || ' r' || r.oid FROM pg_catalog.pg_publication p"                      \
+    " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"                                   \
+    " JOIN tree t ON t.by = r.prrelid WHERE p.pubname = $1"
+#define BY_SCHEMA_SQL                                                                              \
+    " UNION SELECT t.relid || ' n' || n.oid FROM pg_catalog.pg_publication p"                      \
+    " JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid"                             \
+    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.pnnspid"                                    \
+    " JOIN tree t ON t.by = c.oid WHERE p.pubname = $1"
+
+ph_code
+ph_publication_read_rows(struct ph_conn *conn, const char *name, const char *tables,
+                         struct ph_result **out, struct ph_error *err)
+{
+    const char *params[] = {name, tables};
+
+    return ph_conn_query(
+        conn, ph_conn_version(conn) >= 150000 ? TREE_SQL BY_SCHEMA_SQL ") rows" : TREE_SQL ") rows",
+        2, params, out, err);
+}

@@ -57,6 +57,14 @@ struct ph_publication {
     const struct ph_published_rel *rels;
     uint32_t n_rels;
 };
+/*
+ * By what rows of the catalogs the tables ("{1,2}") are published, as text of an array: "0 p16400"
+ * for the publication, "16385 r16401" or "16385 n16402" for a table by itself, its partitioned
+ * table or a schema. They are others when something was dropped and made again. '' when there is
+ * none of that name. The caller frees `*out`, of one row.
+ */
+ph_code ph_publication_read_rows(struct ph_conn *conn, const char *name, const char *tables,
+                                 struct ph_result **out, struct ph_error *err);
 /* *found says whether there is one of that name. `rels` lives in the arena. */
 ph_code ph_publication_read(struct ph_conn *conn, const char *name, struct ph_arena *arena,
                             struct ph_publication *out, bool *found, struct ph_error *err);

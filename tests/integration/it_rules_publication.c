@@ -490,11 +490,8 @@ test_filter_of_somebody_else(void **state)
     pair_expect(pair_copy(&db, job, "--data-only", "--follow", "--name", "other"), 1,
                 "PH-GAP public.t: publication pghaul_other was altered");
     sql_exec(db.source, "ALTER PUBLICATION pghaul_other SET TABLE gone, t");
-    run = pair_follow(&db, job, "--data-only");
-    pair_wait_following(&db, run);
-    sql_exec(db.source, "INSERT INTO t VALUES (10, 1), (11, 1)");
-    end(&db, run);
-    assert_string_equal(sql_rows(db.target, "SELECT * FROM t"), "11|1\n");
+    pair_expect(pair_copy(&db, job, "--data-only", "--follow", "--name", "other"), 1,
+                "a table of the job was taken out of it and added again");
     pair_db_end(&db);
 }
 
