@@ -14,9 +14,10 @@
 #define ARRAY_HEADER 20u /* dimensions, whether there are NULLs, type, length, lower bound */
 
 void
-ph_preserve_stage_init(struct ph_preserve_stage *stage, size_t max_row_bytes)
+ph_preserve_stage_init(struct ph_preserve_stage *stage, size_t batch_bytes, size_t max_row_bytes)
 {
-    *stage = (struct ph_preserve_stage){.max_row_bytes = max_row_bytes};
+    *stage = (struct ph_preserve_stage){.max_row_bytes = max_row_bytes,
+                                        .enough_bytes = batch_bytes / 4 * 3};
     ph_buf_init(&stage->sql, SQL_LIMIT);
 }
 
@@ -35,6 +36,10 @@ forget_table(struct ph_preserve_stage *stage)
     stage->fields = NULL;
     stage->n_keys = 0;
     stage->table = NULL;
+    stage->rest = (struct ph_span){0};
+    stage->asked_until = NULL;
+    ph_result_free(stage->kept);
+    stage->kept = NULL;
 }
 
 void
@@ -110,10 +115,12 @@ static ph_code
 connect(struct ph_preserve_stage *stage, const struct ph_preserving *preserving,
         struct ph_error *err)
 {
-    if (stage->conn != NULL && ph_conn_is_alive(stage->conn))
+    /* an answer of which nobody wants the rest is left with its session */
+    if (stage->conn != NULL && !stage->is_answering && ph_conn_is_alive(stage->conn))
         return PH_OK;
     ph_conn_free(stage->conn);
     stage->conn = NULL;
+    stage->is_answering = false;
     PH_TRY(ph_conn_open(preserving->target, "preserved", &stage->conn, err));
     return preserving->job == NULL ? ph_snapshot_import(stage->conn, preserving->snapshot_id, err)
                                    : PH_OK;
@@ -215,7 +222,7 @@ gather(struct ph_preserve_stage *stage, struct ph_cursor *cursor, uint32_t *n, s
 }
 
 static ph_code
-ask(struct ph_preserve_stage *stage, uint32_t n, struct ph_result **out, struct ph_error *err)
+ask(struct ph_preserve_stage *stage, uint32_t n, struct ph_error *err)
 {
     struct ph_span params[PH_PRESERVED_KEYS];
 
@@ -232,8 +239,32 @@ ask(struct ph_preserve_stage *stage, uint32_t n, struct ph_result **out, struct 
         ph_store_u32(key->data + 16, 1);
         params[k] = (struct ph_span){key->data, key->len};
     }
-    return ph_conn_query_binary(stage->conn, ph_buf_text(&stage->sql), stage->n_keys, stage->types,
-                                params, out, err);
+    PH_TRY(ph_conn_rows_begin(stage->conn, ph_buf_text(&stage->sql), stage->n_keys, stage->types,
+                              params, err));
+    stage->is_answering = true;
+    stage->row = 1;
+    return PH_OK;
+}
+
+/* Into stage->kept; NULL is the end. */
+static ph_code
+next_kept(struct ph_preserve_stage *stage, struct ph_error *err)
+{
+    ph_result_free(stage->kept);
+    stage->kept = NULL;
+    if (!stage->is_answering)
+        return PH_OK;
+    ph_code rc = ph_conn_rows_next(stage->conn, &stage->kept, err);
+    stage->is_answering = stage->kept != NULL;
+    return rc;
+}
+
+static ph_code
+end_answer(struct ph_preserve_stage *stage, struct ph_error *err)
+{
+    return stage->kept == NULL
+               ? PH_OK
+               : PH_FAIL(err, PH_E_INTERNAL, "the target has kept two rows of one key");
 }
 
 /* ---- bytes out ---- */
@@ -277,19 +308,19 @@ put_as_it_is(struct ph_preserve_stage *stage, const uint8_t *begin, const uint8_
 
 /* The fields between two preserved columns in one piece. */
 static ph_code
-put_mixed(struct ph_preserve_stage *stage, const uint8_t *begin, const struct ph_result *kept,
-          int row, struct ph_error *err)
+put_mixed(struct ph_preserve_stage *stage, const uint8_t *begin, struct ph_error *err)
 {
+    const struct ph_result *kept = stage->kept;
     const struct ph_preserved *preserved = stage->table->preserved;
     size_t need = (size_t)(stage->fields[stage->table->n_columns] - begin);
 
     for (uint32_t i = 0; i < preserved->n_columns; i++)
-        need += FIELD_HEADER + ph_result_span(kept, row, (int)i + 2).len;
+        need += FIELD_HEADER + ph_result_span(kept, 0, (int)i + 2).len;
     PH_TRY(reserve(stage, need, err));
     for (uint32_t i = 0; i < preserved->n_columns; i++) {
         const uint8_t *end = stage->fields[preserved->columns[i]];
-        bool is_null = ph_result_is_null(kept, row, (int)i + 2);
-        struct ph_span value = ph_result_span(kept, row, (int)i + 2);
+        bool is_null = ph_result_is_null(kept, 0, (int)i + 2);
+        struct ph_span value = ph_result_span(kept, 0, (int)i + 2);
         uint8_t len[FIELD_HEADER];
         put(stage, begin, (size_t)(end - begin));
         ph_store_u32(len, is_null ? (uint32_t)-1 : (uint32_t)value.len);
@@ -301,54 +332,75 @@ put_mixed(struct ph_preserve_stage *stage, const uint8_t *begin, const struct ph
     return PH_OK;
 }
 
-/* The rows whose keys were asked for, with what the target has kept of some. */
+/* One of the rows that were asked for, with what the target has kept of it. */
 static ph_code
-merge(struct ph_preserve_stage *stage, struct ph_span rows, const struct ph_result *kept,
-      struct ph_error *err)
+merge_row(struct ph_preserve_stage *stage, struct ph_cursor *cursor, struct ph_error *err)
 {
-    struct ph_cursor cursor = {rows.data, rows.data + rows.len};
-    int next = 0;
+    const uint8_t *begin = cursor->at;
+    bool is_row;
 
-    for (uint32_t row = 1; ph_cursor_left(&cursor) > 0; row++) {
-        const uint8_t *begin = cursor.at;
-        bool is_row;
-        PH_TRY(take_tuple(stage, &cursor, &is_row, err));
-        if (next == ph_result_rows(kept) ||
-            ph_load_u32(ph_result_span(kept, next, 0).data) != row) {
-            PH_TRY(put_as_it_is(stage, begin, cursor.at, err));
+    PH_TRY(take_tuple(stage, cursor, &is_row, err));
+    uint32_t row = stage->row++;
+    if (stage->kept == NULL || ph_load_u32(ph_result_span(stage->kept, 0, 0).data) != row)
+        return put_as_it_is(stage, begin, cursor->at, err);
+    if (ph_result_span(stage->kept, 0, 1).data[0] == 0)
+        PH_TRY(put_mixed(stage, begin, err));
+    else
+        stage->left_out++;
+    return next_kept(stage, err);
+}
+
+/* For the next rows, of which there are none before the trailer and at the end. */
+static ph_code
+ask_next(struct ph_preserve_stage *stage, struct ph_cursor cursor, uint32_t *n,
+         struct ph_error *err)
+{
+    PH_TRY(end_answer(stage, err));
+    PH_TRY(gather(stage, &cursor, n, err));
+    stage->asked_until = cursor.at;
+    if (*n == 0)
+        return PH_OK;
+    PH_TRY(ask(stage, *n, err));
+    return next_kept(stage, err);
+}
+
+/* Until what is made is enough, or all of the rest. */
+static ph_code
+merge(struct ph_preserve_stage *stage, struct ph_error *err)
+{
+    struct ph_cursor cursor = {stage->rest.data, stage->rest.data + stage->rest.len};
+
+    while (ph_cursor_left(&cursor) > 0 && stage->len < stage->enough_bytes) {
+        uint32_t n = 1;
+        if (cursor.at == stage->asked_until)
+            PH_TRY(ask_next(stage, cursor, &n, err));
+        if (n > 0) {
+            PH_TRY(merge_row(stage, &cursor, err));
             continue;
         }
-        if (ph_result_span(kept, next, 1).data[0] == 0)
-            PH_TRY(put_mixed(stage, begin, kept, next, err));
-        else
-            stage->left_out++;
-        next++;
+        PH_TRY(put_as_it_is(stage, cursor.at, cursor.end, err)); /* the trailer */
+        cursor.at = cursor.end;
     }
-    return next == ph_result_rows(kept)
-               ? PH_OK
-               : PH_FAIL(err, PH_E_INTERNAL, "the target has kept two rows of one key");
+    stage->rest = (struct ph_span){cursor.at, ph_cursor_left(&cursor)};
+    return stage->rest.len > 0 ? PH_OK : end_answer(stage, err);
+}
+
+ph_code
+ph_preserve_stage_go_on(struct ph_preserve_stage *stage, struct ph_error *err)
+{
+    stage->len = 0;
+    stage->left_out = 0;
+    return merge(stage, err);
 }
 
 ph_code
 ph_preserve_stage_run(struct ph_preserve_stage *stage, struct ph_span bytes, size_t prefix,
                       struct ph_error *err)
 {
-    struct ph_cursor cursor = {bytes.data + prefix, bytes.data + bytes.len};
-    const uint8_t *begin = bytes.data;
-    uint32_t n;
-
     stage->len = 0;
     stage->left_out = 0;
-    PH_TRY(put_as_it_is(stage, begin, cursor.at, err));
-    for (;;) {
-        struct ph_result *kept;
-        begin = cursor.at;
-        PH_TRY(gather(stage, &cursor, &n, err));
-        if (n == 0)
-            return put_as_it_is(stage, begin, bytes.data + bytes.len, err);
-        PH_TRY(ask(stage, n, &kept, err));
-        ph_code rc = merge(stage, (struct ph_span){begin, (size_t)(cursor.at - begin)}, kept, err);
-        ph_result_free(kept);
-        PH_TRY(rc);
-    }
+    stage->rest = (struct ph_span){bytes.data + prefix, bytes.len - prefix};
+    stage->asked_until = stage->rest.data;
+    PH_TRY(put_as_it_is(stage, bytes.data, stage->rest.data, err));
+    return merge(stage, err);
 }

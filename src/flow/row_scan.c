@@ -132,19 +132,11 @@ bad_place(struct ph_error *err)
 
 /* ---- binary ---- */
 
-/* All that a row of the source becomes, each with that row's place. */
 static ph_code
-visit_made(struct scan *scan, struct ph_span tuple, struct ph_scanned_row *out,
-           struct ph_error *err)
+visit_rows(struct scan *scan, struct ph_span rows, struct ph_scanned_row *out, struct ph_error *err)
 {
     struct ph_copy_row row;
 
-    if (scan->batch.capacity < tuple.len && !ph_batch_grow(&scan->batch, tuple.len))
-        return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", tuple.len);
-    memcpy(scan->batch.data, tuple.data, tuple.len);
-    scan->batch.len = tuple.len;
-    struct ph_span rows = {scan->batch.data, tuple.len};
-    PH_TRY(ph_rule_stage_run(&scan->rules, &scan->task, &scan->batch, &rows, err));
     while (rows.len > 0) {
         PH_TRY(ph_copy_binary_next(&scan->rows.shape, rows, scan->fields, &row, err));
         if (row.item != PH_COPY_ROW)
@@ -154,6 +146,24 @@ visit_made(struct scan *scan, struct ph_span tuple, struct ph_scanned_row *out,
         out->hash = row.hash;
         PH_TRY(scan->visit(scan->arg, out, err));
     }
+    return PH_OK;
+}
+
+/* All that a row of the source becomes, each with that row's place. */
+static ph_code
+visit_made(struct scan *scan, struct ph_span tuple, struct ph_scanned_row *out,
+           struct ph_error *err)
+{
+    if (scan->batch.capacity < tuple.len && !ph_batch_grow(&scan->batch, tuple.len))
+        return PH_FAIL(err, PH_E_MEMORY, "no memory for a row of %zu bytes", tuple.len);
+    memcpy(scan->batch.data, tuple.data, tuple.len);
+    scan->batch.len = tuple.len;
+    do {
+        struct ph_span rows = {scan->batch.data, scan->batch.len};
+        PH_TRY(ph_rule_stage_run(&scan->rules, &scan->task, &scan->batch, &rows, err));
+        PH_TRY(visit_rows(scan, rows, out, err));
+        scan->batch.len = 0;
+    } while (scan->batch.has_more);
     return PH_OK;
 }
 

@@ -15,7 +15,7 @@ void
 ph_rule_stage_init(struct ph_rule_stage *stage, size_t batch_bytes, size_t max_row_bytes)
 {
     *stage = (struct ph_rule_stage){.batch_bytes = batch_bytes, .max_row_bytes = max_row_bytes};
-    ph_preserve_stage_init(&stage->preserved, max_row_bytes);
+    ph_preserve_stage_init(&stage->preserved, batch_bytes, max_row_bytes);
 }
 
 static void
@@ -419,10 +419,53 @@ put_preserved(struct ph_rule_stage *stage, struct ph_task *task, size_t prefix,
     return PH_OK;
 }
 
+/* More of the rows that lie there since the call before; the rest, if there is one, stays. */
+static ph_code
+go_on_preserved(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
+                struct ph_error *err)
+{
+    struct ph_preserve_stage *preserved = &stage->preserved;
+    uint8_t *held = preserved->out;
+    size_t capacity = preserved->capacity;
+
+    preserved->out = batch->data;
+    preserved->capacity = batch->capacity;
+    ph_code rc = ph_preserve_stage_go_on(preserved, err);
+    task->left_out += preserved->left_out;
+    batch->data = preserved->out;
+    batch->capacity = preserved->capacity;
+    batch->len = preserved->len;
+    preserved->out = held;
+    preserved->capacity = capacity;
+    return rc;
+}
+
+/* What was held for a large row is let go once no rows lie there. */
+static bool
+has_rest(struct ph_rule_stage *stage)
+{
+    struct ph_preserve_stage *preserved = &stage->preserved;
+
+    if (stage->has_preserved && preserved->rest.len > 0)
+        return true;
+    if (preserved->capacity > stage->batch_bytes) {
+        free(preserved->out);
+        preserved->out = NULL;
+        preserved->capacity = 0;
+    }
+    return stage->rest.len > 0;
+}
+
 ph_code
 ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_batch *batch,
                   struct ph_span *rows, struct ph_error *err)
 {
+    if (stage->has_preserved && stage->preserved.rest.len > 0) {
+        PH_TRY(go_on_preserved(stage, task, batch, err));
+        batch->has_more = has_rest(stage);
+        *rows = (struct ph_span){batch->data, batch->len};
+        return PH_OK;
+    }
     bool goes_on = stage->rest.len > 0;
     struct ph_span in = goes_on ? stage->rest : *rows;
     size_t prefix = goes_on ? 0 : (size_t)(rows->data - batch->data);
@@ -440,7 +483,7 @@ ph_rule_stage_run(struct ph_rule_stage *stage, struct ph_task *task, struct ph_b
         PH_TRY(put_preserved(stage, task, prefix, err));
     swap(stage, batch);
     drop_large(stage);
-    batch->has_more = stage->rest.len > 0;
+    batch->has_more = has_rest(stage);
     *rows = (struct ph_span){batch->data + prefix, batch->len - prefix};
     return PH_OK;
 }

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BINARY_PARAMS_MAX 32u
-
 static ph_code
 code_of_sqlstate(const char *state)
 {
@@ -349,7 +347,8 @@ is_success(const PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
 
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
+           status == PGRES_SINGLE_TUPLE || status == PGRES_EMPTY_QUERY;
 }
 
 ph_code
@@ -382,9 +381,9 @@ ph_conn_execf(struct ph_conn *conn, struct ph_error *err, const char *format, ..
     return rc;
 }
 
-/* Takes the libpq result over, which may be NULL or a failure. */
-static ph_code
-wrap_result(struct ph_conn *conn, PGresult *pg, struct ph_result **out, struct ph_error *err)
+ph_code
+ph_conn_take_result(struct ph_conn *conn, PGresult *pg, struct ph_result **out,
+                    struct ph_error *err)
 {
     *out = NULL;
     if (pg == NULL || !is_success(pg)) {
@@ -407,39 +406,15 @@ ph_code
 ph_conn_query(struct ph_conn *conn, const char *sql, int n_params, const char *const *params,
               struct ph_result **out, struct ph_error *err)
 {
-    return wrap_result(conn, PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0),
-                       out, err);
-}
-
-ph_code
-ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_params,
-                     const uint32_t *types, const struct ph_span *params, struct ph_result **out,
-                     struct ph_error *err)
-{
-    const char *values[BINARY_PARAMS_MAX];
-    int lengths[BINARY_PARAMS_MAX];
-    int formats[BINARY_PARAMS_MAX];
-
-    *out = NULL;
-    if (n_params > BINARY_PARAMS_MAX)
-        return PH_FAIL(err, PH_E_INTERNAL, "%u parameters", n_params);
-    for (uint32_t i = 0; i < n_params; i++) {
-        if (params[i].len > INT_MAX)
-            return PH_FAIL(err, PH_E_ROW_TOO_LARGE, "a parameter of %zu bytes", params[i].len);
-        values[i] = (const char *)params[i].data;
-        lengths[i] = (int)params[i].len;
-        formats[i] = 1;
-    }
-    return wrap_result(
-        conn, PQexecParams(conn->pg, sql, (int)n_params, types, values, lengths, formats, 1), out,
-        err);
+    return ph_conn_take_result(
+        conn, PQexecParams(conn->pg, sql, n_params, NULL, params, NULL, NULL, 0), out, err);
 }
 
 ph_code
 ph_conn_query_simple(struct ph_conn *conn, const char *sql, struct ph_result **out,
                      struct ph_error *err)
 {
-    return wrap_result(conn, PQexec(conn->pg, sql), out, err);
+    return ph_conn_take_result(conn, PQexec(conn->pg, sql), out, err);
 }
 
 ph_code
@@ -459,7 +434,7 @@ ph_conn_query_finish(struct ph_conn *conn, struct ph_result **out, struct ph_err
 
     while ((more = PQgetResult(conn->pg)) != NULL)
         PQclear(more);
-    return wrap_result(conn, first, out, err);
+    return ph_conn_take_result(conn, first, out, err);
 }
 
 ph_code

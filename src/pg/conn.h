@@ -82,8 +82,17 @@ ph_code ph_conn_query_binary(struct ph_conn *conn, const char *sql, uint32_t n_p
                              const uint32_t *types, const struct ph_span *params,
                              struct ph_result **out, struct ph_error *err);
 /*
- * The same in two halves, so that two servers work at the same time. Nothing else may be done with
- * the connection in between; after a start that succeeded finish must be called.
+ * The same row by row: each is a result of its own, and only a little more than one is in memory.
+ * *out NULL: that was all. Nothing else may be done with the connection until next said so or
+ * failed; it may be closed.
+ */
+ph_code ph_conn_rows_begin(struct ph_conn *conn, const char *sql, uint32_t n_params,
+                           const uint32_t *types, const struct ph_span *params,
+                           struct ph_error *err);
+ph_code ph_conn_rows_next(struct ph_conn *conn, struct ph_result **out, struct ph_error *err);
+/*
+ * As ph_conn_query in two halves, so that two servers work at the same time. Nothing else may be
+ * done with the connection in between; after a start that succeeded finish must be called.
  */
 ph_code ph_conn_query_start(struct ph_conn *conn, const char *sql, int n_params,
                             const char *const *params, struct ph_error *err);

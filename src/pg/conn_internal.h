@@ -55,6 +55,10 @@ struct ph_diag {
 };
 ph_code ph_conn_report(struct ph_conn *conn, const struct ph_diag *diag, struct ph_error *err);
 
+/* Takes the libpq result over, which may be NULL or a failure. */
+ph_code ph_conn_take_result(struct ph_conn *conn, PGresult *pg, struct ph_result **out,
+                            struct ph_error *err);
+
 /* Fill err from a failed result (may be NULL: the connection's own message). Does not clear it. */
 ph_code ph_conn_fail(struct ph_conn *conn, const PGresult *result, struct ph_error *err);
 

@@ -146,6 +146,32 @@ rules_that_make_many_rows_of_one(void **state)
     pair_db_end(&db);
 }
 
+/* What the target keeps is more than what comes. */
+static void
+values_that_are_preserved(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "preserved");
+    const char *job = pair_job_file(&db, "tables:\n  t: {preserve: {columns: [logo]}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE t (id int PRIMARY KEY, v int, logo text);"
+                   "ALTER TABLE t ALTER logo SET STORAGE EXTERNAL");
+    sql_exec(db.source, "INSERT INTO t SELECT g, g, 'new' FROM generate_series(1, 3000) g");
+    sql_exec(db.target, "INSERT INTO t SELECT g, 0, repeat('x', 1000000)"
+                        " FROM generate_series(1, 200) g");
+    struct run *run = pair_copy(&db, job, "--data-only", "--truncate", "--yes");
+    pair_expect(run, 0, "proven");
+    within(run, DEFAULT_KB, "copy with preserved columns");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t WHERE v = id AND"
+                                        " length(logo) = CASE WHEN id <= 200 THEN 1000000 ELSE 3"
+                                        " END"),
+                     3000);
+    run = pair_run(&db, "verify", job, "--data-only");
+    pair_expect(run, 0, "agree");
+    within(run, DEFAULT_KB, "verify with preserved columns");
+    pair_db_end(&db);
+}
+
 /* ---- the stream ---- */
 
 static const char change[] =
@@ -193,6 +219,7 @@ main(void)
         cmocka_unit_test(copies_and_proofs),
         cmocka_unit_test(rules_that_make_much_of_few_rows),
         cmocka_unit_test(rules_that_make_many_rows_of_one),
+        cmocka_unit_test(values_that_are_preserved),
         cmocka_unit_test(changes_that_follow),
     };
 
