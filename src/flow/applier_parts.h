@@ -214,6 +214,12 @@ ph_code ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_
  */
 ph_code ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end,
                           struct ph_error *err);
+/*
+ * The same of what ends in (target.applied, end], each transaction of the source in one of the
+ * target's, committed for certain. Those before a failure stay; target.refused_end is the end of
+ * the one whose COMMIT was refused, 0 when it was something else.
+ */
+ph_code ph_applier_replay_singly(struct ph_applier *applier, ph_lsn end, struct ph_error *err);
 
 /* ---- apply_failure.c ---- */
 

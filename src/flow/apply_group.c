@@ -38,6 +38,16 @@ send_group(struct ph_applier *applier, struct ph_error *err)
     return ph_change_notes_send(&applier->notes, &applier->target, err);
 }
 
+/*
+ * Whether a failure is the fault of the group's rows. The COMMIT of the group before goes out with
+ * its first statements, and may be what has failed: then that one is not on the target.
+ */
+static bool
+is_refusal(const struct ph_applier *applier, ph_code rc)
+{
+    return ph_applier_is_refusal(rc) && applier->target.refused_end == 0;
+}
+
 /* Change by change; what is under way must have been finished. */
 static ph_code
 replay(struct ph_applier *applier, const struct sent *group, struct ph_error *err)
@@ -79,14 +89,14 @@ spill(struct ph_applier *applier, struct ph_error *err)
         return PH_OK;
     }
     if (!applier->target.is_open) {
-        PH_TRY(ph_apply_begin(&applier->target, 0, err));
+        PH_TRY(ph_apply_begin(&applier->target, applier->group_from, 0, err));
     }
     rc = send_group(applier, err);
     if (rc == PH_OK)
         rc = ph_apply_check(&applier->target, &refused, &refusal, err);
     ph_fold_clear(applier->fold);
     ph_change_notes_clear(&applier->notes);
-    if (rc != PH_OK && !ph_applier_is_refusal(rc))
+    if (rc != PH_OK && !is_refusal(applier, rc))
         return rc;
     if (rc != PH_OK || refused) {
         applier->must_replay = true;
@@ -128,13 +138,13 @@ ph_applier_end_group(struct ph_applier *applier, struct ph_error *err)
     if (applier->target.is_open || applier->must_replay)
         return end_spilled(applier, err);
     struct sent group = describe_group(applier);
-    PH_TRY(ph_apply_begin(&applier->target, group.end, err));
+    PH_TRY(ph_apply_begin(&applier->target, group.from, group.end, err));
     ph_code rc = send_group(applier, err);
     if (rc == PH_OK) {
         PH_TRY(ph_apply_go(&applier->target, err));
         applier->sent = group;
     } else {
-        if (!ph_applier_is_refusal(rc))
+        if (!is_refusal(applier, rc))
             return rc;
         PH_TRY(ph_apply_rollback(&applier->target, err));
         PH_TRY(replay(applier, &group, err));

@@ -27,7 +27,7 @@ struct replay {
     uint64_t *left_out; /* statements of the fold at hand */
     size_t n_words;
     ph_lsn from;
-    ph_lsn end;
+    ph_lsn end;           /* 0: of the next transaction */
     ph_lsn whole_end;     /* of the last transaction that was read whole */
     ph_lsn checked_end;   /* of the last whose changes the target took, all of them */
     ph_lsn refused_after; /* end of the last before that of what was refused; 0: nothing was */
@@ -388,7 +388,7 @@ begin_again(struct replay *replay, struct ph_error *err)
     ph_applier_close_reader(applier, &replay->reader);
     PH_TRY(ph_apply_rollback(&applier->target, err));
     PH_TRY(ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err));
-    return ph_apply_begin(&applier->target, replay->end, err);
+    return ph_apply_begin(&applier->target, replay->from, replay->end, err);
 }
 
 /*
@@ -454,13 +454,14 @@ note_conflicts(struct replay *replay, struct ph_error *err)
     return rc;
 }
 
+/* One transaction of the target. */
 static ph_code
-run(struct replay *replay, ph_lsn end, struct ph_error *err)
+run(struct replay *replay, struct ph_error *err)
 {
     struct ph_apply_target *target = &replay->applier->target;
     struct ph_txn_event event;
 
-    PH_TRY(ph_apply_begin(target, end, err));
+    PH_TRY(ph_apply_begin(target, replay->from, replay->end, err));
     while (!replay->is_over) {
         PH_TRY(ph_txn_reader_next(replay->reader, 0, &event, err));
         PH_TRY(take(replay, &event, err));
@@ -468,6 +469,8 @@ run(struct replay *replay, ph_lsn end, struct ph_error *err)
     PH_TRY(send(replay, err));
     PH_TRY(send_notes(replay, err));
     PH_TRY(note_conflicts(replay, err));
+    if (replay->end == 0)
+        PH_TRY(ph_apply_end(target, replay->whole_end, err));
     PH_TRY(ph_apply_expect(target, err));
     return ph_apply_commit(target, err);
 }
@@ -501,8 +504,21 @@ note_success(struct replay *replay)
     pthread_mutex_unlock(&applier->lock);
 }
 
+static ph_code
+open_replay(struct replay *replay, struct ph_error *err)
+{
+    struct ph_applier *applier = replay->applier;
+
+    replay->whole_end = replay->checked_end = replay->from;
+    ph_change_notes_init(&replay->notes, applier->params.job, PH_ORPHANS_GROUPS);
+    replay->fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
+    return replay->fold != NULL
+               ? ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err)
+               : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
 static void
-free_replay(struct replay *replay)
+close_replay(struct replay *replay)
 {
     ph_applier_close_reader(replay->applier, &replay->reader);
     ph_fold_free(replay->fold);
@@ -515,17 +531,12 @@ free_replay(struct replay *replay)
 ph_code
 ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph_error *err)
 {
-    struct replay replay = {
-        .applier = applier, .from = from, .end = end, .whole_end = from, .checked_end = from};
+    struct replay replay = {.applier = applier, .from = from, .end = end};
 
     applier->sound_end = from;
-    ph_change_notes_init(&replay.notes, applier->params.job, PH_ORPHANS_GROUPS);
-    replay.fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
-    ph_code rc = replay.fold != NULL
-                     ? ph_txn_reader_open(applier->params.spool, from, &replay.reader, err)
-                     : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    ph_code rc = open_replay(&replay, err);
     if (rc == PH_OK)
-        rc = run(&replay, end, err);
+        rc = run(&replay, err);
     if (rc == PH_OK) {
         note_success(&replay);
         applier->sound_end = 0;
@@ -533,6 +544,41 @@ ph_applier_replay(struct ph_applier *applier, ph_lsn from, ph_lsn end, struct ph
         roll_back(&applier->target);
         applier->sound_end = sound_end(&replay);
     }
-    free_replay(&replay);
+    close_replay(&replay);
+    return rc;
+}
+
+/* The next transaction of the source as one of the target, until that is committed for certain. */
+static ph_code
+run_next(struct replay *replay, struct ph_error *err)
+{
+    struct ph_apply_target *target = &replay->applier->target;
+
+    replay->from = target->applied;
+    replay->is_over = false;
+    replay->done = (struct sent){0};
+    replay->conflicts = 0;
+    replay->begun = 0;
+    replay->n_cut = 0;
+    PH_TRY(run(replay, err));
+    ph_code rc = ph_apply_settle(target, err);
+    if (rc == PH_OK)
+        note_success(replay);
+    return rc;
+}
+
+ph_code
+ph_applier_replay_singly(struct ph_applier *applier, ph_lsn end, struct ph_error *err)
+{
+    struct replay replay = {.applier = applier, .from = applier->target.applied};
+
+    applier->target.refused_end = 0;
+    ph_code rc = open_replay(&replay, err);
+    while (rc == PH_OK && applier->target.applied < end)
+        rc = run_next(&replay, err);
+    if (rc != PH_OK)
+        roll_back(&applier->target);
+    applier->sound_end = applier->target.applied;
+    close_replay(&replay);
     return rc;
 }

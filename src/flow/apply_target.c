@@ -108,11 +108,11 @@ queue(struct ph_apply_target *target, const char *sql, uint64_t tag, struct ph_e
 }
 
 ph_code
-ph_apply_begin(struct ph_apply_target *target, ph_lsn end, struct ph_error *err)
+ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end, struct ph_error *err)
 {
-    ph_lsn from = position_before(target);
-
     assert(!target->is_open);
+    if (from != position_before(target))
+        return PH_FAIL(err, PH_E_INTERNAL, "a group begins where the target does not stand");
     target->is_open = true;
     target->has_unchecked = true;
     target->group_end = end;
@@ -208,8 +208,10 @@ finish_stretch(struct ph_apply_target *target, bool *refused, struct ph_apply_re
     ph_code rc = ph_pipeline_wait(target->pipeline, &outcome, err);
     target->has_unchecked = false;
     target->is_sent = false;
-    if (rc != PH_OK && outcome.has_failure && outcome.failure.tag == TAG_COMMIT)
-        target->committing = 0; /* the server says that it has not happened */
+    if (rc != PH_OK && outcome.has_failure && outcome.failure.tag == TAG_COMMIT) {
+        target->refused_end = target->committing; /* the server says that it has not happened */
+        target->committing = 0;
+    }
     if (rc != PH_OK && (!outcome.has_failure || outcome.failure.tag == TAG_COMMIT))
         return rc;
     note_commit(target);
@@ -337,22 +339,31 @@ ph_apply_settle(struct ph_apply_target *target, struct ph_error *err)
     return finish_stretch(target, &refused, &refusal, err);
 }
 
-/* What is queued or under way is waited for, whatever comes of it: a pipeline has to end. */
+/*
+ * What is queued or under way is waited for, whatever comes of it: a pipeline has to end. What
+ * comes of the COMMIT that is among it is not the open group's affair, and never passed over.
+ */
 ph_code
 ph_apply_rollback(struct ph_apply_target *target, struct ph_error *err)
 {
     struct ph_apply_refusal refusal;
-    struct ph_error ignored;
+    struct ph_error why;
     bool refused;
+    ph_lsn committing = target->committing;
 
-    ph_error_reset(&ignored);
+    ph_error_reset(&why);
     if (target->has_unchecked)
-        (void)finish_stretch(target, &refused, &refusal, &ignored);
+        (void)finish_stretch(target, &refused, &refusal, &why);
     PH_TRY(ph_apply_settle(target, err));
     target->is_open = false;
     target->has_unchecked = false;
     target->group_end = 0;
-    return ph_conn_leave_transaction(target->conn, err);
+    PH_TRY(ph_conn_leave_transaction(target->conn, err));
+    if (committing == 0 || target->refused_end != committing)
+        return PH_OK;
+    if (err != NULL)
+        *err = why;
+    return why.code;
 }
 
 ph_code

@@ -12,6 +12,8 @@
  *
  * One thread. After PH_E_CONNECT, PH_E_STOPPED and PH_E_POSITION only free is left: what holds is
  * what the ledger says. All other failures leave the group to be rolled back (ph_apply_rollback).
+ * A COMMIT shares its way with the statements of the next group, and may be refused (deferred
+ * keys): a failure of what comes behind it is the next group's fault only if refused_end is 0.
  */
 #ifndef PH_FLOW_APPLY_TARGET_H
 #define PH_FLOW_APPLY_TARGET_H
@@ -45,6 +47,7 @@ struct ph_apply_target {
     ph_lsn durable;          /* what of it is known to be on the target's disk */
     ph_lsn group_end;   /* of the group that is open; 0: none is, or its end is not known yet */
     ph_lsn committing;  /* of the group whose COMMIT is queued or under way; 0: none is */
+    ph_lsn refused_end; /* of the group whose COMMIT the server refused; 0: it refused none */
     bool group_durably; /* the open group commits synchronously */
     bool committing_durably; /* so does the one that is committing */
     bool is_open;            /* BEGIN was queued, COMMIT not */
@@ -68,10 +71,11 @@ ph_code ph_apply_target_open(struct ph_apply_target *target,
 void ph_apply_target_free(struct ph_apply_target *target);
 
 /*
- * Begin a group that starts at target->applied (or the end of the group whose commit is queued).
- * `end` 0: not known yet, then ph_apply_end must say it before the commit.
+ * Begin a group that starts at `from`: target->applied, or the end of the group whose commit is
+ * queued; anything else is PH_E_INTERNAL. `end` 0: not known yet, then ph_apply_end must say it
+ * before the commit.
  */
-ph_code ph_apply_begin(struct ph_apply_target *target, ph_lsn end,
+ph_code ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end,
                        struct ph_error *err) PH_MUST_CHECK;
 ph_code ph_apply_end(struct ph_apply_target *target, ph_lsn end,
                      struct ph_error *err) PH_MUST_CHECK;
@@ -110,7 +114,10 @@ ph_code ph_apply_expect(struct ph_apply_target *target, struct ph_error *err) PH
 ph_code ph_apply_commit(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 /* Wait for the COMMIT that is queued, if one is. */
 ph_code ph_apply_settle(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
-/* The open group as if it had not been; back to its savepoint keeps the transaction open. */
+/*
+ * The open group as if it had not been; back to its savepoint keeps the transaction open. When the
+ * COMMIT of the group before was still under way and is refused, that is the failure.
+ */
 ph_code ph_apply_rollback(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 ph_code ph_apply_back_to_savepoint(struct ph_apply_target *target,
                                    struct ph_error *err) PH_MUST_CHECK;

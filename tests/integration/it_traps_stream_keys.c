@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct pair pair;
 
@@ -185,6 +186,66 @@ trap_9_truncate_behind_deferred_keys(void **state)
     pair_db_end(&db);
 }
 
+/* ---- a deferred key that is not met at the COMMIT ---- */
+
+/*
+ * A large transaction is refused at its COMMIT, which is under way together with what comes next:
+ * that is not refused in its place, and nothing of it is there. So it ends whatever the policy, and
+ * the same command goes on from there.
+ */
+static void
+refused_commit(const char *name, const char *policy, const char *next_sql)
+{
+    struct pair_db db = new_db(
+        name, FAMILY("ON DELETE CASCADE") ";CREATE TABLE late (id int PRIMARY KEY, parent int"
+                                          " REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+
+    sql_exec(db.source, FAMILY_ROWS);
+    struct run *run = follow(&db, "--memory", "32MB", "--on-conflict", policy);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    sql_exec(db.target, "DELETE FROM parent WHERE id = 5; BEGIN; LOCK TABLE late IN SHARE MODE");
+    sql_exec(db.source, "INSERT INTO late VALUES (0, 1)");
+    sql_exec(db.source, "INSERT INTO late SELECT g, CASE g WHEN 5 THEN 5 ELSE 1 END FROM"
+                        " generate_series(1, 30000) g");
+    sql_exec(db.source, next_sql);
+    pair_wait_written(&db);
+    sql_exec(db.target, "COMMIT");
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "late_parent_fkey");
+    pair_expect(run, 1, "at the COMMIT of the source's transaction");
+    assert_null(strstr(run_err(run), "PH-CONFLICT"));
+    assert_string_equal(sql_rows(db.target, "SELECT id FROM late"), "0\n");
+    assert_string_equal(sql_value(db.target, "SELECT count(*) FROM parent WHERE v = 'next'"), "0");
+    sql_exec(db.target, "INSERT INTO parent VALUES (5, 'p'); INSERT INTO child VALUES (5, 5, 'c')");
+    run_expect(follow(&db, "--memory", "32MB", "--until", "now"), 0);
+    pair_same_table(&db, "parent");
+    pair_same_table(&db, "child");
+    pair_same_table(&db, "late");
+    pair_db_end(&db);
+}
+
+static void
+trap_42_refused_commit_before_a_large_transaction(void **state)
+{
+    static const char next[] = "INSERT INTO parent SELECT g, 'next' FROM"
+                               " generate_series(100, 30000) g";
+
+    (void)state;
+    refused_commit("commit_large", "stop", next);
+    refused_commit("commit_skip", "skip", next);
+}
+
+/* That is refused before any of it is sent. */
+static void
+trap_42_refused_commit_before_what_cannot_be_folded(void **state)
+{
+    (void)state;
+    refused_commit("commit_fold", "overwrite",
+                   "BEGIN; DELETE FROM child WHERE id = 4; DELETE FROM parent WHERE id = 3;"
+                   "UPDATE parent SET id = 40 WHERE id = 4; INSERT INTO parent VALUES (3, 'next');"
+                   "INSERT INTO child VALUES (3, 3, 'again'); COMMIT");
+}
+
 /* ---- tables of different epochs ---- */
 
 /* The copy is killed, with its snapshot, when the parents are in and the children are not. */
@@ -270,6 +331,8 @@ main(void)
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
+        cmocka_unit_test(trap_42_refused_commit_before_a_large_transaction),
+        cmocka_unit_test(trap_42_refused_commit_before_what_cannot_be_folded),
         cmocka_unit_test(trap_9_truncate_of_a_family_of_two_epochs),
         cmocka_unit_test(trap_41_parents_of_an_older_epoch),
     };

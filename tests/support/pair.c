@@ -115,6 +115,16 @@ pair_wait_following(const struct pair_db *db, const struct run *run)
         WAIT_MS);
 }
 
+void
+pair_wait_written(const struct pair_db *db)
+{
+    sql_wait_true(db->pair->src, db->name,
+                  scratch_printf("SELECT count(*) = 1 FROM pg_stat_replication WHERE write_lsn >="
+                                 " '%s'",
+                                 sql_value(db->source, "SELECT pg_current_wal_lsn()")),
+                  WAIT_MS);
+}
+
 struct run *
 pair_stop(const struct pair_db *db, const char *at)
 {

@@ -55,6 +55,8 @@ struct run *pair_start_args(struct pair_db *db, const char *command, const char 
                     (const char *const[]){"--follow", "--name", (db)->name, ##__VA_ARGS__, NULL})
 /* Until that run applies changes. */
 void pair_wait_following(const struct pair_db *db, const struct run *run);
+/* Until all that the source has committed is in the spool of the one job that follows it. */
+void pair_wait_written(const struct pair_db *db);
 /* `pghaul stop`, with --at unless it is NULL. */
 struct run *pair_stop(const struct pair_db *db, const char *at);
 
