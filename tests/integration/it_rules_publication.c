@@ -495,6 +495,46 @@ test_filter_of_somebody_else(void **state)
     pair_db_end(&db);
 }
 
+static void
+follow_until_gap(struct pair_db *db, const char *sql, const char *part)
+{
+    pair_both(db, "CREATE TABLE t (id int PRIMARY KEY)");
+    struct run *run = pair_follow(db, "--data-only");
+
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    sql_exec(db->source, sql);
+    pair_expect(run, 1, part);
+}
+
+/* Of 13 the catalogs are others; 18 goes on without a publication, as if nothing had happened. */
+static void
+test_made_again_on_other_majors(void **state)
+{
+    (void)state;
+    for (int major = 13; major <= 18; major += 5) {
+        if (!pg_test_major_present(major)) {
+            print_message("  SKIPPED %d: not installed (scripts/install-majors)\n", major);
+            continue;
+        }
+        struct pair servers = make_pair(major);
+        struct pair_db again = pair_db_new(&servers, scratch_printf("again_%d", major));
+        struct pair_db gone = pair_db_new(&servers, scratch_printf("gone_%d", major));
+        follow_until_gap(&again,
+                         scratch_printf("ALTER PUBLICATION pghaul_again_%d DROP TABLE t;"
+                                        "INSERT INTO t VALUES (1);"
+                                        "ALTER PUBLICATION pghaul_again_%d ADD TABLE t",
+                                        major, major),
+                         "a table of the job was taken out of it and added again");
+        if (major >= 18)
+            follow_until_gap(&gone, "DROP PUBLICATION pghaul_gone_18; INSERT INTO t VALUES (1)",
+                             "publication pghaul_gone_18 was altered: it is not there");
+        pair_db_end(&again);
+        pair_db_end(&gone);
+        pg_test_cluster_stop(servers.src);
+        pg_test_cluster_stop(servers.dst);
+    }
+}
+
 /* As DROP COLUMN … CASCADE does, whose filter goes with the table. */
 static void
 test_column_is_dropped_with_all_on_it(void **state)
@@ -539,6 +579,7 @@ main(void)
         cmocka_unit_test(test_conditions_do_not_join),
         cmocka_unit_test(test_filter_of_somebody_else),
         cmocka_unit_test(test_column_is_dropped_with_all_on_it),
+        cmocka_unit_test(test_made_again_on_other_majors),
         cmocka_unit_test(test_clean_removes_it),
         cmocka_unit_test(test_each_major),
     };
