@@ -155,7 +155,8 @@ compare_lookups(struct ph_job *job, const char *now, struct ph_error *err)
     const char *then;
     const char *last;
 
-    PH_TRY(ph_ledger_load_lookups(conn, name, job->epoch.number, &job->arena, &then, &last, err));
+    PH_TRY(
+        ph_ledger_load_lookups(conn, name, job->epoch.number, &job->plan_arena, &then, &last, err));
     if (!ph_lookups_same(last, now, PH_LOOKUPS_CONSTANT))
         return constants_changed(job, err);
     if (job->ledger.phase != PH_PHASE_ROWS || strcmp(then, now) == 0)

@@ -32,7 +32,7 @@ widen(struct ph_job *job, struct ph_table_plan *table, uint32_t *n_added, struct
 {
     uint32_t all = table->n_columns + table->source->n_columns;
     struct ph_plan_column *columns =
-        PH_ARENA_ARRAY(&job->arena, struct ph_plan_column, (size_t)all + 1);
+        PH_ARENA_ARRAY(&job->plan_arena, struct ph_plan_column, (size_t)all + 1);
     uint32_t n = table->n_columns;
 
     if (columns == NULL)

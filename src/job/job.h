@@ -53,8 +53,9 @@ struct ph_job {
     bool epoch_voided;    /* by this attempt: a table has changed under it */
     uint32_t torn;        /* with PH_E_TORN of ph_follow_to_consistency: the table of the plan */
     struct ph_epoch epoch;
-    uint64_t epoch_ends_ns; /* clock: no table is begun under it any more; 0: no limit */
-    struct ph_arena arena;  /* plan and names; for the attempt at hand */
+    uint64_t epoch_ends_ns;     /* clock: no table is begun under it any more; 0: no limit */
+    struct ph_arena arena;      /* plans that are made, and names; for the attempt at hand */
+    struct ph_arena plan_arena; /* of the plan that was loaded, until the next one is */
     struct ph_catalog source_catalog;
     struct ph_catalog target_catalog;
     struct ph_selection selection; /* of source_catalog, in arena */
@@ -186,7 +187,8 @@ ph_code ph_job_rules_are_laxer(struct ph_job *job, bool *are_laxer, struct ph_er
 void ph_job_forget_receipts(struct ph_job *job);
 /* The way out for a table that was altered on the source while the job follows. */
 void ph_job_hint_copy_anew(const struct ph_job *job, struct ph_error *err);
-/* The plan as the ledger has it, joined with both catalogs; also the states. */
+/* The plan as the ledger has it, joined with both catalogs; also the states. What was loaded before
+ * is gone: nobody may be using it, nor proof_plans. */
 ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
 /* Fill proof_plans, after load_plan. */
 ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);

@@ -64,7 +64,8 @@ static ph_code
 join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_result *r, int first,
              uint32_t n, struct ph_error *err)
 {
-    struct ph_plan_column *columns = PH_ARENA_ARRAY(&job->arena, struct ph_plan_column, n + 1u);
+    struct ph_plan_column *columns =
+        PH_ARENA_ARRAY(&job->plan_arena, struct ph_plan_column, n + 1u);
 
     if (columns == NULL)
         return no_memory(err);
@@ -132,7 +133,7 @@ static ph_code
 parse_key_fields(struct ph_job *job, struct ph_table_plan *table, const char *text,
                  struct ph_error *err)
 {
-    uint16_t *fields = PH_ARENA_ARRAY(&job->arena, uint16_t, strlen(text) + 1);
+    uint16_t *fields = PH_ARENA_ARRAY(&job->plan_arena, uint16_t, strlen(text) + 1);
 
     if (fields == NULL)
         return no_memory(err);
@@ -160,7 +161,7 @@ join_route(struct ph_job *job, struct ph_table_plan *table, const char *name, st
 
     for (uint32_t i = 0; i < n; i++) {
         if (strcmp(routes[i].name, name) == 0)
-            return ph_plan_set_route(table, &job->rules.in_use, &routes[i], &job->arena, err);
+            return ph_plan_set_route(table, &job->rules.in_use, &routes[i], &job->plan_arena, err);
     }
     return PH_FAIL(err, PH_E_LEDGER, "the ledger has a route that the rules do not have: %s", name);
 }
@@ -184,7 +185,7 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
         return changed(schema, name, "the table was dropped on the target", err);
     table->format =
         strcmp(ph_result_text(r, row, 6), "binary") == 0 ? PH_FORMAT_BINARY : PH_FORMAT_TEXT;
-    table->format_reason = ph_arena_strdup(&job->arena, ph_result_text(r, row, 7));
+    table->format_reason = ph_arena_strdup(&job->plan_arena, ph_result_text(r, row, 7));
     table->n_buckets = ph_result_u32(r, row, 9);
     table->freeze = ph_result_bool(r, row, 10);
     table->ordered_by_fk = ph_result_bool(r, row, 11);
@@ -192,7 +193,7 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
     table->group = ph_result_u32(r, row, 13);
     if (!ph_result_is_null(r, row, 14))
         table->where[PH_SOURCE] = table->where[PH_TARGET] =
-            ph_arena_strdup(&job->arena, ph_result_text(r, row, 14));
+            ph_arena_strdup(&job->plan_arena, ph_result_text(r, row, 14));
     table->rows = (uint64_t)ph_result_i64(r, row, 15);
     table->bytes = (uint64_t)ph_result_i64(r, row, 16);
     if (!ph_result_is_null(r, row, 17))
@@ -217,8 +218,8 @@ load_tables(struct ph_job *job, struct ph_error *err)
                       " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
                       1, params, &r, err));
     uint32_t n = (uint32_t)ph_result_rows(r);
-    job->plan = (struct ph_plan){.arena = &job->arena, .n_tables = n};
-    job->plan.tables = PH_ARENA_ARRAY(&job->arena, struct ph_table_plan, n + 1u);
+    job->plan = (struct ph_plan){.arena = &job->plan_arena, .n_tables = n};
+    job->plan.tables = PH_ARENA_ARRAY(&job->plan_arena, struct ph_table_plan, n + 1u);
     if (job->plan.tables == NULL)
         rc = no_memory(err);
     for (uint32_t i = 0; rc == PH_OK && i < n; i++)
@@ -251,9 +252,9 @@ load_chunk(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
         return PH_FAIL(err, PH_E_LEDGER, "the ledger's chunks are not numbered through");
     table->n_chunks++;
     if (!ph_result_is_null(r, row, 4))
-        chunk->lo = ph_arena_strdup(&job->arena, ph_result_text(r, row, 4));
+        chunk->lo = ph_arena_strdup(&job->plan_arena, ph_result_text(r, row, 4));
     if (!ph_result_is_null(r, row, 5))
-        chunk->hi = ph_arena_strdup(&job->arena, ph_result_text(r, row, 5));
+        chunk->hi = ph_arena_strdup(&job->plan_arena, ph_result_text(r, row, 5));
     if (chunk->lot >= job->plan.n_lots)
         job->plan.n_lots = chunk->lot + 1;
     return PH_OK;
@@ -271,7 +272,7 @@ load_chunks(struct ph_job *job, struct ph_error *err)
                          " WHERE job = $1 ORDER BY tbl, chunk",
                          1, params, &r, err));
     job->plan.n_chunks = (uint32_t)ph_result_rows(r);
-    job->plan.chunks = PH_ARENA_ARRAY(&job->arena, struct ph_chunk, job->plan.n_chunks + 1u);
+    job->plan.chunks = PH_ARENA_ARRAY(&job->plan_arena, struct ph_chunk, job->plan.n_chunks + 1u);
     if (job->plan.chunks == NULL)
         rc = no_memory(err);
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_chunks; i++)
@@ -288,14 +289,14 @@ join_types(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err
 
     if (table->inputs != NULL)
         return ph_plan_set_program_format(table, &job->source_catalog, &job->target_catalog,
-                                          &job->arena, err);
+                                          &job->plan_arena, err);
     PH_TRY(ph_type_match_table(table->columns, table->n_columns, &job->source_catalog,
                                &job->target_catalog, &match, err));
     if (match.format == PH_FORMAT_TEXT && table->format == PH_FORMAT_BINARY)
         return changed(table->source->schema, table->source->name, "a column's type changed", err);
     if (table->format == PH_FORMAT_BINARY)
         PH_TRY(ph_oid_remap_compile(table->columns, table->n_columns, &job->source_catalog,
-                                    &job->target_catalog, &job->arena, &table->remap, err));
+                                    &job->target_catalog, &job->plan_arena, &table->remap, err));
     return PH_OK;
 }
 
@@ -310,7 +311,7 @@ load_states(struct ph_job *job, struct ph_error *err)
         return no_memory(err);
     PH_TRY(ph_ledger_load_chunks(job->target_control, name, &job->plan, job->chunk_states, err));
     PH_TRY(ph_ledger_load_tables(job->target_control, name, &job->plan, job->table_states, err));
-    return ph_ledger_load_steps(job->target_control, name, &job->arena, &job->steps_done,
+    return ph_ledger_load_steps(job->target_control, name, &job->plan_arena, &job->steps_done,
                                 &job->n_steps_done, err);
 }
 
@@ -374,11 +375,23 @@ make_same_rules(struct ph_job *job, struct ph_error *err)
     return PH_E_JOB_OTHER;
 }
 
+/* As often as the appliers of a follow change: what it was in must not add up. */
+static void
+forget_plan(struct ph_job *job)
+{
+    job->plan = (struct ph_plan){0};
+    job->proof_plans = NULL;
+    job->steps_done = NULL;
+    job->n_steps_done = 0;
+    ph_arena_reset(&job->plan_arena);
+}
+
 ph_code
 ph_job_load_plan(struct ph_job *job, struct ph_error *err)
 {
     ph_job_forget_receipts(job);
     PH_TRY(make_same_rules(job, err));
+    forget_plan(job);
     PH_TRY(load_tables(job, err));
     PH_TRY(load_columns(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)

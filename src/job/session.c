@@ -121,6 +121,7 @@ ph_job_prepare(struct ph_job *job, struct ph_run *run, struct ph_error *err)
     job->lock_fd = -1;
     job->started_ns = ph_clock_ns();
     ph_arena_init(&job->arena, ARENA_LIMIT);
+    ph_arena_init(&job->plan_arena, ARENA_LIMIT);
     choose_lanes(job);
     PH_TRY(ph_endpoint_init(&job->source, PH_SOURCE, options->source, options->name, err));
     PH_TRY(ph_endpoint_init(&job->target, PH_TARGET, options->target, options->name, err));
@@ -498,6 +499,7 @@ ph_job_close(struct ph_job *job)
     ph_rules_free(&job->rules);
     ph_catalog_reset(&job->source_catalog);
     ph_catalog_reset(&job->target_catalog);
+    ph_arena_reset(&job->plan_arena);
     ph_arena_reset(&job->arena);
     if (job->lock_fd >= 0)
         close(job->lock_fd);

@@ -215,6 +215,24 @@ first_and_later(void **state)
     assert_string_not_equal(marks[1].snapshot, s0);
 }
 
+/* A follow loads it whenever its appliers change, for weeks. */
+static void
+loaded_plans_do_not_add_up(void **state)
+{
+    size_t used = 0;
+
+    (void)state;
+    first_epoch();
+    OK(ph_job_read_source_catalog(&job, &err));
+    OK(ph_job_read_target_catalog(&job, &err));
+    for (int i = 0; i < 3; i++) {
+        OK(ph_job_load_plan(&job, &err));
+        size_t now = job.arena.used_bytes + job.plan_arena.used_bytes;
+        assert_true(used == 0 || now == used);
+        used = now;
+    }
+}
+
 static void
 slot_waits_for(const char *xid)
 {
@@ -473,6 +491,7 @@ main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(first_and_later, begin, finish),
+        cmocka_unit_test_setup_teardown(loaded_plans_do_not_add_up, begin, finish),
         cmocka_unit_test_setup_teardown(trap_78_a_later_epoch_waits, begin, finish),
         cmocka_unit_test_setup_teardown(trap_78_of_a_slot, begin, finish),
         cmocka_unit_test_setup_teardown(filter_of_the_ledger, begin, finish),
