@@ -57,11 +57,15 @@ ph_copy_large_objects_of(const struct ph_job *job)
     };
 }
 
-/* They belong to no table, so they go with a whole database only. What is there already is kept. */
+/*
+ * They belong to no table, so they go with a whole database only. What is there already is kept,
+ * unless it may be of a snapshot that was lost.
+ */
 static ph_code
 copy_large_objects(struct ph_job *job, struct ph_error *err)
 {
     const struct ph_large_objects objects = ph_copy_large_objects_of(job);
+    uint32_t only;
     uint64_t bytes;
     uint64_t n;
 
@@ -69,7 +73,9 @@ copy_large_objects(struct ph_job *job, struct ph_error *err)
         return PH_OK;
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
-    if (rc == PH_OK)
+    if (rc == PH_OK && job->epoch.number > 1)
+        rc = ph_copy_mend_large_objects(job, &n, &only, err);
+    else if (rc == PH_OK)
         rc = ph_large_objects_copy(&objects, &n, &bytes, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     return rc;

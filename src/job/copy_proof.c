@@ -134,6 +134,8 @@ compare_rest(struct ph_job *job, uint32_t *n_different, struct ph_error *err)
         .ruleset = job->rules.set,
         .report = &job->run->report,
         .is_one_database = job->is_one_database,
+        /* as of another snapshot, and mended at the end of the follow */
+        .leaves_objects = job->follows && job->epoch.number > 1,
     };
     uint32_t n = 0;
     ph_code rc = PH_OK;

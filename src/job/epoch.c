@@ -131,6 +131,9 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
             "but for those that are named to go on");
         PH_TRY(ph_ledger_lose_epochs(job->target_control, job->options->name, err));
     }
+    /* large objects are of the lost one, and compared under the new one */
+    if (found && !job->follows && job->ledger.phase == PH_PHASE_VERIFY)
+        PH_TRY(ph_ledger_set_phase(job->target_control, &job->ledger, PH_PHASE_POST, err));
     return start_epoch(job, found ? last.number + 1 : 1, err);
 }
 

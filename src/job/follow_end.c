@@ -50,8 +50,8 @@ mend_large_objects(struct ph_large_objects *objects, uint64_t *n, uint32_t *left
     return rc;
 }
 
-static ph_code
-mend_all_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only, struct ph_error *err)
+ph_code
+ph_copy_mend_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only, struct ph_error *err)
 {
     struct ph_large_objects objects = ph_copy_large_objects_of(job);
     uint32_t left = UINT32_MAX;
@@ -78,7 +78,7 @@ carry_large_objects(struct ph_job *job, struct ph_error *err)
         return PH_OK;
     PH_TRY(
         ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc = mend_all_large_objects(job, &n, &only, err);
+    ph_code rc = ph_copy_mend_large_objects(job, &n, &only, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
     if (n > 0)

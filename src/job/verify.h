@@ -49,6 +49,7 @@ struct ph_verify_rest_params {
     struct ph_report *report;
     bool is_one_database; /* there is one set of sequences */
     bool follows; /* what the stream does not bring is not compared: it is carried now and then */
+    bool leaves_objects; /* large objects are brought to what the source has later on */
 };
 /*
  * Sequences, large objects, and constraints of the target that nothing enforced while rows were

@@ -384,7 +384,7 @@ ph_verify_rest(const struct ph_verify_rest_params *params, uint32_t *n, struct p
                               "follows: the stream does not bring them");
     else if (!params->is_one_database)
         compare_sequences(&rest);
-    if (params->selection->whole_database && !params->follows)
+    if (params->selection->whole_database && !params->follows && !params->leaves_objects)
         rc = compare_objects(&rest, err);
     if (rc == PH_OK)
         rc = audit_constraints(&rest, err);

@@ -38,9 +38,8 @@ start(void **state)
 
 /* Two tables, which come by one transaction, and what `sql` adds. */
 static void
-begin_case(const char *name, const char *sql)
+begin_copy(const char *name, const char *sql)
 {
-    static const char *const args[] = {"--follow", "--until", "caught-up", "--jobs", "1"};
     PGconn *conn = sql_connect(src, "postgres");
 
     sql_execf(conn, "CREATE DATABASE %s", name);
@@ -52,6 +51,14 @@ begin_case(const char *name, const char *sql)
                   "INSERT INTO other SELECT g, repeat('x', 100) FROM generate_series(1, 100) g");
     sql_exec(app, sql);
     copy_case_init(&c, src, name, dst, name);
+}
+
+static void
+begin_case(const char *name, const char *sql)
+{
+    static const char *const args[] = {"--follow", "--until", "caught-up", "--jobs", "1"};
+
+    begin_copy(name, sql);
     for (size_t i = 0; i < sizeof args / sizeof *args; i++)
         copy_case_arg(&c, args[i]);
 }
@@ -154,6 +161,34 @@ partition_that_comes_meanwhile(void **state)
     end_case();
 }
 
+/* ---- large objects ---- */
+
+static const char objects_sql[] =
+    "SELECT lo_from_bytea(1000 + g, '\\x010203') FROM generate_series(1, 10) g";
+
+/* Copied under the one snapshot, and compared under the other. */
+static void
+objects_change_meanwhile(const char *failpoint)
+{
+    lose_snapshot_at(failpoint, 1);
+    sql_exec(app, "SELECT lo_put(1003, 0, '\\xff')");
+    run_expect(copy_case_start(&c, NULL), 0);
+    copy_case_check(&c);
+    end_case();
+}
+
+static void
+objects_that_change_meanwhile(void **state)
+{
+    (void)state;
+    begin_case("objects", objects_sql);
+    objects_change_meanwhile("after_large_objects");
+    begin_copy("objects_alone", objects_sql);
+    objects_change_meanwhile("after_large_objects");
+    begin_copy("objects_proof", objects_sql);
+    objects_change_meanwhile("before_verdict_commit");
+}
+
 int
 main(void)
 {
@@ -161,6 +196,7 @@ main(void)
         cmocka_unit_test(what_differs_is_read_once),
         cmocka_unit_test(column_that_comes_meanwhile),
         cmocka_unit_test(partition_that_comes_meanwhile),
+        cmocka_unit_test(objects_that_change_meanwhile),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
