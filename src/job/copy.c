@@ -289,6 +289,18 @@ run_phases(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
+/*
+ * A proof of this run, or what was told before a connection was lost, is in the report already.
+ */
+static ph_code
+tell_kept_once(struct ph_job *job, struct ph_error *err)
+{
+    if (job->ledger.phase >= PH_PHASE_FOLLOW && !job->has_told_kept)
+        PH_TRY(ph_copy_tell_kept(job, err));
+    job->has_told_kept = true;
+    return PH_OK;
+}
+
 /* One go at the whole chain, from whatever the ledger says. */
 static ph_code
 attempt(struct ph_job *job, struct ph_error *err)
@@ -301,19 +313,16 @@ attempt(struct ph_job *job, struct ph_error *err)
     if (!found)
         return PH_FAIL(err, PH_E_LEDGER, "the job vanished from the ledger");
     job->was_done = job->ledger.phase == PH_PHASE_DONE;
-    /* a proof of this run, or what was told before a connection was lost, is in the report already
-     */
-    if (job->ledger.phase >= PH_PHASE_FOLLOW && !job->has_told_kept)
-        PH_TRY(ph_copy_tell_kept(job, err));
-    job->has_told_kept = true;
     if (job->was_done) {
+        PH_TRY(tell_kept_once(job, err));
         ph_job_release_epoch(job); /* its run may have been killed before it did so */
         return job->follows ? ph_follow_remove_stream(job, err) : PH_OK;
     }
     if (job->follows) {
         PH_TRY(ph_follow_begin(job, err));
-        PH_TRY(ph_join_begin(job, err));
+        PH_TRY(ph_join_begin(job, err)); /* goes back to before the proof, which will tell */
     }
+    PH_TRY(tell_kept_once(job, err));
     ph_code rc;
     do {
         rc = run_phases(job, err);
