@@ -23,7 +23,7 @@ refuse_part(const struct ph_apply_table *table, struct ph_error *err)
 {
     const struct ph_rel *source = table->plan->source;
 
-    if (table->plan->route == NULL)
+    if (table->is_part && table->plan->route == NULL)
         ph_error_set(err, PH_E_UNSUPPORTED,
                      "TRUNCATE of a single partition whose rows are among others on the target");
     else
@@ -38,9 +38,10 @@ refuse_part(const struct ph_apply_table *table, struct ph_error *err)
 }
 
 /*
- * One partition of the source is not to be told from others in the target's root, nor one of
- * several tables that the rules bring together: TRUNCATE of that only when all that has its rows
- * there is truncated.
+ * One partition of the source, or a table that is a partition on the target only, is not to be told
+ * from others in the target's root, nor one of several tables that the rules bring together:
+ * TRUNCATE of that only when all that has its rows there is truncated. No target of the plan lies
+ * within another one.
  */
 static ph_code
 check_parts(const struct ph_applier *applier, const struct truncated *all, struct ph_error *err)
@@ -49,12 +50,11 @@ check_parts(const struct ph_applier *applier, const struct truncated *all, struc
 
     for (uint32_t i = 0; i < all->n; i++) {
         const struct ph_apply_table *table = all->tables[i];
-        bool may_share = table->is_part || table->plan->route != NULL;
         uint32_t planned = 0;
         uint32_t named = 0;
-        for (uint32_t j = 0; may_share && j < plan->n_tables; j++)
+        for (uint32_t j = 0; j < plan->n_tables; j++)
             planned += plan->tables[j].target == table->target;
-        for (uint32_t j = 0; may_share && j < all->n; j++)
+        for (uint32_t j = 0; j < all->n; j++)
             named += all->tables[j]->target == table->target;
         if (planned != named)
             return refuse_part(table, err);

@@ -169,6 +169,54 @@ refuse_unwritable(struct ph_planner *planner)
     return report_problems(planner, PH_E_RLS, "policies stand before the rows on the target: ");
 }
 
+static bool
+is_below(const struct ph_planner *planner, const struct ph_rel *rel, const struct ph_rel *root)
+{
+    while (rel != NULL && rel->is_partition) {
+        rel = ph_catalog_rel(planner->target, rel->parent_oid);
+        if (rel == root)
+            return true;
+    }
+    return false;
+}
+
+static void
+put_overlaps(struct ph_planner *planner, const struct ph_table_plan *root)
+{
+    for (uint32_t i = 0; i < planner->plan->n_tables; i++) {
+        const struct ph_table_plan *table = &planner->plan->tables[i];
+        if (!is_below(planner, table->target, root->target))
+            continue;
+        ph_planner_problem(planner, table->source);
+        ph_buf_printf(
+            &planner->problems,
+            ": its rows go into %s.%s on the target, which is a part of %s.%s, where those "
+            "of %s.%s go: they could not be told apart; have both in it as partitions on "
+            "the source, or neither, or leave one out",
+            table->target->schema, table->target->name, root->target->schema, root->target->name,
+            root->source->schema, root->source->name);
+    }
+}
+
+/*
+ * Tables may share a target, where they are emptied, compared and begun again together; but one
+ * target within another would be taken for one of its own by all that does so.
+ */
+static ph_code
+refuse_overlaps(struct ph_planner *planner)
+{
+    const struct ph_plan *plan = planner->plan;
+    const struct ph_rel *last = NULL;
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        const struct ph_table_plan *table = &plan->tables[i];
+        if (table->target->kind == PH_REL_PARTITIONED && table->target != last)
+            put_overlaps(planner, table);
+        last = table->target;
+    }
+    return report_problems(planner, PH_E_UNSUPPORTED, "");
+}
+
 static ph_code
 make_plan(struct ph_planner *planner)
 {
@@ -181,6 +229,7 @@ make_plan(struct ph_planner *planner)
         PH_TRY(ph_planner_match(planner, &plan->tables[i]));
     PH_TRY(report_problems(planner, PH_E_TYPES, ""));
     PH_TRY(refuse_unwritable(planner));
+    PH_TRY(refuse_overlaps(planner));
     PH_TRY(ph_planner_align(planner));
     PH_TRY(report_problems(planner, PH_E_TYPES, ""));
     PH_TRY(ph_planner_order(planner));

@@ -16,6 +16,8 @@
 #include "support/pair.h"
 #include "support/scratch.h"
 
+#include <stdlib.h>
+
 #define WAIT_MS 60000
 
 static struct pair pair;
@@ -59,11 +61,16 @@ begin(const char *name)
              "CREATE TABLE plain (id int PRIMARY KEY, n int DEFAULT 0);"
              "INSERT INTO plain SELECT generate_series(1, 9);"
              "CREATE TABLE gate (id int PRIMARY KEY); CREATE TABLE cats (id int PRIMARY KEY);"
-             "CREATE TABLE dogs (id int PRIMARY KEY)");
+             "CREATE TABLE dogs (id int PRIMARY KEY);"
+             "CREATE TABLE ev_1 (id int, d int NOT NULL, PRIMARY KEY (id, d));"
+             "CREATE TABLE ev_2 (id int, d int NOT NULL, PRIMARY KEY (id, d))");
     sql_exec(db->target,
              "CREATE TABLE t (id int PRIMARY KEY, v text);"
              "CREATE TABLE plain (id int PRIMARY KEY, n int); CREATE TABLE gate (id int PRIMARY "
-             "KEY); CREATE TABLE pets (kind text, id int, PRIMARY KEY (kind, id))");
+             "KEY); CREATE TABLE pets (kind text, id int, PRIMARY KEY (kind, id));"
+             "CREATE TABLE ev (id int, d int NOT NULL, PRIMARY KEY (id, d)) PARTITION BY RANGE (d);"
+             "CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM (0) TO (10);"
+             "CREATE TABLE ev_2 PARTITION OF ev FOR VALUES FROM (10) TO (20)");
     scene.job = pair_job_file(db, rules);
     scene.run = follow(&scene);
     pair_wait_following(db, scene.run);
@@ -150,6 +157,23 @@ test_truncate_of_one_of_several(void **state)
                 "SELECT * FROM pets ORDER BY 1", "cat|1\ndog|1\n");
 }
 
+/* Tables of the source that are partitions on the target: their rows are those of its root. */
+static void
+test_truncate_of_one_of_a_root(void **state)
+{
+    struct scene scene = begin("truncate_root");
+
+    (void)state;
+    sql_exec(scene.db.source, "INSERT INTO ev_1 VALUES (1, 1)");
+    sql_exec(scene.db.source, "TRUNCATE ev_1, ev_2");
+    sql_exec(scene.db.source, "INSERT INTO ev_1 VALUES (2, 1)");
+    sql_exec(scene.db.source, "INSERT INTO ev_2 VALUES (3, 11)");
+    sql_exec(scene.db.source, "TRUNCATE ev_1");
+    sql_exec(scene.db.source, "INSERT INTO ev_2 VALUES (4, 11)");
+    ends_before(&scene, 3, "TRUNCATE of a table whose rows are among those of others",
+                "SELECT * FROM ev ORDER BY 1", "2|1\n3|11\n");
+}
+
 static void
 test_column_that_is_not_there(void **state)
 {
@@ -229,11 +253,13 @@ main(void)
         cmocka_unit_test(test_bad_value),
         cmocka_unit_test(test_bad_value_in_a_large_transaction),
         cmocka_unit_test(test_truncate_of_one_of_several),
+        cmocka_unit_test(test_truncate_of_one_of_a_root),
         cmocka_unit_test(test_column_that_is_not_there),
         cmocka_unit_test(test_conflict),
         cmocka_unit_test(test_conflict_before_a_bad_value),
         cmocka_unit_test(test_what_was_before_does_not_go_through),
     };
 
+    cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
     return cmocka_run_group_tests(tests, start, NULL);
 }

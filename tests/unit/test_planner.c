@@ -354,6 +354,28 @@ test_other_partitioning(void **state)
     assert_string_equal(plan.tables[0].target->name, "root");
 }
 
+/* A leaf and all of its root cannot both be targets; two tables can share the root. */
+static void
+test_target_within_another(void **state)
+{
+    (void)state;
+    add_family(&source, "RANGE (id)", "DEFAULT");
+    add_family(&target, "RANGE (id)", "DEFAULT");
+    struct ph_rel *detached = &source.rels[2];
+    detached->is_partition = false;
+    detached->root_oid = detached->oid;
+    assert_int_equal(make((struct ph_planner_params){.jobs = 1, .target = &target.catalog}),
+                     PH_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "public.leaf_1: its rows go into public.leaf_1 on the "
+                                        "target, which is a part of public.root, where those of "
+                                        "public.leaf_2 go"));
+    source.rels[1].is_partition = false;
+    source.rels[1].root_oid = source.rels[1].oid;
+    must_make((struct ph_planner_params){.target = &target.catalog});
+    assert_string_equal(plan.tables[0].target->name, "root");
+    assert_string_equal(plan.tables[1].target->name, "root");
+}
+
 static void
 test_unpartitioned_target(void **state)
 {
@@ -437,6 +459,7 @@ main(void)
         TEST(test_missing_table_and_rights),
         TEST(test_same_partitioning),
         TEST(test_other_partitioning),
+        TEST(test_target_within_another),
         TEST(test_unpartitioned_target),
         TEST(test_freeze_and_references),
         TEST(test_omitted),
