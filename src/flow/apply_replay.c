@@ -123,8 +123,8 @@ find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement
 }
 
 /*
- * PH_E_CONFLICT, with the row that it is about; where the refused statement is none of the fold's,
- * its own reason. `why` is not `err`.
+ * PH_E_CONFLICT, with the row that it is about; its own reason where the refused statement is none
+ * of the fold's, or what is wrong is not the row. `why` is not `err`.
  */
 static ph_code
 word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
@@ -140,6 +140,11 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     }
     PH_TRY(find_statement(replay, refusal->statement, &statement, err));
     replay->refused_after = end_before(replay, statement.change);
+    if (!refusal->is_miss && !ph_apply_is_about_rows(why)) {
+        *err = *why;
+        ph_error_note(err, "%s of %s", verb_of(statement.kind), statement.table->label);
+        return why->code;
+    }
     ph_apply_key_text(&statement, 0, key, sizeof key);
     if (refusal->is_miss)
         PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: there is no such row",

@@ -37,6 +37,19 @@ static const char scan_off_sql[] = "SELECT pg_catalog.set_config('enable_hashjoi
 static const char advance_sql[] = "WITH hit AS (" PH_LEDGER_ADVANCE_SQL " RETURNING 1)"
                                   " SELECT 1 / pg_catalog.count(*) FROM hit";
 
+bool
+ph_apply_is_about_rows(const struct ph_error *why)
+{
+    static const char *const others[] = {"08", "0A", "25", "40", "42", "53",
+                                         "55", "57", "58", "F0", "XX"};
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strncmp(why->sqlstate, others[i], 2) == 0)
+            return false;
+    }
+    return why->code == PH_E_CONSTRAINT || why->code == PH_E_DATA || why->code == PH_E_SQL;
+}
+
 /* ---- opening ---- */
 
 ph_code

@@ -56,6 +56,12 @@ struct ph_apply_target {
     uint64_t made_durable_ns;
 };
 
+/*
+ * Whether what a server said of a statement may be the fault of its rows, so that there is anything
+ * to mend in them, or to leave out: not of room, locks, sessions, rights or the schema.
+ */
+bool ph_apply_is_about_rows(const struct ph_error *why);
+
 /* A change that the target did not take. */
 struct ph_apply_refusal {
     bool is_miss;       /* the statement went through, but fewer rows were hit */

@@ -17,6 +17,7 @@
 #include "support/scratch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define WAIT_MS 60000
 
@@ -246,6 +247,75 @@ test_what_was_before_does_not_go_through(void **state)
     pair_db_end(&scene.db);
 }
 
+/* ---- the target's trouble, not the rows' ---- */
+
+/* A target where an INSERT into t fails so for a while: twice, or as long as there is trouble. */
+static struct run *
+follow_into_trouble(struct pair_db *db, const char *condition, const char *state)
+{
+    sql_exec(db->source, "CREATE TABLE t (id int PRIMARY KEY, v text);"
+                         "CREATE TABLE u (id int PRIMARY KEY, v text)");
+    struct run *run = pair_follow(db, "--on-conflict", "skip");
+    pair_wait_following(db, run);
+    sql_execf(db->target,
+              "CREATE TABLE trouble (); INSERT INTO trouble DEFAULT VALUES; CREATE SEQUENCE n;"
+              "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF %s THEN"
+              " RAISE EXCEPTION SQLSTATE '%s' USING MESSAGE = 'as it happens'; END IF;"
+              " RETURN NEW; END $$; CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW EXECUTE"
+              " FUNCTION no(); ALTER TABLE t ENABLE ALWAYS TRIGGER no",
+              condition, state);
+    sql_exec(db->source, "BEGIN; INSERT INTO u VALUES (1, 'u'); INSERT INTO t VALUES (1, 't');"
+                         " COMMIT; INSERT INTO u VALUES (2, 'u')");
+    return run;
+}
+
+static void
+loses_nothing(struct pair_db *db, struct run *run)
+{
+    run_expect(run, 0);
+    pair_same_table(db, "t");
+    pair_same_table(db, "u");
+    pair_db_end(db);
+}
+
+static void
+test_trouble_ends_the_run(void **state)
+{
+    /* a disk that is full; a table that is not as it was */
+    static const struct {
+        const char *state;
+        int code;
+    } cases[] = {{"53100", 5}, {"42703", 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pair_db db = pair_db_new(&pair, scratch_printf("trouble_%s", cases[i].state));
+        struct run *run =
+            follow_into_trouble(&db, "EXISTS (SELECT FROM public.trouble)", cases[i].state);
+        pair_expect(run, cases[i].code, "as it happens");
+        assert_null(strstr(run_err(run), "PH-CONFLICT"));
+        assert_string_equal(sql_value(db.target, "SELECT count(*) FROM t"), "0");
+        sql_exec(db.target, "DELETE FROM trouble");
+        loses_nothing(&db, pair_follow(&db, "--on-conflict", "skip", "--until", "now"));
+    }
+}
+
+static void
+test_trouble_that_passes(void **state)
+{
+    /* a deadlock; somebody who cancels */
+    static const char *const states[] = {"40P01", "57014"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        struct pair_db db = pair_db_new(&pair, scratch_printf("passes_%zu", i));
+        struct run *run = follow_into_trouble(&db, "nextval('public.n') <= 2", states[i]);
+        sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM t", WAIT_MS);
+        pair_expect(pair_stop(&db, "now"), 0, NULL);
+        loses_nothing(&db, run);
+    }
+}
+
 int
 main(void)
 {
@@ -258,6 +328,8 @@ main(void)
         cmocka_unit_test(test_conflict),
         cmocka_unit_test(test_conflict_before_a_bad_value),
         cmocka_unit_test(test_what_was_before_does_not_go_through),
+        cmocka_unit_test(test_trouble_ends_the_run),
+        cmocka_unit_test(test_trouble_that_passes),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
