@@ -346,11 +346,12 @@ ph_sql_put_find(const struct ph_apply_table *table, enum ph_sql_find find, uint3
 
 void
 ph_sql_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                    bool restart_identity, struct ph_buf *out)
+                    const char *others, bool restart_identity, struct ph_buf *out)
 {
     ph_buf_puts(out, "TRUNCATE ");
     for (uint32_t i = 0; i < n_tables; i++)
         ph_buf_printf(out, "%s%s", i == 0 ? "" : ", ", tables[i]->target_sql);
+    ph_buf_puts(out, others);
     if (restart_identity)
         ph_buf_puts(out, " RESTART IDENTITY");
 }

@@ -45,6 +45,6 @@ void ph_sql_put_find(const struct ph_apply_table *table, enum ph_sql_find find, 
                      struct ph_buf *out);
 /* One statement for all of them; none of them with CASCADE, the source has named what it took. */
 void ph_sql_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                         bool restart_identity, struct ph_buf *out);
+                         const char *others, bool restart_identity, struct ph_buf *out);
 
 #endif

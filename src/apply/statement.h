@@ -96,9 +96,9 @@ void ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row,
 
 /*
  * TRUNCATE of these tables in one statement, appended; none of them may be `is_part`. Never
- * CASCADE: the source named them all.
+ * CASCADE: the source named them all. `others`: names besides, each with a comma before it.
  */
 void ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                           bool restart_identity, struct ph_buf *out);
+                           const char *others, bool restart_identity, struct ph_buf *out);
 
 #endif

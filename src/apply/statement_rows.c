@@ -28,9 +28,9 @@ ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find
 
 void
 ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tables,
-                      bool restart_identity, struct ph_buf *out)
+                      const char *others, bool restart_identity, struct ph_buf *out)
 {
-    ph_sql_put_truncate(tables, n_tables, restart_identity, out);
+    ph_sql_put_truncate(tables, n_tables, others, restart_identity, out);
 }
 
 static bool

@@ -8,6 +8,8 @@
 #include "pg/ledger_team.h"
 #include "rules/ruleset.h"
 
+#define SQL_LIMIT ((size_t)1 << 20)
+
 struct truncated {
     const struct ph_source_txn *txn;
     const struct ph_apply_table **tables;
@@ -102,38 +104,107 @@ put_deletes(const struct ph_applier *applier, const struct truncated *all, struc
     ph_buf_puts(sql, " SELECT 1");
 }
 
+/* ---- foreign keys of the target ---- */
+
 static bool
-is_among(const struct truncated *all, ph_oid target)
+is_within(const struct ph_catalog *target, ph_oid oid, ph_oid root)
+{
+    const struct ph_rel *rel = ph_catalog_rel(target, oid);
+
+    while (rel != NULL && rel->oid != root)
+        rel = rel->is_partition ? ph_catalog_rel(target, rel->parent_oid) : NULL;
+    return rel != NULL;
+}
+
+static bool
+is_among(const struct ph_catalog *target, const struct truncated *all, ph_oid oid)
 {
     for (uint32_t i = 0; i < all->n; i++) {
-        if (all->tables[i]->target->oid == target)
+        if (is_within(target, oid, all->tables[i]->target->oid))
             return true;
     }
     return false;
 }
 
-/* Something stays, or the target's keys refer to it from tables that the source did not name. */
+/* The key is one of the table, or of what it is a partition of, or of a partition of it. */
 static bool
-needs_deletes(const struct ph_applier *applier, const struct truncated *all)
+refers_to_any(const struct ph_catalog *target, const struct truncated *all, ph_oid referenced)
 {
-    const struct ph_catalog *target = applier->params.tables.target;
-
-    if (all->has_ranges)
-        return true;
     for (uint32_t i = 0; i < all->n; i++) {
-        const struct ph_apply_table *table = all->tables[i];
-        if (table->plan->route == NULL)
+        if (is_within(target, all->tables[i]->target->oid, referenced))
+            return true;
+    }
+    return is_among(target, all, referenced);
+}
+
+static bool
+has_all_parts(const struct ph_catalog *target, const struct truncated *all, ph_oid root)
+{
+    const struct ph_rel *rel = ph_catalog_rel(target, root);
+
+    if (rel == NULL || rel->kind != PH_REL_PARTITIONED)
+        return false;
+    for (uint32_t i = 0; i < target->n_rels; i++) {
+        rel = &target->rels[i];
+        if (rel->kind != PH_REL_PARTITIONED && is_within(target, rel->oid, root) &&
+            !is_among(target, all, rel->oid))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The server wants to have named what refers to the tables, whether or not keys are enforced. That
+ * is a partitioned table where the stream only has its partitions: *roots gets those of which it
+ * has all. False: another table refers to them, of which the source has nothing or not all.
+ */
+static bool
+name_referring(const struct ph_catalog *target, const struct truncated *all, struct ph_buf *roots)
+{
+    for (uint32_t i = 0; i < target->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &target->foreign_keys[i];
+        if (!refers_to_any(target, all, key->ref_oid) || is_among(target, all, key->rel_oid))
             continue;
-        if (table->plan->where[PH_TARGET] != NULL)
-            return true;
-        for (uint32_t j = 0; j < target->n_foreign_keys; j++) {
-            if (target->foreign_keys[j].ref_oid == table->target->oid &&
-                !is_among(all, target->foreign_keys[j].rel_oid))
-                return true;
-        }
+        if (!has_all_parts(target, all, key->rel_oid))
+            return false;
+        const struct ph_rel *root = ph_catalog_rel(target, key->rel_oid);
+        ph_buf_puts(roots, ", ");
+        ph_buf_put_qualified(roots, root->schema, root->name);
     }
-    return false;
+    return true;
 }
+
+/* Something stays. */
+static bool
+keeps_rows(const struct truncated *all)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct ph_table_plan *table = all->tables[i]->plan;
+        if (table->route != NULL && table->where[PH_TARGET] != NULL)
+            return true;
+    }
+    return all->has_ranges;
+}
+
+/* `is_whole`: these are all that the source named. */
+static ph_code
+put_emptying(const struct ph_applier *applier, const struct truncated *all, bool is_whole,
+             bool restart_identity, struct ph_buf *sql, struct ph_error *err)
+{
+    struct ph_buf roots;
+
+    ph_buf_init(&roots, SQL_LIMIT);
+    if (is_whole && !keeps_rows(all) && name_referring(applier->params.tables.target, all, &roots))
+        ph_apply_put_truncate(all->tables, all->n, roots.len > 0 ? ph_buf_text(&roots) : "",
+                              restart_identity, sql);
+    else
+        put_deletes(applier, all, sql);
+    bool is_ok = ph_buf_ok(&roots) && ph_buf_ok(sql);
+    ph_buf_free(&roots);
+    return is_ok ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+/* ---- the tables ---- */
 
 /* Both arrays have the same room. */
 static ph_code
@@ -208,15 +279,10 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
         rc = add_rel(applier, filtered, ph_txn_reader_rel(reader, change->truncated[i]), &all, err);
     if (rc == PH_OK)
         rc = check_parts(applier, &all, err);
-    if (rc == PH_OK && all.n > 0) {
-        if (all.n_rels == change->n_truncated && !needs_deletes(applier, &all))
-            ph_apply_put_truncate(all.tables, all.n, change->restart_identity, sql);
-        else
-            put_deletes(applier, &all, sql);
-    }
+    if (rc == PH_OK && all.n > 0)
+        rc = put_emptying(applier, &all, all.n_rels == change->n_truncated,
+                          change->restart_identity, sql, err);
     free(all.tables);
     free(all.ranges);
-    if (rc == PH_OK && !ph_buf_ok(sql))
-        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     return rc;
 }

@@ -449,7 +449,7 @@ truncate_tables(struct trial *run, const struct ph_change *change)
     for (uint32_t i = 0; i < change->n_truncated; i++)
         tables[i] = table_of(run, ph_pgoutput_rel(run->decoder, change->truncated[i]), false);
     ph_buf_init(&sql, 1 << 16);
-    ph_apply_put_truncate(tables, change->n_truncated, change->restart_identity, &sql);
+    ph_apply_put_truncate(tables, change->n_truncated, "", change->restart_identity, &sql);
     ok(run, ph_conn_exec(run->conn, ph_buf_text(&sql), &run->err));
     ph_buf_free(&sql);
 }

@@ -186,6 +186,70 @@ trap_9_truncate_behind_deferred_keys(void **state)
     pair_db_end(&db);
 }
 
+/* ---- TRUNCATE of what others refer to ---- */
+
+static void
+truncates(const char *name, const char *tables_sql, const char *target_sql, const char *sql)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    pair_both(&db, tables_sql);
+    sql_exec(db.target, target_sql);
+    sql_exec(db.source, "INSERT INTO parent SELECT generate_series(1, 15);"
+                        "INSERT INTO child SELECT i, i FROM generate_series(1, 15) i");
+    struct run *run = follow(&db);
+    pair_wait_following(&db, run);
+    sql_execf(db.source, "%s; INSERT INTO parent VALUES (3); INSERT INTO child VALUES (7, 3)", sql);
+    sql_wait_true(pair.dst, name, "SELECT string_agg(id::text, ',') = '7' FROM child",
+                  RUN_DEADLINE_MS);
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    run_expect(run, 0);
+    pair_same(&db, "SELECT tableoid::regclass::text, * FROM parent ORDER BY id");
+    pair_same(&db, "SELECT tableoid::regclass::text, * FROM child ORDER BY id");
+    pair_db_end(&db);
+}
+
+#define PARTS(table)                                                                               \
+    " PARTITION BY RANGE (id); CREATE TABLE " table "_1 PARTITION OF " table " FOR VALUES FROM"    \
+    " (0) TO (10); CREATE TABLE " table "_2 PARTITION OF " table " FOR VALUES FROM (10) TO (20);"
+
+/* The stream names partitions, the target's keys are their root's. */
+static void
+trap_9_truncate_of_what_a_partitioned_table_refers_to(void **state)
+{
+    (void)state;
+    truncates("part_child",
+              "CREATE TABLE parent (id int PRIMARY KEY);"
+              "CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent)" PARTS("child"),
+              "", "TRUNCATE parent CASCADE");
+    truncates("part_parent",
+              "CREATE TABLE parent (id int PRIMARY KEY)" PARTS(
+                  "parent") "CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent)",
+              "", "TRUNCATE parent CASCADE");
+    truncates("part_both",
+              "CREATE TABLE parent (id int PRIMARY KEY)" PARTS(
+                  "parent") "CREATE TABLE child (id"
+                            " int PRIMARY KEY, p int REFERENCES parent)" PARTS("child"),
+              "", "TRUNCATE parent CASCADE");
+}
+
+/* A key that only the target has: from a table that the source did not empty. */
+static void
+trap_9_truncate_of_what_another_refers_to(void **state)
+{
+    (void)state;
+    truncates("other_key",
+              "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p"
+              " int REFERENCES parent)",
+              "CREATE TABLE own (id int REFERENCES parent)", "TRUNCATE parent CASCADE");
+    truncates("other_part",
+              "CREATE TABLE parent (id int PRIMARY KEY)" PARTS("parent") "CREATE TABLE child (id"
+                                                                         " int PRIMARY KEY, p int)",
+              "CREATE TABLE own (id int REFERENCES parent) PARTITION BY RANGE (id);"
+              "CREATE TABLE own_1 PARTITION OF own FOR VALUES FROM (0) TO (10)",
+              "TRUNCATE parent, child");
+}
+
 /* ---- a deferred key that is not met at the COMMIT ---- */
 
 /*
@@ -331,6 +395,8 @@ main(void)
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
+        cmocka_unit_test(trap_9_truncate_of_what_a_partitioned_table_refers_to),
+        cmocka_unit_test(trap_9_truncate_of_what_another_refers_to),
         cmocka_unit_test(trap_42_refused_commit_before_a_large_transaction),
         cmocka_unit_test(trap_42_refused_commit_before_what_cannot_be_folded),
         cmocka_unit_test(trap_9_truncate_of_a_family_of_two_epochs),

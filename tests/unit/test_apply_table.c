@@ -404,9 +404,10 @@ truncate_names_all_tables(void **context)
 
     (void)context;
     ph_buf_init(&sql, 1000);
-    ph_apply_put_truncate(tables, 2, true, &sql);
+    ph_apply_put_truncate(tables, 2, ", \"app\".\"root\"", true, &sql);
     assert_string_equal(ph_buf_text(&sql),
-                        "TRUNCATE ONLY \"app\".\"t\", ONLY \"app\".\"t\" RESTART IDENTITY");
+                        "TRUNCATE ONLY \"app\".\"t\", ONLY \"app\".\"t\", \"app\".\"root\""
+                        " RESTART IDENTITY");
     ph_buf_free(&sql);
 }
 
