@@ -295,7 +295,8 @@ take_nothing(struct ph_applier *applier, struct ph_error *err)
         return ph_apply_settle(&applier->target, err);
     }
     PH_TRY(ph_applier_settle(applier, err));
-    PH_TRY(ph_early_idle(applier->early, err));
+    if (!applier->in_txn) /* what is before it would still be gathered */
+        PH_TRY(ph_early_idle(applier->early, err));
     if (applier->target.durable < applier->target.applied &&
         ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
         PH_TRY(ph_apply_make_durable(&applier->target, err));
