@@ -136,6 +136,33 @@ copy_rel(struct ph_arena *arena, const struct ph_stream_rel *rel, struct ph_stre
                : PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
 
+/*
+ * A table's columns are announced in the order of their numbers. One that stands elsewhere than the
+ * catalog has it is not the one of that name which the catalog has, though of its type.
+ */
+static ph_code
+check_order(const struct ph_table_plan *plan, const struct ph_rel *source,
+            const struct ph_stream_rel *rel, struct ph_error *err)
+{
+    int16_t last = 0;
+
+    for (uint32_t i = 0; source != NULL && i < rel->n_columns; i++) {
+        const char *name = rel->columns[i].name;
+        const struct ph_column *column = ph_rel_column_named(source, name);
+        if (column == NULL || !ph_plan_reads(plan, name))
+            continue;
+        if (column->attnum < last) {
+            PH_FAIL(err, PH_E_TYPES,
+                    "columns have other places on the source than they had: one was dropped and "
+                    "added again, or got the name of another");
+            ph_error_object(err, "%s.%s", rel->schema, rel->name);
+            return PH_E_TYPES;
+        }
+        last = column->attnum;
+    }
+    return PH_OK;
+}
+
 static ph_code
 make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
              const struct ph_stream_rel *rel, struct version **out, struct ph_error *err)
@@ -154,6 +181,7 @@ make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
 
     if (version == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    PH_TRY(check_order(place->plan, ph_catalog_rel(params->source, rel->oid), rel, err));
     PH_TRY(copy_rel(&tables->arena, rel, &version->rel, err));
     if (place->plan->route == NULL)
         PH_TRY(ph_apply_table_build(&made, &tables->arena, &version->table.table, err));

@@ -7,6 +7,7 @@
 
 #include "job/copy_parts.h"
 #include "job/follow_parts.h"
+#include "pg/ledger.h"
 
 static bool
 is_planned(const struct ph_table_plan *table, const char *name)
@@ -60,8 +61,12 @@ ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err
 {
     *n_added = 0;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        uint32_t had = *n_added;
         if (job->plan.tables[i].route == NULL)
             PH_TRY(widen(job, &job->plan.tables[i], n_added, err));
+        if (*n_added > had)
+            PH_TRY(ph_ledger_note_attributes(job->target_control, job->options->name,
+                                             &job->plan.tables[i], err));
     }
     return PH_OK;
 }

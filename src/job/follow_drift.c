@@ -84,8 +84,9 @@ has_its_columns(const struct ph_job *job, const struct ph_table_plan *table,
     return has_all_columns(planned, now) && (!both_ways || has_all_columns(now, planned));
 }
 
-static void
-tell_altered(struct ph_job *job, const struct ph_catalog *now)
+/* What went to the target by such a column's name is not what the source has. */
+static ph_code
+tell_altered(struct ph_job *job, const struct ph_catalog *now, struct ph_error *err)
 {
     char label[LABEL_BYTES];
 
@@ -95,6 +96,8 @@ tell_altered(struct ph_job *job, const struct ph_catalog *now)
         if (!ph_plan_is_first_of_source(&job->plan, i))
             continue;
         ph_plan_table_label(table, label, sizeof label);
+        if (rel != NULL)
+            PH_TRY(ph_job_compare_attributes(job, table, rel, err));
         if (rel == NULL)
             tell(job, "table", label, "was dropped on the source since: it is still on the target");
         else if (!has_its_columns(job, table, rel))
@@ -103,6 +106,7 @@ tell_altered(struct ph_job *job, const struct ph_catalog *now)
                      ? "its columns on the source are not those that the rules were made for"
                      : "its columns on the source are not those of the target any more");
     }
+    return PH_OK;
 }
 
 ph_code
@@ -115,8 +119,9 @@ ph_follow_tell_drift(struct ph_job *job, struct ph_error *err)
     tell_unstreamed(job);
     ph_arena_init(&arena, ARENA_LIMIT);
     ph_code rc = ph_catalog_read_now(job->source_control, &now, err);
+    if (rc == PH_OK)
+        rc = tell_altered(job, &now, err);
     if (rc == PH_OK) {
-        tell_altered(job, &now);
         /* a pattern that matches nothing any more was told by what was dropped */
         if (ph_select(&now, job->options, &arena, &selection, NULL) == PH_OK)
             tell_made(job, &now, &selection);

@@ -137,14 +137,15 @@ void ph_follow_guard(struct ph_follow *follow, struct ph_conn *source);
 /* ---- follow_columns.c ---- */
 
 /* After the plan is loaded: columns that both sides have and the plan has not are put behind the
- * others. *n_added: how many. */
+ * others, and into the ledger's attributes. *n_added: how many. */
 ph_code ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err);
 /* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
 ph_code ph_follow_explain_change(const struct ph_job *job, struct ph_error *err);
 
 /* ---- follow_drift.c ---- */
 
-/* To the report: tables that do not follow, and those that were made, dropped or altered since. */
+/* To the report: tables that do not follow, and those that were made, dropped or altered since.
+ * PH_E_TABLE_CHANGED: a column is not the one that was followed. */
 ph_code ph_follow_tell_drift(struct ph_job *job, struct ph_error *err);
 
 /* ---- follow_tables.c ---- */

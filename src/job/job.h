@@ -193,4 +193,14 @@ ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
 /* Fill proof_plans, after load_plan. */
 ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);
 
+/* ---- plan_attributes.c ---- */
+
+/*
+ * PH_E_TABLE_CHANGED when a column of the source, as the catalog was read, has the name of one that
+ * was copied and is another one, by the ledger; or, by the plan, in the source's table of now.
+ */
+ph_code ph_job_check_attributes(struct ph_job *job, struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_job_compare_attributes(const struct ph_job *job, const struct ph_table_plan *table,
+                                  const struct ph_rel *now, struct ph_error *err) PH_MUST_CHECK;
+
 #endif

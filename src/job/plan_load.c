@@ -394,6 +394,7 @@ ph_job_load_plan(struct ph_job *job, struct ph_error *err)
     forget_plan(job);
     PH_TRY(load_tables(job, err));
     PH_TRY(load_columns(job, err));
+    PH_TRY(ph_job_check_attributes(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         PH_TRY(join_types(job, &job->plan.tables[i], err));
     PH_TRY(load_chunks(job, err));

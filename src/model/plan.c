@@ -181,6 +181,16 @@ ph_plan_is_first_of_source(const struct ph_plan *plan, uint32_t table)
     return true;
 }
 
+bool
+ph_plan_reads(const struct ph_table_plan *table, const char *source_name)
+{
+    for (uint32_t i = 0; table->route == NULL && i < table->n_columns; i++) {
+        if (strcmp(table->columns[i].source_name, source_name) == 0)
+            return true;
+    }
+    return table->route != NULL;
+}
+
 void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {

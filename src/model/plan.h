@@ -142,6 +142,12 @@ ph_plan_is_config(const struct ph_table_plan *table)
  */
 bool ph_plan_is_first_of_source(const struct ph_plan *plan, uint32_t table);
 
+/*
+ * Whether the table's rows are made of that column of its source. Where rules say what becomes of
+ * it, that is each one.
+ */
+bool ph_plan_reads(const struct ph_table_plan *table, const char *source_name);
+
 /* "schema.name" of the source table, or its route when that leads elsewhere, for messages; in
  * `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);

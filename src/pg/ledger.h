@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 11
+#define PH_LEDGER_VERSION 12
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -131,6 +131,14 @@ ph_code ph_ledger_lose_epochs(struct ph_conn *conn, const char *job, struct ph_e
  */
 ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                             const struct ph_plan *plan, struct ph_error *err);
+
+/*
+ * The source's columns that the table's rows are made of now, each at the place of its number. A
+ * name that comes to have another number is another column.
+ */
+ph_code ph_ledger_note_attributes(struct ph_conn *conn, const char *job,
+                                  const struct ph_table_plan *table,
+                                  struct ph_error *err) PH_MUST_CHECK;
 
 /* job->rules and their marks, where a job goes on with other rules. */
 ph_code ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job,

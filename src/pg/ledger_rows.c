@@ -56,6 +56,26 @@ put_columns(struct ph_buf *sql, const struct ph_table_plan *table, enum column_s
     ph_buf_puts(sql, "]::text[],");
 }
 
+/* Names at the places of their numbers; NULL: none, or one that rows are not made of. */
+static void
+put_attributes(struct ph_buf *sql, const struct ph_table_plan *table)
+{
+    const struct ph_rel *source = table->source;
+    int16_t place = 0;
+
+    ph_buf_puts(sql, "ARRAY[");
+    for (uint32_t i = 0; i < source->n_columns; i++) {
+        const struct ph_column *column = &source->columns[i];
+        if (!ph_plan_reads(table, column->name))
+            continue;
+        while (++place < column->attnum)
+            ph_buf_puts(sql, place == 1 ? "NULL" : ",NULL");
+        ph_buf_puts(sql, place == 1 ? "" : ",");
+        ph_buf_put_literal(sql, column->name);
+    }
+    ph_buf_puts(sql, "]::text[]");
+}
+
 static void
 put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
               const struct ph_table_plan *table)
@@ -73,7 +93,8 @@ put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
     ph_buf_putc(sql, ',');
     put_columns(sql, table, SOURCE_NAMES);
     put_columns(sql, table, TARGET_NAMES);
-    ph_buf_printf(sql, "'%s',", format_name(table->format));
+    put_attributes(sql, table);
+    ph_buf_printf(sql, ",'%s',", format_name(table->format));
     ph_buf_put_literal(sql, table->format_reason != NULL ? table->format_reason : "");
     ph_buf_puts(sql, ",'{");
     for (uint32_t i = 0; i < table->n_key_fields; i++)
@@ -102,7 +123,7 @@ put_chunk_row(struct ph_buf *sql, const char *job, const struct ph_chunk *chunk)
 }
 
 static ph_code
-run_insert(struct ph_conn *conn, struct ph_buf *sql, struct ph_error *err)
+run_sql(struct ph_conn *conn, struct ph_buf *sql, struct ph_error *err)
 {
     ph_code rc = ph_buf_ok(sql) ? ph_conn_exec(conn, ph_buf_text(sql), err)
                                 : PH_FAIL(err, PH_E_MEMORY, "out of memory");
@@ -115,18 +136,19 @@ save_tables(struct ph_conn *conn, const struct ph_ledger_job *job, const struct 
             struct ph_buf *sql, struct ph_error *err)
 {
     for (uint32_t i = 0; i < plan->n_tables; i++) {
-        ph_buf_puts(sql,
-                    i % ROWS_PER_INSERT == 0
-                        ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
-                          " source_name, target_schema, target_name, source_columns,"
-                          " target_columns, format, format_reason, key_fields, buckets,"
-                          " frozen, ordered, level, grp, condition, route, est_rows, est_bytes,"
-                          " joined)"
-                          " VALUES "
-                        : ",");
+        ph_buf_puts(
+            sql,
+            i % ROWS_PER_INSERT == 0
+                ? "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema,"
+                  " source_name, target_schema, target_name, source_columns,"
+                  " target_columns, attributes, format, format_reason, key_fields,"
+                  " buckets, frozen, ordered, level, grp, condition, route, est_rows, est_bytes,"
+                  " joined)"
+                  " VALUES "
+                : ",");
         put_table_row(sql, job, &plan->tables[i]);
         if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == plan->n_tables)
-            PH_TRY(run_insert(conn, sql, err));
+            PH_TRY(run_sql(conn, sql, err));
     }
     return PH_OK;
 }
@@ -142,7 +164,7 @@ save_chunks(struct ph_conn *conn, const char *job, const struct ph_plan *plan, s
                              : ",");
         put_chunk_row(sql, job, &plan->chunks[i]);
         if ((i + 1) % ROWS_PER_INSERT == 0 || i + 1 == plan->n_chunks)
-            PH_TRY(run_insert(conn, sql, err));
+            PH_TRY(run_sql(conn, sql, err));
     }
     return PH_OK;
 }
@@ -154,6 +176,24 @@ ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job, struc
 
     return ph_conn_expect(conn, "UPDATE pghaul.job SET rules = $2, rule_marks = $3 WHERE job = $1",
                           3, params, 1, err);
+}
+
+ph_code
+ph_ledger_note_attributes(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
+                          struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_buf_puts(&sql, "UPDATE pghaul.tbl SET attributes = ");
+    put_attributes(&sql, table);
+    ph_buf_puts(&sql, " WHERE job = ");
+    ph_buf_put_literal(&sql, job);
+    ph_buf_printf(&sql, " AND tbl = %u AND attributes IS DISTINCT FROM ", table->index);
+    put_attributes(&sql, table);
+    ph_code rc = run_sql(conn, &sql, err);
+    ph_buf_free(&sql);
+    return rc;
 }
 
 ph_code

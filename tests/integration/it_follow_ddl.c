@@ -128,6 +128,77 @@ column_of_another_type(void **state)
     copied_anew(&db);
 }
 
+#define IS_ANOTHER(name) "column " name " of the source is not the one that was copied"
+
+/* The last one: what the stream announces is what it was. The rows from before are not. */
+static void
+column_added_again(void **state)
+{
+    struct pair_db db = new_db("again");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE one DROP COLUMN b; ALTER TABLE one ADD COLUMN b text;"
+                        "UPDATE one SET b = 'x' WHERE id = 3");
+    run_wait(pair_stop(&db, "now"), RUN_DEADLINE_MS);
+    pair_expect(run, 1, "PH-TABLE-CHANGED public.one: " IS_ANOTHER("b"));
+    pair_expect(run, 1, "DROP TABLE (with CASCADE");
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, IS_ANOTHER("b"));
+    sql_exec(db.target, "DROP TABLE one CASCADE");
+    pair_expect(pair_follow(&db), 0, "followed to"); /* where it was told to */
+    same_rows(pair.src, db.name, pair.dst, db.name);
+    pair_db_end(&db);
+}
+
+/* Of one type: by names alone nothing has changed. */
+static void
+columns_that_swap_names(void **state)
+{
+    struct pair_db db = new_db("swapped");
+
+    (void)state;
+    sql_exec(db.source, "ALTER TABLE one ADD COLUMN c text DEFAULT 'c'");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "ALTER TABLE one RENAME b TO d; ALTER TABLE one RENAME c TO b;"
+                        "ALTER TABLE one RENAME d TO c; UPDATE one SET a = 0 WHERE id = 3");
+    pair_expect(run, 1, "PH-TABLE-CHANGED public.one: " IS_ANOTHER("b"));
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM one WHERE a = 0"), 0);
+    copied_anew(&db);
+}
+
+/* One that was added while the job follows is known by its number, too, until it goes. */
+static void
+late_column_added_again(void **state)
+{
+    static const char add[] = "ALTER TABLE one ADD COLUMN late text";
+    static const char drop[] = "ALTER TABLE one DROP COLUMN late";
+    struct pair_db db = new_db("late");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target, add);
+    sql_execf(db.source, "%s; UPDATE one SET late = 'l'", add);
+    sql_wait_true(pair.dst, db.name, "SELECT count(late) = 100 FROM one", 60000);
+    stop(run);
+    sql_execf(db.source, "%s; %s", drop, add);
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, IS_ANOTHER("late"));
+    sql_exec(db.source, drop);
+    sql_exec(db.target, drop);
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    stop(run);
+    sql_exec(db.target, add);
+    sql_execf(db.source, "%s; UPDATE one SET late = 'l' WHERE id < 9", add);
+    end(&db, pair_follow(&db));
+}
+
 /*
  * A type whose values are fit for text only makes the whole stream text; what waits in the spool
  * came in binary, and can not be applied by that any more.
@@ -271,6 +342,9 @@ main(void)
         cmocka_unit_test(column_renamed),
         cmocka_unit_test(column_dropped),
         cmocka_unit_test(column_of_another_type),
+        cmocka_unit_test(column_added_again),
+        cmocka_unit_test(columns_that_swap_names),
+        cmocka_unit_test(late_column_added_again),
         cmocka_unit_test(column_for_text_only),
         cmocka_unit_test(column_for_text_while_one_is_open),
         cmocka_unit_test(data_only),
