@@ -397,7 +397,8 @@ ph_code
 ph_fold_overwrite(struct ph_fold *fold, const struct ph_apply_table *table,
                   const struct ph_change *change, struct ph_error *err)
 {
-    struct ph_fold_adding a = {.fold = fold, .table = table, .change = change, .err = err};
+    struct ph_fold_adding a = {
+        .fold = fold, .table = table, .change = change, .overwrites = true, .err = err};
 
     assert(fold->mode == PH_FOLD_REPLAY);
     PH_TRY(begin_change(&a));

@@ -14,6 +14,7 @@ struct ph_fold_adding {
     struct ph_fold_table *state;
     const struct ph_apply_table *table;
     const struct ph_change *change;
+    bool overwrites; /* by ph_fold_overwrite: rows may not be there */
     struct ph_error *err;
     struct ph_tuple tuple; /* new image, at the store's end, not kept yet */
     struct ph_tuple old;   /* old key (by row: old image), aside; data NULL: none */

@@ -136,12 +136,13 @@ ph_fold_add_single(struct ph_fold_adding *a)
         PH_TRY(ph_fold_make_old(a));
     if (kind == PH_CHANGE_DELETE)
         return ph_fold_push_single(a, kind);
-    if (kind == PH_CHANGE_UPDATE && a->table->n_keys == 0) {
+    if (kind == PH_CHANGE_UPDATE && a->table->n_keys == 0 &&
+        (a->table->may_split_moves || a->overwrites)) {
         PH_TRY(ph_fold_push_single(a, PH_CHANGE_DELETE));
         kind = PH_CHANGE_INSERT;
     }
     PH_TRY(ph_fold_make_new(a));
-    if (kind == PH_CHANGE_UPDATE)
+    if (kind == PH_CHANGE_UPDATE && a->table->n_keys > 0)
         ph_fold_drop_same_key(a);
     return ph_fold_push_single(a, kind);
 }

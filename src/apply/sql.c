@@ -275,26 +275,29 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
     ph_buf_puts(out, " FROM old, new");
 }
 
-void
-ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
+/* UPDATE … AS t SET … = u.c0, … FROM: all of the set that can be assigned. */
+static void
+put_assignments(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
 {
-    uint32_t param = table->n_keys + 1;
+    const char *separator = "";
 
-    assert(table->n_keys > 0);
-    if (table->key_is_identity || table->keeps_identity) {
-        put_move_identity(table, set, out);
-        return;
-    }
     ph_buf_printf(out, "UPDATE %s AS t SET ", table->target_sql);
     for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (!ph_column_set_has(set, i))
+        if (!ph_column_set_has(set, i) || table->columns[i].is_identity_always)
             continue;
-        ph_buf_puts(out, i == 0 ? "" : ", ");
+        ph_buf_puts(out, separator);
         ph_buf_put_ident(out, table->columns[i].name);
         ph_buf_printf(out, " = u.c%u", i);
+        separator = ", ";
     }
-    ph_buf_puts(out, " FROM (SELECT ");
-    put_keys(table, table->n_keys, out);
+    ph_buf_puts(out, " FROM ");
+}
+
+/* , … AS c0, …: the new values, from that parameter on. */
+static void
+put_new_values(const struct ph_apply_table *table, struct ph_column_set set, uint32_t param,
+               struct ph_buf *out)
+{
     for (uint32_t i = 0; i < table->n_columns; i++) {
         if (!ph_column_set_has(set, i))
             continue;
@@ -302,8 +305,60 @@ ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set, st
         put_values(&table->columns[i], param++, out);
         ph_buf_printf(out, " AS c%u", i);
     }
+}
+
+/* What cannot be assigned must be as it was, as in put_update_rest. */
+static void
+put_kept_identity(const struct ph_apply_table *table, struct ph_column_set set, const char *alias,
+                  struct ph_buf *out)
+{
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        if (!ph_column_set_has(set, i) || !table->columns[i].is_identity_always)
+            continue;
+        ph_buf_printf(out, " AND %s.", alias);
+        ph_buf_put_ident(out, table->columns[i].name);
+        ph_buf_printf(out, " %s u.c%u", table->columns[i].equals, i);
+    }
+}
+
+/* One of the rows with that image, where it is: to what refers to it, it must not go. */
+static void
+put_update_row(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
+{
+    bool has_partitions = table->target->kind == PH_REL_PARTITIONED;
+    uint32_t n = table->n_columns;
+
+    put_assignments(table, set, out);
+    ph_buf_printf(out, "(SELECT x.ctid AS id%s, u.* FROM %s AS x, (SELECT ",
+                  has_partitions ? ", x.tableoid AS rel" : "", table->target_sql);
+    put_keys(table, n, out);
+    ph_buf_printf(out, ", pg_catalog.unnest($%u::\"pg_catalog\".\"_int8\") AS n", n + 1);
+    put_new_values(table, set, n + 2, out);
+    ph_buf_puts(out, ") AS u WHERE ");
+    put_row_match(table, "x", out);
+    put_kept_identity(table, set, "x", out);
+    ph_buf_printf(out, " LIMIT 1) AS u WHERE t.ctid = u.id%s",
+                  has_partitions ? " AND t.tableoid = u.rel" : "");
+}
+
+void
+ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
+{
+    if (table->n_keys == 0) {
+        put_update_row(table, set, out);
+        return;
+    }
+    if (table->key_is_identity || (table->keeps_identity && table->may_split_moves)) {
+        put_move_identity(table, set, out);
+        return;
+    }
+    put_assignments(table, set, out);
+    ph_buf_puts(out, "(SELECT ");
+    put_keys(table, table->n_keys, out);
+    put_new_values(table, set, table->n_keys + 1, out);
     ph_buf_puts(out, ") AS u WHERE ");
     put_key_match(table, "t", out);
+    put_kept_identity(table, set, "t", out);
 }
 
 void

@@ -32,7 +32,10 @@ void ph_sql_put_delete(const struct ph_apply_table *table, struct ph_buf *out);
 /* Keys, then the columns of the set outside of the key. */
 void ph_sql_put_update(const struct ph_apply_table *table, struct ph_column_set set,
                        struct ph_buf *out);
-/* A change of the key: old keys, then the columns of the set, all new keys among them. */
+/*
+ * A change of the key: old keys, then the columns of the set, all new keys among them. Without a
+ * key, of one row where it is: its old image, how many they are (1, for ph_sql_put_find), all new.
+ */
 void ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set,
                      struct ph_buf *out);
 void ph_sql_put_copy(const struct ph_apply_table *table, struct ph_buf *out);

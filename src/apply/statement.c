@@ -127,7 +127,7 @@ struct filling {
     const struct ph_apply_table *table;
     struct ph_fold_table *state;
     uint32_t n_params;
-    uint32_t n_old;    /* of a move: parameters of the old key */
+    uint32_t n_old;    /* of a move: parameters of the old key, or row */
     uint32_t n_fields; /* of each tuple that are walked */
     uint32_t n_rows;
     uint64_t expected;
@@ -177,9 +177,11 @@ start_params(struct filling *f)
     if (f->stage->kind == PH_APPLY_DELETE && f->table->n_keys > 0)
         f->n_fields = f->table->n_keys;
     if (is_move(f))
-        f->n_old = f->table->n_keys;
+        f->n_old = f->table->n_keys > 0 ? f->table->n_keys : f->table->n_columns;
     for (uint32_t i = 0; i < f->n_old; i++)
         start_param(f);
+    if (is_move(f) && f->table->n_keys == 0)
+        start_param(f); /* that it is one row */
     for (uint32_t i = 0; i < f->n_fields; i++) {
         f->st->targets[i] = NULL;
         if (!ph_column_set_has(set, i))
@@ -199,6 +201,16 @@ put_field(struct ph_buf *to, const uint8_t *field, size_t size)
 }
 
 static void
+put_i64(struct ph_buf *to, int64_t value)
+{
+    uint8_t raw[12];
+
+    ph_store_u32(raw, 8);
+    ph_store_u64(raw + 4, (uint64_t)value);
+    ph_buf_append(to, raw, sizeof raw);
+}
+
+static void
 put_old_key(struct filling *f, const uint8_t *key)
 {
     for (uint32_t i = 0; i < f->n_old; i++) {
@@ -207,6 +219,8 @@ put_old_key(struct filling *f, const uint8_t *key)
         put_field(&f->st->columns[i], key, size);
         key += size;
     }
+    if (f->table->n_keys == 0)
+        put_i64(&f->st->columns[f->n_old], 1);
 }
 
 static void
@@ -224,16 +238,6 @@ put_row(struct filling *f, const uint8_t *tuple)
         tuple += size;
     }
     f->n_rows++;
-}
-
-static void
-put_i64(struct ph_buf *to, int64_t value)
-{
-    uint8_t raw[12];
-
-    ph_store_u32(raw, 8);
-    ph_store_u64(raw + 4, (uint64_t)value);
-    ph_buf_append(to, raw, sizeof raw);
 }
 
 /* The key of an entry's row; for a single DELETE it is apart. */

@@ -18,7 +18,7 @@ ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find
 
     *n_params = table->n_keys;
     if (table->n_keys == 0) {
-        if (statement->kind != PH_APPLY_DELETE)
+        if (statement->kind != PH_APPLY_DELETE && statement->kind != PH_APPLY_UPDATE)
             return;
         *n_params = table->n_columns + 1;
     }

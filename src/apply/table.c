@@ -419,6 +419,15 @@ may_reorder(const struct builder *b)
     return true;
 }
 
+/* What refers to a row would go with it, or stand in the way: it may change, and not come again. */
+static void
+keep_rows(struct ph_apply_table *table)
+{
+    table->may_split_moves = false;
+    if (table->n_keys == 0)
+        table->way = PH_APPLY_IN_ORDER;
+}
+
 static void
 look_at_foreign_keys(struct builder *b)
 {
@@ -435,7 +444,7 @@ look_at_foreign_keys(struct builder *b)
         bool is_parent = is_within(catalog, oid, key->ref_oid);
         bool is_child = is_within(catalog, oid, key->rel_oid);
         if (is_parent)
-            b->table->may_split_moves = false;
+            keep_rows(b->table);
         if (is_parent || is_child)
             look_at_actions(b, key, is_parent);
         if (!is_child)

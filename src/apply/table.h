@@ -63,7 +63,8 @@ struct ph_apply_column {
 enum ph_apply_way {
     PH_APPLY_BY_KEY,  /* changes are folded per key */
     PH_APPLY_BY_ROW,  /* no key: rows are counted by their whole image */
-    PH_APPLY_IN_ORDER /* the key's equality is the server's secret: one change after the other */
+    PH_APPLY_IN_ORDER /* the key's equality is the server's secret, or there is none and rows are
+                         referred to: one change after the other */
 };
 
 struct ph_apply_table {
@@ -75,14 +76,15 @@ struct ph_apply_table {
     enum ph_apply_way way;
     const struct ph_apply_column *columns; /* the key's first, then in target order */
     uint32_t n_columns;
-    uint32_t n_keys;          /* 0: PH_APPLY_BY_ROW */
+    uint32_t n_keys;          /* 0: rows are found by their whole image */
     uint32_t n_stream_fields; /* what a change of this table must have */
     bool key_is_bytes;        /* all keys are PH_KEY_BYTES */
     bool keeps_identity;      /* a column outside of the key is_identity_always */
     bool key_is_identity;     /* one of the key is */
     bool has_index;           /* one of the target leads to the rows of a key */
     bool may_reorder;         /* no other unique index: rows do not stand in each other's way */
-    bool may_split_moves;     /* a change of the key may go as DELETE and INSERT */
+    bool may_split_moves;     /* a change of the key, or of a row without one, may go as DELETE and
+                                 INSERT: no enforced key refers to the rows */
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
     bool may_miss_moves;      /* so may a change of the key: it was done by such a cascade */
     bool has_actions;         /* an enforced key acts upon its rows, or for its rows upon others:

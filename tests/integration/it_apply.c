@@ -1016,6 +1016,51 @@ enforced_foreign_keys(void **state)
     run_scenario(&scenario);
 }
 
+/* Rows that others refer to change where they are: a DELETE would act upon these, or be refused. */
+static void
+enforced_keys_of_rows_without_a_key(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "kept",
+        .both = "CREATE TABLE p (a int UNIQUE, v text); ALTER TABLE p REPLICA IDENTITY FULL;"
+                "CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES p (a) ON DELETE CASCADE);"
+                "CREATE TABLE q (a int UNIQUE, n int GENERATED ALWAYS AS IDENTITY, v text);"
+                "ALTER TABLE q REPLICA IDENTITY FULL;"
+                "CREATE TABLE d (id int PRIMARY KEY, a int REFERENCES q (a));",
+        .steps = {"INSERT INTO p VALUES (1, 'x'), (2, 'y'), (NULL, 'n'), (NULL, 'n');"
+                  "INSERT INTO c VALUES (1, 1), (2, 2); INSERT INTO q (a, v) VALUES (1, 'x'),"
+                  " (NULL, 'n'); INSERT INTO d VALUES (1, 1)",
+                  "UPDATE p SET v = 'z' WHERE a = 1; UPDATE q SET v = 'z' WHERE a = 1",
+                  "UPDATE p SET a = 3 WHERE ctid = (SELECT min(ctid) FROM p WHERE a IS NULL);"
+                  "UPDATE q SET v = NULL; UPDATE c SET a = 3 WHERE id = 2; DELETE FROM p WHERE"
+                  " a = 2; UPDATE p SET v = 'z' WHERE a = 3; DELETE FROM p WHERE a IS NULL"},
+        .enforces_keys = true,
+        .expects_replay = true,
+    };
+
+    (void)state;
+    run_scenario(&scenario);
+}
+
+/* A key that others refer to, beside an identity: it takes them along, and does not come anew. */
+static void
+enforced_keys_beside_an_identity(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "beside",
+        .both = "CREATE TABLE p (k text PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, v text);"
+                "CREATE TABLE c (id int PRIMARY KEY, k text REFERENCES p ON UPDATE CASCADE ON"
+                " DELETE CASCADE);",
+        .steps = {"INSERT INTO p (k, v) VALUES ('a', 'x'); INSERT INTO c VALUES (1, 'a')",
+                  "UPDATE p SET k = 'b' WHERE k = 'a'; UPDATE p SET k = 'c', v = 'y'"},
+        .enforces_keys = true,
+        .expects_replay = true,
+    };
+
+    (void)state;
+    run_scenario(&scenario);
+}
+
 /* TRAPS 9, and long runs of inserts. */
 static void
 truncate_and_copy(void **state)
@@ -1084,6 +1129,30 @@ missing_rows_are_named(void **state)
     sql_exec(run.source, "DELETE FROM u");
     drain(&run);
     assert_string_equal(run.missing, "(id=00000000-0000-0000-0000-0000000000ff)");
+    end(&run);
+}
+
+/* A row without a key that is changed where it is has no name, but is missed. */
+static void
+missing_row_without_a_key(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "nameless",
+        .both = "CREATE TABLE p (a int UNIQUE, v text); ALTER TABLE p REPLICA IDENTITY FULL;"
+                "CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES p (a));",
+        .enforces_keys = true,
+    };
+    struct trial run;
+
+    (void)state;
+    begin(&run, &scenario, (struct combination){PH_FORMAT_BINARY, PH_FOLD_REPLAY});
+    sql_exec(run.source, "INSERT INTO p VALUES (1, 'x'), (NULL, 'n')");
+    drain(&run);
+    sql_exec(run.target, "DELETE FROM p WHERE a = 1");
+    sql_exec(run.source, "UPDATE p SET v = 'y'");
+    drain(&run);
+    assert_int_equal(run.n_misses, 1);
+    assert_string_equal(run.missing, "");
     end(&run);
 }
 
@@ -1308,8 +1377,11 @@ main(int argc, char **argv)
         cmocka_unit_test(trap_40_73_unique_values_that_swap),
         cmocka_unit_test(partitioned_roots),
         cmocka_unit_test(enforced_foreign_keys),
+        cmocka_unit_test(enforced_keys_of_rows_without_a_key),
+        cmocka_unit_test(enforced_keys_beside_an_identity),
         cmocka_unit_test(truncate_and_copy),
         cmocka_unit_test(missing_rows_are_named),
+        cmocka_unit_test(missing_row_without_a_key),
         cmocka_unit_test(trap_89_plans_use_the_key),
         cmocka_unit_test(random_changes),
         cmocka_unit_test(random_workload),

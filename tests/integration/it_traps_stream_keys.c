@@ -112,6 +112,30 @@ trap_92_key_that_another_takes(void **state)
                family);
 }
 
+/* Parents without a key: one changes where it is; one that is missing comes anew. */
+static void
+trap_92_parents_without_a_key(void **state)
+{
+    struct pair_db db = new_db("keyless", "CREATE TABLE parent (id int UNIQUE, v text);"
+                                          "ALTER TABLE parent REPLICA IDENTITY FULL;"
+                                          "CREATE TABLE child (id int PRIMARY KEY, parent int"
+                                          " REFERENCES parent (id) ON DELETE CASCADE)");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO parent VALUES (1, 'p'), (2, 'p'), (NULL, 'p');"
+                        "INSERT INTO child VALUES (1, 1)");
+    struct run *run = follow(&db);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    sql_exec(db.target, "DELETE FROM parent WHERE id = 2"); /* somebody else's doing */
+    sql_exec(db.source, "UPDATE parent SET v = 'x'; UPDATE parent SET v = 'y' WHERE id = 1");
+    run_expect(follow(&db, "--until", "now", "--on-conflict", "overwrite"), 4);
+    for (const char *const *table = family; *table != NULL; table++)
+        pair_same_table(&db, *table);
+    pair_db_end(&db);
+}
+
 static const char *const staff[] = {"staff", NULL};
 
 /* The same within one table, by a unique column that is not the key. */
@@ -392,6 +416,7 @@ main(void)
         cmocka_unit_test(trap_92_cascade_of_a_row_that_comes_again),
         cmocka_unit_test(trap_92_set_null_of_a_row_that_comes_again),
         cmocka_unit_test(trap_92_key_that_another_takes),
+        cmocka_unit_test(trap_92_parents_without_a_key),
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
