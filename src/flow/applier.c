@@ -250,21 +250,30 @@ take_commit(struct ph_applier *applier, const struct ph_txn_event *event, struct
 
 /* The position moves over what has no changes, but not for every keepalive. */
 static ph_code
-take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
+advance_sometimes(struct ph_applier *applier, struct ph_error *err)
 {
-    PH_TRY(ph_applier_settle(applier, err));
-    if (lsn <= applier->target.applied)
-        return PH_OK;
-    applier->progress = lsn;
     ph_lsn end = atomic_load(&applier->end_lsn);
-    if (ph_clock_seconds_since(applier->advanced_ns) < ADVANCE_EVERY_S &&
-        !(end != 0 && lsn >= end) && applier->params.filter->open_lsn == 0)
+    ph_lsn lsn = applier->progress;
+
+    if (lsn <= applier->target.applied ||
+        (ph_clock_seconds_since(applier->advanced_ns) < ADVANCE_EVERY_S &&
+         !(end != 0 && lsn >= end) && applier->params.filter->open_lsn == 0))
         return PH_OK;
     PH_TRY(ph_apply_advance(&applier->target, lsn, err));
     applier->advanced_ns = ph_clock_ns();
     applier->group_from = lsn;
     tell(applier);
     return PH_OK;
+}
+
+static ph_code
+take_progress(struct ph_applier *applier, ph_lsn lsn, struct ph_error *err)
+{
+    PH_TRY(ph_applier_settle(applier, err));
+    if (lsn <= applier->target.applied)
+        return PH_OK;
+    applier->progress = lsn;
+    return advance_sometimes(applier, err);
 }
 
 /* A streamed transaction that was applied as it arrived has only its commit left. */
@@ -295,8 +304,11 @@ take_nothing(struct ph_applier *applier, struct ph_error *err)
         return ph_apply_settle(&applier->target, err);
     }
     PH_TRY(ph_applier_settle(applier, err));
-    if (!applier->in_txn) /* what is before it would still be gathered */
+    if (!applier->in_txn) { /* what is before it would still be gathered */
         PH_TRY(ph_early_idle(applier->early, err));
+        /* none may come any more: a full spool waits for what lies before this one to be pruned */
+        PH_TRY(advance_sometimes(applier, err));
+    }
     if (applier->target.durable < applier->target.applied &&
         ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
         PH_TRY(ph_apply_make_durable(&applier->target, err));
