@@ -209,8 +209,8 @@ the_commit_is_lost(void **state)
                      1);
     ph_error_reset(&err);
     assert_int_not_equal(ph_follow_begin(&job, &err), PH_OK);
-    while (PQgetResult(other) != NULL)
-        continue;
+    for (PGresult *r = PQgetResult(other); r != NULL; r = PQgetResult(other))
+        PQclear(r);
     set_standby(other, "");
     PQfinish(other);
     assert_string_equal(on_source(), "1 slots, 1 publications");
