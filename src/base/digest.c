@@ -99,13 +99,13 @@ ph_digest_set_total(const struct ph_digest_set *set)
 bool
 ph_digest_equal(const struct ph_digest *a, const struct ph_digest *b)
 {
-    return a->rows == b->rows && a->sum.lo == b->sum.lo && a->sum.hi == b->sum.hi;
+    return a->rows == b->rows && ph_hash128_equal(a->sum, b->sum);
 }
 
 bool
 ph_digest_bucket_equal(const struct ph_digest_bucket *a, const struct ph_digest_bucket *b)
 {
-    return a->rows == b->rows && a->sum.lo == b->sum.lo && a->sum.hi == b->sum.hi;
+    return a->rows == b->rows && ph_hash128_equal(a->sum, b->sum);
 }
 
 void

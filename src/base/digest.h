@@ -21,6 +21,12 @@ struct ph_hash128 {
     uint64_t hi;
 };
 
+static inline bool
+ph_hash128_equal(struct ph_hash128 a, struct ph_hash128 b)
+{
+    return a.lo == b.lo && a.hi == b.hi;
+}
+
 struct ph_digest_bucket {
     struct ph_hash128 sum;
     uint64_t rows;

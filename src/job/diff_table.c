@@ -52,8 +52,7 @@ head_of(struct ph_diff_table *table, uint64_t key_hash)
 static bool
 is_entry(const struct ph_diff_entry *entry, const struct ph_scanned_row *row)
 {
-    return entry->key_hash == row->key_hash && entry->hash.lo == row->hash.lo &&
-           entry->hash.hi == row->hash.hi;
+    return entry->key_hash == row->key_hash && ph_hash128_equal(entry->hash, row->hash);
 }
 
 struct ph_diff_entry *

@@ -3,8 +3,6 @@
  * A name that has another number now is another column, dropped and added again, or one that others
  * have passed their names to. Neither its values nor their absence came with the stream.
  */
-#include <stdio.h>
-
 #include "job/job.h"
 #include "pg/ledger.h"
 
@@ -43,19 +41,15 @@ static ph_code
 check_some(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
 {
     struct ph_result *r;
-    char from[16];
-    char to[16];
-    const char *params[] = {job->options->name, from, to};
     ph_code rc = PH_OK;
 
-    snprintf(from, sizeof from, "%u", first);
-    snprintf(to, sizeof to, "%u", first + n - 1);
-    PH_TRY(ph_conn_query(job->target_control,
-                         "SELECT t.tbl, a.n, a.name FROM pghaul.tbl t,"
-                         " unnest(t.attributes) WITH ORDINALITY a (name, n) WHERE t.job = $1"
-                         " AND t.tbl BETWEEN $2::int AND $3::int AND a.name IS NOT NULL"
-                         " ORDER BY t.tbl, a.n",
-                         3, params, &r, err));
+    PH_TRY(
+        ph_ledger_query_tables(job->target_control, job->options->name,
+                               "SELECT t.tbl, a.n, a.name FROM pghaul.tbl t,"
+                               " unnest(t.attributes) WITH ORDINALITY a (name, n) WHERE t.job = $1"
+                               " AND t.tbl BETWEEN $2::int AND $3::int AND a.name IS NOT NULL"
+                               " ORDER BY t.tbl, a.n",
+                               first, n, &r, err));
     for (int row = 0; rc == PH_OK && row < ph_result_rows(r); row++) {
         uint32_t table = ph_result_u32(r, row, 0);
         rc = table < job->plan.n_tables

@@ -91,20 +91,15 @@ static ph_code
 load_columns_of(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
 {
     struct ph_result *r;
-    char from[16];
-    char to[16];
-    const char *params[] = {job->options->name, from, to};
     ph_code rc = PH_OK;
 
-    snprintf(from, sizeof from, "%u", first);
-    snprintf(to, sizeof to, "%u", first + n - 1);
-    PH_TRY(ph_conn_query(job->target_control,
-                         "SELECT t.tbl, s.name, d.name FROM pghaul.tbl t,"
-                         " unnest(t.source_columns) WITH ORDINALITY s (name, n),"
-                         " unnest(t.target_columns) WITH ORDINALITY d (name, n)"
-                         " WHERE t.job = $1 AND t.tbl BETWEEN $2::int AND $3::int"
-                         " AND s.n = d.n ORDER BY t.tbl, s.n",
-                         3, params, &r, err));
+    PH_TRY(ph_ledger_query_tables(job->target_control, job->options->name,
+                                  "SELECT t.tbl, s.name, d.name FROM pghaul.tbl t,"
+                                  " unnest(t.source_columns) WITH ORDINALITY s (name, n),"
+                                  " unnest(t.target_columns) WITH ORDINALITY d (name, n)"
+                                  " WHERE t.job = $1 AND t.tbl BETWEEN $2::int AND $3::int"
+                                  " AND s.n = d.n ORDER BY t.tbl, s.n",
+                                  first, n, &r, err));
     for (int at = 0; rc == PH_OK && at < ph_result_rows(r);) {
         uint32_t table = ph_result_u32(r, at, 0);
         int end = at;

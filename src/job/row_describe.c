@@ -154,7 +154,7 @@ word_made_key(void *arg, const struct ph_scanned_row *row, struct ph_error *err)
     struct ph_buf sql;
     char value[16];
 
-    if (made->found || row->hash.lo != made->hash.lo || row->hash.hi != made->hash.hi)
+    if (made->found || !ph_hash128_equal(row->hash, made->hash))
         return PH_OK;
     made->found = true;
     ph_buf_init(&sql, (size_t)1 << 16);
@@ -231,7 +231,7 @@ hash_fields(void *arg, const struct ph_scanned_row *row, struct ph_error *err)
     struct field_hashes *out = arg;
 
     (void)err;
-    if (out->wanted != NULL && (out->wanted->lo != row->hash.lo || out->wanted->hi != row->hash.hi))
+    if (out->wanted != NULL && !ph_hash128_equal(*out->wanted, row->hash))
         return PH_OK;
     for (uint32_t i = 0; i < out->n; i++) {
         if (row->fields[i].data != NULL)
@@ -269,7 +269,7 @@ word_columns(const struct ph_table_plan *table, const struct field_hashes *a,
 
     ph_buf_init(&text, (size_t)1 << 20);
     for (uint32_t i = 0; i < a->n; i++) {
-        if (a->hashes[i].lo == b->hashes[i].lo && a->hashes[i].hi == b->hashes[i].hi)
+        if (ph_hash128_equal(a->hashes[i], b->hashes[i]))
             continue;
         if (text.len > 0)
             ph_buf_puts(&text, ", ");

@@ -133,6 +133,13 @@ ph_code ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *jo
                             const struct ph_plan *plan, struct ph_error *err);
 
 /*
+ * A query about some tables of the plan, which may be too many for one answer: $1 in it is the job,
+ * $2 and $3 the first and the last number of a table. *out is the caller's.
+ */
+ph_code ph_ledger_query_tables(struct ph_conn *conn, const char *job, const char *sql,
+                               uint32_t first, uint32_t n, struct ph_result **out,
+                               struct ph_error *err) PH_MUST_CHECK;
+/*
  * The source's columns that the table's rows are made of now, each at the place of its number. A
  * name that comes to have another number is another column.
  */

@@ -211,6 +211,19 @@ ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
     return rc;
 }
 
+ph_code
+ph_ledger_query_tables(struct ph_conn *conn, const char *job, const char *sql, uint32_t first,
+                       uint32_t n, struct ph_result **out, struct ph_error *err)
+{
+    char from[16];
+    char to[16];
+    const char *params[] = {job, from, to};
+
+    snprintf(from, sizeof from, "%u", first);
+    snprintf(to, sizeof to, "%u", first + n - 1);
+    return ph_conn_query(conn, sql, 3, params, out, err);
+}
+
 static const struct ph_chunk *
 chunk_at(const struct ph_plan *plan, uint32_t table, uint32_t number)
 {

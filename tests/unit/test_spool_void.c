@@ -44,6 +44,17 @@ assert_reads(struct ph_spool_reader *reader, const char *expected)
     ph_buf_free(&out);
 }
 
+/* Also of one more transaction; the reader and all else are at their end. */
+static void
+gives_what_comes(struct spool_case *c, struct ph_spool_reader *reader)
+{
+    case_txn(c, 1, 0);
+    MUST(ph_spool_flush(c->spool, must));
+    assert_reads(reader, ph_buf_text(&c->written));
+    ph_spool_reader_close(reader);
+    case_free(c);
+}
+
 /* The target had more than is left here: the spool begins anew between opening and reading. */
 static void
 test_restart_before_the_first_read(void **state)
@@ -60,11 +71,7 @@ test_restart_before_the_first_read(void **state)
     ph_buf_puts(&c.written, "session 2\n");
     case_txn(&c, 1, 0);
     MUST(ph_spool_flush(c.spool, must));
-    case_txn(&c, 1, 0);
-    MUST(ph_spool_flush(c.spool, must));
-    assert_reads(reader, ph_buf_text(&c.written));
-    ph_spool_reader_close(reader);
-    case_free(&c);
+    gives_what_comes(&c, reader);
 }
 
 /* The same where all that is here was applied, and pruned. */
@@ -81,11 +88,7 @@ test_pruned_before_the_first_read(void **state)
     case_begin_session(&c);
     MUST(ph_spool_prune(c.spool, end, must));
     assert_int_equal(case_positions(&c).segments, 1);
-    case_txn(&c, 1, 0);
-    MUST(ph_spool_flush(c.spool, must));
-    assert_reads(reader, ph_buf_text(&c.written));
-    ph_spool_reader_close(reader);
-    case_free(&c);
+    gives_what_comes(&c, reader);
 }
 
 /* All is applied but for what has no end, which nobody could read: it is not given. */
