@@ -2,7 +2,8 @@
  * Failpoints: named places where a test can make the process die, fail or wait.
  *
  * PGHAUL_FAILPOINT="name=action[@N]" (comma-separated): action is `kill` (SIGKILL to itself),
- * `error` (PH_FAILPOINT_ERROR is true), or `sleep:MS`. @N: at the Nth passage (default the first).
+ * `error` (PH_FAILPOINT_ERROR is true), `hold:FILE` (makes FILE.here, waits until there is a FILE;
+ * ten minutes at most), or `sleep:MS`. @N: at the Nth passage (default the first).
  * Compiled out without PH_FAILPOINTS. The list of names is scripts/failpoints' output (a grep).
  */
 #ifndef PH_BASE_FAILPOINT_H

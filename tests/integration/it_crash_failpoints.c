@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "support/copy_case.h"
+#include "support/hold.h"
 #include "support/mixed.h"
 #include "support/same.h"
 #include "support/scratch.h"
@@ -314,9 +315,11 @@ test_trap_81_stop_restores(void **state)
 
     (void)state;
     prepare_owner(&c);
-    struct run *run = copy_case_start(&c, "after_claim=sleep:1500@1");
-    sql_wait_true(dst, c.dst_db, "SELECT count(*) > 0 FROM pghaul.set_aside", 20000);
+    struct run *run = copy_case_start_env(&c, hold_at("after_claim"));
+    hold_wait(run);
+    assert_string_not_equal(sql_once(dst, c.dst_db, "SELECT count(*) FROM pghaul.set_aside"), "0");
     run_signal(run, SIGTERM);
+    hold_release();
     run_expect(run, 5);
     assert_string_equal(sql_once(dst, c.dst_db, trigger_states),
                         sql_once(src, "mixed", trigger_states));

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "support/copy_case.h"
+#include "support/hold.h"
 #include "support/same.h"
 #include "support/scratch.h"
 #include "support/sql.h"
@@ -302,9 +303,10 @@ trap_66_large_transactions(void **state)
     sql_exec(open, "BEGIN; SAVEPOINT a; UPDATE t SET n = -5 WHERE n % 2 = 0; SAVEPOINT b;"
                    "DELETE FROM t WHERE id % 9 = 0; ROLLBACK TO b;"
                    "UPDATE t SET id = id + 3 WHERE id % 10 = 0 AND n % 5 = 0");
-    struct run *run = copy_case_start(&c, "after_import=sleep:1000");
-    sql_wait_true(dst, c.dst_db, "SELECT max(epoch) = 2 FROM pghaul.epoch", 60000);
+    struct run *run = copy_case_start_env(&c, hold_at("after_import"));
+    hold_wait(run);
     sql_exec(open, "COMMIT");
+    hold_release();
     PQfinish(open);
     run_expect(run, 0);
     says(run, "table public.t goes on: ");

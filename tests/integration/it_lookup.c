@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
@@ -475,16 +476,18 @@ test_large_lost(void **state)
 
     (void)state;
     make_large(&l);
-    l.db.env = failpoint("before_lookup=sleep:4000@20");
+    l.db.env = hold_at_passage("before_lookup", 20);
     const char *args[] = {large_job(&l, ""), LARGE_OPTIONS, "--split", "1MB", NULL};
     struct run *run = pair_start_args(&l.db, "copy", args);
-    sql_wait_true(pair.dst, "large_lost", "SELECT count(*) > 0 FROM pghaul.chunk", 60000);
+    hold_wait(run);
     sql_wait_true(pair.src, "postgres",
                   "SELECT count(*) > 3 FROM pg_stat_activity WHERE datname = 'large_lost_o'",
                   60000);
-    sql_exec(l.other, "UPDATE large SET v = 'new' || id WHERE id % 3 = 0;"
-                      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
-                      " current_database() AND pid <> pg_backend_pid()");
+    sql_exec(l.other,
+             "UPDATE large SET v = 'new' || id WHERE id % 3 = 0;"
+             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname ="
+             " current_database() AND pid <> pg_backend_pid()");
+    hold_release();
     pair_expect(run, 0, "proven");
     assert_non_null(strstr(run_err(run), "too large to be compared"));
     same_large(&l);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
@@ -262,12 +263,13 @@ a_table_that_is_asked_cannot_be_truncated_meanwhile(void **state)
     const char *args[] = {job_of(&db, where), OPTIONS, ASKED, NULL};
 
     (void)state;
-    db.env = failpoint("before_lookup=sleep:4000");
+    db.env = hold_at("before_lookup");
     struct run *run = pair_start_args(&db, "copy", args);
-    sql_wait_true(pair.dst, db.name, "SELECT phase = 'rows' FROM pghaul.job", WAIT_MS);
+    hold_wait(run);
     sql_exec(there.source, "SET lock_timeout = '200ms'");
     sql_expect_error(there.source, "TRUNCATE plans", "55P03");
     sql_exec(there.source, "DELETE FROM plans");
+    hold_release();
     pair_expect(run, 0, "proven");
     assert_int_equal(sql_int(db.target, "SELECT count(plan) FROM users"), 1000);
     sql_exec(there.source, "TRUNCATE plans");
@@ -283,10 +285,11 @@ a_stop_cuts_a_question_of_the_copy(void **state)
     const char *args[] = {job, OPTIONS, ASKED, "--name", db.name, NULL};
 
     (void)state;
-    db.env = failpoint("before_lookup=sleep:3000");
+    db.env = hold_at("before_lookup");
     struct run *run = pair_start_args(&db, "copy", args);
-    sql_wait_true(pair.dst, db.name, "SELECT phase = 'rows' FROM pghaul.job", WAIT_MS);
+    hold_wait(run);
     PGconn *locker = lock_plans(&db);
+    hold_release();
     wait_blocked(&db);
     run_expect(pair_stop(&db, NULL), 0);
     was_cut(&db, run, locker);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
@@ -304,7 +305,6 @@ test_trap_81_killed_with_keys_set_aside(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "trap_81");
     static const char *const kill[] = {"PGHAUL_FAILPOINT=before_commit=kill", NULL};
-    static const char *const slow[] = {"PGHAUL_FAILPOINT=after_claim=sleep:3000", NULL};
 
     (void)state;
     pair_both(&db, "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL);"
@@ -316,10 +316,11 @@ test_trap_81_killed_with_keys_set_aside(void **state)
     db.env = kill;
     assert_int_equal(pair_copy(&db, "--data-only")->code, -9);
     assert_string_not_equal(sql_rows(db.target, CONSTRAINTS), before);
-    db.env = slow;
+    db.env = hold_at("after_claim");
     struct run *run = pair_start_args(&db, "copy", (const char *const[]){"--data-only", NULL});
-    sql_wait_true(pair.dst, "trap_81", "SELECT run = 2 FROM pghaul.job", 20000);
+    hold_wait(run);
     run_signal(run, 15);
+    hold_release();
     run_expect(run, 5);
     db.env = NULL;
     pair_expect(pair_copy(&db, "--data-only"), 0, "proven");

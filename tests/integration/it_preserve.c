@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
@@ -226,17 +227,18 @@ static void
 test_lost_sessions(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "lost");
-    const char *env[] = {"PGHAUL_FAILPOINT=before_write=sleep:2000@2", NULL};
     const char *job = pair_job_file(&db, PRESERVED);
 
     (void)state;
     make_accounts(&db);
-    db.env = env;
+    db.env = hold_at_passage("before_write", 2);
     struct run *run = pair_start_args(&db, "copy", (const char *const[]){job, INTO_OLD, NULL});
+    hold_wait(run);
     sql_wait_true(pair.dst, db.name,
-                  "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE"
+                  "SELECT count(pg_terminate_backend(pid, 10000)) > 0 FROM pg_stat_activity WHERE"
                   " application_name LIKE 'pghaul% preserved' AND datname = current_database()",
                   60000);
+    hold_release();
     pair_expect(run, 0, "proven");
     db.env = NULL;
     accounts_are_right(&db);

@@ -10,12 +10,12 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct pair pair;
 
@@ -243,17 +243,13 @@ test_source_goes_on(void **state)
     sql_exec(db.source, "CREATE TABLE t (id serial PRIMARY KEY, v text);"
                         "INSERT INTO t (v) SELECT 'v' FROM generate_series(1, 100);"
                         "SELECT lo_from_bytea(1000, 'before')");
-    db.env = failpoint("before_restore=sleep:4000");
+    db.env = hold_at("before_restore");
     struct run *run = pair_start_args(&db, "copy", (const char *const[]){NULL});
-    for (int i = 0; i < 600 && sql_int(db.target, "SELECT count(*) FROM pg_class WHERE relname ="
-                                                  " 't_id_seq'") == 0;
-         i++)
-        usleep(20000);
-    for (int i = 0; i < 600 && sql_int(db.target, "SELECT last_value FROM t_id_seq") != 100; i++)
-        usleep(20000);
+    hold_wait(run);
     sql_exec(db.source, "INSERT INTO t (v) VALUES ('later');"
                         "SELECT lo_put(1000, 0, 'AFTER!');"
                         "SELECT lo_from_bytea(1001, 'new')");
+    hold_release();
     pair_expect(run, 0, "proven");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM t"), 100);
     pair_db_end(&db);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/scratch.h"
 
@@ -128,7 +129,6 @@ static void
 test_trap_30_blocks_under_one_snapshot(void **state)
 {
     struct pair_db db = pair_db_new(&pair, "trap_30");
-    static const char *const env[] = {"PGHAUL_FAILPOINT=after_claim=sleep:1500", NULL};
 
     (void)state;
     sql_exec(db.source,
@@ -136,14 +136,15 @@ test_trap_30_blocks_under_one_snapshot(void **state)
              "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 80000) i");
     const char *before = sql_rows(db.source, "SELECT count(*), sum(id), md5(string_agg(v, ''"
                                              " ORDER BY id)) FROM t");
-    db.env = env;
+    db.env = hold_at("after_claim");
     struct run *run =
         pair_start_args(&db, "copy", (const char *const[]){"--split", "1MB", "--jobs", "2", NULL});
-    sql_wait_true(pair.dst, "trap_30", "SELECT count(*) > 1 FROM pghaul.chunk", 20000);
+    hold_wait(run);
     sql_exec(db.source,
              "UPDATE t SET v = 'changed' WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0;"
              "INSERT INTO t SELECT i, 'new' FROM generate_series(80001, 120000) i");
     sql_exec(db.source, "VACUUM t");
+    hold_release();
     run_wait(run, RUN_DEADLINE_MS);
     pair_expect(run, 0, "proven");
     assert_true(sql_int(db.target, "SELECT count(*) FROM pghaul.chunk") > 1);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "support/bank.h"
+#include "support/hold.h"
 #include "support/pair.h"
 #include "support/same.h"
 #include "support/scratch.h"
@@ -332,17 +333,17 @@ killed_verify_holds_nobody_up(void **state)
 static void
 slow_verify_holds_nobody_up(void **state)
 {
-    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_cut=sleep:5000", NULL};
     struct pair_db db = new_db("slow");
     struct run *writers = write_to(&db);
     struct run *run = follow(&db);
 
     (void)state;
-    db.env = env;
+    db.env = hold_at("fence_cut");
     struct run *check =
         pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
-    sql_wait_true(pair.dst, db.name, "SELECT state IN ('cut', 'void') FROM pghaul.fence", WAIT_MS);
+    hold_wait(check);
     wait_more_applied(&db);
+    hold_release();
     pair_expect(check, 0, "source and target agree");
     db.env = NULL;
     end(&db, run, writers);
@@ -352,20 +353,20 @@ slow_verify_holds_nobody_up(void **state)
 static void
 lost_session_is_made_anew(void **state)
 {
-    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_cut=sleep:1500", NULL};
     struct pair_db db = new_db("lost");
     struct run *writers = write_to(&db);
     struct run *run = follow(&db);
 
     (void)state;
-    db.env = env;
+    db.env = hold_at("fence_cut");
     struct run *check =
         pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
-    sql_wait_true(pair.dst, db.name, "SELECT state IN ('cut', 'void') FROM pghaul.fence", WAIT_MS);
-    assert_int_equal(sql_int(db.target, "SELECT count(pg_terminate_backend(pid)) FROM"
+    hold_wait(check);
+    assert_int_equal(sql_int(db.target, "SELECT count(pg_terminate_backend(pid, 10000)) FROM"
                                         " pg_stat_activity WHERE datname = current_database()"
                                         " AND application_name LIKE 'pghaul%fence'"),
                      1);
+    hold_release();
     pair_expect(check, 0, "source and target agree");
     pair_expect(check, 0, "trying again");
     db.env = NULL;
@@ -375,17 +376,17 @@ lost_session_is_made_anew(void **state)
 static void
 killed_apply_is_told(void **state)
 {
-    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_stands=sleep:1000", NULL};
     struct pair_db db = new_db("no_apply");
     struct run *writers = write_to(&db);
     struct run *run = follow(&db);
 
     (void)state;
-    db.env = env;
+    db.env = hold_at("fence_stands");
     struct run *check =
         pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
-    sql_wait_true(pair.dst, db.name, "SELECT state = 'stands' FROM pghaul.fence", WAIT_MS);
+    hold_wait(check);
     run_kill(run);
+    hold_release();
     pair_expect(check, 3, "has ended while it was being verified");
     db.env = NULL;
     pair_expect(verify(&db), 3, "no run is under way");
@@ -401,18 +402,18 @@ killed_apply_is_told(void **state)
 static void
 replaced_applier_is_noticed(void **state)
 {
-    static const char *const env[] = {"PGHAUL_FAILPOINT=fence_stands=sleep:500", NULL};
     struct pair_db db = new_db("replaced");
     struct run *run = follow(&db);
     PGconn *gate = sql_connect(pair.dst, db.name);
 
     (void)state;
     sql_exec(gate, "BEGIN; SELECT FROM account WHERE id = 1 FOR UPDATE");
-    db.env = env;
+    db.env = hold_at("fence_stands");
     struct run *check =
         pair_start_args(&db, "verify", (const char *const[]){"--name", db.name, NULL});
-    sql_wait_true(pair.dst, db.name, "SELECT state = 'stands' FROM pghaul.fence", WAIT_MS);
+    hold_wait(check);
     sql_exec(db.source, "UPDATE account SET balance = 0 WHERE id = 1");
+    hold_release();
     sql_wait_true(pair.dst, db.name,
                   "SELECT count(pg_terminate_backend(pid)) = 1 FROM pg_stat_activity WHERE"
                   " application_name LIKE '% apply' AND wait_event_type = 'Lock' AND"

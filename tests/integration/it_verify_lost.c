@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "support/hold.h"
 #include "support/pgcluster.h"
 #include "support/run.h"
 #include "support/scratch.h"
@@ -35,11 +36,10 @@ setup(void **state)
     return 0;
 }
 
-/* Starts a comparison that halts for a while at the failpoint. */
+/* A comparison that is held at the failpoint. */
 static struct run *
 start(const char *failpoint, const char *option, const char *value)
 {
-    const char *const env[] = {scratch_printf("PGHAUL_FAILPOINT=%s=sleep:2000", failpoint), NULL};
     const char *const argv[] = {"pghaul",   "verify",
                                 "--source", pg_test_conninfo(src, "postgres"),
                                 "--target", pg_test_conninfo(dst, "postgres"),
@@ -49,26 +49,17 @@ start(const char *failpoint, const char *option, const char *value)
                                 option,     value,
                                 NULL};
 
-    return run_start_copy(env, argv);
-}
+    struct run *run = run_start_copy(hold_at(failpoint), argv);
 
-/* Waits until a session of that purpose has come to that statement. */
-static void
-wait_for(struct pg_test_cluster *cluster, const char *purpose, const char *statement)
-{
-    sql_wait_true(
-        cluster, "postgres",
-        scratch_printf("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name"
-                       " LIKE 'pghaul%%%s%%' AND state LIKE 'idle%%' AND query LIKE '%s%%'",
-                       purpose, statement),
-        20000);
+    hold_wait(run);
+    return run;
 }
 
 static void
 end_sessions(struct pg_test_cluster *cluster, const char *purpose)
 {
     sql_once(cluster, "postgres",
-             scratch_printf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+             scratch_printf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE"
                             " application_name LIKE 'pghaul%%%s%%'",
                             purpose));
 }
@@ -99,18 +90,14 @@ a_part_is_read_again(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct run *run = start("after_source_lock", "--verify", how[i]);
-        wait_for(src, "verify", "LOCK");
         end_sessions(src, "verify");
         end_sessions(dst, "verify");
+        hold_release();
         expect(run, 0, "this part is read again", "trying again");
     }
     struct run *run = start("before_source_read", NULL, NULL);
-    wait_for(src, "snapshot", "SELECT");
-    sql_wait_true(src, "postgres",
-                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE"
-                  " 'pghaul%verify%' AND query LIKE 'COPY%'",
-                  20000);
     end_sessions(src, "verify");
+    hold_release();
     expect(run, 0, "this part is read again", "trying again");
 }
 
@@ -120,13 +107,13 @@ lost_snapshots_are_taken_again(void **state)
     (void)state;
     for (int side = 0; side < 2; side++) {
         struct run *run = start("after_source_lock", NULL, NULL);
-        wait_for(src, "verify", "LOCK");
         end_sessions(side == 0 ? src : dst, "");
+        hold_release();
         expect(run, 0, "trying again", "PH-INTERNAL");
     }
     struct run *run = start("after_source_lock", NULL, NULL);
-    wait_for(src, "verify", "LOCK");
     pg_test_cluster_restart(src);
+    hold_release();
     expect(run, 0, "trying again", "PH-INTERNAL");
 }
 
@@ -138,9 +125,9 @@ findings_are_reported_once(void **state)
              "UPDATE item SET v = 'other' WHERE id = 77; DELETE FROM half WHERE"
              " id = 5");
     struct run *run = start("after_source_lock", NULL, NULL);
-    wait_for(src, "verify", "LOCK");
     end_sessions(src, "");
     end_sessions(dst, "");
+    hold_release();
     run_expect(run, 4);
     assert_int_equal(occurrences(run_out(run), "(id=77)"), 1);
     assert_int_equal(occurrences(run_out(run), "(id=5)"), 1);
@@ -153,11 +140,8 @@ repair_goes_on(void **state)
     (void)state;
     sql_once(dst, "postgres", "UPDATE item SET v = 'other' WHERE id = 78");
     struct run *run = start("before_repair_commit", "--repair", "--yes");
-    sql_wait_true(dst, "postgres",
-                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'pghaul%'"
-                  " AND state = 'idle in transaction' AND backend_xid IS NOT NULL",
-                  20000);
     end_sessions(dst, "");
+    hold_release();
     expect(run, 0, "trying again", "PH-INTERNAL");
     assert_int_equal(occurrences(run_out(run), "mended: "), 2);
     assert_string_equal(sql_once(dst, "postgres",

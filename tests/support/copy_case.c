@@ -75,6 +75,12 @@ copy_case_start(const struct copy_case *c, const char *failpoint)
     const char *const env[] = {
         failpoint != NULL ? scratch_printf("PGHAUL_FAILPOINT=%s", failpoint) : NULL, NULL};
 
+    return copy_case_start_env(c, env);
+}
+
+struct run *
+copy_case_start_env(const struct copy_case *c, const char *const *env)
+{
     return run_start_copy(env, c->argv);
 }
 

@@ -33,6 +33,8 @@ void copy_case_arg(struct copy_case *c, const char *arg);
 
 /* Starts the command; `failpoint` may be NULL, else PGHAUL_FAILPOINT. */
 struct run *copy_case_start(const struct copy_case *c, const char *failpoint);
+/* The same with an environment, that of hold_at for one. */
+struct run *copy_case_start_env(const struct copy_case *c, const char *const *env);
 /*
  * Runs the command to be killed at a failpoint. false: it came to its end without passing the point
  * that often.
