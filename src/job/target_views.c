@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/stop.h"
+#include "pg/ddl.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -23,6 +24,17 @@ static const char views_sql[] =
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE v.reads"
     " AND (c.relispopulated OR $2::bool) ORDER BY v.depth, 1, 2";
 
+/* The session is pinned (conn.h) until here and from the end of the transaction on. */
+static void
+put_refresh(struct ph_buf *sql, const char *schema, const char *name)
+{
+    ph_buf_puts(sql, PH_DDL_BEGIN);
+    ph_ddl_put_settings(sql, PH_DDL_USER_SETTINGS);
+    ph_buf_puts(sql, "REFRESH MATERIALIZED VIEW ");
+    ph_buf_put_qualified(sql, schema, name);
+    ph_buf_puts(sql, "; COMMIT");
+}
+
 static void
 refresh(struct ph_job *job, const char *schema, const char *name)
 {
@@ -33,11 +45,12 @@ refresh(struct ph_job *job, const char *schema, const char *name)
     ph_error_reset(&why);
     snprintf(label, sizeof label, "%s.%s", schema, name);
     ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_puts(&sql, "REFRESH MATERIALIZED VIEW ");
-    ph_buf_put_qualified(&sql, schema, name);
-    if (ph_buf_ok(&sql) && ph_conn_exec(job->target_control, ph_buf_text(&sql), &why) != PH_OK)
+    put_refresh(&sql, schema, name);
+    if (ph_buf_ok(&sql) && ph_conn_exec(job->target_control, ph_buf_text(&sql), &why) != PH_OK) {
         ph_report_add_finding(&job->run->report, PH_FINDING_WARNING, "materialized view", label,
                               "not refreshed: %s", why.message);
+        (void)ph_conn_leave_transaction(job->target_control, NULL);
+    }
     ph_buf_free(&sql);
 }
 

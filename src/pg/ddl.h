@@ -46,6 +46,13 @@ ph_code ph_ddl_begin(struct ph_conn *conn, struct ph_error *err);
  */
 ph_code ph_ddl_run_entry(struct ph_conn *conn, const struct ph_archive_entry *entry,
                          struct ph_error *err);
+/*
+ * What a query of the user's may depend on, as in his own sessions, not as sessions here pin it: of
+ * the form that an entry's settings have.
+ */
+#define PH_DDL_USER_SETTINGS                                                                       \
+    "SET timezone TO DEFAULT;\nSET datestyle TO DEFAULT;\nSET intervalstyle TO DEFAULT;\n"         \
+    "SET extra_float_digits TO DEFAULT;\nSET bytea_output TO DEFAULT;\n"
 /* An entry's settings as SET LOCAL: its text has SET, which would outlive the transaction. */
 void ph_ddl_put_settings(struct ph_buf *script, const char *settings);
 void ph_ddl_name_error(const struct ph_archive_entry *entry, struct ph_error *err);

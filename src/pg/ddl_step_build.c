@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg/ddl.h"
+
 #define ARENA_LIMIT_BYTES ((size_t)1 << 30)
 #define REST_BATCH 200u
 
@@ -257,13 +259,6 @@ refresh_after(struct ph_step_builder *builder, struct walk *walk, const uint32_t
     }
 }
 
-/* What a query of the user's may depend on is as in his own sessions, not as sessions here pin it.
- */
-static const char refresh_settings[] = "SET timezone TO DEFAULT;\nSET datestyle TO DEFAULT;\n"
-                                       "SET intervalstyle TO DEFAULT;\n"
-                                       "SET extra_float_digits TO DEFAULT;\n"
-                                       "SET bytea_output TO DEFAULT;\n";
-
 static void
 add_refresh(struct ph_step_builder *builder, uint32_t after)
 {
@@ -291,7 +286,7 @@ add_refresh(struct ph_step_builder *builder, uint32_t after)
                 .key = ph_arena_printf(builder->arena, "refresh %s.%s", rel->schema, rel->name),
                 .kind = PH_STEP_REFRESH,
                 .bytes = rel->bytes,
-                .sql = ph_builder_one_sql(builder, entry, refresh_settings,
+                .sql = ph_builder_one_sql(builder, entry, PH_DDL_USER_SETTINGS,
                                           statement_on(builder, "REFRESH MATERIALIZED VIEW ", rel)),
                 .n_sql = 1,
             });

@@ -406,6 +406,33 @@ test_trap_70_materialized_views(void **state)
     pair_db_end(&db);
 }
 
+/* Not in what the session that copies has pinned, whoever refreshes them. */
+static void
+test_materialized_views_in_the_users_time_zone(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "view_zone");
+
+    (void)state;
+    pair_both(&db,
+              "ALTER DATABASE view_zone SET timezone = 'Asia/Tokyo';"
+              "ALTER DATABASE view_zone SET datestyle = 'German';"
+              "CREATE TABLE seen (at timestamptz PRIMARY KEY);"
+              "CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, at::text AS t FROM seen");
+    pair_both(&db, "SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'");
+    sql_exec(db.source, "INSERT INTO seen VALUES ('2026-01-01 23:30+00');"
+                        "REFRESH MATERIALIZED VIEW days");
+    pair_expect(pair_copy(&db, "--data-only"), 0, "proven");
+    pair_same_table(&db, "days");
+    sql_exec(db.target, "TRUNCATE seen; REFRESH MATERIALIZED VIEW days");
+    struct run *run = pair_follow(&db, "--data-only", "--until", "now");
+    pair_expect(run, 0, "followed to");
+    pair_same_table(&db, "days");
+    sql_exec(db.target, "DROP SCHEMA pghaul CASCADE; DROP TABLE seen CASCADE");
+    pair_expect(pair_copy(&db, "--name", "whole"), 0, "proven");
+    pair_same_table(&db, "days");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -425,6 +452,7 @@ main(void)
         cmocka_unit_test(test_trap_67_failing_statistics),
         cmocka_unit_test(test_statistics_are_filled),
         cmocka_unit_test(test_trap_70_materialized_views),
+        cmocka_unit_test(test_materialized_views_in_the_users_time_zone),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
