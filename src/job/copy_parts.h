@@ -137,9 +137,10 @@ ph_code ph_copy_set_sequences(struct ph_job *job, struct ph_error *err);
 /* Between the control sessions, as the options say. */
 struct ph_large_objects ph_copy_large_objects_of(const struct ph_job *job);
 /* The source's session is in the transaction that counts. *n: copied, again or for the first time;
- * *only: on the target alone, which stay. */
-ph_code ph_copy_mend_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only,
-                                   struct ph_error *err);
+ * *only: on the target alone. */
+enum ph_alone { PH_ALONE_STAYS, PH_ALONE_GOES };
+ph_code ph_copy_mend_large_objects(struct ph_job *job, enum ph_alone alone, uint64_t *n,
+                                   uint32_t *only, struct ph_error *err);
 /* Tables and verdict of the report, as far as the run came. */
 void ph_copy_fill_report(struct ph_job *job, ph_code rc, const struct ph_error *err);
 

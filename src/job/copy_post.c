@@ -58,6 +58,46 @@ ph_copy_large_objects_of(const struct ph_job *job)
 }
 
 /*
+ * Whether all that the target has are the job's: it had none when the first were to come. The
+ * ledger has that as a step, since the source may have had none before the first run.
+ */
+static ph_code
+are_objects_ours(struct ph_job *job, bool *are, struct ph_error *err)
+{
+    static const char step[] = "large objects";
+    const char *name = job->options->name;
+    const char *const *steps;
+    uint32_t n_steps;
+    uint64_t n;
+
+    PH_TRY(ph_ledger_load_steps(job->target_control, name, &job->arena, &steps, &n_steps, err));
+    *are = false;
+    for (uint32_t i = 0; i < n_steps; i++)
+        *are |= strcmp(steps[i], step) == 0;
+    if (*are || job->source_catalog.large_objects == 0)
+        return PH_OK;
+    PH_TRY(ph_large_objects_count(job->target_control, &n, err));
+    *are = n == 0;
+    return *are ? ph_ledger_step_done(job->target_control, name, step, 0, err) : PH_OK;
+}
+
+/* What an earlier snapshot had and this one has not goes, too, unless the target is in use. */
+static ph_code
+mend_large_objects(struct ph_job *job, enum ph_alone alone, struct ph_error *err)
+{
+    uint32_t only;
+    uint64_t n;
+
+    PH_TRY(ph_copy_mend_large_objects(job, alone, &n, &only, err));
+    if (only > 0 && alone == PH_ALONE_GOES)
+        ph_log(PH_LOG_INFO, "objects.removed",
+               "%u large objects were copied under an earlier snapshot and are removed: this one "
+               "does not have them",
+               only);
+    return PH_OK;
+}
+
+/*
  * They belong to no table, so they go with a whole database only. What is there already is kept,
  * unless it may be of a snapshot that was lost.
  */
@@ -65,16 +105,20 @@ static ph_code
 copy_large_objects(struct ph_job *job, struct ph_error *err)
 {
     const struct ph_large_objects objects = ph_copy_large_objects_of(job);
-    uint32_t only;
     uint64_t bytes;
     uint64_t n;
+    bool are_ours;
 
-    if (!job->selection.whole_database || job->source_catalog.large_objects == 0)
+    if (!job->selection.whole_database || job->is_one_database)
+        return PH_OK;
+    PH_TRY(are_objects_ours(job, &are_ours, err));
+    enum ph_alone alone = are_ours && !job->follows ? PH_ALONE_GOES : PH_ALONE_STAYS;
+    if (job->source_catalog.large_objects == 0 && alone == PH_ALONE_STAYS)
         return PH_OK;
     PH_TRY(ph_snapshot_import(job->source_control, job->epoch.snapshot_id, err));
     ph_code rc = ph_snapshot_check(job->source_control, &job->epoch.mark, err);
     if (rc == PH_OK && job->epoch.number > 1)
-        rc = ph_copy_mend_large_objects(job, &n, &only, err);
+        rc = mend_large_objects(job, alone, err);
     else if (rc == PH_OK)
         rc = ph_large_objects_copy(&objects, &n, &bytes, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);

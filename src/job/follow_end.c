@@ -9,10 +9,10 @@
 #include "job/follow_parts.h"
 #include "job/target_views.h"
 
-/* The oids that findings of severity ERROR are about. The caller frees. */
+/* The oids that findings of that severity are about. The caller frees. */
 static ph_code
-list_different(const struct ph_findings *findings, uint32_t **oids, uint32_t *n,
-               struct ph_error *err)
+list_oids(const struct ph_findings *findings, enum ph_severity severity, uint32_t **oids,
+          uint32_t *n, struct ph_error *err)
 {
     *n = 0;
     *oids = calloc((size_t)findings->n + 1, sizeof **oids);
@@ -20,16 +20,30 @@ list_different(const struct ph_findings *findings, uint32_t **oids, uint32_t *n,
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     for (uint32_t i = 0; i < findings->n; i++) {
         uint32_t oid = (uint32_t)strtoul(findings->items[i].object, NULL, 10);
-        if (findings->items[i].severity == PH_FINDING_ERROR && (*n == 0 || (*oids)[*n - 1] != oid))
+        if (findings->items[i].severity == severity && (*n == 0 || (*oids)[*n - 1] != oid))
             (*oids)[(*n)++] = oid;
     }
     return PH_OK;
 }
 
+static ph_code
+remove_alone(const struct ph_large_objects *objects, const struct ph_findings *findings,
+             struct ph_error *err)
+{
+    uint32_t *oids = NULL;
+    uint32_t n;
+    ph_code rc = list_oids(findings, PH_FINDING_WARNING, &oids, &n, err);
+
+    if (rc == PH_OK)
+        rc = ph_large_objects_remove(objects, oids, n, err);
+    free(oids);
+    return rc;
+}
+
 /* *left: differences more than a list holds; those of it are mended. *only: on the target alone. */
 static ph_code
-mend_large_objects(struct ph_large_objects *objects, uint64_t *n, uint32_t *left, uint32_t *only,
-                   struct ph_error *err)
+mend_large_objects(struct ph_large_objects *objects, enum ph_alone alone, uint64_t *n,
+                   uint32_t *left, uint32_t *only, struct ph_error *err)
 {
     struct ph_findings findings;
     uint32_t *oids = NULL;
@@ -38,8 +52,10 @@ mend_large_objects(struct ph_large_objects *objects, uint64_t *n, uint32_t *left
     ph_findings_init(&findings);
     ph_code rc = ph_large_objects_compare(objects, &findings, err);
     if (rc == PH_OK)
-        rc = list_different(&findings, &oids, &objects->n_again, err);
+        rc = list_oids(&findings, PH_FINDING_ERROR, &oids, &objects->n_again, err);
     objects->again = oids;
+    if (rc == PH_OK && alone == PH_ALONE_GOES)
+        rc = remove_alone(objects, &findings, err);
     if (rc == PH_OK)
         rc = ph_large_objects_copy(objects, n, &bytes, err);
     *left = findings.left_out;
@@ -51,7 +67,8 @@ mend_large_objects(struct ph_large_objects *objects, uint64_t *n, uint32_t *left
 }
 
 ph_code
-ph_copy_mend_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only, struct ph_error *err)
+ph_copy_mend_large_objects(struct ph_job *job, enum ph_alone alone, uint64_t *n, uint32_t *only,
+                           struct ph_error *err)
 {
     struct ph_large_objects objects = ph_copy_large_objects_of(job);
     uint32_t left = UINT32_MAX;
@@ -61,7 +78,7 @@ ph_copy_mend_large_objects(struct ph_job *job, uint64_t *n, uint32_t *only, stru
     *n = 0;
     do {
         before = left;
-        PH_TRY(mend_large_objects(&objects, &mended, &left, only, err));
+        PH_TRY(mend_large_objects(&objects, alone, &mended, &left, only, err));
         *n += mended;
     } while (left > 0 && left < before);
     return PH_OK;
@@ -74,11 +91,11 @@ carry_large_objects(struct ph_job *job, struct ph_error *err)
     uint32_t only;
     uint64_t n;
 
-    if (!job->selection.whole_database)
+    if (!job->selection.whole_database || job->is_one_database)
         return PH_OK;
     PH_TRY(
         ph_conn_exec(job->source_control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err));
-    ph_code rc = ph_copy_mend_large_objects(job, &n, &only, err);
+    ph_code rc = ph_copy_mend_large_objects(job, PH_ALONE_STAYS, &n, &only, err);
     (void)ph_conn_exec(job->source_control, "ROLLBACK", NULL);
     PH_TRY(rc);
     if (n > 0)

@@ -240,21 +240,27 @@ copy_properties(const struct ph_large_objects *objects, const struct batch *batc
 }
 
 static ph_code
+unlink_batch(const struct ph_large_objects *objects, const struct batch *batch,
+             struct ph_error *err)
+{
+    struct ph_result *result;
+
+    PH_TRY(query_batch(objects->target, "SELECT pg_catalog.lo_unlink(o) FROM unnest(", batch, ") o",
+                       &result, err));
+    ph_result_free(result);
+    return PH_OK;
+}
+
+static ph_code
 unlink_old(const struct ph_large_objects *objects, const struct batch *batch, struct ph_error *err)
 {
     struct batch old = {0};
-    struct ph_result *result;
 
     for (uint32_t i = 0; i < batch->n; i++) {
         if (batch->goes[i])
             old.oids[old.n++] = batch->oids[i];
     }
-    if (old.n == 0)
-        return PH_OK;
-    PH_TRY(query_batch(objects->target, "SELECT pg_catalog.lo_unlink(o) FROM unnest(", &old, ") o",
-                       &result, err));
-    ph_result_free(result);
-    return PH_OK;
+    return old.n == 0 ? PH_OK : unlink_batch(objects, &old, err);
 }
 
 static ph_code
@@ -311,6 +317,21 @@ ph_large_objects_copy(const struct ph_large_objects *objects, uint64_t *n, uint6
         *n += missing;
         if (objects->on_progress != NULL)
             objects->on_progress(objects->arg, *n, *bytes);
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_large_objects_remove(const struct ph_large_objects *objects, const uint32_t *oids, uint32_t n,
+                        struct ph_error *err)
+{
+    for (uint32_t i = 0; i < n;) {
+        struct batch batch = {0};
+
+        while (batch.n < BATCH && i < n)
+            batch.oids[batch.n++] = oids[i++];
+        PH_TRY(ph_stop_check(err));
+        PH_TRY(unlink_batch(objects, &batch, err));
     }
     return PH_OK;
 }

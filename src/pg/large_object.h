@@ -41,6 +41,9 @@ ph_code ph_large_objects_copy(const struct ph_large_objects *objects, uint64_t *
  */
 ph_code ph_large_objects_compare(const struct ph_large_objects *objects,
                                  struct ph_findings *findings, struct ph_error *err);
+/* Unlinks them on the target, some hundred in one transaction. */
+ph_code ph_large_objects_remove(const struct ph_large_objects *objects, const uint32_t *oids,
+                                uint32_t n, struct ph_error *err);
 ph_code ph_large_objects_count(struct ph_conn *conn, uint64_t *n, struct ph_error *err);
 
 #endif

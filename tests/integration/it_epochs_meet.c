@@ -190,6 +190,49 @@ objects_that_change_meanwhile(void **state)
     objects_change_meanwhile("before_verdict_commit");
 }
 
+/* The source has removed some, or all, which the snapshot before had. */
+static void
+objects_go_meanwhile(const char *failpoint, const char *which)
+{
+    static const char all[] = "SELECT oid FROM pg_largeobject_metadata ORDER BY 1";
+
+    lose_snapshot_at(failpoint, 1);
+    sql_execf(app, "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE %s", which);
+    run_expect(copy_case_start(&c, NULL), 0);
+    assert_string_equal(sql_once(dst, c.dst_db, all), sql_rows(app, all));
+    copy_case_check(&c);
+    end_case();
+}
+
+static void
+objects_that_go_meanwhile(void **state)
+{
+    (void)state;
+    begin_copy("objects_some", objects_sql);
+    objects_go_meanwhile("after_large_objects", "oid::bigint % 3 = 0");
+    begin_copy("objects_all", objects_sql);
+    objects_go_meanwhile("after_large_objects", "true");
+    begin_copy("objects_proof_all", objects_sql);
+    objects_go_meanwhile("before_verdict_commit", "true");
+}
+
+/* The source had none when the job began, so nobody asked whether the target had. */
+static void
+objects_of_the_target_stay(void **state)
+{
+    (void)state;
+    begin_copy("objects_own", "SELECT 1");
+    copy_case_arg(&c, "--verify");
+    copy_case_arg(&c, "none");
+    sql_once(dst, c.dst_db, "SELECT lo_from_bytea(77, 'its own')");
+    lose_snapshot_at("after_large_objects", 1);
+    sql_exec(app, "SELECT lo_from_bytea(78, 'came later')");
+    run_expect(copy_case_start(&c, NULL), 0);
+    assert_string_equal(
+        sql_once(dst, c.dst_db, "SELECT oid FROM pg_largeobject_metadata ORDER BY 1"), "77\n78\n");
+    end_case();
+}
+
 int
 main(void)
 {
@@ -198,6 +241,8 @@ main(void)
         cmocka_unit_test(column_that_comes_meanwhile),
         cmocka_unit_test(partition_that_comes_meanwhile),
         cmocka_unit_test(objects_that_change_meanwhile),
+        cmocka_unit_test(objects_that_go_meanwhile),
+        cmocka_unit_test(objects_of_the_target_stay),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
