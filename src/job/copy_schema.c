@@ -47,7 +47,12 @@ ph_copy_forget(struct ph_job *job, struct ph_error *err)
     PH_TRY(
         ph_ledger_load_follow(job->target_control, job->options->name, &follow, &has_stream, err));
     /* what cannot be restored yet leaves the job as it is */
-    PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
+    ph_code rc = ph_ledger_restore_all(job->target_control, job->options->name, &restored, err);
+    if (rc == PH_E_CONSTRAINT)
+        ph_error_hint(err, "the former copy is not complete: TRUNCATE its tables on the target, "
+                           "then give the same command again; or let it end first, by the command "
+                           "without --restart");
+    PH_TRY(rc);
     if (has_stream)
         PH_TRY(forget_stream(job, &follow, err));
     PH_TRY(ph_holder_stop(job->options->dir, err));
