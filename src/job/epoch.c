@@ -246,26 +246,13 @@ ph_job_read_catalogs_now(struct ph_job *job, struct ph_error *err)
                                    : PH_OK;
 }
 
-/* The table, or where it is partitioned one that its rows may have gone to. */
-bool
-ph_job_is_unlogged(const struct ph_catalog *catalog, const struct ph_rel *rel)
-{
-    if (rel->kind != PH_REL_PARTITIONED)
-        return rel->persistence == 'u';
-    for (uint32_t i = 0; i < catalog->n_rels; i++) {
-        if (catalog->rels[i].root_oid == rel->root_oid && catalog->rels[i].persistence == 'u')
-            return true;
-    }
-    return false;
-}
-
 /* A crash of the target has emptied them, whatever their receipts say. */
 static bool
 is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
 {
     for (uint32_t i = 0; i < table->n_chunks; i++) {
         if (job->chunk_states[table->first_chunk + i].done)
-            return ph_job_is_unlogged(&job->target_catalog, table->target);
+            return ph_job_may_lose_rows(job, table);
     }
     return false;
 }

@@ -156,21 +156,42 @@ ph_follow_check_parts(struct ph_job *job, struct ph_error *err)
 
 /* ---- what a crash of the target has emptied ---- */
 
+/* The table, or where it is partitioned one that its rows may have gone to. */
+static bool
+is_unlogged(const struct ph_catalog *catalog, const struct ph_rel *rel)
+{
+    if (rel->kind != PH_REL_PARTITIONED)
+        return rel->persistence == 'u';
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        if (catalog->rels[i].root_oid == rel->root_oid && catalog->rels[i].persistence == 'u')
+            return true;
+    }
+    return false;
+}
+
+bool
+ph_job_may_lose_rows(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    return job->table_states[table->index].unlogged ||
+           is_unlogged(&job->target_catalog, table->target);
+}
+
 static ph_code
 refuse_emptied(const struct ph_job *job, const struct ph_table_plan *table, struct ph_error *err)
 {
     bool can_be_made = !job->options->data_only && table->route == NULL;
 
     PH_FAIL(err, PH_E_TABLE_CHANGED,
-            "the target has crashed, which emptied the table: it is unlogged there, and the stream "
-            "brings only what changes");
+            "the target has crashed, which emptied the table: it was unlogged there, and the "
+            "stream brings only what changes");
     ph_error_object(err, "%s.%s", table->target->schema, table->target->name);
     ph_error_hint(
         err, "%s",
         can_be_made ? "DROP TABLE (with CASCADE for keys and views) on the target, then give the "
                       "same command again: the table is made and copied anew as it is on the source"
-                    : "start over with --restart --yes into an empty target; a table that is made "
-                      "logged there (ALTER TABLE … SET LOGGED) keeps its rows");
+                    : "start over with --restart --yes into an empty target; ALTER TABLE … SET "
+                      "LOGGED before that keeps the new rows over the next crash, but does not "
+                      "bring these back");
     return PH_E_TABLE_CHANGED;
 }
 
@@ -180,10 +201,8 @@ ph_follow_check_unlogged(struct ph_job *job, struct ph_error *err)
     bool alive;
 
     PH_TRY(ph_ledger_is_alive(job->target_control, job->options->name, &alive, err));
-    if (alive)
-        return PH_OK;
-    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (ph_job_is_unlogged(&job->target_catalog, job->plan.tables[i].target))
+    for (uint32_t i = 0; !alive && i < job->plan.n_tables; i++) {
+        if (ph_job_may_lose_rows(job, &job->plan.tables[i]))
             return refuse_emptied(job, &job->plan.tables[i], err);
     }
     return ph_ledger_set_alive(job->target_control, job->options->name, err);

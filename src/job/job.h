@@ -159,8 +159,11 @@ ph_code ph_job_take_xid(struct ph_job *job, uint64_t *xid, struct ph_error *err)
  * next attempt takes one. Nobody applies.
  */
 ph_code ph_job_restart_torn(struct ph_job *job, uint32_t table, struct ph_error *err);
-/* Of the target: a crash of it empties the table, or a partition of it. */
-bool ph_job_is_unlogged(const struct ph_catalog *catalog, const struct ph_rel *rel);
+/*
+ * A crash of the target empties the table, or a partition of it: it is unlogged there, or was when
+ * the job looked last.
+ */
+bool ph_job_may_lose_rows(const struct ph_job *job, const struct ph_table_plan *table);
 /* Let the holder end. */
 void ph_job_release_epoch(struct ph_job *job);
 /* Read a catalog under the job's snapshot (source) or now (target). */

@@ -58,7 +58,7 @@ static const char *const create_statements[] = {
     " condition text, route text, est_rows bigint NOT NULL, est_bytes bigint NOT NULL,"
     " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
     " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"
-    " joined int NOT NULL DEFAULT 0,"
+    " joined int NOT NULL DEFAULT 0, unlogged bool NOT NULL DEFAULT false,"
     " PRIMARY KEY (job, tbl))",
     "CREATE TABLE IF NOT EXISTS pghaul.chunk ("
     " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"
@@ -491,13 +491,21 @@ ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive, struct ph
     return PH_OK;
 }
 
+/* One statement, so that a crash never finds the mark without the note. */
 ph_code
 ph_ledger_set_alive(struct ph_conn *conn, const char *job, struct ph_error *err)
 {
+    static const char sql[] =
+        "WITH mark AS (INSERT INTO pghaul.alive VALUES ($1) ON CONFLICT DO NOTHING)"
+        " UPDATE pghaul.tbl t SET unlogged = NOT t.unlogged FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.job = $1"
+        " AND n.nspname = t.target_schema AND c.relname = t.target_name AND t.unlogged <>"
+        " (CASE c.relkind WHEN 'p' THEN EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p"
+        " JOIN pg_catalog.pg_class l ON l.oid = p.relid WHERE l.relpersistence = 'u')"
+        " ELSE c.relpersistence = 'u' END)";
     const char *params[] = {job};
 
-    return ph_conn_run(conn, "INSERT INTO pghaul.alive VALUES ($1) ON CONFLICT DO NOTHING", 1,
-                       params, err);
+    return ph_conn_run(conn, sql, 1, params, err);
 }
 
 ph_code

@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 12
+#define PH_LEDGER_VERSION 13
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -167,6 +167,7 @@ struct ph_table_state {
     bool read_back;                 /* by this run: the digests below are known */
     bool is_past;                   /* it has been brought to one moment by an earlier stream */
     bool has_changes;               /* applied since it was copied: it is not read back any more */
+    bool unlogged;                  /* on the target, when the job looked last */
     struct ph_digest source_digest; /* of all that went into the target */
     struct ph_digest target_digest;
     double verify_seconds;
@@ -214,7 +215,9 @@ ph_code ph_ledger_forget_table(struct ph_conn *conn, struct ph_ledger_job *job, 
 
 /*
  * Whether the target has not crashed since set_alive: a crash empties unlogged tables, whose
- * receipts stay. No lot can be claimed while it is not set.
+ * receipts stay. No lot can be claimed while it is not set. set_alive notes as well which tables
+ * are unlogged: after a crash that can be asked no more, since an emptied one may be made logged.
+ * So give it again as long as the target has not crashed since.
  */
 ph_code ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive,
                            struct ph_error *err);

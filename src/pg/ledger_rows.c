@@ -294,7 +294,7 @@ ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_pla
     const char *params[] = {job};
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT tbl, verified, digest, target_digest, verify_seconds"
+                         "SELECT tbl, verified, digest, target_digest, verify_seconds, unlogged"
                          " FROM pghaul.tbl WHERE job = $1",
                          1, params, &r, err));
     for (int i = 0; i < ph_result_rows(r); i++) {
@@ -306,6 +306,7 @@ ph_ledger_load_tables(struct ph_conn *conn, const char *job, const struct ph_pla
         read_digest(r, i, 2, &states[table].source_digest);
         read_digest(r, i, 3, &states[table].target_digest);
         states[table].verify_seconds = strtod(ph_result_text(r, i, 4), NULL);
+        states[table].unlogged = ph_result_bool(r, i, 5);
     }
     ph_result_free(r);
     return PH_OK;

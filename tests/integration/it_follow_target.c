@@ -41,17 +41,29 @@ new_db(const char *name, const char *kind)
 
 /* ---- what a crash empties ---- */
 
+static void
+stop(struct run *run)
+{
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+}
+
+static void
+crash_now(struct pair_db *db)
+{
+    pg_test_cluster_kill(pair.dst);
+    PQfinish(db->target);
+    pg_test_cluster_start(pair.dst);
+    db->target = sql_connect(pair.dst, db->name);
+}
+
 /* The job stands still and the target crashes. */
 static void
 crash(struct pair_db *db, struct run *run)
 {
     pair_wait_following(db, run);
-    run_signal(run, SIGTERM);
-    run_expect(run, 5);
-    PQfinish(db->target);
-    pg_test_cluster_kill(pair.dst);
-    pg_test_cluster_start(pair.dst);
-    db->target = sql_connect(pair.dst, db->name);
+    stop(run);
+    crash_now(db);
 }
 
 static void
@@ -70,6 +82,7 @@ emptied_table_is_told(void **state)
         pair_expect(run, 1, "PH-TABLE-CHANGED");
         pair_expect(run, 1, "public.t: the target has crashed, which emptied the table");
         pair_expect(run, 1, "--restart");
+        sql_exec(db.target, "ALTER TABLE t SET LOGGED"); /* which brings no row back */
     }
     sql_exec(db.target, "TRUNCATE t, z");
     struct run *run = pair_follow(&db, "--data-only", "--until", "now", "--restart", "--yes");
@@ -107,6 +120,26 @@ logged_tables_go_on(void **state)
     pair_expect(pair_follow(&db, "--until", "now"), 0, "followed to");
     pair_same_table(&db, "t");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.alive"), 1);
+    pair_db_end(&db);
+}
+
+/* Made logged in time, which a run has noticed. */
+static void
+table_that_was_made_logged_goes_on(void **state)
+{
+    struct pair_db db = new_db("intime", "");
+
+    (void)state;
+    sql_exec(db.target, "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE z (id int PRIMARY KEY, v text)");
+    struct run *run = pair_follow(&db, "--data-only");
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "ALTER TABLE t SET LOGGED");
+    sql_wait_true(pair.dst, db.name, "SELECT bool_and(NOT unlogged) FROM pghaul.tbl", 30000);
+    stop(run);
+    crash_now(&db);
+    pair_expect(pair_follow(&db, "--data-only", "--until", "now"), 0, "followed to");
+    pair_same_table(&db, "t");
     pair_db_end(&db);
 }
 
@@ -172,6 +205,7 @@ main(void)
         cmocka_unit_test(emptied_table_is_told),
         cmocka_unit_test(emptied_table_comes_again),
         cmocka_unit_test(logged_tables_go_on),
+        cmocka_unit_test(table_that_was_made_logged_goes_on),
         cmocka_unit_test(dropped_aside_does_not_hold_up_the_end),
         cmocka_unit_test(dropped_aside_does_not_hold_up_clean),
     };
