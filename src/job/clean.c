@@ -216,6 +216,8 @@ ph_job_clean(const struct ph_options *options, struct ph_cleaned *out, struct ph
     PH_TRY(ph_endpoint_init(&endpoint, PH_TARGET, options->target, "ledger", err));
     ph_code rc = ph_conn_open(&endpoint, "clean", &conn, err);
     if (rc == PH_OK)
+        rc = ph_ledger_commit_durably(conn, err);
+    if (rc == PH_OK)
         rc = clean_ledger(options, conn, out, err);
     if (rc == PH_OK)
         rc = clean_dir(options, out, err);

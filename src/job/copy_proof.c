@@ -301,8 +301,8 @@ read_back_the_rest(struct ph_job *job, struct ph_error *err)
 }
 
 /*
- * The last commit is a synchronous one: it makes all earlier, asynchronous ones durable before
- * anybody is told that the copy is finished.
+ * The last commit is a synchronous one, as all of this session are: it makes earlier, asynchronous
+ * ones of the others durable before anybody is told that the copy is finished.
  */
 ph_code
 ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
@@ -314,7 +314,6 @@ ph_copy_proof_phase(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_job_plan_proof(job, err));
     PH_TRY(read_back_the_rest(job, err));
     PH_TRY(find_verdict(job, &verdict, err));
-    PH_TRY(ph_conn_exec(job->target_control, "SET synchronous_commit = on", err));
     PH_TRY(write_verdict(job, verdict, err));
     PH_FAILPOINT(after_verdict);
     ph_job_release_epoch(job);

@@ -84,6 +84,7 @@ ph_job_reconnect_target(struct ph_job *job, struct ph_error *err)
         ph_conn_free(job->target_control);
         job->target_control = NULL;
         PH_TRY(ph_conn_open(&job->target, "control", &job->target_control, err));
+        PH_TRY(ph_ledger_commit_durably(job->target_control, err));
         if (job->lock_backend != 0)
             PH_TRY(take_lock_again(job, err));
     }

@@ -479,6 +479,16 @@ ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_arena *are
     return complete ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
 
+/* Others of its values are somebody's choice of what durable is. */
+ph_code
+ph_ledger_commit_durably(struct ph_conn *conn, struct ph_error *err)
+{
+    return ph_conn_exec(conn,
+                        "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
+                        " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
+                        err);
+}
+
 ph_code
 ph_ledger_is_alive(struct ph_conn *conn, const char *job, bool *alive, struct ph_error *err)
 {

@@ -77,6 +77,13 @@ ph_code ph_ledger_create(struct ph_conn *conn, struct ph_error *err);
 ph_code ph_ledger_exists(struct ph_conn *conn, bool *exists, struct ph_error *err);
 
 /*
+ * From now on what this session commits is durable when it returns, also where the target has
+ * synchronous_commit off: slot, publication and spool are removed, and a snapshot is let go, by
+ * what the ledger says.
+ */
+ph_code ph_ledger_commit_durably(struct ph_conn *conn, struct ph_error *err);
+
+/*
  * The lock that makes a job run once: a session-level advisory lock of `conn`, which therefore must
  * stay open for the whole run. *taken false: somebody else has it.
  */

@@ -1,6 +1,6 @@
 /*
  * What befalls the target beside the stream while a job follows: a crash that empties unlogged
- * tables, and somebody who drops what the job has set aside.
+ * tables, or comes just when the job has ended, and somebody who drops what the job has set aside.
  */
 /* timeout: 300 */
 #include <setjmp.h>
@@ -143,6 +143,32 @@ table_that_was_made_logged_goes_on(void **state)
     pair_db_end(&db);
 }
 
+/* ---- what a crash takes back ---- */
+
+/* Nothing that the ledger says by then: the slot and the spool are gone. */
+static void
+end_outlasts_a_crash(void **state)
+{
+    struct pair_db db = new_db("lasting", "");
+
+    (void)state;
+    sql_exec(db.target, "ALTER DATABASE lasting SET synchronous_commit = off");
+    sql_exec(db.target, "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    sql_exec(db.target, "SELECT pg_reload_conf()");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    stop(run);
+    sql_exec(db.source, "INSERT INTO z VALUES (2, 'late')");
+    run = pair_follow(&db, "--until", "now");
+    pair_expect(run, 0, "followed to");
+    crash_now(&db);
+    assert_string_equal(sql_value(db.target, "SELECT phase FROM pghaul.job"), "done");
+    pair_same_table(&db, "z");
+    sql_exec(db.target, "ALTER SYSTEM RESET wal_writer_delay");
+    sql_exec(db.target, "SELECT pg_reload_conf()");
+    pair_db_end(&db);
+}
+
 /* ---- what was set aside ---- */
 
 /* Killed while it follows, with the trigger of t aside; then t is dropped on both sides. */
@@ -206,6 +232,7 @@ main(void)
         cmocka_unit_test(emptied_table_comes_again),
         cmocka_unit_test(logged_tables_go_on),
         cmocka_unit_test(table_that_was_made_logged_goes_on),
+        cmocka_unit_test(end_outlasts_a_crash),
         cmocka_unit_test(dropped_aside_does_not_hold_up_the_end),
         cmocka_unit_test(dropped_aside_does_not_hold_up_clean),
     };
