@@ -243,8 +243,8 @@ ph_code ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_ar
 ph_code ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
                             const char *restore_sql, struct ph_error *err);
 /* Runs all restore statements of the job and forgets them, one transaction each; also of what is
- * gone by now, or back by itself. What fails stays; the others are restored, and the first failure
- * is returned. */
+ * gone by now, or back by itself, which *n does not count. What fails stays; the others are
+ * restored, and the first failure is returned. */
 ph_code ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n,
                               struct ph_error *err);
 

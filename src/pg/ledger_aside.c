@@ -31,15 +31,17 @@ is_past_restoring(const struct ph_error *why)
     return false;
 }
 
-/* In a transaction. */
+/* In a transaction. *is_restored false: it is left as it is now. */
 static ph_code
-run_restoring(struct ph_conn *conn, const char *sql, const char *object, struct ph_error *err)
+run_restoring(struct ph_conn *conn, const char *sql, const char *object, bool *is_restored,
+              struct ph_error *err)
 {
     struct ph_error why;
 
     ph_error_reset(&why);
     PH_TRY(ph_conn_exec(conn, "SAVEPOINT restoring", err));
     ph_code rc = ph_conn_exec(conn, sql, &why);
+    *is_restored = rc == PH_OK;
     if (rc != PH_OK && is_past_restoring(&why)) {
         ph_log(PH_LOG_WARN, "restore.gone", "%s was set aside and is left as it is now: %s", object,
                why.message);
@@ -51,18 +53,23 @@ run_restoring(struct ph_conn *conn, const char *sql, const char *object, struct 
 }
 
 static ph_code
-restore_one(struct ph_conn *conn, const char *job, const struct ph_result *r, int row,
+restore_one(struct ph_conn *conn, const char *job, const struct ph_result *r, int row, uint32_t *n,
             struct ph_error *err)
 {
     const char *params[] = {job, ph_result_text(r, row, 0)};
+    bool is_restored = false;
 
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = run_restoring(conn, ph_result_text(r, row, 1), ph_result_text(r, row, 2), err);
+    ph_code rc = run_restoring(conn, ph_result_text(r, row, 1), ph_result_text(r, row, 2),
+                               &is_restored, err);
     if (rc == PH_OK)
         rc = ph_conn_expect(conn, "DELETE FROM pghaul.set_aside WHERE job = $1 AND n = $2::bigint",
                             2, params, 1, err);
-    if (rc == PH_OK)
-        return ph_conn_exec(conn, "COMMIT", err);
+    if (rc == PH_OK) {
+        PH_TRY(ph_conn_exec(conn, "COMMIT", err));
+        *n += is_restored;
+        return PH_OK;
+    }
     (void)ph_conn_exec(conn, "ROLLBACK", NULL);
     return rc;
 }
@@ -81,10 +88,8 @@ ph_ledger_restore_all(struct ph_conn *conn, const char *job, uint32_t *n, struct
                          " ORDER BY n DESC",
                          1, params, &r, err));
     for (int i = 0; i < ph_result_rows(r); i++) {
-        ph_code one = restore_one(conn, job, r, i, rc == PH_OK ? err : NULL);
-        if (one == PH_OK)
-            ++*n;
-        else if (rc == PH_OK)
+        ph_code one = restore_one(conn, job, r, i, n, rc == PH_OK ? err : NULL);
+        if (one != PH_OK && rc == PH_OK)
             ph_error_note(err, "while restoring %s", ph_result_text(r, i, 2));
         rc = rc == PH_OK ? one : rc;
     }

@@ -219,7 +219,7 @@ dropped_aside_does_not_hold_up_clean(void **state)
     struct pair_db db = drop_aside("cleaned");
 
     (void)state;
-    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, NULL);
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes"), 0, "restored: 1 triggers");
     is_restored(&db);
     pair_db_end(&db);
 }
