@@ -193,6 +193,7 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     if (job->options->data_only || has_many_snapshots(job))
         PH_TRY(ph_copy_set_aside_now(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
+    PH_TRY(ph_job_take_columns(job, err));
     PH_TRY(ph_job_plan_proof(job, err));
     keep_epoch_for_keys(job);
     if (has_many_snapshots(job))

@@ -265,17 +265,18 @@ is_emptied(const struct ph_job *job, const struct ph_table_plan *table)
 static bool
 must_restart(const struct ph_job *job, const struct ph_table_plan *table)
 {
-    bool has_todo = false;
-    uint32_t seen = 0;
+    bool has_todo = ph_job_has_todo(job, table);
     bool is_mixed = false;
+    uint32_t seen = 0;
 
     for (uint32_t i = 0; i < table->n_chunks; i++) {
         const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
-        has_todo |= !state->done;
         is_mixed |= state->done && seen != 0 && state->epoch != seen;
         seen = state->done ? state->epoch : seen;
     }
     is_mixed |= has_todo && seen != 0 && seen != job->epoch.number;
+    if (has_todo && seen != 0 && ph_job_lacks_columns(table)) /* what is there came without them */
+        return true;
     /* one that the job had before others joined has been brought to one moment */
     return is_mixed && !job->table_states[table->index].is_past && !ph_epoch_may_mix(job, table);
 }
@@ -543,9 +544,12 @@ find_restarts(struct restart *restart, bool *any, bool *is_late, struct ph_error
     }
     spread(restart);
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        if (restart->again[i] || ph_job_has_todo(job, table))
+            PH_TRY(ph_job_check_columns(job, table, err)); /* before anything is emptied */
         *any |= restart->again[i];
         *is_late |= restart->again[i] && job->follows && job->epoch.number > 1 &&
-                    ph_epoch_mix_of(job, &job->plan.tables[i]) != PH_MIX_UNFINISHED;
+                    ph_epoch_mix_of(job, table) != PH_MIX_UNFINISHED;
     }
     return PH_OK;
 }
@@ -555,14 +559,12 @@ tell_who_goes_on(const struct ph_job *job)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
-        bool has_todo = false;
         bool has_before = false;
         for (uint32_t n = 0; n < table->n_chunks; n++) {
             const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + n];
-            has_todo |= !state->done;
             has_before |= state->done && state->epoch != job->epoch.number;
         }
-        if (has_todo && has_before)
+        if (has_before && ph_job_has_todo(job, table))
             ph_epoch_tell_goes_on(job, table);
     }
 }

@@ -196,6 +196,22 @@ ph_code ph_job_load_plan(struct ph_job *job, struct ph_error *err);
 /* Fill proof_plans, after load_plan. */
 ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);
 
+/* ---- plan_columns.c ---- */
+
+/* Whether the source, as its catalog was read, has columns that the plan has not and the rows would
+ * have to be copied with. */
+bool ph_job_lacks_columns(const struct ph_table_plan *table);
+/* PH_E_TABLE_CHANGED when the target has no place for one of these. */
+ph_code ph_job_check_columns(const struct ph_job *job, const struct ph_table_plan *table,
+                             struct ph_error *err) PH_MUST_CHECK;
+/* Whether rows of it are still to be copied. */
+bool ph_job_has_todo(const struct ph_job *job, const struct ph_table_plan *table);
+/*
+ * After ph_job_restart_unfinished: such columns join the plans, and the ledger's, of tables with
+ * rows to be copied. Nothing of these tables is there.
+ */
+ph_code ph_job_take_columns(struct ph_job *job, struct ph_error *err) PH_MUST_CHECK;
+
 /* ---- plan_attributes.c ---- */
 
 /*

@@ -154,6 +154,11 @@ ph_code ph_ledger_note_attributes(struct ph_conn *conn, const char *job,
                                   const struct ph_table_plan *table,
                                   struct ph_error *err) PH_MUST_CHECK;
 
+/* The plan's columns, both sides', and the format that they go in. */
+ph_code ph_ledger_set_columns(struct ph_conn *conn, const char *job,
+                              const struct ph_table_plan *table,
+                              struct ph_error *err) PH_MUST_CHECK;
+
 /* job->rules and their marks, where a job goes on with other rules. */
 ph_code ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job,
                             struct ph_error *err);

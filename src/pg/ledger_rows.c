@@ -197,6 +197,28 @@ ph_ledger_note_attributes(struct ph_conn *conn, const char *job, const struct ph
 }
 
 ph_code
+ph_ledger_set_columns(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
+                      struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, SQL_LIMIT);
+    ph_buf_puts(&sql, "UPDATE pghaul.tbl SET (source_columns, target_columns, attributes, format,"
+                      " format_reason) = (");
+    put_columns(&sql, table, SOURCE_NAMES);
+    put_columns(&sql, table, TARGET_NAMES);
+    put_attributes(&sql, table);
+    ph_buf_printf(&sql, ", '%s', ", format_name(table->format));
+    ph_buf_put_literal(&sql, table->format_reason != NULL ? table->format_reason : "");
+    ph_buf_puts(&sql, ") WHERE job = ");
+    ph_buf_put_literal(&sql, job);
+    ph_buf_printf(&sql, " AND tbl = %u", table->index);
+    ph_code rc = run_sql(conn, &sql, err);
+    ph_buf_free(&sql);
+    return rc;
+}
+
+ph_code
 ph_ledger_save_plan(struct ph_conn *conn, const struct ph_ledger_job *job,
                     const struct ph_plan *plan, struct ph_error *err)
 {

@@ -140,6 +140,49 @@ column_that_comes_meanwhile(void **state)
     end_case();
 }
 
+/* The next snapshot sees what was written into it: the stream does not bring that again. */
+static void
+column_before_the_next_snapshot(void **state)
+{
+    static const char add[] = "ALTER TABLE other ADD n int;"
+                              "ALTER TABLE first ADD n int DEFAULT 3";
+
+    (void)state;
+    begin_case("later_column", "");
+    lose_snapshot_at("before_commit", 1);
+    PGconn *conn = sql_connect(dst, "later_column");
+    sql_exec(conn, add);
+    sql_exec(app, add);
+    sql_exec(app, "UPDATE other SET n = id; UPDATE first SET n = id");
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 0);
+    says(run, "public.other: column n was added since the copy began");
+    copy_case_check(&c);
+    PQfinish(conn);
+    end_case();
+}
+
+/* Without a stream, too: nothing would ever bring it. Values of regclass come as text only. */
+static void
+column_that_only_the_source_has(void **state)
+{
+    (void)state;
+    begin_copy("source_column", "");
+    lose_snapshot_at("before_commit", 1);
+    sql_exec(app, "ALTER TABLE other ADD n int, ADD r regclass;"
+                  "UPDATE other SET n = id, r = 'pg_class'");
+    for (int i = 0; i < 2; i++) { /* not done yet */
+        struct run *run = copy_case_start(&c, NULL);
+        run_expect(run, 1);
+        says(run, "PH-TABLE-CHANGED public.other: column n was added on the source");
+        says(run, "add it on the target, then give the same command again");
+    }
+    sql_once(dst, "source_column", "ALTER TABLE other ADD n int, ADD r regclass");
+    run_expect(copy_case_start(&c, NULL), 0);
+    copy_case_check(&c);
+    end_case();
+}
+
 /* It cannot be added to a job before that follows; then the same command does. */
 static void
 partition_that_comes_meanwhile(void **state)
@@ -239,6 +282,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_differs_is_read_once),
         cmocka_unit_test(column_that_comes_meanwhile),
+        cmocka_unit_test(column_before_the_next_snapshot),
+        cmocka_unit_test(column_that_only_the_source_has),
         cmocka_unit_test(partition_that_comes_meanwhile),
         cmocka_unit_test(objects_that_change_meanwhile),
         cmocka_unit_test(objects_that_go_meanwhile),

@@ -194,6 +194,27 @@ trap_66_goes_on(void **state)
     end_case();
 }
 
+/* Ranges that are there came without it: they start again rather than stay half of what it is. */
+static void
+trap_66_column_added(void **state)
+{
+    static const char add[] = "ALTER TABLE t ADD late int DEFAULT 1";
+
+    (void)state;
+    begin_numbers("late", "", "");
+    lose_snapshot_after(4);
+    assert_true(count_done() >= 2);
+    sql_once(dst, c.dst_db, add);
+    sql_exec(app, add);
+    sql_exec(app, "UPDATE t SET late = n");
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 0);
+    says(run, "table public.t starts again: ");
+    same_tables(src, c.src_db, dst, c.dst_db, "^public$");
+    is_of_epochs("1");
+    end_case();
+}
+
 static void
 of_a_type(const char *type, const char *value)
 {
@@ -489,6 +510,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trap_66_goes_on),
+        cmocka_unit_test(trap_66_column_added),
         cmocka_unit_test(trap_66_types_of_keys),
         cmocka_unit_test(trap_66_stream_in_text),
         cmocka_unit_test(trap_66_live_writes),
