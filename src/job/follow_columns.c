@@ -50,6 +50,8 @@ widen(struct ph_job *job, struct ph_table_plan *table, uint32_t *n_added, struct
                                                .target = place,
                                                .is_late = true};
         ++*n_added;
+        PH_TRY(ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
+                                        (uint32_t)column->attnum, column->name, err));
     }
     table->columns = columns;
     table->n_columns = n;
@@ -61,12 +63,8 @@ ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err
 {
     *n_added = 0;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        uint32_t had = *n_added;
         if (job->plan.tables[i].route == NULL)
             PH_TRY(widen(job, &job->plan.tables[i], n_added, err));
-        if (*n_added > had)
-            PH_TRY(ph_ledger_note_attributes(job->target_control, job->options->name,
-                                             &job->plan.tables[i], err));
     }
     return PH_OK;
 }

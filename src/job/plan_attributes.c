@@ -25,15 +25,21 @@ refuse(const struct ph_job *job, const struct ph_table_plan *table, const char *
     return PH_E_TABLE_CHANGED;
 }
 
-/* That it is gone is said elsewhere, where it matters; late columns may go, and come again. */
+/*
+ * That it is gone is said elsewhere, where it matters; late columns may go, and come again. Not as
+ * long as the target has it: with the values that it had, which no other column has.
+ */
 static ph_code
 check_noted(struct ph_job *job, const struct ph_table_plan *table, const char *name,
             uint32_t attnum, struct ph_error *err)
 {
     const struct ph_column *column = ph_rel_column_named(table->source, name);
 
+    if (column == NULL && table->route == NULL && ph_rel_column_named(table->target, name) != NULL)
+        return PH_OK;
     if (column == NULL)
-        return ph_ledger_note_attributes(job->target_control, job->options->name, table, err);
+        return ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
+                                        attnum, NULL, err);
     return (uint32_t)column->attnum == attnum ? PH_OK : refuse(job, table, name, err);
 }
 
@@ -43,13 +49,12 @@ check_some(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
     struct ph_result *r;
     ph_code rc = PH_OK;
 
-    PH_TRY(
-        ph_ledger_query_tables(job->target_control, job->options->name,
-                               "SELECT t.tbl, a.n, a.name FROM pghaul.tbl t,"
-                               " unnest(t.attributes) WITH ORDINALITY a (name, n) WHERE t.job = $1"
-                               " AND t.tbl BETWEEN $2::int AND $3::int AND a.name IS NOT NULL"
-                               " ORDER BY t.tbl, a.n",
-                               first, n, &r, err));
+    PH_TRY(ph_ledger_query_tables(job->target_control, job->options->name,
+                                  "SELECT t.tbl, n, t.attributes[n] FROM pghaul.tbl t,"
+                                  " generate_subscripts(t.attributes, 1) n WHERE t.job = $1"
+                                  " AND t.tbl BETWEEN $2::int AND $3::int"
+                                  " AND t.attributes[n] IS NOT NULL ORDER BY t.tbl, n",
+                                  first, n, &r, err));
     for (int row = 0; rc == PH_OK && row < ph_result_rows(r); row++) {
         uint32_t table = ph_result_u32(r, row, 0);
         rc = table < job->plan.n_tables

@@ -147,13 +147,12 @@ ph_code ph_ledger_query_tables(struct ph_conn *conn, const char *job, const char
                                uint32_t first, uint32_t n, struct ph_result **out,
                                struct ph_error *err) PH_MUST_CHECK;
 /*
- * The source's columns that the table's rows are made of now, each at the place of its number. A
- * name that comes to have another number is another column.
+ * That the table's rows are made of the source's column with this number and name. A name that
+ * comes to have another number is another column. NULL: of none with that number any more.
  */
-ph_code ph_ledger_note_attributes(struct ph_conn *conn, const char *job,
-                                  const struct ph_table_plan *table,
-                                  struct ph_error *err) PH_MUST_CHECK;
-
+ph_code ph_ledger_note_attribute(struct ph_conn *conn, const char *job, uint32_t table,
+                                 uint32_t attnum, const char *name,
+                                 struct ph_error *err) PH_MUST_CHECK;
 /* The plan's columns, both sides', and the format that they go in. */
 ph_code ph_ledger_set_columns(struct ph_conn *conn, const char *job,
                               const struct ph_table_plan *table,

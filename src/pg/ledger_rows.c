@@ -179,18 +179,18 @@ ph_ledger_set_rules(struct ph_conn *conn, const struct ph_ledger_job *job, struc
 }
 
 ph_code
-ph_ledger_note_attributes(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
-                          struct ph_error *err)
+ph_ledger_note_attribute(struct ph_conn *conn, const char *job, uint32_t table, uint32_t attnum,
+                         const char *name, struct ph_error *err)
 {
     struct ph_buf sql;
 
     ph_buf_init(&sql, SQL_LIMIT);
-    ph_buf_puts(&sql, "UPDATE pghaul.tbl SET attributes = ");
-    put_attributes(&sql, table);
+    ph_buf_printf(&sql, "UPDATE pghaul.tbl SET attributes[%u] = ", attnum);
+    put_literal_or_null(&sql, name);
     ph_buf_puts(&sql, " WHERE job = ");
     ph_buf_put_literal(&sql, job);
-    ph_buf_printf(&sql, " AND tbl = %u AND attributes IS DISTINCT FROM ", table->index);
-    put_attributes(&sql, table);
+    ph_buf_printf(&sql, " AND tbl = %u AND attributes[%u] IS DISTINCT FROM ", table, attnum);
+    put_literal_or_null(&sql, name);
     ph_code rc = run_sql(conn, &sql, err);
     ph_buf_free(&sql);
     return rc;

@@ -199,6 +199,36 @@ late_column_added_again(void **state)
     end(&db, pair_follow(&db));
 }
 
+/* It goes on the source alone, where other columns come meanwhile: the target has its values yet.
+ */
+static void
+late_column_comes_again(void **state)
+{
+    static const char add[] = "ALTER TABLE one ADD COLUMN late text";
+    static const char more[] = "ALTER TABLE one ADD COLUMN more text";
+    struct pair_db db = new_db("late_again");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target, add);
+    sql_execf(db.source, "%s; UPDATE one SET late = 'l'", add);
+    sql_wait_true(pair.dst, db.name, "SELECT count(late) = 100 FROM one", 60000);
+    stop(run);
+    sql_exec(db.source, "ALTER TABLE one DROP COLUMN late");
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.target, more);
+    sql_execf(db.source, "%s; UPDATE one SET more = 'm'", more);
+    sql_wait_true(pair.dst, db.name, "SELECT count(more) = 100 FROM one", 60000);
+    stop(run);
+    sql_exec(db.source, add);
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "PH-TABLE-CHANGED public.one: " IS_ANOTHER("late"));
+    copied_anew(&db);
+}
+
 /*
  * A type whose values are fit for text only makes the whole stream text; what waits in the spool
  * came in binary, and can not be applied by that any more.
@@ -345,6 +375,7 @@ main(void)
         cmocka_unit_test(column_added_again),
         cmocka_unit_test(columns_that_swap_names),
         cmocka_unit_test(late_column_added_again),
+        cmocka_unit_test(late_column_comes_again),
         cmocka_unit_test(column_for_text_only),
         cmocka_unit_test(column_for_text_while_one_is_open),
         cmocka_unit_test(data_only),
