@@ -275,10 +275,10 @@ must_restart(const struct ph_job *job, const struct ph_table_plan *table)
         seen = state->done ? state->epoch : seen;
     }
     is_mixed |= has_todo && seen != 0 && seen != job->epoch.number;
-    if (has_todo && seen != 0 && ph_job_lacks_columns(table)) /* what is there came without them */
-        return true;
+    bool is_short = has_todo && seen != 0 && ph_job_lacks_columns(table); /* what is there of it */
     /* one that the job had before others joined has been brought to one moment */
-    return is_mixed && !job->table_states[table->index].is_past && !ph_epoch_may_mix(job, table);
+    return is_short ||
+           (is_mixed && !job->table_states[table->index].is_past && !ph_epoch_may_mix(job, table));
 }
 
 /* By the key itself or by one on a partitioned table above. */

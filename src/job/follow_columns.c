@@ -1,7 +1,8 @@
 /*
  * Columns that were added since the job was planned. One that both sides have by now is applied
  * from the first change on that brings it; changes from before it leave it at its default, as the
- * source did. Where the job's rules say which columns go where, nothing is added to them.
+ * source did, which is looked into before it is taken up. Where the job's rules say which columns
+ * go where, nothing is added to them.
  */
 #include <string.h>
 
@@ -28,8 +29,26 @@ place_of(const struct ph_table_plan *table, const struct ph_column *column)
     return place != NULL && place->generated == '\0' && column->generated == '\0' ? place : NULL;
 }
 
+/* What was found out of it stays in the ledger. */
 static ph_code
-widen(struct ph_job *job, struct ph_table_plan *table, uint32_t *n_added, struct ph_error *err)
+may_take(struct ph_job *job, const struct ph_table_plan *table, const struct ph_column *column,
+         enum ph_late_columns late, bool *may, struct ph_error *err)
+{
+    *may = true;
+    if (table->taken_up != NULL && table->taken_up[column - table->source->columns])
+        return PH_OK;
+    if (late == PH_LATE_ALL)
+        PH_TRY(ph_late_check(job, table, column, err));
+    else
+        PH_TRY(ph_late_is_plain(job, table, column, may, err));
+    return *may ? ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
+                                           (uint32_t)column->attnum, column->name, err)
+                : PH_OK;
+}
+
+static ph_code
+widen(struct ph_job *job, struct ph_table_plan *table, enum ph_late_columns late,
+      struct ph_error *err)
 {
     uint32_t all = table->n_columns + table->source->n_columns;
     struct ph_plan_column *columns =
@@ -42,16 +61,17 @@ widen(struct ph_job *job, struct ph_table_plan *table, uint32_t *n_added, struct
     for (uint32_t i = 0; i < table->source->n_columns; i++) {
         const struct ph_column *column = &table->source->columns[i];
         const struct ph_column *place = place_of(table, column);
+        bool may;
         if (place == NULL || is_planned(table, column->name))
+            continue;
+        PH_TRY(may_take(job, table, column, late, &may, err));
+        if (!may)
             continue;
         columns[n++] = (struct ph_plan_column){.source_name = column->name,
                                                .target_name = place->name,
                                                .source = column,
                                                .target = place,
                                                .is_late = true};
-        ++*n_added;
-        PH_TRY(ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
-                                        (uint32_t)column->attnum, column->name, err));
     }
     table->columns = columns;
     table->n_columns = n;
@@ -59,12 +79,22 @@ widen(struct ph_job *job, struct ph_table_plan *table, uint32_t *n_added, struct
 }
 
 ph_code
-ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err)
+ph_follow_widen_plan(struct ph_job *job, enum ph_late_columns late, struct ph_error *err)
 {
-    *n_added = 0;
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         if (job->plan.tables[i].route == NULL)
-            PH_TRY(widen(job, &job->plan.tables[i], n_added, err));
+            PH_TRY(widen(job, &job->plan.tables[i], late, err));
+    }
+    return PH_OK;
+}
+
+ph_code
+ph_follow_check_late(struct ph_job *job, const struct ph_table_plan *table,
+                     const struct ph_rel *now, struct ph_error *err)
+{
+    for (uint32_t i = 0; i < now->n_columns; i++) {
+        if (!ph_plan_reads(table, now->columns[i].name))
+            PH_TRY(ph_late_check(job, table, &now->columns[i], err));
     }
     return PH_OK;
 }

@@ -84,6 +84,14 @@ has_its_columns(const struct ph_job *job, const struct ph_table_plan *table,
     return has_all_columns(planned, now) && (!both_ways || has_all_columns(now, planned));
 }
 
+static ph_code
+compare_columns(struct ph_job *job, const struct ph_table_plan *table, const struct ph_rel *now,
+                struct ph_error *err)
+{
+    PH_TRY(ph_job_compare_attributes(job, table, now, err));
+    return ph_follow_check_late(job, table, now, err);
+}
+
 /* What went to the target by such a column's name is not what the source has. */
 static ph_code
 tell_altered(struct ph_job *job, const struct ph_catalog *now, struct ph_error *err)
@@ -97,7 +105,7 @@ tell_altered(struct ph_job *job, const struct ph_catalog *now, struct ph_error *
             continue;
         ph_plan_table_label(table, label, sizeof label);
         if (rel != NULL)
-            PH_TRY(ph_job_compare_attributes(job, table, rel, err));
+            PH_TRY(compare_columns(job, table, rel, err));
         if (rel == NULL)
             tell(job, "table", label, "was dropped on the source since: it is still on the target");
         else if (!has_its_columns(job, table, rel))

@@ -136,11 +136,31 @@ void ph_follow_guard(struct ph_follow *follow, struct ph_conn *source);
 
 /* ---- follow_columns.c ---- */
 
-/* After the plan is loaded: columns that both sides have and the plan has not are put behind the
- * others, and into the ledger's attributes. *n_added: how many. */
-ph_code ph_follow_widen_plan(struct ph_job *job, uint32_t *n_added, struct ph_error *err);
+enum ph_late_columns {
+    PH_LATE_PLAIN, /* those that the catalogs say are the same in rows of before, or taken up */
+    PH_LATE_ALL    /* the target has all changes from before them: its rows can be asked */
+};
+/*
+ * After the plan is loaded: columns that both sides have and the plan has not are put behind the
+ * others, and into the ledger's attributes. PH_E_TABLE_CHANGED as ph_late_check.
+ */
+ph_code ph_follow_widen_plan(struct ph_job *job, enum ph_late_columns late, struct ph_error *err);
+/* At the end, for the source's table of now: those that no change has come for. */
+ph_code ph_follow_check_late(struct ph_job *job, const struct ph_table_plan *table,
+                             const struct ph_rel *now, struct ph_error *err);
 /* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
 ph_code ph_follow_explain_change(const struct ph_job *job, struct ph_error *err);
+
+/* ---- late_values.c ---- */
+
+/* Whether the catalogs of now say that rows of before a late column have the same in it on both
+ * sides. */
+ph_code ph_late_is_plain(struct ph_job *job, const struct ph_table_plan *table,
+                         const struct ph_column *column, bool *is_plain, struct ph_error *err);
+/* That, or the target's rows, which are all from before it. PH_E_TABLE_CHANGED: they differ from
+ * the source's, or nobody can tell. A column that the target has not is none of this. */
+ph_code ph_late_check(struct ph_job *job, const struct ph_table_plan *table,
+                      const struct ph_column *column, struct ph_error *err);
 
 /* ---- follow_drift.c ---- */
 

@@ -25,13 +25,29 @@ refuse(const struct ph_job *job, const struct ph_table_plan *table, const char *
     return PH_E_TABLE_CHANGED;
 }
 
+/* It is not the plan's, but known: late ones are looked at once (job/follow_columns.c). */
+static ph_code
+note_late(struct ph_job *job, struct ph_table_plan *table, const struct ph_column *column,
+          struct ph_error *err)
+{
+    bool *taken = PH_ARENA_ARRAY(&job->plan_arena, bool, table->source->n_columns);
+
+    if (taken == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < table->source->n_columns; i++)
+        taken[i] =
+            (table->taken_up != NULL && table->taken_up[i]) || &table->source->columns[i] == column;
+    table->taken_up = taken;
+    return PH_OK;
+}
+
 /*
  * That it is gone is said elsewhere, where it matters; late columns may go, and come again. Not as
  * long as the target has it: with the values that it had, which no other column has.
  */
 static ph_code
-check_noted(struct ph_job *job, const struct ph_table_plan *table, const char *name,
-            uint32_t attnum, struct ph_error *err)
+check_noted(struct ph_job *job, struct ph_table_plan *table, const char *name, uint32_t attnum,
+            struct ph_error *err)
 {
     const struct ph_column *column = ph_rel_column_named(table->source, name);
 
@@ -40,7 +56,9 @@ check_noted(struct ph_job *job, const struct ph_table_plan *table, const char *n
     if (column == NULL)
         return ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
                                         attnum, NULL, err);
-    return (uint32_t)column->attnum == attnum ? PH_OK : refuse(job, table, name, err);
+    if ((uint32_t)column->attnum != attnum)
+        return refuse(job, table, name, err);
+    return ph_plan_reads(table, name) ? PH_OK : note_late(job, table, column, err);
 }
 
 static ph_code

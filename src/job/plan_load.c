@@ -191,6 +191,7 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
             ph_arena_strdup(&job->plan_arena, ph_result_text(r, row, 14));
     table->rows = (uint64_t)ph_result_i64(r, row, 15);
     table->bytes = (uint64_t)ph_result_i64(r, row, 16);
+    table->filenode = (uint32_t)ph_result_i64(r, row, 18);
     if (!ph_result_is_null(r, row, 17))
         PH_TRY(join_route(job, table, ph_result_text(r, row, 17), err));
     job->plan.rows += table->rows;
@@ -209,7 +210,7 @@ load_tables(struct ph_job *job, struct ph_error *err)
         ph_conn_query(job->target_control,
                       "SELECT tbl, source_oid, source_schema, source_name, target_schema,"
                       " target_name, format, format_reason, key_fields, buckets, frozen, ordered,"
-                      " level, grp, condition, est_rows, est_bytes, route"
+                      " level, grp, condition, est_rows, est_bytes, route, filenode"
                       " FROM pghaul.tbl WHERE job = $1 ORDER BY tbl",
                       1, params, &r, err));
     uint32_t n = (uint32_t)ph_result_rows(r);

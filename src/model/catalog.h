@@ -109,6 +109,7 @@ struct ph_rel {
     bool has_always_triggers; /* ENABLE ALWAYS / REPLICA: fire even under replica role */
     uint64_t pages;           /* of the main fork, pg_relation_size / 8192 */
     double tuples;            /* reltuples, -1 when never analysed */
+    uint32_t filenode;        /* another one: it was rewritten */
     uint64_t bytes;           /* heap and TOAST, without maps and indexes */
     uint64_t toast_bytes;
     const struct ph_column *columns;

@@ -81,6 +81,9 @@ struct ph_table_plan {
      * a route conditions in parentheses that ranges may be added to.
      */
     const char *where[2];
+    uint32_t filenode;    /* of the source when it was planned */
+    const bool *taken_up; /* by source->columns: whether it is a late one that the job has taken up;
+                             NULL: none is */
     const char *join; /* behind the source's name in FROM, " JOIN (...) AS x ON ..."; NULL: none.
                          All rows are read by one SELECT then */
     const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */

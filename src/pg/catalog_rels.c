@@ -40,7 +40,8 @@ enum rel_field {
     REL_ALWAYS_TRIGGERS,
     REL_HEAP_BYTES,
     REL_TOAST_BYTES,
-    REL_TUPLES
+    REL_TUPLES,
+    REL_FILENODE
 };
 
 /* The rights a copy needs: SELECT on the source, INSERT and (for the proof) SELECT on the target.
@@ -57,7 +58,8 @@ enum rel_field {
     " has_schema_privilege(n.oid, 'USAGE')" rights ", pg_has_role(c.relowner, 'USAGE'),"           \
     " coalesce(t.by_users, false), coalesce(t.always, false),"                                     \
     " CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) END,"                         \
-    " CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) END, c.reltuples"      \
+    " CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) END, c.reltuples,"     \
+    " c.relfilenode"                                                                               \
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                               \
     " LEFT JOIN pg_am am ON am.oid = c.relam"                                                      \
     " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid"               \
@@ -114,6 +116,7 @@ fill_rel_facts(const struct ph_catalog_reader *reader, const struct ph_result *r
     rel->toast_bytes = (uint64_t)ph_result_i64(result, row, REL_TOAST_BYTES);
     rel->bytes = rel->pages * PAGE_BYTES + rel->toast_bytes;
     rel->tuples = strtod(ph_result_text(result, row, REL_TUPLES), NULL);
+    rel->filenode = ph_result_u32(result, row, REL_FILENODE);
     /* Servers before 14 have 0 for "never analysed". */
     if (reader->version < 140000 && !(rel->tuples > 0) && rel->pages > 0)
         rel->tuples = -1;

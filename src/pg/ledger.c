@@ -59,6 +59,7 @@ static const char *const create_statements[] = {
     " verified bool NOT NULL DEFAULT false, digest text NOT NULL DEFAULT '',"
     " target_digest text NOT NULL DEFAULT '', verify_seconds real NOT NULL DEFAULT 0,"
     " joined int NOT NULL DEFAULT 0, unlogged bool NOT NULL DEFAULT false,"
+    " filenode bigint NOT NULL,"
     " PRIMARY KEY (job, tbl))",
     "CREATE TABLE IF NOT EXISTS pghaul.chunk ("
     " job text, tbl int, chunk int, lot int NOT NULL, kind text NOT NULL, lo text, hi text,"

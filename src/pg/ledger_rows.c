@@ -105,8 +105,8 @@ put_table_row(struct ph_buf *sql, const struct ph_ledger_job *job,
     put_literal_or_null(sql, table->route == NULL ? table->where[PH_SOURCE] : NULL);
     ph_buf_putc(sql, ',');
     put_literal_or_null(sql, table->route == NULL ? NULL : table->route_name);
-    ph_buf_printf(sql, ",%llu,%llu,%u)", (unsigned long long)table->rows,
-                  (unsigned long long)table->bytes, job->joins);
+    ph_buf_printf(sql, ",%llu,%llu,%u,%u)", (unsigned long long)table->rows,
+                  (unsigned long long)table->bytes, job->joins, table->source->filenode);
 }
 
 static void
@@ -143,7 +143,7 @@ save_tables(struct ph_conn *conn, const struct ph_ledger_job *job, const struct 
                   " source_name, target_schema, target_name, source_columns,"
                   " target_columns, attributes, format, format_reason, key_fields,"
                   " buckets, frozen, ordered, level, grp, condition, route, est_rows, est_bytes,"
-                  " joined)"
+                  " joined, filenode)"
                   " VALUES "
                 : ",");
         put_table_row(sql, job, &plan->tables[i]);

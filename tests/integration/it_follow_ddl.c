@@ -229,6 +229,94 @@ late_column_comes_again(void **state)
     copied_anew(&db);
 }
 
+/* ---- what rows of before have in a column that is added ---- */
+
+#define LATE "ALTER TABLE one ADD COLUMN late "
+
+/* The same on both sides, whether as one default or since nothing was filled in. */
+static void
+late_defaults_alike(void **state)
+{
+    static const char add[] =
+        LATE "int NOT NULL DEFAULT 7; ALTER TABLE one ADD c char(9) DEFAULT 'a',"
+             "ADD f float8[] DEFAULT '{0.1,2}', ADD n uuid, ADD d date DEFAULT '2024-02-29';"
+             "ALTER TABLE one ALTER n SET DEFAULT gen_random_uuid(), ALTER d DROP DEFAULT";
+    struct pair_db db = new_db("alike");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    pair_both(&db, "ALTER TABLE three ADD never int DEFAULT 1");
+    sql_exec(db.target, add);
+    sql_execf(db.source,
+              "%s; INSERT INTO one (a) VALUES (1); UPDATE one SET late = 8, n ="
+              " gen_random_uuid() WHERE id < 9",
+              add);
+    sql_wait_true(pair.dst, db.name, "SELECT count(n) = 9 FROM one", 60000);
+    stop(run);
+    end(&db, pair_follow(&db));
+}
+
+/* The target's of the moment at which it was added there; and none at all. */
+static void
+late_defaults_that_differ(void **state)
+{
+    struct pair_db db = new_db("differ");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.target, LATE "char(3); ALTER TABLE one ADD at timestamptz DEFAULT now()");
+    sql_exec(db.source, LATE "char(3) DEFAULT 'x'; ALTER TABLE one ADD at timestamptz DEFAULT "
+                             "now(); UPDATE one SET a = 0 WHERE id = 3");
+    pair_expect(run, 1, "PH-TABLE-CHANGED public.one: column late was added since the copy began");
+    pair_expect(run, 1, "rows of before have 'x  ' in it on the source, but not on the target");
+    sql_exec(db.target, "UPDATE one SET late = 'x'"); /* does as well as what is said */
+    run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    pair_expect(run, 1, "drop the column and add it again with DEFAULT '20");
+    sql_execf(db.target, "ALTER TABLE one DROP at, ADD at timestamptz DEFAULT '%s'",
+              sql_value(db.source, "SELECT at FROM one LIMIT 1"));
+    end(&db, pair_follow(&db));
+}
+
+/* Of every row its own. */
+static void
+late_values_of_rows(void **state)
+{
+    static const char add[] = LATE "bigserial";
+    struct pair_db db = new_db("of_rows");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    pair_both(&db, "ALTER TABLE three ADD at timestamptz DEFAULT now()");
+    sql_exec(db.target, add);
+    sql_execf(db.source, "%s; UPDATE one SET a = 0 WHERE id = 3", add);
+    pair_expect(run, 1, "column late was added since the copy began and the table was rewritten");
+    sql_exec(db.target, "DROP TABLE three");
+    copied_anew(&db);
+}
+
+/* No change tells of it: the end does. */
+static void
+late_column_without_changes(void **state)
+{
+    struct pair_db db = new_db("unchanged");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    pair_both(&db, LATE "timestamptz DEFAULT clock_timestamp()");
+    run_wait(pair_stop(&db, "now"), RUN_DEADLINE_MS);
+    pair_expect(run, 1, "PH-TABLE-CHANGED public.one: column late was added");
+    pair_expect(run, 1, "DROP TABLE (with CASCADE");
+    sql_exec(db.target, "DROP TABLE one CASCADE");
+    pair_expect(pair_follow(&db), 0, "followed to");
+    same_rows(pair.src, db.name, pair.dst, db.name);
+    pair_db_end(&db);
+}
+
 /*
  * A type whose values are fit for text only makes the whole stream text; what waits in the spool
  * came in binary, and can not be applied by that any more.
@@ -376,6 +464,10 @@ main(void)
         cmocka_unit_test(columns_that_swap_names),
         cmocka_unit_test(late_column_added_again),
         cmocka_unit_test(late_column_comes_again),
+        cmocka_unit_test(late_defaults_alike),
+        cmocka_unit_test(late_defaults_that_differ),
+        cmocka_unit_test(late_values_of_rows),
+        cmocka_unit_test(late_column_without_changes),
         cmocka_unit_test(column_for_text_only),
         cmocka_unit_test(column_for_text_while_one_is_open),
         cmocka_unit_test(data_only),
