@@ -97,7 +97,7 @@ ph_code
 ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
                 struct ph_error *err)
 {
-    struct ph_repair_triggers triggers = {NULL};
+    struct ph_result *acting = NULL;
     struct ph_repair repair = {
         .params = params,
         .diff = {.tables = params->tables,
@@ -114,14 +114,14 @@ ph_repair_table(const struct ph_repair_params *params, struct ph_repaired *out,
     PH_TRY(refuse_routes(params, err));
     ph_code rc = params->has_begun ? PH_OK : ph_repair_begin(params, 0, err);
     if (rc == PH_OK)
-        rc = ph_repair_set_aside(&repair, &triggers, err);
+        rc = ph_repair_set_aside(&repair, &acting, err);
     if (rc == PH_OK)
         rc = run_rounds(&repair, err);
     if (rc == PH_OK)
-        rc = ph_repair_put_back(&repair, &triggers, err);
+        rc = ph_repair_put_back(&repair, acting, err);
     PH_FAILPOINT(before_repair_commit);
     if (rc == PH_OK)
         rc = ph_conn_exec(params->target, "COMMIT", err);
-    ph_result_free(triggers.result);
+    ph_result_free(acting);
     return rc;
 }

@@ -3,6 +3,7 @@
  * rows that were compared are touched, one of several equal ones too. Values go as text, which
  * comes back the same on both servers with pinned settings, types with differing OIDs included.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -388,65 +389,48 @@ ph_repair_apply(struct ph_repair *repair, const struct ph_row_diff *diff, struct
     return write_kind(repair, diff, PH_DIFF_MISSING, replaced, err);
 }
 
-/* ---- triggers ---- */
+/* ---- what acts on rows by itself ---- */
 
+/* `field`: the statement to run for each that is the role's to change. */
 static ph_code
-alter_triggers(struct ph_repair *repair, const struct ph_repair_triggers *triggers, bool disable,
-               struct ph_error *err)
+alter_acting(struct ph_repair *repair, const struct ph_result *acting, enum ph_acting_field field,
+             struct ph_error *err)
 {
-    const struct ph_rel *target = target_of(repair)->target;
-    struct ph_buf sql;
-    ph_code rc = PH_OK;
-
-    ph_buf_init(&sql, SQL_LIMIT);
-    for (int i = 0; rc == PH_OK && i < ph_result_rows(triggers->result); i++) {
-        ph_buf_clear(&sql);
-        ph_buf_puts(&sql, "ALTER TABLE ");
-        ph_buf_put_qualified(&sql, target->schema, target->name);
-        ph_buf_printf(&sql, " %s TRIGGER ",
-                      disable ? "DISABLE" : ph_result_text(triggers->result, i, 1));
-        ph_buf_put_ident(&sql, ph_result_text(triggers->result, i, 0));
-        rc = ph_conn_exec(repair->params->target, ph_buf_text(&sql), err);
+    for (int i = 0; i < ph_result_rows(acting); i++) {
+        if (ph_result_bool(acting, i, PH_ACTING_IS_OURS))
+            PH_TRY(ph_conn_exec(repair->params->target, ph_result_text(acting, i, field), err));
     }
-    ph_buf_free(&sql);
-    return rc;
+    return PH_OK;
+}
+
+static bool
+is_any(const struct ph_result *acting, bool is_ours)
+{
+    for (int i = 0; acting != NULL && i < ph_result_rows(acting); i++) {
+        if (ph_result_bool(acting, i, PH_ACTING_IS_OURS) == is_ours)
+            return true;
+    }
+    return false;
 }
 
 ph_code
-ph_repair_set_aside(struct ph_repair *repair, struct ph_repair_triggers *triggers,
-                    struct ph_error *err)
+ph_repair_set_aside(struct ph_repair *repair, struct ph_result **acting, struct ph_error *err)
 {
-    const struct ph_rel *target = target_of(repair)->target;
-    bool is_replica = repair->params->mode == PH_REPAIR_REPLICA;
-    struct ph_buf sql;
+    char tables[16];
 
-    ph_buf_init(&sql, 4096);
-    ph_buf_printf(&sql,
-                  "SELECT tgname, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS'"
-                  " WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END"
-                  " FROM pg_catalog.pg_trigger WHERE tgrelid = %u AND NOT tgisinternal"
-                  " AND tgenabled IN ('A', '%s') ORDER BY tgname",
-                  target->oid, is_replica ? "R" : "O");
-    ph_code rc =
-        ph_conn_query(repair->params->target, ph_buf_text(&sql), 0, NULL, &triggers->result, err);
-    ph_buf_free(&sql);
-    PH_TRY(rc);
-    if (!target->is_owned) {
-        repair->out->triggers_fired = ph_result_rows(triggers->result) > 0;
-        ph_result_free(triggers->result);
-        triggers->result = NULL;
-        return PH_OK;
-    }
-    return alter_triggers(repair, triggers, true, err);
+    snprintf(tables, sizeof tables, "{%u}", target_of(repair)->target->oid);
+    PH_TRY(ph_acting_list(repair->params->target, tables, repair->params->mode == PH_REPAIR_REPLICA,
+                          acting, err));
+    repair->out->triggers_fired = is_any(*acting, false);
+    return alter_acting(repair, *acting, PH_ACTING_SUSPEND, err);
 }
 
 ph_code
-ph_repair_put_back(struct ph_repair *repair, const struct ph_repair_triggers *triggers,
-                   struct ph_error *err)
+ph_repair_put_back(struct ph_repair *repair, const struct ph_result *acting, struct ph_error *err)
 {
-    if (triggers->result == NULL || ph_result_rows(triggers->result) == 0)
+    if (!is_any(acting, true))
         return PH_OK;
     /* with checks still waiting the server would refuse to alter the table */
     PH_TRY(ph_conn_exec(repair->params->target, "SET CONSTRAINTS ALL IMMEDIATE", err));
-    return alter_triggers(repair, triggers, false, err);
+    return alter_acting(repair, acting, PH_ACTING_RESTORE, err);
 }

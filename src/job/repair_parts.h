@@ -2,6 +2,7 @@
 #ifndef PH_JOB_REPAIR_PARTS_H
 #define PH_JOB_REPAIR_PARTS_H
 
+#include "job/acting.h"
 #include "job/repair.h"
 
 struct ph_repair {
@@ -14,13 +15,11 @@ struct ph_repair {
 ph_code ph_repair_apply(struct ph_repair *repair, const struct ph_row_diff *diff,
                         struct ph_error *err);
 
-/* Triggers that would act are disabled, and put back as they were; in one transaction. */
-struct ph_repair_triggers {
-    struct ph_result *result; /* name and ENABLE clause of each */
-};
-ph_code ph_repair_set_aside(struct ph_repair *repair, struct ph_repair_triggers *triggers,
+/* What would act by itself rests (see job/acting.h), and is put back as it was; in one transaction.
+ * The caller frees `*acting`, which may be NULL after a failure. */
+ph_code ph_repair_set_aside(struct ph_repair *repair, struct ph_result **acting,
                             struct ph_error *err);
-ph_code ph_repair_put_back(struct ph_repair *repair, const struct ph_repair_triggers *triggers,
+ph_code ph_repair_put_back(struct ph_repair *repair, const struct ph_result *acting,
                            struct ph_error *err);
 
 #endif

@@ -12,25 +12,13 @@
 #include <stdio.h>
 
 #include "base/failpoint.h"
+#include "job/acting.h"
 #include "job/copy_parts.h"
 #include "job/join.h"
 
 /* ---- which ---- */
 
-/* $1: targets; $2: the states in which a trigger would fire. PostgreSQL before 15 calls what a
- * partition has from its parent internal. */
-static const char TRIGGERS_SQL[] =
-    "SELECT format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', g.tgrelid::regclass, g.tgname),"
-    " format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', g.tgrelid::regclass,"
-    " CASE g.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, g.tgname),"
-    " format('trigger %I of %s', g.tgname, g.tgrelid::regclass), pg_has_role(c.relowner, 'USAGE')"
-    " FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid"
-    " WHERE (NOT g.tgisinternal OR g.tgconstraint = 0) AND strpos($2, g.tgenabled::text) > 0"
-    " AND g.tgrelid IN (SELECT o FROM unnest($1::oid[]) o UNION SELECT p.relid::oid FROM"
-    " unnest($1::oid[]) o, pg_catalog.pg_partition_tree(o::regclass) p)"
-    " ORDER BY g.tgrelid, g.tgname";
-
-/* $1: the keys; $2 is not used, so that both have the same parameters. */
+/* $1: the keys */
 static const char KEYS_SQL[] =
     "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname),"
     " format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::regclass, k.conname,"
@@ -40,7 +28,7 @@ static const char KEYS_SQL[] =
     " format('foreign key %I of %s', k.conname, k.conrelid::regclass),"
     " pg_has_role(c.relowner, 'USAGE')"
     " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
-    " WHERE k.oid = ANY ($1::oid[]) AND $2::text IS NOT NULL ORDER BY k.oid";
+    " WHERE k.oid = ANY ($1::oid[]) ORDER BY k.oid";
 
 static void
 put_targets(const struct ph_plan *plan, struct ph_buf *out)
@@ -129,28 +117,39 @@ put_keys(const struct ph_job *job, struct ph_buf *out)
 
 enum aside { TRIGGERS, FOREIGN_KEYS };
 
-/* Rows: the statement, the one that restores, the object's name, whether it is ours to change. */
 static ph_code
-each(struct ph_job *job, enum aside aside,
-     ph_code (*visit)(void *, const struct ph_result *, int, struct ph_error *), void *arg,
-     struct ph_error *err)
+list_of(struct ph_job *job, enum aside aside, struct ph_result **out, struct ph_error *err)
 {
-    bool replica = job->target_catalog.can_set_replica_role;
-    struct ph_result *r;
+    struct ph_conn *conn = job->target_control;
     struct ph_buf list;
+    ph_code rc;
 
     ph_buf_init(&list, (size_t)16 << 20);
     if (aside == FOREIGN_KEYS)
         put_keys(job, &list);
     else
         put_targets(&job->plan, &list);
-    const char *params[] = {ph_buf_text(&list), replica ? "AR" : "OA"};
-    ph_code rc = ph_buf_ok(&list) ? ph_conn_query(job->target_control,
-                                                  aside == FOREIGN_KEYS ? KEYS_SQL : TRIGGERS_SQL,
-                                                  2, params, &r, err)
-                                  : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    const char *oids = ph_buf_text(&list);
+    if (!ph_buf_ok(&list))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    else if (aside == FOREIGN_KEYS)
+        rc = ph_conn_query(conn, KEYS_SQL, 1, &oids, out, err);
+    else
+        rc = ph_acting_list(conn, oids, job->target_catalog.can_set_replica_role, out, err);
     ph_buf_free(&list);
-    PH_TRY(rc);
+    return rc;
+}
+
+/* Rows as ph_acting_list gives them. */
+static ph_code
+each(struct ph_job *job, enum aside aside,
+     ph_code (*visit)(void *, const struct ph_result *, int, struct ph_error *), void *arg,
+     struct ph_error *err)
+{
+    struct ph_result *r;
+    ph_code rc = PH_OK;
+
+    PH_TRY(list_of(job, aside, &r, err));
     for (int i = 0; rc == PH_OK && i < ph_result_rows(r); i++)
         rc = visit(arg, r, i, err);
     ph_result_free(r);
@@ -164,10 +163,11 @@ set_aside(void *arg, const struct ph_result *r, int row, struct ph_error *err)
 {
     struct ph_job *job = arg;
 
-    PH_TRY(ph_ledger_set_aside(job->target_control, job->options->name, ph_result_text(r, row, 2),
-                               ph_result_text(r, row, 1), err));
+    PH_TRY(ph_ledger_set_aside(job->target_control, job->options->name,
+                               ph_result_text(r, row, PH_ACTING_OBJECT),
+                               ph_result_text(r, row, PH_ACTING_RESTORE), err));
     PH_FAILPOINT(after_set_aside);
-    return ph_conn_exec(job->target_control, ph_result_text(r, row, 0), err);
+    return ph_conn_exec(job->target_control, ph_result_text(r, row, PH_ACTING_SUSPEND), err);
 }
 
 ph_code
@@ -184,12 +184,12 @@ static ph_code
 check_owner(void *arg, const struct ph_result *r, int row, struct ph_error *err)
 {
     struct ph_finding_params params = {PH_FINDING_ERROR, PH_E_RIGHTS, "target",
-                                       ph_result_text(r, row, 2),
+                                       ph_result_text(r, row, PH_ACTING_OBJECT),
                                        "use the owner of the table, or a role that may set"
                                        " session_replication_role"};
 
     (void)err;
-    if (!ph_result_bool(r, row, 3))
+    if (!ph_result_bool(r, row, PH_ACTING_IS_OURS))
         ph_finding_add(arg, &params,
                        "it has to be set aside for the time of the copy, which only the table's"
                        " owner may do");
