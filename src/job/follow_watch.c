@@ -1,4 +1,6 @@
 /* What the job's thread does while others apply changes. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -10,6 +12,9 @@
 #define WRITE_EVERY_S 2.0
 #define SEQUENCES_EVERY_S 60.0
 #define PARTS_EVERY_S 10.0
+#define LOCK_WAIT_MS 1000
+
+static const char not_available_state[] = "55P03";
 
 /* A session that was lost is made anew when the stream says that the source is there again. */
 static bool
@@ -30,6 +35,25 @@ reach_source(struct ph_job *job)
     return is_there;
 }
 
+/*
+ * Functions of the catalogs open tables: somebody's lock on one must not hold up this thread, which
+ * is who hears of a stop. What could not be looked at is looked at the next time.
+ */
+static ph_code
+ask_briefly(struct ph_job *job, ph_code (*ask)(struct ph_job *, struct ph_error *),
+            struct ph_error *err)
+{
+    PH_TRY(ph_conn_execf(job->source_control, err, "SET lock_timeout = %d", LOCK_WAIT_MS));
+    ph_code rc = ask(job, err);
+    if (rc != PH_OK && strcmp(err->sqlstate, not_available_state) == 0) {
+        ph_error_reset(err);
+        rc = PH_OK;
+    }
+    ph_code back =
+        ph_conn_exec(job->source_control, "SET lock_timeout = 0", rc == PH_OK ? err : NULL);
+    return rc == PH_OK ? back : rc;
+}
+
 /* What is asked of the source beside the stream has time until it is there, as the stream has. */
 static ph_code
 ask_source(struct ph_job *job, ph_code (*ask)(struct ph_job *, struct ph_error *),
@@ -37,7 +61,7 @@ ask_source(struct ph_job *job, ph_code (*ask)(struct ph_job *, struct ph_error *
 {
     if (!reach_source(job))
         return PH_OK;
-    ph_code rc = ask(job, err);
+    ph_code rc = ask_briefly(job, ask, err);
     if (rc == PH_OK || ph_conn_is_alive(job->source_control))
         return rc;
     ph_error_reset(err);

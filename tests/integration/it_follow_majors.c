@@ -118,6 +118,56 @@ from_each_major(void **state)
     }
 }
 
+/* ---- locks on the source ---- */
+
+/*
+ * From 16 on who asks what is published opens every table. Somebody has one for himself: the run
+ * meets that, and hears of a stop nevertheless.
+ */
+static void
+locked_table_holds_up_no_stop(int major)
+{
+    struct pg_test_cluster *src = make_server(major);
+    struct pg_test_cluster *dst = make_server(PG_TEST_MAJOR);
+    struct pair pair = {src, dst, scratch_printf("locked_%d", major)};
+    const char *make = scratch_printf("CREATE DATABASE %s", pair.name);
+    static const char tables[] = "CREATE TABLE t (id int PRIMARY KEY);"
+                                 "CREATE SCHEMA aside; CREATE TABLE aside.t ()";
+
+    sql_once(src, "postgres", make);
+    sql_once(dst, "postgres", make);
+    sql_once(src, pair.name, tables);
+    sql_once(dst, pair.name, tables);
+    struct run *run = start_copy(&pair, NULL);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    PGconn *somebody = sql_connect(src, pair.name);
+    sql_exec(somebody, "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    sql_wait_true(src, pair.name,
+                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
+                  " application_name LIKE 'pghaul % control'",
+                  RUN_DEADLINE_MS);
+    run_expect(run_pghaul("stop", "--target", pg_test_conninfo(dst, pair.name), "--source",
+                          pg_test_conninfo(src, pair.name)),
+               0);
+    run_expect(run, 5);
+    sql_exec(somebody, "COMMIT");
+    PQfinish(somebody);
+    pg_test_cluster_stop(src);
+    pg_test_cluster_stop(dst);
+}
+
+static void
+a_lock_on_the_source(void **state)
+{
+    (void)state;
+    for (int major = 16; major <= 18; major++) {
+        print_message("  %d%s\n", major,
+                      pg_test_major_present(major) ? "" : " SKIPPED: not installed");
+        if (pg_test_major_present(major))
+            locked_table_holds_up_no_stop(major);
+    }
+}
+
 /* ---- a standby takes the source's place ---- */
 
 static struct run *
@@ -230,6 +280,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trap_24_failover_slot),
+        cmocka_unit_test(a_lock_on_the_source),
         cmocka_unit_test(from_each_major),
     };
 
