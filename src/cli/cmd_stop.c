@@ -9,7 +9,12 @@ say(const struct ph_options *options, enum ph_stop_outcome outcome)
 {
     char at[PH_UNTIL_TEXT];
 
-    if (outcome == PH_STOP_NOT_RUNNING && options->at.kind == PH_UNTIL_STOPPED)
+    if (outcome == PH_STOP_WHEN_BACK)
+        printf("job %s has not ended but has no session on the target: it was killed, or comes "
+               "back and then %s\n",
+               options->name,
+               options->at.kind == PH_UNTIL_STOPPED ? "stops" : "ends where it was told");
+    else if (outcome == PH_STOP_NOT_RUNNING && options->at.kind == PH_UNTIL_STOPPED)
         printf("job %s is not running; nothing to stop\n", options->name);
     else if (outcome == PH_STOP_NOT_RUNNING)
         printf("job %s is not running; its next run ends at: %s\n", options->name,

@@ -50,8 +50,9 @@ const struct ph_command ph_command_table[] = {
         .summary = "tell a running job, from any host, to stop resumably",
         .description =
             "Tell a running job, from any host, to stop; the same command as before then "
-            "goes on where it stopped. When the job is not running, the process that "
-            "holds its snapshot on this host is ended.",
+            "goes on where it stopped. A run that has lost the target stops when it is back. "
+            "When the job is not running, the process that holds its snapshot on this host is "
+            "ended.",
         .run = ph_cmd_stop,
     },
     {

@@ -1,5 +1,7 @@
 #include "job/status.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,11 +94,31 @@ end_local_holder(const struct ph_options *options, struct ph_error *err)
 }
 
 static ph_code
-tell_run(const struct ph_options *options, struct ph_conn *conn, bool *told, struct ph_error *err)
+tell_run(const struct ph_options *options, struct ph_conn *conn, enum ph_heard_by *heard,
+         struct ph_error *err)
 {
     return options->at.kind == PH_UNTIL_STOPPED
-               ? ph_ledger_ask_stop(conn, options->name, told, err)
-               : ph_ledger_ask_end(conn, options->name, &options->at, told, err);
+               ? ph_ledger_ask_stop(conn, options->name, heard, err)
+               : ph_ledger_ask_end(conn, options->name, &options->at, heard, err);
+}
+
+/* Without a session nobody but the run's own host can tell one that was killed from one that
+ * tries to come back. */
+static bool
+was_killed(const struct ph_job_status *job)
+{
+    char here[128] = "";
+
+    gethostname(here, sizeof here - 1);
+    return strcmp(here, job->host) == 0 && kill(job->pid, 0) != 0 && errno == ESRCH;
+}
+
+static enum ph_stop_outcome
+outcome_of(enum ph_heard_by heard, const struct ph_job_status *job)
+{
+    if (heard == PH_HEARD_BY_RUN)
+        return PH_STOP_TOLD;
+    return heard == PH_HEARD_BY_NONE || was_killed(job) ? PH_STOP_NOT_RUNNING : PH_STOP_WHEN_BACK;
 }
 
 /* `stop --at` is for who follows, or will. */
@@ -125,7 +147,7 @@ ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome, str
     struct ph_arena arena;
     struct ph_job_status *jobs;
     uint32_t n = 0;
-    bool told = false;
+    enum ph_heard_by heard;
 
     ph_arena_init(&arena, ARENA_LIMIT);
     ph_code rc = connect_target(options, "stop", &endpoint, &conn, err);
@@ -136,10 +158,11 @@ ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outcome, str
     if (rc == PH_OK)
         rc = check_follows(options, conn, err);
     if (rc == PH_OK)
-        rc = tell_run(options, conn, &told, err);
-    if (rc == PH_OK && !told && options->at.kind == PH_UNTIL_STOPPED)
+        rc = tell_run(options, conn, &heard, err);
+    if (rc == PH_OK)
+        *outcome = outcome_of(heard, &jobs[0]);
+    if (rc == PH_OK && *outcome == PH_STOP_NOT_RUNNING && options->at.kind == PH_UNTIL_STOPPED)
         rc = end_local_holder(options, err);
-    *outcome = told ? PH_STOP_TOLD : PH_STOP_NOT_RUNNING;
     ph_arena_reset(&arena);
     ph_conn_free(conn);
     ph_endpoint_reset(&endpoint);

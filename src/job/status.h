@@ -32,6 +32,7 @@ const char *ph_status_state(const struct ph_job_status *job);
 
 enum ph_stop_outcome {
     PH_STOP_TOLD,        /* the run was told; it ends within seconds */
+    PH_STOP_WHEN_BACK,   /* the run has lost the target, or its host: told as soon as it is back */
     PH_STOP_NOT_RUNNING, /* nothing runs; a snapshot's holder on this host was told to end, and an
                             end that was asked for waits for the next run */
 };

@@ -96,6 +96,17 @@ ph_code ph_ledger_lock(struct ph_conn *conn, const char *job, bool *taken, struc
     " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"                                \
     " WHERE d.datname = pg_catalog.current_database()))"
 
+/* Who hears what people ask of a job. */
+enum ph_heard_by {
+    PH_HEARD_BY_NONE,   /* its last run has ended, or there was none */
+    PH_HEARD_WHEN_BACK, /* it has not ended, but has no session: it reconnects, or was killed */
+    PH_HEARD_BY_RUN,
+};
+/* The same in SQL, for that row and its last run `r`, and its number out of it. */
+#define PH_LEDGER_HEARD_BY                                                                         \
+    "CASE WHEN r.run IS NULL OR r.ended IS NOT NULL THEN 0"                                        \
+    " WHEN " PH_LEDGER_IS_RUNNING " THEN 2 ELSE 1 END"
+
 /* *found false: no such job, *out untouched. */
 ph_code ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job *out,
                            bool *found, struct ph_error *err);

@@ -248,8 +248,8 @@ ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_error *err
 }
 
 ph_code
-ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *until, bool *told,
-                  struct ph_error *err)
+ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *until,
+                  enum ph_heard_by *heard, struct ph_error *err)
 {
     char text[PH_UNTIL_TEXT];
     const char *params[] = {job, ph_until_print(until, text)};
@@ -259,10 +259,9 @@ ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *
                          "UPDATE pghaul.follow f SET end_at = $2 FROM pghaul.job j"
                          " LEFT JOIN pghaul.run r ON r.job = j.job AND r.run = j.run"
                          " WHERE j.job = $1 AND f.job = j.job"
-                         " RETURNING (r.run IS NOT NULL AND r.ended IS NULL"
-                         " AND " PH_LEDGER_IS_RUNNING ")::text",
+                         " RETURNING " PH_LEDGER_HEARD_BY,
                          2, params, &r, err));
-    *told = ph_result_rows(r) == 1 && strcmp(ph_result_text(r, 0, 0), "true") == 0;
+    *heard = ph_result_rows(r) == 1 ? (enum ph_heard_by)ph_result_u32(r, 0, 0) : PH_HEARD_BY_NONE;
     ph_result_free(r);
     return PH_OK;
 }

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "model/lsn.h"
 #include "pg/conn.h"
+#include "pg/ledger.h"
 
 struct ph_ledger_follow {
     char slot[64];
@@ -114,11 +115,11 @@ ph_code ph_ledger_end_follow(struct ph_conn *conn, const char *job, struct ph_er
 /* ---- what people ask, and what was last done ---- */
 
 /*
- * `stop --at`: where the run that is under way is to end; *told false: none is, so the next one. It
- * holds for the runs after it as well, until one has come to that end.
+ * `stop --at`: where the run that is under way is to end; when none is, the next one. It holds for
+ * the runs after it as well, until one has come to that end.
  */
 ph_code ph_ledger_ask_end(struct ph_conn *conn, const char *job, const struct ph_until *until,
-                          bool *told, struct ph_error *err);
+                          enum ph_heard_by *heard, struct ph_error *err);
 /* PH_UNTIL_STOPPED: nothing was asked. For the run itself, every two seconds or so. */
 ph_code ph_ledger_end_asked(struct ph_conn *conn, const char *job, struct ph_until *until,
                             struct ph_error *err);

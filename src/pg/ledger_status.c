@@ -205,7 +205,8 @@ ph_ledger_tables(struct ph_conn *conn, const char *job, struct ph_arena *arena,
 }
 
 ph_code
-ph_ledger_ask_stop(struct ph_conn *conn, const char *job, bool *told, struct ph_error *err)
+ph_ledger_ask_stop(struct ph_conn *conn, const char *job, enum ph_heard_by *heard,
+                   struct ph_error *err)
 {
     const char *params[] = {job};
     struct ph_result *r;
@@ -213,9 +214,9 @@ ph_ledger_ask_stop(struct ph_conn *conn, const char *job, bool *told, struct ph_
     PH_TRY(ph_conn_query(conn,
                          "UPDATE pghaul.run r SET stop_asked = coalesce(stop_asked, now())"
                          " FROM pghaul.job j WHERE j.job = $1 AND r.job = j.job AND r.run = j.run"
-                         " AND r.ended IS NULL AND " PH_LEDGER_IS_RUNNING,
+                         " AND r.ended IS NULL RETURNING " PH_LEDGER_HEARD_BY,
                          1, params, &r, err));
-    *told = ph_result_affected(r) == 1;
+    *heard = ph_result_rows(r) == 1 ? (enum ph_heard_by)ph_result_u32(r, 0, 0) : PH_HEARD_BY_NONE;
     ph_result_free(r);
     return PH_OK;
 }

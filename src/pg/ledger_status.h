@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "pg/conn.h"
+#include "pg/ledger.h"
 
 struct ph_job_status {
     const char *name;
@@ -70,8 +71,9 @@ ph_code ph_ledger_jobs(struct ph_conn *conn, const char *name, struct ph_arena *
 ph_code ph_ledger_tables(struct ph_conn *conn, const char *job, struct ph_arena *arena,
                          struct ph_table_status **tables, uint32_t *n, struct ph_error *err);
 
-/* Tell the run that is under way to stop; *told false: none is. */
-ph_code ph_ledger_ask_stop(struct ph_conn *conn, const char *job, bool *told, struct ph_error *err);
+/* Tell the run that has not ended to stop; runs after it are not told. */
+ph_code ph_ledger_ask_stop(struct ph_conn *conn, const char *job, enum ph_heard_by *heard,
+                           struct ph_error *err);
 /* Whether this run was asked to; for the run itself, every two seconds or so. */
 ph_code ph_ledger_stop_asked(struct ph_conn *conn, const char *job, uint32_t run, bool *asked,
                              struct ph_error *err);

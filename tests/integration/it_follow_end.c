@@ -291,6 +291,63 @@ builds_take_few_processes(void **state)
     }
 }
 
+/* ---- who is away when it is told ---- */
+
+/* Cut off from the target, whose sessions end with it, and not back: it stands still. */
+static void
+cut_off(struct pair_db *db, struct run *run)
+{
+    pair_wait_following(db, run);
+    run_signal(run, SIGSTOP);
+    PQfinish(db->target);
+    pg_test_cluster_kill(pair.dst);
+    pg_test_cluster_start(pair.dst);
+    db->target = sql_connect(pair.dst, db->name);
+}
+
+static void
+stop_is_heard_by_who_comes_back(void **state)
+{
+    struct pair_db db = new_db("comes_back");
+
+    (void)state;
+    struct run *run = pair_follow(&db);
+    cut_off(&db, run);
+    pair_expect(pair_stop(&db, NULL), 0, "comes back and then stops");
+    run_signal(run, SIGCONT);
+    pair_expect(run, 5, "the same command goes on");
+    run = pair_follow(&db);
+    cut_off(&db, run);
+    pair_expect(pair_stop(&db, "now"), 0, "comes back and then ends where it was told");
+    run_signal(run, SIGCONT);
+    pair_expect(run, 0, "followed to");
+    pair_db_end(&db);
+}
+
+/* It is kept for that run only. */
+static void
+stop_of_a_killed_run_is_nothing_to_the_next(void **state)
+{
+    struct pair_db db = new_db("killed_before");
+
+    (void)state;
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    run_kill(run);
+    sql_wait_true(pair.dst, db.name,
+                  "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'", WAIT_MS);
+    pair_expect(pair_stop(&db, NULL), 0, "is not running");
+    assert_int_equal(
+        sql_int(db.target, "SELECT count(*) FROM pghaul.run WHERE stop_asked IS NOT NULL"), 1);
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    insert(&db, 1, 1);
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM item WHERE id = 1", WAIT_MS);
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 0, "followed to");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -305,6 +362,8 @@ main(void)
         cmocka_unit_test(nobody_was_there_to_be_told),
         cmocka_unit_test(what_did_not_come),
         cmocka_unit_test(builds_take_few_processes),
+        cmocka_unit_test(stop_is_heard_by_who_comes_back),
+        cmocka_unit_test(stop_of_a_killed_run_is_nothing_to_the_next),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

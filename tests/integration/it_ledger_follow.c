@@ -296,29 +296,31 @@ static void
 asked_to_end(void **state)
 {
     struct ph_until until = {PH_UNTIL_NOW, 0};
-    bool told;
+    enum ph_heard_by heard;
+    bool asked;
     bool taken;
 
     (void)state;
     OK(ph_ledger_begin_run(conn, &job, "app", &err));
     made(1);
-    OK(ph_ledger_ask_end(conn, "j", &until, &told, &err));
-    assert_false(told); /* nobody runs it: kept for who will */
+    OK(ph_ledger_ask_end(conn, "j", &until, &heard, &err));
+    assert_int_equal(heard, PH_HEARD_WHEN_BACK); /* kept for who will run it */
     OK(ph_ledger_lock(conn, "j", &taken, &err));
     OK(ph_ledger_end_asked(conn, "j", &until, &err));
     assert_int_equal(until.kind, PH_UNTIL_NOW);
     until = (struct ph_until){PH_UNTIL_LSN, 0x123456789};
-    OK(ph_ledger_ask_end(conn, "j", &until, &told, &err));
-    assert_true(told);
+    OK(ph_ledger_ask_end(conn, "j", &until, &heard, &err));
+    assert_int_equal(heard, PH_HEARD_BY_RUN);
     until = (struct ph_until){0};
     OK(ph_ledger_now_is(conn, "j", 7, &err)); /* is nothing to who was told a position */
     OK(ph_ledger_end_asked(conn, "j", &until, &err));
     assert_true(until.kind == PH_UNTIL_LSN && until.lsn == 0x123456789);
-    OK(ph_ledger_stop_asked(conn, "j", job.run, &told, &err));
-    assert_false(told); /* an end is no stop */
-    until = (struct ph_until){PH_UNTIL_NOW, 0};
-    OK(ph_ledger_ask_end(conn, "j", &until, &told, &err));
+    OK(ph_ledger_stop_asked(conn, "j", job.run, &asked, &err));
+    assert_false(asked); /* an end is no stop */
     OK(ph_ledger_end_run(conn, &job, "killed", &err));
+    until = (struct ph_until){PH_UNTIL_NOW, 0};
+    OK(ph_ledger_ask_end(conn, "j", &until, &heard, &err));
+    assert_int_equal(heard, PH_HEARD_BY_NONE);
     OK(ph_ledger_begin_run(conn, &job, "app", &err));
     OK(ph_ledger_end_asked(conn, "j", &until, &err)); /* the next run is asked, too */
     assert_int_equal(until.kind, PH_UNTIL_NOW);
