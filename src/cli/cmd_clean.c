@@ -8,7 +8,8 @@ static void
 print_cleaned(const struct ph_options *options, const struct ph_cleaned *cleaned)
 {
     if (cleaned->restored > 0)
-        printf("restored: %u triggers or constraints that had been set aside\n", cleaned->restored);
+        printf("restored: %u triggers, rules or constraints that had been set aside\n",
+               cleaned->restored);
     if (cleaned->holder)
         printf("ended: the process that held the source's snapshot\n");
     if (cleaned->slot)

@@ -230,10 +230,10 @@ print_job(const struct ph_job_status *job)
     if (job->epochs > 1)
         printf("  note     %u snapshots were taken so far\n", job->epochs);
     if (job->set_aside > 0 && !job->is_running)
-        printf(
-            "  note     %u triggers or constraints are set aside; the next run or `pghaul clean` "
-            "restores them\n",
-            job->set_aside);
+        printf("  note     %u triggers, rules or constraints are set aside; the next run or "
+               "`pghaul clean` "
+               "restores them\n",
+               job->set_aside);
     if (job->end_at[0] != '\0')
         printf("  end      told to end at %s\n", job->end_at);
     if (job->follows && !job->is_running)

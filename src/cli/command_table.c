@@ -78,11 +78,12 @@ const struct ph_command ph_command_table[] = {
         .name = "clean",
         .id = PH_COMMAND_CLEAN,
         .summary = "remove a job's ledger and local files; what was copied stays",
-        .description = "Remove what a job left besides the copy: restore triggers and constraints "
-                       "that were set aside, end the process that holds the snapshot, remove slot "
-                       "and publication on the source, the job in the ledger and its local "
-                       "directory. A job that followed needs --source for it. Says what it "
-                       "removed; needs --yes.",
+        .description =
+            "Remove what a job left besides the copy: restore triggers, rules and "
+            "constraints that were set aside, end the process that holds the snapshot, remove slot "
+            "and publication on the source, the job in the ledger and its local "
+            "directory. A job that followed needs --source for it. Says what it "
+            "removed; needs --yes.",
         .run = ph_cmd_clean,
     },
     {.name = NULL},

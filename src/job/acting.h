@@ -1,6 +1,7 @@
 /*
- * What of a target acts by itself on rows that are written: triggers that would fire. Each is on
- * its own, also of partitions, so that every one gets its very state back.
+ * What of a target acts by itself on rows that are written: triggers that would fire, and rules
+ * that would rewrite statements (COPY asks none of them, but changes and repairs come as
+ * statements). Each is on its own, also of partitions, so that every one gets its very state back.
  */
 #ifndef PH_JOB_ACTING_H
 #define PH_JOB_ACTING_H

@@ -118,8 +118,9 @@ ph_code ph_copy_check_constraints(struct ph_job *job, struct ph_findings *findin
 /* ---- set_aside.c ---- */
 
 /*
- * --data-only: disable the triggers that would fire and drop the foreign keys that no order
- * satisfies, with a statement in the ledger that restores each. In the caller's transaction.
+ * --data-only: disable the triggers and rewrite rules that would act and drop the foreign keys that
+ * no order satisfies, with a statement in the ledger that restores each. In the caller's
+ * transaction.
  */
 ph_code ph_copy_set_aside(struct ph_job *job, struct ph_error *err);
 /* The same in a transaction of its own; a run that was stopped has restored what there was. */

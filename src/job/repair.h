@@ -23,7 +23,7 @@ struct ph_repair_params {
     struct ph_conn *target; /* opened by ph_repair_open; in no transaction unless has_begun */
     enum ph_repair_mode {
         PH_REPAIR_REPLICA, /* session_replication_role: neither triggers nor foreign keys act */
-        PH_REPAIR_ENFORCED /* foreign keys act; user triggers are disabled by the table's owner */
+        PH_REPAIR_ENFORCED /* foreign keys act; the table's owner disables user triggers */
     } mode;
     bool has_begun; /* the target's transaction, by ph_repair_begin */
 };
@@ -32,7 +32,7 @@ struct ph_repaired {
     uint64_t deleted; /* rows */
     uint64_t inserted;
     uint64_t updated;
-    bool triggers_fired; /* some could not be set aside: not the owner */
+    bool triggers_fired; /* or rules acted: some could not be set aside, not being the owner's */
 };
 
 /* A session on the target that may write, in the best mode the role is permitted. */

@@ -1,10 +1,9 @@
 /*
  * What has to be out of the way while rows go into an existing schema, and comes back afterwards.
  *
- * Triggers: under replica role those that are ENABLE ALWAYS or REPLICA, otherwise those that are
- * enabled; each on its own, also of partitions, so that every one gets its very state back. Keys:
- * foreign keys that no order of loading satisfies, since their tables refer to each other and are
- * not loaded by one transaction (or the key cannot wait for its end).
+ * Triggers and rewrite rules that would act: see acting.h. Keys: foreign keys that no order of
+ * loading satisfies, since their tables refer to each other and are not loaded by one transaction
+ * (or the key cannot wait for its end).
  *
  * This is committed DDL, so the statement that restores an object is in the ledger by the same
  * transaction. Doing it again finds only what is there again.
@@ -115,7 +114,7 @@ put_keys(const struct ph_job *job, struct ph_buf *out)
     ph_buf_putc(out, '}');
 }
 
-enum aside { TRIGGERS, FOREIGN_KEYS };
+enum aside { ACTING, FOREIGN_KEYS };
 
 static ph_code
 list_of(struct ph_job *job, enum aside aside, struct ph_result **out, struct ph_error *err)
@@ -173,7 +172,7 @@ set_aside(void *arg, const struct ph_result *r, int row, struct ph_error *err)
 ph_code
 ph_copy_set_aside(struct ph_job *job, struct ph_error *err)
 {
-    PH_TRY(each(job, TRIGGERS, set_aside, job, err));
+    PH_TRY(each(job, ACTING, set_aside, job, err));
     return job->target_catalog.can_set_replica_role ? PH_OK
                                                     : each(job, FOREIGN_KEYS, set_aside, job, err);
 }
@@ -199,7 +198,7 @@ check_owner(void *arg, const struct ph_result *r, int row, struct ph_error *err)
 ph_code
 ph_copy_check_set_aside(struct ph_job *job, struct ph_findings *findings, struct ph_error *err)
 {
-    PH_TRY(each(job, TRIGGERS, check_owner, findings, err));
+    PH_TRY(each(job, ACTING, check_owner, findings, err));
     return job->target_catalog.can_set_replica_role
                ? PH_OK
                : each(job, FOREIGN_KEYS, check_owner, findings, err);

@@ -41,7 +41,7 @@ ph_code ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outc
 
 struct ph_cleaned {
     bool ledger;       /* the job was in the ledger and is not any more */
-    uint32_t restored; /* triggers and constraints that had been set aside */
+    uint32_t restored; /* triggers, rules and constraints that had been set aside */
     bool slot;         /* on the source */
     bool publication;  /* the same, the job's own */
     bool holder;       /* a snapshot's holder on this host was ended */

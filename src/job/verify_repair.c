@@ -18,8 +18,10 @@ report_repaired(struct ph_verify *verify, const struct ph_verify_group *group,
                           (unsigned long long)repaired->deleted,
                           (unsigned long long)repaired->updated);
     if (repaired->triggers_fired)
-        ph_report_add_finding(verify->report, PH_FINDING_WARNING, "repair", group->label,
-                              "its triggers fired: only the table's owner can set them aside");
+        ph_report_add_finding(
+            verify->report, PH_FINDING_WARNING, "repair", group->label,
+            "its triggers fired, or its rewrite rules acted: only the table's owner can set them "
+            "aside");
 }
 
 struct session { /* a pair of connections, used table after table until one fails */

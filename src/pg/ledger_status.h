@@ -33,7 +33,7 @@ struct ph_job_status {
     uint32_t chunks;
     uint32_t chunks_done;
     uint32_t steps_done;
-    uint32_t set_aside; /* triggers and constraints that wait to be restored */
+    uint32_t set_aside; /* triggers, rules and constraints that wait to be restored */
     uint32_t epochs;    /* snapshots so far */
     uint64_t rows_done;
     uint64_t rows; /* estimate */
