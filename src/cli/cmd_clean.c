@@ -5,6 +5,28 @@
 #include "job/status.h"
 
 static void
+print_slot(const struct ph_cleaned *cleaned)
+{
+    const char *beside = cleaned->publication ? " and the publication" : "";
+
+    switch (cleaned->slot) {
+    case PH_SLOT_NONE:
+        break;
+    case PH_SLOT_REMOVED:
+        printf("removed: the replication slot%s on the source\n", beside);
+        break;
+    case PH_SLOT_MISSING:
+        printf("not there: replication slot %s on the source\n", cleaned->slot_name);
+        break;
+    case PH_SLOT_FORGOTTEN:
+        printf("forgotten: replication slot %s of a source that is gone; where it is not, it keeps "
+               "WAL\n",
+               cleaned->slot_name);
+        break;
+    }
+}
+
+static void
 print_cleaned(const struct ph_options *options, const struct ph_cleaned *cleaned)
 {
     if (cleaned->restored > 0)
@@ -12,9 +34,7 @@ print_cleaned(const struct ph_options *options, const struct ph_cleaned *cleaned
                cleaned->restored);
     if (cleaned->holder)
         printf("ended: the process that held the source's snapshot\n");
-    if (cleaned->slot)
-        printf("removed: the replication slot%s on the source\n",
-               cleaned->publication ? " and the publication" : "");
+    print_slot(cleaned);
     if (cleaned->ledger)
         printf("removed: job %s from the target's ledger\n", options->name);
     if (cleaned->dir)

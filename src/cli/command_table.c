@@ -82,7 +82,7 @@ const struct ph_command ph_command_table[] = {
             "Remove what a job left besides the copy: restore triggers, rules and "
             "constraints that were set aside, end the process that holds the snapshot, remove slot "
             "and publication on the source, the job in the ledger and its local "
-            "directory. A job that followed needs --source for it. Says what it "
+            "directory. A job that followed needs --source for it, or --source-gone. Says what it "
             "removed; needs --yes.",
         .run = ph_cmd_clean,
     },

@@ -18,6 +18,7 @@
 #include "pg/ledger.h"
 #include "pg/ledger_follow.h"
 #include "pg/ledger_preserved.h"
+#include "pg/slot.h"
 #include "rules/ruleset.h"
 #include "spool/spool.h"
 
@@ -68,43 +69,67 @@ end_holder(const struct ph_options *options, const struct ph_job_status *job,
     }
 }
 
-static ph_code
-remove_stream(const struct ph_options *options, const struct ph_ledger_follow *follow,
-              struct ph_error *err)
-{
-    struct ph_endpoint source = {0};
-    struct ph_conn *conn = NULL;
+/* What the job has on its source, by the ledger, and a session there. */
+struct stream {
+    bool found;
+    struct ph_ledger_follow follow;
+    struct ph_endpoint source;
+    struct ph_conn *conn; /* NULL: there is none, or the source is gone */
+};
 
+static ph_code
+open_source(const struct ph_options *options, const char *label, struct stream *stream,
+            struct ph_error *err)
+{
     if (options->source == NULL) {
         PH_FAIL(err, PH_E_USAGE, "is missing: the job has slot %s there, which keeps WAL",
-                follow->slot);
+                stream->follow.slot);
         ph_error_object(err, "--source");
+        ph_error_hint(err, "give it; when %s does not exist any more, --source-gone", label);
         return PH_E_USAGE;
     }
-    PH_TRY(ph_endpoint_init(&source, PH_SOURCE, options->source, "ledger", err));
-    ph_code rc = ph_conn_open(&source, "clean", &conn, err);
-    if (rc == PH_OK)
-        rc = ph_follow_remove(conn, follow, err);
-    ph_conn_free(conn);
-    ph_endpoint_reset(&source);
-    return rc;
+    PH_TRY(ph_endpoint_init(&stream->source, PH_SOURCE, options->source, "ledger", err));
+    PH_TRY(ph_conn_open(&stream->source, "clean", &stream->conn, err));
+    return ph_follow_check_source(stream->conn, &stream->follow, label, err);
+}
+
+/* What may refuse comes before anything is touched. */
+static ph_code
+find_stream(const struct ph_options *options, struct ph_conn *conn, const char *label,
+            struct stream *stream, struct ph_error *err)
+{
+    PH_TRY(ph_ledger_load_follow(conn, options->name, &stream->follow, &stream->found, err));
+    return stream->found && !options->source_gone ? open_source(options, label, stream, err)
+                                                  : PH_OK;
 }
 
 /* Before the ledger forgets their names. */
 static ph_code
-clean_source(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
-             struct ph_error *err)
+remove_stream(const struct stream *stream, struct ph_cleaned *out, struct ph_error *err)
 {
-    struct ph_ledger_follow follow;
+    struct ph_slot slot;
     bool found;
 
-    PH_TRY(ph_ledger_load_follow(conn, options->name, &follow, &found, err));
-    if (!found)
+    if (!stream->found)
         return PH_OK;
-    PH_TRY(remove_stream(options, &follow, err));
-    out->slot = true;
-    out->publication = follow.own_publication;
+    snprintf(out->slot_name, sizeof out->slot_name, "%s", stream->follow.slot);
+    if (stream->conn == NULL) {
+        out->slot = PH_SLOT_FORGOTTEN;
+        return PH_OK;
+    }
+    PH_TRY(ph_slot_read(stream->conn, stream->follow.slot, &slot, &found, err));
+    PH_TRY(ph_follow_remove(stream->conn, &stream->follow, err));
+    out->slot = found ? PH_SLOT_REMOVED : PH_SLOT_MISSING;
+    out->publication = stream->follow.own_publication;
     return PH_OK;
+}
+
+static void
+free_stream(struct stream *stream)
+{
+    ph_conn_free(stream->conn);
+    if (stream->source.conninfo != NULL)
+        ph_endpoint_reset(&stream->source);
 }
 
 /* A job that was begun anew and refused is gone, and what it had set aside is not. */
@@ -122,6 +147,33 @@ clean_lingering(const struct ph_options *options, struct ph_conn *conn, struct p
 }
 
 static ph_code
+clean_job(const struct ph_options *options, struct ph_conn *conn, const struct ph_job_status *job,
+          struct ph_cleaned *out, struct ph_error *err)
+{
+    struct stream stream = {.found = false};
+    ph_code rc = lock_job(options, conn, err);
+
+    if (rc == PH_OK)
+        rc = find_stream(options, conn, job->source, &stream, err);
+    if (rc == PH_OK)
+        rc = ph_preserved_forget(conn, options->name, err);
+    if (rc == PH_OK)
+        rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
+    if (rc == PH_E_CONSTRAINT)
+        ph_error_hint(err, "the copy is not complete: let it end first, or empty its tables on "
+                           "the target, then clean again");
+    if (rc == PH_OK) {
+        end_holder(options, job, out);
+        rc = remove_stream(&stream, out, err);
+    }
+    if (rc == PH_OK)
+        rc = ph_ledger_forget(conn, options->name, err);
+    out->ledger = rc == PH_OK;
+    free_stream(&stream);
+    return rc;
+}
+
+static ph_code
 clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_cleaned *out,
              struct ph_error *err)
 {
@@ -131,25 +183,9 @@ clean_ledger(const struct ph_options *options, struct ph_conn *conn, struct ph_c
 
     ph_arena_init(&arena, (size_t)64 << 20);
     ph_code rc = ph_ledger_jobs(conn, options->name, &arena, &jobs, &n, err);
-    if (rc == PH_OK && n == 1) {
-        rc = lock_job(options, conn, err);
-        if (rc == PH_OK)
-            rc = ph_preserved_forget(conn, options->name, err);
-        if (rc == PH_OK)
-            rc = ph_ledger_restore_all(conn, options->name, &out->restored, err);
-        if (rc == PH_E_CONSTRAINT)
-            ph_error_hint(err, "the copy is not complete: let it end first, or empty its tables on "
-                               "the target, then clean again");
-        if (rc == PH_OK) {
-            end_holder(options, &jobs[0], out);
-            rc = clean_source(options, conn, out, err);
-        }
-        if (rc == PH_OK)
-            rc = ph_ledger_forget(conn, options->name, err);
-        out->ledger = rc == PH_OK;
-    } else if (rc == PH_OK) {
-        rc = clean_lingering(options, conn, err);
-    }
+    if (rc == PH_OK)
+        rc = n == 1 ? clean_job(options, conn, &jobs[0], out, err)
+                    : clean_lingering(options, conn, err);
     ph_arena_reset(&arena);
     return rc;
 }

@@ -20,6 +20,17 @@
 #include "pg/holder.h"
 #include "spool/spool.h"
 
+/* What is not its source has no such slot, and its own would keep WAL for good. */
+static ph_code
+check_source(struct ph_job *job, const struct ph_ledger_follow *follow, struct ph_error *err)
+{
+    struct ph_ledger_job ledger = {.source_label = ""};
+    bool found;
+
+    PH_TRY(ph_ledger_load_job(job->target_control, job->options->name, &ledger, &found, err));
+    return ph_follow_check_source(job->source_control, follow, ledger.source_label, err);
+}
+
 static ph_code
 forget_stream(struct ph_job *job, const struct ph_ledger_follow *follow, struct ph_error *err)
 {
@@ -46,6 +57,8 @@ ph_copy_forget(struct ph_job *job, struct ph_error *err)
     job->run->wrote = PH_HAS_WRITTEN;
     PH_TRY(
         ph_ledger_load_follow(job->target_control, job->options->name, &follow, &has_stream, err));
+    if (has_stream)
+        PH_TRY(check_source(job, &follow, err));
     /* what cannot be restored yet leaves the job as it is */
     ph_code rc = ph_ledger_restore_all(job->target_control, job->options->name, &restored, err);
     if (rc == PH_E_CONSTRAINT)

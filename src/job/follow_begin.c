@@ -27,12 +27,59 @@ ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size)
     snprintf(out, size, "%s/spool", options->dir);
 }
 
+static void
+put_plugin_options(const char *database, char *out, size_t size)
+{
+    snprintf(out, size, "pgoutput of %s", database);
+}
+
 ph_code
 ph_follow_remove(struct ph_conn *source, const struct ph_ledger_follow *follow,
                  struct ph_error *err)
 {
     PH_TRY(ph_slot_drop(source, follow->slot, DROP_WAIT_MS, err));
     return follow->own_publication ? ph_publication_drop(source, follow->publication, err) : PH_OK;
+}
+
+/* The slot knows its database, by its present name; once it is gone the ledger does. */
+static ph_code
+is_of_database(struct ph_conn *source, const struct ph_ledger_follow *follow, const char *database,
+               bool *out, struct ph_error *err)
+{
+    struct ph_slot slot;
+    bool found;
+    char noted[sizeof follow->plugin_options];
+
+    PH_TRY(ph_slot_read(source, follow->slot, &slot, &found, err));
+    put_plugin_options(database, noted, sizeof noted);
+    *out = strcmp(found ? slot.database : follow->plugin_options, found ? database : noted) == 0;
+    return PH_OK;
+}
+
+ph_code
+ph_follow_check_source(struct ph_conn *source, const struct ph_ledger_follow *follow,
+                       const char *label, struct ph_error *err)
+{
+    char system_id[sizeof follow->system_id];
+    char database[64];
+    bool is_it;
+
+    PH_TRY(ph_conn_value(source, "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+                         system_id, sizeof system_id, err));
+    PH_TRY(ph_conn_value(source, "SELECT pg_catalog.current_database()", database, sizeof database,
+                         err));
+    bool is_server = strcmp(system_id, follow->system_id) == 0;
+    if (is_server)
+        PH_TRY(is_of_database(source, follow, database, &is_it, err));
+    if (is_server && is_it)
+        return PH_OK;
+    PH_FAIL(err, PH_E_JOB_OTHER,
+            "the job follows %s, another %s: its slot %s is there and keeps WAL", label,
+            is_server ? "database" : "server", follow->slot);
+    ph_error_object(err, "%s", ph_conn_endpoint(source)->label);
+    ph_error_hint(err, "name the job's own source; when that does not exist any more, "
+                       "`pghaul clean --source-gone --yes` forgets the job");
+    return PH_E_JOB_OTHER;
 }
 
 /* ---- what is published ---- */
@@ -149,8 +196,8 @@ identify(struct ph_job *job, struct ph_replication *session, struct ph_error *er
     PH_TRY(ph_replication_identify(session, &system, err));
     snprintf(job->stream.system_id, sizeof job->stream.system_id, "%s", system.system_id);
     job->stream.timeline = system.timeline;
-    snprintf(job->stream.plugin_options, sizeof job->stream.plugin_options, "pgoutput of %s",
-             system.database);
+    put_plugin_options(system.database, job->stream.plugin_options,
+                       sizeof job->stream.plugin_options);
     return PH_OK;
 }
 

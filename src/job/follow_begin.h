@@ -22,7 +22,14 @@ ph_code ph_follow_begin(struct ph_job *job, struct ph_error *err);
 /* Where the job's spool is: a directory of its own in the job's. */
 void ph_follow_spool_dir(const struct ph_options *options, char *out, size_t size);
 
-/* Slot, and publication when the job made it. None of them being there is fine. */
+/*
+ * PH_E_JOB_OTHER: `source` is not the server and database that has slot and publication. `label`
+ * is what the ledger calls that.
+ */
+ph_code ph_follow_check_source(struct ph_conn *source, const struct ph_ledger_follow *follow,
+                               const char *label, struct ph_error *err);
+/* Slot, and publication when the job made it. None of them being there is fine: who cannot know
+ * that it is the job's source checks that first. */
 ph_code ph_follow_remove(struct ph_conn *source, const struct ph_ledger_follow *follow,
                          struct ph_error *err);
 

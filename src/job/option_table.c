@@ -216,6 +216,8 @@ const struct ph_option ph_option_table[] = {
           .initial = "text"),
     FLAG("quiet", PH_FOR_ALL, quiet, NULL, output,
          "no progress and no report on the terminal; only warnings and errors"),
+    FLAG("source-gone", PH_FOR(CLEAN), source_gone, NULL, output,
+         "the source of a job that followed does not exist any more: forget its slot there"),
     FLAG("yes", PH_FOR_ALL, yes, NULL, output,
          "consent to what removes something: clean, --truncate, --restart, --repair"),
     {.name = "help",

@@ -50,6 +50,7 @@ struct ph_options {
     bool failover_slot;
     bool set_replica_identity;
     bool restart;
+    bool source_gone;
     bool repair;
     bool dry_run;
     bool leak_scan;

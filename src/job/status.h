@@ -42,11 +42,17 @@ ph_code ph_job_stop(const struct ph_options *options, enum ph_stop_outcome *outc
 struct ph_cleaned {
     bool ledger;       /* the job was in the ledger and is not any more */
     uint32_t restored; /* triggers, rules and constraints that had been set aside */
-    bool slot;         /* on the source */
-    bool publication;  /* the same, the job's own */
-    bool holder;       /* a snapshot's holder on this host was ended */
-    bool dir;          /* the local directory is gone */
-    bool dir_kept;     /* it holds files that are not pghaul's */
+    char slot_name[64];
+    enum ph_cleaned_slot {
+        PH_SLOT_NONE,
+        PH_SLOT_REMOVED,
+        PH_SLOT_MISSING,   /* the source had none of that name */
+        PH_SLOT_FORGOTTEN, /* its source is said to be gone */
+    } slot;
+    bool publication; /* the same, the job's own */
+    bool holder;      /* a snapshot's holder on this host was ended */
+    bool dir;         /* the local directory is gone */
+    bool dir_kept;    /* it holds files that are not pghaul's */
 };
 /*
  * Remove everything of the job but what it copied. PH_E_JOB_RUNNING while it runs, PH_E_NO_JOB when

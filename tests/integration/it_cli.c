@@ -96,6 +96,7 @@ test_every_option_with_a_bad_value(void **state)
                               : (option->commands & PH_FOR(VERIFY)) != 0 ? "verify"
                               : (option->commands & PH_FOR(STOP)) != 0   ? "stop"
                               : (option->commands & PH_FOR(STATUS)) != 0 ? "status"
+                              : (option->commands & PH_FOR(CLEAN)) != 0  ? "clean"
                                                                          : "rules";
         if (option->kind == PH_OPTION_INFO)
             continue;
