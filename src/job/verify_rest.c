@@ -7,8 +7,11 @@
 #include "job/verify_parts.h"
 #include "pg/constraint_audit.h"
 #include "pg/large_object.h"
+#include "pg/ledger.h"
 #include "pg/schema_compare.h"
 #include "rules/job_rules.h"
+
+#define RESTING_LIMIT ((size_t)64 << 20)
 
 struct rest {
     const struct ph_verify_rest_params *params;
@@ -238,15 +241,23 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
         .arg = &compared,
         .wanted = is_compared,
     };
+    struct ph_buf resting;
 
     *n = 0;
     compared.left_out = calloc((size_t)params->source_catalog->n_rels + 1, sizeof(bool));
     if (compared.left_out == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_findings_init(&findings);
+    ph_buf_init(&resting, RESTING_LIMIT);
     ph_code rc = find_left_out(&compared, err);
     if (rc == PH_OK)
+        rc = ph_ledger_resting(params->target, &resting, err);
+    compare.resting = ph_buf_text(&resting);
+    if (rc == PH_OK && !ph_buf_ok(&resting))
+        rc = PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    if (rc == PH_OK)
         rc = ph_schema_compare(&compare, &findings, err);
+    ph_buf_free(&resting);
     free(compared.left_out);
     for (uint32_t i = 0; rc == PH_OK && i < findings.n; i++) {
         const struct ph_finding *finding = &findings.items[i];

@@ -255,8 +255,19 @@ ph_code ph_ledger_load_steps(struct ph_conn *conn, const char *job, struct ph_ar
 
 /* ---- what was disabled or set aside, to be restored (it is committed DDL) ---- */
 
+/*
+ * SQL: the statement that gives a trigger or rule (`kind`) of a relation, whose oid is `rel`, the
+ * state back in which it acts: `state`, as the catalogs have it.
+ */
+#define PH_ENABLE_SQL(rel, kind, name, state)                                                      \
+    "format('ALTER TABLE ONLY %s ENABLE %s %s %I', " rel "::regclass, CASE " state                 \
+    " WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, " kind ", " name ")"
+
 ph_code ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
                             const char *restore_sql, struct ph_error *err);
+/* All restore statements of a database's jobs as the text of an array; "{}" where no ledger is, or
+ * none that may be read. The caller frees `*out`. */
+ph_code ph_ledger_resting(struct ph_conn *conn, struct ph_buf *out, struct ph_error *err);
 /* Runs all restore statements of the job and forgets them, one transaction each; also of what is
  * gone by now, or back by itself, which *n does not count. What fails stays; the others are
  * restored, and the first failure is returned. */

@@ -18,6 +18,32 @@ ph_ledger_set_aside(struct ph_conn *conn, const char *job, const char *object,
                           3, params, 1, err);
 }
 
+ph_code
+ph_ledger_resting(struct ph_conn *conn, struct ph_buf *out, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON"
+                         " n.oid = c.relnamespace WHERE n.nspname = 'pghaul' AND c.relname ="
+                         " 'set_aside' AND has_schema_privilege(n.oid, 'USAGE') AND"
+                         " has_table_privilege(c.oid, 'SELECT')",
+                         0, NULL, &r, err));
+    bool is_there = ph_result_rows(r) > 0;
+    ph_result_free(r);
+    if (!is_there) {
+        ph_buf_puts(out, "{}");
+        return PH_OK;
+    }
+    PH_TRY(ph_conn_query(conn,
+                         "SELECT coalesce(array_agg(restore_sql), '{}') FROM"
+                         " pghaul.set_aside",
+                         0, NULL, &r, err));
+    ph_buf_puts(out, ph_result_text(r, 0, 0));
+    ph_result_free(r);
+    return PH_OK;
+}
+
 /* Somebody has dropped it, or what it belonged to, or has put it back. */
 static bool
 is_past_restoring(const struct ph_error *why)

@@ -97,23 +97,25 @@ start_cursor(struct side *side, const struct sides *sides, struct ph_error *err)
 {
     int source_major = ph_conn_version(sides->compare->source) / 10000;
     int target_major = ph_conn_version(sides->compare->target) / 10000;
+    bool rests = side == &sides->target && sides->compare->resting != NULL;
     const char *params[] = {source_major == target_major ? "t" : "f",
-                            sides->compare->no_tablespaces ? "f" : "t"};
+                            sides->compare->no_tablespaces ? "f" : "t",
+                            rests ? sides->compare->resting : "{}"};
     struct ph_buf sql;
 
     ph_buf_init(&sql, 1 << 20);
-    /* both parameters appear, whatever the kind uses */
-    ph_buf_printf(
-        &sql,
-        "DECLARE " CURSOR " NO SCROLL CURSOR FOR "
-        "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
-        " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
-        " " UNQUOTED("y.i") " i, coalesce(" UNQUOTED(
-            "y.d") ", '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
-                   " AND $2::bool IS NOT NULL ORDER BY x.i COLLATE \"C\", x.d COLLATE \"C\"",
-        sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
-        sides->query->sql);
-    ph_code rc = ph_conn_query_start(side->conn, ph_buf_text(&sql), 2, params, err);
+    /* all parameters appear, whatever the kind uses */
+    ph_buf_printf(&sql,
+                  "DECLARE " CURSOR " NO SCROLL CURSOR FOR "
+                  "SELECT x.s, x.r, x.i, encode(sha256(convert_to(x.d, getdatabaseencoding())),"
+                  " 'hex'), left(x.d, " SHOWN_BYTES "), x.rs, x.rr FROM (SELECT y.s, y.r,"
+                  " " UNQUOTED("y.i") " i, coalesce(" UNQUOTED(
+                      "y.d") ", '') d, %s FROM (%s) y) x WHERE $1::bool IS NOT NULL"
+                             " AND $2::bool IS NOT NULL AND $3::text[] IS NOT NULL ORDER BY x.i "
+                             "COLLATE \"C\", x.d COLLATE \"C\"",
+                  sides->query->refers == PH_SCHEMA_REFERS ? "y.rs, y.rr" : "'' rs, '' rr",
+                  sides->query->sql);
+    ph_code rc = ph_conn_query_start(side->conn, ph_buf_text(&sql), 3, params, err);
     ph_buf_free(&sql);
     return rc;
 }

@@ -21,6 +21,11 @@ struct ph_schema_compare {
     bool no_comments;
     bool no_tablespaces;
     bool publications;
+    /*
+     * Statements, as the text of an array, that give back their state to triggers and rules that
+     * rest on the target (PH_ENABLE_SQL): they are taken as if these had been run. NULL: none.
+     */
+    const char *resting;
     void *arg;
     /*
      * Whether this object takes part: its schema ("" when it lies in none) and the relation that it

@@ -281,6 +281,33 @@ damage_is_mended(void **state)
     pair_db_end(&db);
 }
 
+/* Triggers and rules that would act on what is applied rest meanwhile: the schema is the same. */
+static void
+what_rests_is_no_difference(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "rests");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE log (v text);"
+                        "ALTER TABLE log REPLICA IDENTITY FULL;"
+                        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+                        " 'BEGIN INSERT INTO log VALUES (NEW.v); RETURN NEW; END';"
+                        "CREATE TRIGGER a AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();"
+                        "ALTER TABLE t ENABLE ALWAYS TRIGGER a;"
+                        "CREATE RULE r AS ON UPDATE TO t DO ALSO INSERT INTO log VALUES ('rule');"
+                        "ALTER TABLE t ENABLE ALWAYS RULE r; INSERT INTO t VALUES (1, 'one')");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "INSERT INTO t VALUES (2, 'two'); UPDATE t SET v = 'three' WHERE id = 1");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM t WHERE v = 'three'", WAIT_MS);
+    pair_expect(verify(&db), 0, "source and target agree");
+    sql_exec(db.source, "ALTER TABLE t DISABLE TRIGGER a");
+    pair_expect(verify(&db), 4, "`D` on the source, `A` on the target");
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 /* Only the source's key is NOT NULL: a row without one is in no range of it. */
 static void
 row_without_key_is_found(void **state)
@@ -438,6 +465,7 @@ main(void)
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(row_without_key_is_found),
+        cmocka_unit_test(what_rests_is_no_difference),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
         cmocka_unit_test(lost_session_is_made_anew),
