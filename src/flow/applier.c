@@ -309,7 +309,8 @@ take_nothing(struct ph_applier *applier, struct ph_error *err)
         /* none may come any more: a full spool waits for what lies before this one to be pruned */
         PH_TRY(advance_sometimes(applier, err));
     }
-    if (applier->target.durable < applier->target.applied &&
+    /* in the transaction of a group of which parts are on the target, nothing would become so */
+    if (!applier->target.is_open && applier->target.durable < applier->target.applied &&
         ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
         PH_TRY(ph_apply_make_durable(&applier->target, err));
     tell(applier);

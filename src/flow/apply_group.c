@@ -76,6 +76,17 @@ ph_applier_finish_sent(struct ph_applier *applier, struct ph_error *err)
     return PH_OK;
 }
 
+/*
+ * Nobody knows how long the group will stay open, and with it the session: what was applied before
+ * would not become durable meanwhile, nor the spool be rid of it.
+ */
+static ph_code
+begin_spilled(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(ph_apply_make_durable(&applier->target, err));
+    return ph_apply_begin(&applier->target, applier->group_from, 0, err);
+}
+
 static ph_code
 spill(struct ph_applier *applier, struct ph_error *err)
 {
@@ -88,9 +99,8 @@ spill(struct ph_applier *applier, struct ph_error *err)
         ph_change_notes_clear(&applier->notes);
         return PH_OK;
     }
-    if (!applier->target.is_open) {
-        PH_TRY(ph_apply_begin(&applier->target, applier->group_from, 0, err));
-    }
+    if (!applier->target.is_open)
+        PH_TRY(begin_spilled(applier, err));
     rc = send_group(applier, err);
     if (rc == PH_OK)
         rc = ph_apply_check(&applier->target, &refused, &refusal, err);

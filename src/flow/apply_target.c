@@ -129,7 +129,8 @@ ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end, struct p
     target->is_open = true;
     target->has_unchecked = true;
     target->group_end = end;
-    target->group_durably = ph_clock_seconds_since(target->made_durable_ns) >= DURABLE_EVERY_S;
+    target->group_durably =
+        end == 0 || ph_clock_seconds_since(target->made_durable_ns) >= DURABLE_EVERY_S;
     PH_TRY(queue(target, "BEGIN", TAG_OTHER, err));
     PH_TRY(queue_advance(target, from, end != 0 ? end : from, err));
     if (target->group_durably)
@@ -389,6 +390,7 @@ ph_apply_back_to_savepoint(struct ph_apply_target *target, struct ph_error *err)
 ph_code
 ph_apply_advance(struct ph_apply_target *target, ph_lsn lsn, struct ph_error *err)
 {
+    assert(!target->is_open);
     PH_TRY(ph_apply_settle(target, err));
     PH_TRY(ph_ledger_advance(target->conn, target->job, target->worker, target->applied, lsn, err));
     target->applied = lsn;
@@ -398,6 +400,7 @@ ph_apply_advance(struct ph_apply_target *target, ph_lsn lsn, struct ph_error *er
 ph_code
 ph_apply_make_durable(struct ph_apply_target *target, struct ph_error *err)
 {
+    assert(!target->is_open);
     PH_TRY(ph_apply_settle(target, err));
     if (target->durable == target->applied)
         return PH_OK;

@@ -79,7 +79,7 @@ void ph_apply_target_free(struct ph_apply_target *target);
 /*
  * Begin a group that starts at `from`: target->applied, or the end of the group whose commit is
  * queued; anything else is PH_E_INTERNAL. `end` 0: not known yet, then ph_apply_end must say it
- * before the commit.
+ * before the commit, which is a synchronous one.
  */
 ph_code ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end,
                        struct ph_error *err) PH_MUST_CHECK;
@@ -127,7 +127,7 @@ ph_code ph_apply_settle(struct ph_apply_target *target, struct ph_error *err) PH
 ph_code ph_apply_rollback(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 ph_code ph_apply_back_to_savepoint(struct ph_apply_target *target,
                                    struct ph_error *err) PH_MUST_CHECK;
-/* Settle, and make all that is applied durable on the target. */
+/* Nothing open: settle, and make all that is applied durable on the target. */
 ph_code ph_apply_make_durable(struct ph_apply_target *target, struct ph_error *err) PH_MUST_CHECK;
 /* Nothing open: move the position over what has no changes. */
 ph_code ph_apply_advance(struct ph_apply_target *target, ph_lsn lsn,

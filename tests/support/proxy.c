@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,7 +37,11 @@ struct proxy {
 };
 
 struct pair {
-    int fds[2]; /* client, server; -1: closed */
+    int fds[2];    /* client, server; -1: closed */
+    size_t marked; /* bytes of the mark that have come last */
+    bool is_held;  /* behind the mark: the server is not listened to */
+    char *rest;    /* what was read behind the mark */
+    ssize_t n_rest;
 };
 
 struct relay {
@@ -103,7 +108,7 @@ accept_one(struct relay *relay)
         close(client);
         return;
     }
-    relay->pairs[relay->n_pairs++] = (struct pair){{client, server}};
+    relay->pairs[relay->n_pairs++] = (struct pair){.fds = {client, server}};
 }
 
 static bool
@@ -121,13 +126,47 @@ write_all(int fd, const char *bytes, ssize_t len)
     return true;
 }
 
+/* How many of the bytes go on: all, or those up to the mark, which may begin in earlier ones. */
+static ssize_t
+up_to_mark(struct pair *pair, const char *bytes, ssize_t n)
+{
+    static const char mark[] = PROXY_THE_MARK;
+
+    for (ssize_t i = 0; i < n; i++) {
+        pair->marked = bytes[i] == mark[pair->marked] ? pair->marked + 1 : bytes[i] == mark[0];
+        if (pair->marked < sizeof mark - 1)
+            continue;
+        pair->marked = 0;
+        pair->is_held = true;
+        pair->n_rest = n - i - 1;
+        pair->rest = malloc((size_t)pair->n_rest + 1);
+        if (pair->rest == NULL)
+            _exit(1);
+        memcpy(pair->rest, bytes + i + 1, (size_t)pair->n_rest);
+        return i + 1;
+    }
+    return n;
+}
+
+static void
+let_go(struct pair *pair)
+{
+    if (pair->is_held && pair->fds[0] >= 0)
+        (void)write_all(pair->fds[0], pair->rest, pair->n_rest);
+    free(pair->rest);
+    pair->rest = NULL;
+    pair->is_held = false;
+}
+
 /* Bytes from one side to the other; either's end is the end of both. */
 static void
-relay_bytes(struct pair *pair, int from)
+relay_bytes(const struct relay *relay, struct pair *pair, int from)
 {
     static char bytes[CHUNK]; /* this process has one thread */
     ssize_t n = recv(pair->fds[from], bytes, sizeof bytes, 0);
 
+    if (n > 0 && from == 1 && relay->mode == PROXY_MARK)
+        n = up_to_mark(pair, bytes, n);
     if (n > 0 && pair->fds[1 - from] < 0)
         return; /* an orphan: nobody listens */
     if (n <= 0 || !write_all(pair->fds[1 - from], bytes, n)) {
@@ -150,6 +189,8 @@ obey(struct relay *relay)
             close_fd(&relay->pairs[i].fds[0]);
         if (command == PROXY_CUT)
             close_fd(&relay->pairs[i].fds[1]);
+        if (command != PROXY_STALL)
+            let_go(&relay->pairs[i]);
     }
     if (write(relay->answer_fd, &command, 1) != 1)
         _exit(0);
@@ -159,8 +200,10 @@ static void
 drop_closed_pairs(struct relay *relay)
 {
     for (int i = relay->n_pairs - 1; i >= 0; i--) {
-        if (relay->pairs[i].fds[0] < 0 && relay->pairs[i].fds[1] < 0)
-            relay->pairs[i] = relay->pairs[--relay->n_pairs];
+        if (relay->pairs[i].fds[0] >= 0 || relay->pairs[i].fds[1] >= 0)
+            continue;
+        free(relay->pairs[i].rest);
+        relay->pairs[i] = relay->pairs[--relay->n_pairs];
     }
 }
 
@@ -177,8 +220,9 @@ run(struct relay *relay)
         fds[1] = (struct pollfd){.fd = stalled ? -1 : relay->listen_fd, .events = POLLIN};
         for (int i = 0; i < relay->n_pairs; i++) {
             for (int side = 0; side < 2; side++) {
+                bool waits = stalled || (side == 1 && relay->pairs[i].is_held);
                 int fd = relay->pairs[i].fds[side];
-                fds[n++] = (struct pollfd){.fd = stalled ? -1 : fd, .events = POLLIN};
+                fds[n++] = (struct pollfd){.fd = waits ? -1 : fd, .events = POLLIN};
             }
         }
         int pairs = relay->n_pairs;
@@ -190,7 +234,7 @@ run(struct relay *relay)
         }
         for (int i = 0; i < pairs * 2; i++) {
             if (fds[2 + i].revents != 0 && relay->pairs[i / 2].fds[i % 2] >= 0)
-                relay_bytes(&relay->pairs[i / 2], i % 2);
+                relay_bytes(relay, &relay->pairs[i / 2], i % 2);
         }
         if (fds[1].revents != 0)
             accept_one(relay);

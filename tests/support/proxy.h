@@ -10,9 +10,12 @@
 
 struct proxy; /* freed when the program ends */
 
+#define PROXY_THE_MARK "~ here the proxy stalls" /* its first byte is not in it again */
+
 enum proxy_mode {
     PROXY_FORWARD,
     PROXY_STALL, /* also new connections: they are taken, and nothing more happens */
+    PROXY_MARK,  /* what a server sends ends right behind PROXY_THE_MARK; the rest is to come */
     PROXY_CUT    /* what is open is closed once; new connections are closed at once */
 };
 
