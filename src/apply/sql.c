@@ -275,22 +275,26 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
     ph_buf_puts(out, " FROM old, new");
 }
 
-/* UPDATE … AS t SET … = u.c0, … FROM: all of the set that can be assigned. */
+/* UPDATE … AS t SET … = u.c0, … FROM: all of the set that can be assigned, which may be nothing. */
 static void
 put_assignments(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
 {
-    const char *separator = "";
+    bool is_first = true;
 
-    ph_buf_printf(out, "UPDATE %s AS t SET ", table->target_sql);
     for (uint32_t i = 0; i < table->n_columns; i++) {
         if (!ph_column_set_has(set, i) || table->columns[i].is_identity_always)
             continue;
-        ph_buf_puts(out, separator);
+        if (is_first)
+            ph_buf_printf(out, "UPDATE %s AS t SET ", table->target_sql);
+        ph_buf_puts(out, is_first ? "" : ", ");
         ph_buf_put_ident(out, table->columns[i].name);
         ph_buf_printf(out, " = u.c%u", i);
-        separator = ", ";
+        is_first = false;
     }
-    ph_buf_puts(out, " FROM ");
+    if (is_first)
+        put_update_nothing(table, out);
+    else
+        ph_buf_puts(out, " FROM ");
 }
 
 /* , … AS c0, …: the new values, from that parameter on. */
@@ -348,7 +352,7 @@ ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set, st
         put_update_row(table, set, out);
         return;
     }
-    if (table->key_is_identity || (table->keeps_identity && table->may_split_moves)) {
+    if ((table->key_is_identity || table->keeps_identity) && table->may_split_moves) {
         put_move_identity(table, set, out);
         return;
     }

@@ -1061,6 +1061,56 @@ enforced_keys_beside_an_identity(void **state)
     run_scenario(&scenario);
 }
 
+/* The same with the identity in the key that they refer to: another column of it changes. */
+static void
+enforced_keys_with_an_identity(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "within",
+        .both = "CREATE TABLE p (id int GENERATED ALWAYS AS IDENTITY, t int, v text,"
+                " PRIMARY KEY (id, t)); CREATE TABLE c (id int, t int, n int, v text,"
+                " PRIMARY KEY (id, t, n), FOREIGN KEY (id, t) REFERENCES p ON UPDATE CASCADE ON"
+                " DELETE CASCADE); CREATE TABLE d (n int PRIMARY KEY, id int, t int,"
+                " FOREIGN KEY (id, t) REFERENCES p ON UPDATE CASCADE);",
+        .steps = {"INSERT INTO p (t, v) VALUES (1, 'x'), (1, 'y');"
+                  "INSERT INTO c SELECT 1, 1, i, 'c' FROM generate_series(1, 3) i;"
+                  "INSERT INTO d SELECT i, 2, 1 FROM generate_series(1, 3) i",
+                  "UPDATE p SET t = 2; UPDATE p SET v = 'z' WHERE id = 1; UPDATE c SET v = 'd'"
+                  " WHERE n = 2"},
+        .enforces_keys = true,
+        .expects_replay = true,
+    };
+
+    (void)state;
+    run_scenario(&scenario);
+}
+
+/* What cannot be assigned has changed: the row is missed, and stays, for others refer to it. */
+static void
+enforced_keys_of_an_identity(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "assigned",
+        .both = "CREATE TABLE p (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);"
+                "CREATE TABLE q (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);"
+                "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON UPDATE CASCADE ON DELETE"
+                " CASCADE, q int REFERENCES q ON UPDATE CASCADE ON DELETE CASCADE);",
+        .enforces_keys = true,
+    };
+    struct trial run;
+
+    (void)state;
+    begin(&run, &scenario, (struct combination){PH_FORMAT_BINARY, PH_FOLD_REPLAY});
+    sql_exec(run.source, "INSERT INTO p (v) VALUES ('x'); INSERT INTO q DEFAULT VALUES");
+    drain(&run);
+    sql_exec(run.target, "INSERT INTO c VALUES (1, 1, 1)");
+    sql_exec(run.source, "UPDATE p SET id = DEFAULT; UPDATE q SET id = DEFAULT");
+    drain(&run);
+    assert_int_equal(run.n_misses, 2);
+    assert_string_equal(sql_rows(run.target, "SELECT * FROM p, q, c"), "1|x|1|1|1|1\n");
+    end(&run);
+}
+
 /* TRAPS 9, and long runs of inserts. */
 static void
 truncate_and_copy(void **state)
@@ -1379,6 +1429,8 @@ main(int argc, char **argv)
         cmocka_unit_test(enforced_foreign_keys),
         cmocka_unit_test(enforced_keys_of_rows_without_a_key),
         cmocka_unit_test(enforced_keys_beside_an_identity),
+        cmocka_unit_test(enforced_keys_with_an_identity),
+        cmocka_unit_test(enforced_keys_of_an_identity),
         cmocka_unit_test(truncate_and_copy),
         cmocka_unit_test(missing_rows_are_named),
         cmocka_unit_test(missing_row_without_a_key),
