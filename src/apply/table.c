@@ -419,13 +419,31 @@ may_reorder(const struct builder *b)
     return true;
 }
 
-/* What refers to a row would go with it, or stand in the way: it may change, and not come again. */
+/*
+ * Rows change, and do not go and come again: what refers to them would go as well, or stand in the
+ * way; and what an enforced key has changed already, as on the source, would come once more.
+ */
 static void
 keep_rows(struct ph_apply_table *table)
 {
     table->may_split_moves = false;
     if (table->n_keys == 0)
         table->way = PH_APPLY_IN_ORDER;
+}
+
+/* What the key has done to rows of the table by the time their own changes come. */
+static void
+look_at_parent(struct builder *b, const struct ph_foreign_key *key)
+{
+    struct ph_apply_table *table = b->table;
+
+    table->may_miss |= key->on_delete == 'c';
+    table->may_miss_moves |=
+        key->on_update == 'c' || key->on_update == 'd' || key->on_delete == 'd';
+    if (table->n_keys > 0 || (!acts(key->on_delete) && !acts(key->on_update)))
+        return;
+    keep_rows(table); /* found by all that they are, and so no more */
+    table->may_miss_moves = true;
 }
 
 static void
@@ -447,10 +465,8 @@ look_at_foreign_keys(struct builder *b)
             keep_rows(b->table);
         if (is_parent || is_child)
             look_at_actions(b, key, is_parent);
-        if (!is_child)
-            continue;
-        b->table->may_miss |= key->on_delete == 'c';
-        b->table->may_miss_moves |= key->on_update == 'c';
+        if (is_child)
+            look_at_parent(b, key);
     }
 }
 

@@ -84,9 +84,11 @@ struct ph_apply_table {
     bool has_index;           /* one of the target leads to the rows of a key */
     bool may_reorder;         /* no other unique index: rows do not stand in each other's way */
     bool may_split_moves;     /* a change of the key, or of a row without one, may go as DELETE and
-                                 INSERT: no enforced key refers to the rows */
+                                 INSERT: no enforced key refers to the rows, nor acts upon such
+                                 without a key */
     bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
-    bool may_miss_moves;      /* so may a change of the key: it was done by such a cascade */
+    bool may_miss_moves;      /* so may a change of the key, or of a row without one: an enforced
+                                 key has done it already */
     bool has_actions;         /* an enforced key acts upon its rows, or for its rows upon others:
                                  changes of it go in the source's order unless they fold whole */
     bool can_copy;            /* COPY may take its rows */

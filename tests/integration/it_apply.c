@@ -1111,6 +1111,40 @@ enforced_keys_of_an_identity(void **state)
     end(&run);
 }
 
+/* Whatever an enforced key has done to rows is not done to them a second time. */
+static void
+enforced_keys_that_act_on_rows_without_a_key(void **state)
+{
+    static const struct scenario scenario = {
+        .name = "acting",
+        .both = "CREATE TABLE p (id int PRIMARY KEY, v text);"
+                "CREATE TABLE c (p int REFERENCES p ON UPDATE CASCADE ON DELETE CASCADE, v text);"
+                "CREATE TABLE d (p int REFERENCES p ON UPDATE CASCADE, v text);"
+                "CREATE TABLE e (p int REFERENCES p ON DELETE SET NULL, v text);"
+                "CREATE TABLE f (p int DEFAULT 0 REFERENCES p ON DELETE SET DEFAULT, v text);"
+                "CREATE TABLE g (p int REFERENCES p ON UPDATE SET NULL, v text);"
+                "CREATE TABLE k (p int DEFAULT 0 REFERENCES p ON DELETE SET DEFAULT ON UPDATE SET"
+                " DEFAULT, n int, PRIMARY KEY (p, n));"
+                "ALTER TABLE c REPLICA IDENTITY FULL; ALTER TABLE d REPLICA IDENTITY FULL;"
+                "ALTER TABLE e REPLICA IDENTITY FULL; ALTER TABLE f REPLICA IDENTITY FULL;"
+                "ALTER TABLE g REPLICA IDENTITY FULL;",
+        .steps = {"INSERT INTO p SELECT i, 'p' FROM generate_series(0, 9) i;"
+                  "INSERT INTO c VALUES (1, 'a'), (1, 'a'), (1, 'b'), (2, 'a');"
+                  "INSERT INTO d VALUES (1, 'a'), (1, 'a'); INSERT INTO e VALUES (3, 'a'), (3, "
+                  "'a'); INSERT INTO f VALUES (4, 'a'), (4, 'a'); INSERT INTO g VALUES (5, 'a');"
+                  "INSERT INTO k VALUES (6, 1), (7, 2)",
+                  "UPDATE p SET id = 11 WHERE id = 1; DELETE FROM p WHERE id IN (2, 3, 4, 6);"
+                  "UPDATE p SET id = id + 10 WHERE id IN (5, 7)",
+                  "UPDATE c SET v = 'c' WHERE p = 11; DELETE FROM d WHERE p = 11;"
+                  "UPDATE f SET p = 8; UPDATE e SET p = 9, v = 'n'; DELETE FROM p WHERE id = 11"},
+        .enforces_keys = true,
+        .expects_replay = true,
+    };
+
+    (void)state;
+    run_scenario(&scenario);
+}
+
 /* TRAPS 9, and long runs of inserts. */
 static void
 truncate_and_copy(void **state)
@@ -1431,6 +1465,7 @@ main(int argc, char **argv)
         cmocka_unit_test(enforced_keys_beside_an_identity),
         cmocka_unit_test(enforced_keys_with_an_identity),
         cmocka_unit_test(enforced_keys_of_an_identity),
+        cmocka_unit_test(enforced_keys_that_act_on_rows_without_a_key),
         cmocka_unit_test(truncate_and_copy),
         cmocka_unit_test(missing_rows_are_named),
         cmocka_unit_test(missing_row_without_a_key),
