@@ -272,29 +272,49 @@ insert(struct ph_repair *repair, const char *const *values, uint64_t times, stru
     return rc;
 }
 
+/* What cannot be assigned stays; the comparison that follows tells when it differs. */
+static bool
+is_assigned(const struct ph_plan_column *column)
+{
+    return is_written(column) && column->target->identity != 'a';
+}
+
+/* SET … of what is assigned, whose values are moved up in `values`; how many. */
+static int
+put_assignments(const struct ph_table_plan *table, const char **values, struct ph_buf *sql)
+{
+    int n = 0;
+
+    for (uint32_t i = 0, written = 0; i < table->n_columns; i++) {
+        if (!is_written(&table->columns[i]))
+            continue;
+        const char *value = values[written++];
+        if (!is_assigned(&table->columns[i]))
+            continue;
+        ph_buf_puts(sql, n == 0 ? "" : ", ");
+        ph_buf_put_ident(sql, table->columns[i].target_name);
+        values[n] = value;
+        ph_buf_printf(sql, " = $%d", ++n);
+    }
+    return n;
+}
+
 static ph_code
-update(struct ph_repair *repair, struct ph_row_place place, const char *const *values,
+update(struct ph_repair *repair, struct ph_row_place place, const char **values,
        struct ph_error *err)
 {
     const struct ph_table_plan *table = target_of(repair);
     struct ph_buf sql;
     char tid[PH_ROW_PLACE_SIZE];
-    int n = 0;
 
     ph_row_place_text(place, tid);
     ph_buf_init(&sql, SQL_LIMIT);
     ph_buf_puts(&sql, "UPDATE ");
     ph_row_scan_put_from(table, PH_TARGET, &sql);
     ph_buf_puts(&sql, " SET ");
-    for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (!is_written(&table->columns[i]))
-            continue;
-        ph_buf_puts(&sql, n == 0 ? "" : ", ");
-        ph_buf_put_ident(&sql, table->columns[i].target_name);
-        ph_buf_printf(&sql, " = $%d", ++n);
-    }
+    int n = put_assignments(table, values, &sql);
     ph_buf_printf(&sql, " WHERE tableoid = %u AND ctid = '%s'", place.relid, tid);
-    ph_code rc = run(repair, &sql, n, values, 1, err);
+    ph_code rc = n > 0 ? run(repair, &sql, n, values, 1, err) : PH_OK;
     ph_buf_free(&sql);
     return rc;
 }
@@ -306,15 +326,7 @@ update(struct ph_repair *repair, struct ph_row_place place, const char *const *v
 static bool
 is_replaced(const struct ph_repair *repair)
 {
-    const struct ph_table_plan *table = target_of(repair);
-
-    if (repair->params->mode == PH_REPAIR_REPLICA)
-        return true;
-    for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].target->identity == 'a')
-            return true;
-    }
-    return false;
+    return repair->params->mode == PH_REPAIR_REPLICA;
 }
 
 static ph_code

@@ -525,6 +525,9 @@ repair_without_special_rights(void **state)
         "CREATE TABLE parent (id int PRIMARY KEY, v text UNIQUE);"
         "CREATE TABLE child (id int PRIMARY KEY, p int NOT NULL REFERENCES parent"
         " ON DELETE CASCADE, v text);"
+        "CREATE TABLE item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);"
+        "CREATE TABLE part (id int PRIMARY KEY, item int REFERENCES item ON DELETE CASCADE);"
+        "INSERT INTO item (v) VALUES ('a'), ('b'); INSERT INTO part VALUES (1, 1), (2, 1);"
         "CREATE TABLE log (t text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN INSERT INTO log VALUES (TG_OP); RETURN NEW; END$$;"
         "CREATE TRIGGER a_note AFTER INSERT OR UPDATE ON child FOR EACH ROW"
@@ -535,7 +538,8 @@ repair_without_special_rights(void **state)
         "ALTER TABLE child ENABLE TRIGGER a_note;";
     static const char sums[] =
         "SELECT (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM parent"
-        " t), (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM child t)";
+        " t), (SELECT string_agg(t::text, '|' ORDER BY id) FROM item t), (SELECT count(*) FROM"
+        " part), (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM child t)";
     const char *target;
     struct run *run;
 
@@ -551,7 +555,7 @@ repair_without_special_rights(void **state)
     sql_once(dst, "fk",
              "DELETE FROM parent WHERE id IN (5, 6); UPDATE child SET v = 'x' WHERE id = 30;"
              "INSERT INTO parent VALUES (200, 'p5'); INSERT INTO child VALUES (900, 200, 'y');"
-             "UPDATE parent SET v = 'p6' WHERE id = 7; TRUNCATE log");
+             "UPDATE parent SET v = 'p6' WHERE id = 7; UPDATE item SET v = 'x'; TRUNCATE log");
     target = scratch_printf("%s user=plain", pg_test_conninfo(dst, "fk"));
     run = run_pghaul("verify", "--source",
                      scratch_printf("%s user=plain", pg_test_conninfo(src, "fk")), "--target",
