@@ -11,6 +11,7 @@
 #define WAIT_MS 200u
 #define TELL_EVERY_S 0.2
 #define ADVANCE_EVERY_S 10.0
+#define STALLED_S 2.0
 #define SQL_LIMIT ((size_t)16 << 20)
 #define BEHIND_US 500000
 #define GATHER_MS 300u
@@ -259,9 +260,7 @@ advance_sometimes(struct ph_applier *applier, struct ph_error *err)
         (ph_clock_seconds_since(applier->advanced_ns) < ADVANCE_EVERY_S &&
          !(end != 0 && lsn >= end) && applier->params.filter->open_lsn == 0))
         return PH_OK;
-    PH_TRY(ph_apply_advance(&applier->target, lsn, err));
-    applier->advanced_ns = ph_clock_ns();
-    applier->group_from = lsn;
+    PH_TRY(ph_applier_advance(applier, err));
     tell(applier);
     return PH_OK;
 }
@@ -296,6 +295,34 @@ take_block_commit(struct ph_applier *applier, const struct ph_txn_event *event,
     return ph_applier_fence_commit(applier, &event->txn, err);
 }
 
+/*
+ * In the middle of a transaction nothing comes any more. What is whole of the group does not wait
+ * for the rest of it: that may wait in its turn, for room in a full spool, until the former is
+ * pruned. The two cannot be told apart, so the group's whole ones are read once more, and end it.
+ */
+static ph_code
+take_stall(struct ph_applier *applier, struct ph_error *err)
+{
+    if (applier->nothing_ns == 0)
+        applier->nothing_ns = ph_clock_ns();
+    if (!applier->in_txn || applier->group_txns == 0 ||
+        ph_clock_seconds_since(applier->nothing_ns) < STALLED_S)
+        return PH_OK;
+    ph_early_begin_again(applier->early);
+    return ph_applier_begin_group_again(applier, err);
+}
+
+/* None may come any more: a full spool waits for what lies before this one to be pruned. */
+static ph_code
+let_spool_go(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(advance_sometimes(applier, err));
+    if (applier->target.durable < applier->target.applied &&
+        ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
+        PH_TRY(ph_apply_make_durable(&applier->target, err));
+    return PH_OK;
+}
+
 static ph_code
 take_nothing(struct ph_applier *applier, struct ph_error *err)
 {
@@ -304,15 +331,12 @@ take_nothing(struct ph_applier *applier, struct ph_error *err)
         return ph_apply_settle(&applier->target, err);
     }
     PH_TRY(ph_applier_settle(applier, err));
-    if (!applier->in_txn) { /* what is before it would still be gathered */
+    if (!applier->in_txn) /* what is before it would still be gathered */
         PH_TRY(ph_early_idle(applier->early, err));
-        /* none may come any more: a full spool waits for what lies before this one to be pruned */
-        PH_TRY(advance_sometimes(applier, err));
-    }
-    /* in the transaction of a group of which parts are on the target, nothing would become so */
-    if (!applier->target.is_open && applier->target.durable < applier->target.applied &&
-        ph_clock_seconds_since(applier->target.made_durable_ns) > 1.0)
-        PH_TRY(ph_apply_make_durable(&applier->target, err));
+    /* in the transaction of a group of which parts are on the target, nothing would be durable */
+    if (!applier->target.is_open)
+        PH_TRY(let_spool_go(applier, err));
+    PH_TRY(take_stall(applier, err));
     tell(applier);
     return PH_OK;
 }
@@ -331,6 +355,8 @@ set_idle(struct ph_applier *applier, bool is_idle)
 static ph_code
 take(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
 {
+    if (event->step != PH_TXN_NOTHING)
+        applier->nothing_ns = 0;
     if (event->step == PH_TXN_NOTHING || event->step == PH_TXN_BEGIN)
         set_idle(applier, event->step == PH_TXN_NOTHING && !applier->in_txn);
     if (ph_applier_is_in_team(applier) && ph_applier_is_to_meet(applier, event))

@@ -77,6 +77,7 @@ struct ph_applier {
     struct ph_apply_fence fence;
     ph_lsn progress; /* nothing to apply before it; 0: the last commit says more */
     uint64_t advanced_ns;
+    uint64_t nothing_ns; /* since when nothing has come; 0: the last event was one */
     uint64_t told_ns;
     atomic_uint_fast64_t end_lsn; /* 0: none */
     atomic_bool stop;
@@ -154,6 +155,11 @@ ph_code ph_applier_spill(struct ph_applier *applier, struct ph_error *err);
 ph_code ph_applier_end_group(struct ph_applier *applier, struct ph_error *err);
 /* The group that is under way, if any: its statements are waited for and its COMMIT is queued. */
 ph_code ph_applier_finish_sent(struct ph_applier *applier, struct ph_error *err);
+/*
+ * The position moves over what has no changes, up to `progress`. Nothing is open on the target;
+ * what is gathered came behind that.
+ */
+ph_code ph_applier_advance(struct ph_applier *applier, struct ph_error *err);
 /* All whole transactions that were read are committed on the target; none is under way there. */
 ph_code ph_applier_settle(struct ph_applier *applier, struct ph_error *err);
 /*

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "flow/applier_parts.h"
 #include "flow/apply_early.h"
 
@@ -76,6 +77,18 @@ ph_applier_finish_sent(struct ph_applier *applier, struct ph_error *err)
     return PH_OK;
 }
 
+ph_code
+ph_applier_advance(struct ph_applier *applier, struct ph_error *err)
+{
+    PH_TRY(ph_apply_settle(&applier->target, err));
+    if (applier->progress <= applier->target.applied)
+        return PH_OK;
+    PH_TRY(ph_apply_advance(&applier->target, applier->progress, err));
+    applier->advanced_ns = ph_clock_ns();
+    applier->group_from = applier->progress;
+    return PH_OK;
+}
+
 /*
  * Nobody knows how long the group will stay open, and with it the session: what was applied before
  * would not become durable meanwhile, nor the spool be rid of it.
@@ -83,6 +96,7 @@ ph_applier_finish_sent(struct ph_applier *applier, struct ph_error *err)
 static ph_code
 begin_spilled(struct ph_applier *applier, struct ph_error *err)
 {
+    PH_TRY(ph_applier_advance(applier, err));
     PH_TRY(ph_apply_make_durable(&applier->target, err));
     return ph_apply_begin(&applier->target, applier->group_from, 0, err);
 }

@@ -42,7 +42,7 @@ struct scene {
 };
 
 static struct scene
-begin(const char *name)
+begin_with(const char *name, const char *decoding_memory)
 {
     struct scene scene = {.db = pair_db_new(&pair, name)};
     struct pair_db *db = &scene.db;
@@ -51,11 +51,20 @@ begin(const char *name)
                          "CREATE TABLE u (id int PRIMARY KEY, v text);"
                          "CREATE TABLE small (id serial PRIMARY KEY, v text);"
                          "INSERT INTO u VALUES (1, 'u'), (2, 'u')");
+    sql_execf(db->source, "ALTER DATABASE %s SET logical_decoding_work_mem = '%s'", name,
+              decoding_memory);
     db->source_extra = proxy_conninfo(proxy, name);
     scene.run = pair_follow(db, "--memory", "32MB");
     pair_wait_following(db, scene.run);
     proxy_set(proxy, PROXY_MARK);
     return scene;
+}
+
+/* Of transactions that come whole. */
+static struct scene
+begin(const char *name)
+{
+    return begin_with(name, "64MB");
 }
 
 static void
@@ -143,12 +152,104 @@ test_behind_a_truncate(void **state)
     end(&scene);
 }
 
+/*
+ * The applier waits for that lock: what the source commits from here on comes to it at once. What
+ * follows is in the spool by then, so far as it comes.
+ */
+static PGconn *
+hold(const struct scene *scene)
+{
+    PGconn *gate = sql_connect(pair.dst, scene->db.name);
+
+    sql_exec(gate, "BEGIN; LOCK TABLE u IN SHARE MODE");
+    sql_exec(scene->db.source, "INSERT INTO u VALUES (3, 'gate')");
+    sql_wait_true(pair.dst, scene->db.name,
+                  "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation ="
+                  " 'u'::regclass",
+                  WAIT_MS);
+    sql_exec(scene->db.source, "INSERT INTO small (v) VALUES ('before')");
+    return gate;
+}
+
+/* A progress that is told from here on. */
+static void
+wait_told(const struct scene *scene, const char *that)
+{
+    const char *now = sql_value(scene->db.target, "SELECT clock_timestamp() + interval '0.2 s'");
+
+    sql_wait_true(pair.dst, scene->db.name,
+                  scratch_printf("SELECT at > '%s' AND %s FROM pghaul.progress", now, that),
+                  WAIT_MS);
+}
+
+static void
+release(const struct scene *scene, PGconn *gate)
+{
+    proxy_wait_marked(proxy);
+    wait_told(scene, "(state #>> '{follow,spool_bytes}')::bigint > 300000");
+    PQfinish(gate);
+}
+
+#define INSERT_MANY                                                                                \
+    "INSERT INTO t SELECT g, sha512(g::text::bytea)::text || sha512((-g)::text::bytea)::text ||"   \
+    " sha512((g + 0.5)::text::bytea)::text FROM generate_series(1000, %d) g"
+
+/* They are in one group with the half; parts of that are on the target, or not. */
+static void
+test_whole_ones_before(void **state)
+{
+    static const int last[] = {2500, 21000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        struct scene scene = begin(scratch_printf("whole_%d", last[i]));
+        PGconn *gate = hold(&scene);
+        sql_execf(scene.db.source,
+                  "BEGIN; " INSERT_MANY "; INSERT INTO t VALUES (1, " MARK ");"
+                  " INSERT INTO t VALUES (2, 'last'); COMMIT",
+                  last[i]);
+        release(&scene, gate);
+        has_small(&scene, "before");
+        assert_string_equal(sql_value(scene.db.target, "SELECT count(*) FROM t"), "0");
+        proxy_set(proxy, PROXY_FORWARD);
+        end(&scene);
+    }
+}
+
+/* So may the blocks of a large one, which change what only these have put there: they wait. */
+static void
+test_blocks_before(void **state)
+{
+    struct scene scene = begin_with("blocks", "64kB");
+    PGconn *large = sql_connect(pair.src, scene.db.name);
+
+    (void)state;
+    apply_some(&scene);
+    PGconn *gate = hold(&scene);
+    sql_execf(large, "BEGIN; UPDATE small SET v = 'early' WHERE v = 'before'; " INSERT_MANY, 2500);
+    sql_exec(scene.db.source, "BEGIN; INSERT INTO t VALUES (1, " MARK ");"
+                              " INSERT INTO t VALUES (2, 'last'); COMMIT");
+    release(&scene, gate);
+    has_small(&scene, "before");
+    proxy_set(proxy, PROXY_FORWARD);
+    sql_exec(large, "COMMIT");
+    PQfinish(large);
+    has_small(&scene, "early");
+    wait_told(&scene, "true");
+    assert_string_equal(
+        sql_value(scene.db.target, "SELECT state #>> '{follow,early_left}' FROM pghaul.progress"),
+        "0");
+    end(&scene);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_group_that_is_open),
         cmocka_unit_test(test_behind_a_truncate),
+        cmocka_unit_test(test_whole_ones_before),
+        cmocka_unit_test(test_blocks_before),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

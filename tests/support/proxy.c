@@ -27,8 +27,9 @@
 
 #define PAIRS_MAX 128
 #define CHUNK 65536
+#define MARK_WAIT_MS 60000
 
-enum { ORPHAN = 100 };
+enum { ORPHAN = 100, ASK_MARKED };
 
 struct proxy {
     int port;
@@ -176,12 +177,27 @@ relay_bytes(const struct relay *relay, struct pair *pair, int from)
 }
 
 static void
+answer_marked(const struct relay *relay)
+{
+    unsigned char is_marked = 0;
+
+    for (int i = 0; i < relay->n_pairs; i++)
+        is_marked |= relay->pairs[i].is_held;
+    if (write(relay->answer_fd, &is_marked, 1) != 1)
+        _exit(0);
+}
+
+static void
 obey(struct relay *relay)
 {
     unsigned char command;
 
     if (read(relay->command_fd, &command, 1) != 1)
         _exit(0);
+    if (command == ASK_MARKED) {
+        answer_marked(relay);
+        return;
+    }
     if (command != ORPHAN)
         relay->mode = command;
     for (int i = 0; i < relay->n_pairs; i++) {
@@ -267,25 +283,38 @@ proxy_new(const struct pg_test_cluster *cluster)
     return proxy;
 }
 
-static void
+static unsigned char
 tell(const struct proxy *proxy, unsigned char command)
 {
     unsigned char answer;
 
     if (write(proxy->command_fd, &command, 1) != 1 || read(proxy->answer_fd, &answer, 1) != 1)
         fail_msg("the proxy is gone");
+    return answer;
+}
+
+static bool
+is_marked(void *arg)
+{
+    return tell(arg, ASK_MARKED) != 0;
+}
+
+void
+proxy_wait_marked(struct proxy *proxy)
+{
+    assert_true(scratch_wait(is_marked, proxy, MARK_WAIT_MS));
 }
 
 void
 proxy_set(struct proxy *proxy, enum proxy_mode mode)
 {
-    tell(proxy, (unsigned char)mode);
+    (void)tell(proxy, (unsigned char)mode);
 }
 
 void
 proxy_orphan(struct proxy *proxy)
 {
-    tell(proxy, ORPHAN);
+    (void)tell(proxy, ORPHAN);
 }
 
 const char *

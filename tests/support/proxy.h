@@ -22,6 +22,8 @@ enum proxy_mode {
 /* Listens on a free port and forwards to the cluster's TCP port. */
 struct proxy *proxy_new(const struct pg_test_cluster *cluster);
 void proxy_set(struct proxy *proxy, enum proxy_mode mode);
+/* Until it holds back what comes behind the mark. */
+void proxy_wait_marked(struct proxy *proxy);
 /* Closes the client's side of all connections only: the server does not notice. */
 void proxy_orphan(struct proxy *proxy);
 /* Connection string through it, user postgres. */
