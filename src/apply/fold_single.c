@@ -198,9 +198,8 @@ overwrite_by_key(struct ph_fold_adding *a)
         return push_lenient(a, PH_CHANGE_UPDATE);
     if (a->table->may_split_moves)
         return replace_row(a);
-    if (is_insert || a->old.data != NULL)
-        return push_lenient(a, PH_CHANGE_UPDATE);
-    return ph_fold_push_single(a, PH_CHANGE_INSERT);
+    return ph_fold_push_single(a, is_insert || a->old.data != NULL ? PH_CHANGE_UPDATE
+                                                                   : PH_CHANGE_INSERT);
 }
 
 ph_code

@@ -87,6 +87,9 @@ ph_code ph_apply_statements_next(struct ph_apply_statements *statements,
 enum ph_apply_find { PH_FIND_MISSING, PH_FIND_PRESENT };
 void ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply_find find,
                        struct ph_buf *out, uint32_t *n_params);
+/* "INSERT", "UPDATE", "DELETE". */
+const char *ph_apply_verb(enum ph_apply_kind kind);
+
 /*
  * "(id=5, name=abc)": the key of a row of the statement (an UPDATE that changes it: the old one),
  * always terminated. Integers, uuids and texts are printed, other values in hex.

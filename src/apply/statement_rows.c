@@ -33,6 +33,23 @@ ph_apply_put_truncate(const struct ph_apply_table *const *tables, uint32_t n_tab
     ph_sql_put_truncate(tables, n_tables, others, restart_identity, out);
 }
 
+const char *
+ph_apply_verb(enum ph_apply_kind kind)
+{
+    switch (kind) {
+    case PH_APPLY_DELETE:
+        return "DELETE";
+    case PH_APPLY_UPDATE:
+        return "UPDATE";
+    case PH_APPLY_INSERT:
+    case PH_APPLY_COPY:
+        return "INSERT";
+    case PH_APPLY_NONE:
+        break;
+    }
+    return "change";
+}
+
 static bool
 is_one_of(const char *name, const char *const *list, size_t n)
 {

@@ -89,23 +89,6 @@ clear_fold(struct replay *replay, struct ph_error *err)
 
 /* ---- a refused statement ---- */
 
-static const char *
-verb_of(enum ph_apply_kind kind)
-{
-    switch (kind) {
-    case PH_APPLY_DELETE:
-        return "DELETE";
-    case PH_APPLY_UPDATE:
-        return "UPDATE";
-    case PH_APPLY_INSERT:
-    case PH_APPLY_COPY:
-        return "INSERT";
-    case PH_APPLY_NONE:
-        break;
-    }
-    return "change";
-}
-
 static ph_code
 find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement *out,
                struct ph_error *err)
@@ -142,16 +125,16 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     replay->refused_after = end_before(replay, statement.change);
     if (!refusal->is_miss && !ph_apply_is_about_rows(why)) {
         *err = *why;
-        ph_error_note(err, "%s of %s", verb_of(statement.kind), statement.table->label);
+        ph_error_note(err, "%s of %s", ph_apply_verb(statement.kind), statement.table->label);
         return why->code;
     }
     ph_apply_key_text(&statement, 0, key, sizeof key);
     if (refusal->is_miss)
         PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: there is no such row",
-                verb_of(statement.kind), key);
+                ph_apply_verb(statement.kind), key);
     else
-        PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: %s", verb_of(statement.kind), key,
-                why->message);
+        PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: %s", ph_apply_verb(statement.kind),
+                key, why->message);
     ph_error_object(err, "%s", statement.table->label);
     return PH_E_CONFLICT;
 }
@@ -260,6 +243,35 @@ send_notes(struct replay *replay, struct ph_error *err)
 }
 
 /*
+ * A row that others refer to is updated; none is there when that misses it, be it that another
+ * unique key had refused it: then it is to come, and what refuses it now is the conflict.
+ */
+static ph_code
+overwrite(struct replay *replay, const struct ph_apply_table *table, const struct ph_change *change,
+          struct ph_error *err)
+{
+    struct ph_change missing = *change;
+    struct ph_apply_refusal refusal;
+    struct ph_error why;
+    bool refused;
+
+    PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
+    ph_fold_clear(replay->fold);
+    PH_TRY(ph_fold_overwrite(replay->fold, table, change, err));
+    PH_TRY(try_once(replay, &refused, &refusal, &why, err));
+    if (refused && refusal.is_miss && !table->may_split_moves) {
+        missing.kind = PH_CHANGE_INSERT;
+        missing.old_image = PH_OLD_NONE;
+        missing.old_fields = NULL;
+        PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
+        ph_fold_clear(replay->fold);
+        PH_TRY(ph_fold_add(replay->fold, table, &missing, err));
+        PH_TRY(try_once(replay, &refused, &refusal, &why, err));
+    }
+    return refused ? word_conflict(replay, &refusal, &why, err) : PH_OK;
+}
+
+/*
  * The row is to be as the source has it, whatever is there: one change at a time, since it is
  * needed a second time when it does not go through.
  */
@@ -279,12 +291,7 @@ send_overwriting(struct replay *replay, const struct ph_apply_table *table,
             return rc;
         ph_log_failure(PH_LOG_WARN, err);
         replay->conflicts++;
-        PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
-        ph_fold_clear(replay->fold);
-        PH_TRY(ph_fold_overwrite(replay->fold, table, change, err));
-        PH_TRY(try_once(replay, &refused, &refusal, &why, err));
-        if (refused)
-            return word_conflict(replay, &refusal, &why, err);
+        PH_TRY(overwrite(replay, table, change, err));
     }
     return clear_fold(replay, err);
 }

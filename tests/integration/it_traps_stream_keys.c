@@ -136,6 +136,38 @@ trap_92_parents_without_a_key(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * A parent that is overwritten is not deleted: it is updated, and comes anew where it is missing,
+ * unless another unique key is in the way. Then it is told, and not left out.
+ */
+static void
+trap_92_parents_that_are_overwritten(void **state)
+{
+    struct pair_db db = new_db("over", "CREATE TABLE parent (id int PRIMARY KEY, v text UNIQUE);"
+                                       "CREATE TABLE child (id int PRIMARY KEY, parent int"
+                                       " REFERENCES parent ON DELETE CASCADE)");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO parent VALUES (1, 'a'), (2, 'b');"
+                        "INSERT INTO child VALUES (1, 1)");
+    struct run *run = follow(&db);
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    sql_exec(db.target, "DELETE FROM parent WHERE id = 2; INSERT INTO parent VALUES (3, 'z'),"
+                        " (99, 'taken')");
+    sql_exec(db.source,
+             "UPDATE parent SET id = 20 WHERE id = 2; INSERT INTO parent VALUES (3, 'c')");
+    sql_exec(db.source, "INSERT INTO parent VALUES (4, 'taken')");
+    pair_expect(follow(&db, "--on-conflict", "overwrite"), 1,
+                "INSERT of (id=4) on the target: duplicate key value");
+    sql_exec(db.target, "DELETE FROM parent WHERE id = 99");
+    run_expect(follow(&db, "--until", "now", "--on-conflict", "overwrite"), 4);
+    for (const char *const *table = family; *table != NULL; table++)
+        pair_same_table(&db, *table);
+    pair_db_end(&db);
+}
+
 static const char *const staff[] = {"staff", NULL};
 
 /* The same within one table, by a unique column that is not the key. */
@@ -417,6 +449,7 @@ main(void)
         cmocka_unit_test(trap_92_set_null_of_a_row_that_comes_again),
         cmocka_unit_test(trap_92_key_that_another_takes),
         cmocka_unit_test(trap_92_parents_without_a_key),
+        cmocka_unit_test(trap_92_parents_that_are_overwritten),
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
