@@ -1,7 +1,8 @@
 /*
  * `policy: classify`: every column of every selected table has a rule, is kept by name or dropped,
  * so that a column that is added tomorrow stops the job instead of going along. A rule that reads a
- * column says nothing of another column of the target that the same one fills as it is.
+ * column says nothing of another column of the target that the same one fills as it is. A generated
+ * column counts where it is copied: what it is made of may be masked, and it is not.
  */
 #include "rules/check_parts.h"
 
@@ -41,11 +42,12 @@ ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
     for (uint32_t i = 0; i < source->n_columns; i++) {
         const struct ph_classified column =
             classified != NULL ? classified[i] : (struct ph_classified){0};
-        if ((column.is_decided && column.unruled == NULL) || source->columns[i].generated != '\0')
+        bool needs_none = column.is_decided || source->columns[i].generated != '\0';
+        if (needs_none && column.unruled == NULL)
             continue;
         ph_buf_printf(out, "%s%s.%s.%s", out->len > 0 ? ", " : "", source->schema, source->name,
                       source->columns[i].name);
-        if (column.is_decided)
+        if (needs_none)
             ph_buf_printf(out, " (as it is into %s.%s)", column.unruled->schema,
                           column.unruled->name);
     }

@@ -558,6 +558,24 @@ a_rule_classifies_its_own_column_alone(void **state)
     }
 }
 
+/* The source makes it of what is masked; the target has no generated column that would do so. */
+static void
+a_generated_column_that_is_copied_is_classified(void **state)
+{
+#define CLASSIFIED(keep)                                                                           \
+    "policy: classify\nsecret: {env: X}\n"                                                         \
+    "tables: {users: {columns: {email: {mask: email}}, keep: [" keep "]}}"
+    (void)state;
+    tables("id int4*, email text, label text~", "id int4*, email text, label text");
+    refused(CLASSIFIED("id"),
+            "neither kept nor dropped: public.users.label (as it is into public.users)");
+    fake_must_make(&fake, CLASSIFIED("id, label"));
+    begin_again();
+    tables("id int4*, email text, label text~", "id int4*, email text, label text~");
+    fake_must_make(&fake, CLASSIFIED("id"));
+#undef CLASSIFIED
+}
+
 /* ---- the stream ---- */
 
 static void
@@ -920,8 +938,10 @@ main(void)
         rules_test(all_references_follow),
         rules_test(classified_columns),
         rules_test(a_rule_classifies_its_own_column_alone),
+        rules_test(a_generated_column_that_is_copied_is_classified),
         rules_test(the_stream_must_be_exact),
         rules_test(new_rows_must_come_whole),
+        rules_test(keyed_values_must_come_with_their_key),
         rules_test(the_targets_key_follows_from_the_sources),
         rules_test(conditions_of_the_source),
         rules_test(merge_counts_the_rows_that_are_taken),
