@@ -85,16 +85,51 @@ may_be_unchanged(const struct ph_checker *checker, const struct ph_draft *draft,
            !is_never_toasted(checker, column);
 }
 
-/* A rule over several columns of which one may come as unchanged. */
+/* Whether some of what the output is made of may come as unchanged. */
 static bool
-may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft,
-               const struct ph_route_output *output)
+may_lack(const struct ph_checker *checker, const struct ph_draft *draft, uint32_t n)
 {
-    for (uint32_t i = 0; i < output->n_reads && output->n_reads > 1; i++) {
+    const struct ph_route_output *output = &draft->outputs[n];
+
+    if (may_be_unchanged(checker, draft, output->source))
+        return true;
+    for (uint32_t i = 0; i < output->n_reads; i++) {
         if (may_be_unchanged(checker, draft, draft->inputs[output->reads[i]].column))
             return true;
     }
+    /* what a value is looked up by is none of the rule's reads */
+    for (uint32_t i = 0; i < draft->route->n_lookups; i++) {
+        const struct ph_route_lookup *lookup = &draft->lookups[i];
+        if (lookup->output == n &&
+            may_be_unchanged(checker, draft, draft->inputs[lookup->key].column))
+            return true;
+    }
     return false;
+}
+
+static bool
+may_lack_key(const struct ph_checker *checker, const struct ph_draft *draft)
+{
+    for (uint32_t i = 0; i < draft->route->n_key_inputs; i++) {
+        if (may_be_unchanged(checker, draft, draft->inputs[draft->route->key_inputs[i]].column))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A rule over several values of which one may come as unchanged. The row's key is one of them: an
+ * UPDATE of it makes another value of one that did not come, and where the replica identity is
+ * another key, nothing even tells that the row's key was changed.
+ */
+static bool
+may_lack_input(const struct ph_checker *checker, const struct ph_draft *draft, uint32_t n)
+{
+    const struct ph_route_output *output = &draft->outputs[n];
+
+    if (output->is_keyed && may_lack_key(checker, draft))
+        return true;
+    return (output->n_reads > 1 || output->is_keyed) && may_lack(checker, draft, n);
 }
 
 /*
@@ -109,13 +144,8 @@ may_lack_new_row(const struct ph_checker *checker, const struct ph_draft *draft)
     if (!route->makes_rows && !route->filters && route->where == NULL)
         return false;
     for (uint32_t i = 0; i < route->n_outputs; i++) {
-        const struct ph_route_output *output = &draft->outputs[i];
-        if (may_be_unchanged(checker, draft, output->source))
+        if (may_lack(checker, draft, i))
             return true;
-        for (uint32_t k = 0; k < output->n_reads; k++) {
-            if (may_be_unchanged(checker, draft, draft->inputs[output->reads[k]].column))
-                return true;
-        }
     }
     return false;
 }
@@ -216,7 +246,7 @@ ph_check_stream(struct ph_checker *checker, struct ph_draft *draft)
     route->takes_all =
         !route->makes_rows && !route->filters && route->where == NULL && !route->may_quarantine;
     for (uint32_t i = 0; i < route->n_outputs; i++)
-        route->needs_old_row |= may_lack_input(checker, draft, &draft->outputs[i]);
+        route->needs_old_row |= may_lack_input(checker, draft, i);
     route->needs_old_row |= may_lack_new_row(checker, draft);
     PH_TRY(check_key(checker, draft));
     if (!checker->params->follows)

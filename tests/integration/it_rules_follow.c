@@ -336,12 +336,13 @@ test_masks(void **state)
     pair_both(&db, "CREATE TABLE people (id uuid PRIMARY KEY, email text, note text);"
                    "CREATE TABLE orders (order_no int PRIMARY KEY, person uuid REFERENCES people ON"
                    " UPDATE CASCADE, amount int)");
-    sql_exec(
-        db.source,
-        "INSERT INTO people SELECT md5(g::text)::uuid, 'p' || g || '@example.org', 'note ' || g"
-        " FROM generate_series(1, 200) g;"
-        "INSERT INTO orders SELECT g, md5((1 + g % 200)::text)::uuid, g"
-        " FROM generate_series(1, 400) g");
+    sql_exec(db.source, "ALTER TABLE people REPLICA IDENTITY FULL;"
+                        "ALTER TABLE people ALTER note SET STORAGE EXTERNAL;"
+                        "INSERT INTO people SELECT md5(g::text)::uuid, 'p' || g || '@example.org',"
+                        " repeat('note ' || g, 1000)"
+                        " FROM generate_series(1, 200) g;"
+                        "INSERT INTO orders SELECT g, md5((1 + g % 200)::text)::uuid, g"
+                        " FROM generate_series(1, 400) g");
     struct run *run = pair_follow(&db, job, "--data-only");
     pair_wait_following(&db, run);
     sql_exec(

@@ -55,8 +55,10 @@ static const char source_schema[] =
     "CREATE TABLE campaigns (id int PRIMARY KEY, kind kind NOT NULL, name text, cents bigint,"
     " state varchar(10), gone jsonb, tags text[]);"
     "CREATE TABLE posts (id int PRIMARY KEY, at timestamp, body text);"
+    "ALTER TABLE posts REPLICA IDENTITY FULL;"
     "CREATE TABLE metrics (id int PRIMARY KEY, likes int, shares int);"
     "CREATE TABLE people (id uuid PRIMARY KEY, no int, email text UNIQUE, phone text, note text);"
+    "ALTER TABLE people REPLICA IDENTITY FULL;"
     "CREATE TABLE visits (id int PRIMARY KEY, person uuid REFERENCES people ON UPDATE CASCADE)";
 
 static const char source_rows[] =

@@ -270,6 +270,8 @@ test_stream_makes_what_a_copy_makes(void **state)
     (void)state;
     db.env = secret;
     pair_both(&db, stream_schema);
+    /* bcrypt's salt hangs on the key, which may change where the password does not come */
+    sql_exec(db.source, "ALTER TABLE people REPLICA IDENTITY FULL");
     sql_execf(db.source, insert_people, 1, 300);
     sql_exec(db.source, "INSERT INTO orders SELECT id, id, tenant, 'note' FROM people");
     struct run *run = pair_follow(&db, job, "--data-only");
