@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "job/lookups.h"
+#include "model/type_match.h"
 #include "rules/lookup.h"
 #include "rules/stricter.h"
 #include "wire/copy_binary.h"
@@ -130,13 +131,58 @@ read_value(struct ph_conn *conn, struct ph_arena *arena, struct ph_value *out, s
     return rc;
 }
 
-/* A cast cuts text off where storing it would fail. */
-static bool
-is_cut(const struct ph_column *column, const char *text, const struct ph_value *value)
-{
-    bool is_text = strncmp(column->type_text, "character", 9) == 0;
+struct asker {
+    struct ph_conn *conn;
+    const struct ph_catalog *types; /* of that server */
+};
 
-    return is_text && value->len >= 0 && strlen(text) > (size_t)value->len;
+/* Behind domains and arrays: a cast cuts these off where storing them would fail. */
+static bool
+may_be_cut(const struct ph_catalog *types, const struct ph_column *column, bool *is_array)
+{
+    static const char *const names[] = {"varchar", "bpchar", "bit", "varbit"};
+    const struct ph_type *type = ph_type_base(types, column->type_oid);
+
+    *is_array = false;
+    for (int depth = 0; type != NULL && ph_type_is_array(type) && depth < PH_TYPE_DEPTH_MAX;
+         depth++) {
+        *is_array = true;
+        type = ph_type_base(types, type->elem_oid);
+    }
+    for (size_t i = 0; type != NULL && i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(type->schema, "pg_catalog") == 0 && strcmp(type->name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The server itself says whether storing it would fail, with nothing made that it could be stored
+ * in: fields of JSON are read as a column of that type is, lengths of domains and elements too.
+ */
+static ph_code
+check_length(const struct asker *asker, const struct ph_column *column, const char *text,
+             struct ph_error *err)
+{
+    bool is_array;
+    struct ph_result *result;
+    struct ph_buf sql;
+
+    if (!may_be_cut(asker->types, column, &is_array))
+        return PH_OK;
+    ph_buf_init(&sql, CONSTANT_MAX);
+    ph_buf_puts(&sql, "SELECT pg_catalog.count(c) FROM pg_catalog.json_to_record("
+                      "pg_catalog.json_build_object('c', ");
+    ph_buf_put_literal(&sql, text);
+    ph_buf_printf(&sql, "::pg_catalog.text%s)) AS r (c %s)", is_array ? "[]" : "",
+                  column->type_text);
+    ph_code rc = ph_buf_ok(&sql)
+                     ? ph_conn_query(asker->conn, ph_buf_text(&sql), 0, NULL, &result, err)
+                     : PH_FAIL(err, PH_E_MEMORY, "a constant is too long");
+    ph_buf_free(&sql);
+    if (rc == PH_OK)
+        ph_result_free(result);
+    return rc;
 }
 
 static ph_code
@@ -155,23 +201,21 @@ static ph_code
 ask_constant(void *arg, const struct ph_column *column, const char *text, struct ph_arena *arena,
              struct ph_value *out, struct ph_error *err)
 {
-    struct ph_conn *conn = arg;
+    const struct asker *asker = arg;
     struct ph_buf sql;
 
     ph_buf_init(&sql, CONSTANT_MAX);
     ph_buf_puts(&sql, "COPY (SELECT ");
     ph_buf_put_literal(&sql, text);
     ph_buf_printf(&sql, "::%s) TO STDOUT (FORMAT binary)", column->type_text);
-    ph_code rc = ph_buf_ok(&sql) ? ph_conn_copy_out_begin(conn, ph_buf_text(&sql), err)
+    ph_code rc = ph_buf_ok(&sql) ? ph_conn_copy_out_begin(asker->conn, ph_buf_text(&sql), err)
                                  : PH_FAIL(err, PH_E_MEMORY, "a constant is too long");
     ph_buf_free(&sql);
     if (rc == PH_OK)
-        rc = read_value(conn, arena, out, err);
-    if (rc != PH_OK)
-        return as_types_error(rc, column, err);
-    if (is_cut(column, text, out))
-        return PH_FAIL(err, PH_E_TYPES, "too long for %s", column->type_text);
-    return PH_OK;
+        rc = read_value(asker->conn, arena, out, err);
+    if (rc == PH_OK)
+        rc = check_length(asker, column, text, err);
+    return rc == PH_OK ? PH_OK : as_types_error(rc, column, err);
 }
 
 /* ---- all of it ---- */
@@ -224,13 +268,21 @@ make_lookups(const struct ph_rules_params *params, struct ph_rules_made *made, s
     return PH_OK;
 }
 
-static struct ph_ruleset_params
-set_params(const struct ph_rules_params *params, const struct ph_rules_made *made)
+static const struct ph_catalog *
+target_of(const struct ph_rules_params *params)
 {
+    return params->target == NULL ? params->source : params->target;
+}
+
+static struct ph_ruleset_params
+set_params(const struct ph_rules_params *params, const struct ph_rules_made *made,
+           struct asker *asker)
+{
+    *asker = (struct asker){params->conn, target_of(params)};
     return (struct ph_ruleset_params){
         .rules = params->options->rules,
         .source = params->source,
-        .target = params->target == NULL ? params->source : params->target,
+        .target = target_of(params),
         .selected = made->selected,
         .n_selected = made->n_selected,
         .databases = made->sources.databases,
@@ -243,14 +295,15 @@ set_params(const struct ph_rules_params *params, const struct ph_rules_made *mad
         .sets_identity = params->options->set_replica_identity,
         .keys_come_later = params->keys_come_later,
         .constant = ask_constant,
-        .constant_arg = params->conn,
+        .constant_arg = asker,
     };
 }
 
 static ph_code
 make_set(const struct ph_rules_params *params, struct ph_rules_made *made, struct ph_error *err)
 {
-    const struct ph_ruleset_params set = set_params(params, made);
+    struct asker asker;
+    const struct ph_ruleset_params set = set_params(params, made, &asker);
 
     PH_TRY(ph_ruleset_make(&set, &made->set, err));
     made->in_use.set = made->set;
@@ -319,7 +372,8 @@ ph_code
 ph_rules_are_laxer(const struct ph_rules_params *params, const struct ph_rules_made *made,
                    const char *former, bool *are_laxer, struct ph_error *err)
 {
-    struct ph_ruleset_params set = set_params(params, made);
+    struct asker asker;
+    struct ph_ruleset_params set = set_params(params, made, &asker);
     struct ph_stricter_params place = {PH_ALL_PLACES, !params->follows};
     uint32_t n;
     uint32_t same;

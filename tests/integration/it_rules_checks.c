@@ -167,6 +167,50 @@ test_constants_and_constraints(void **state)
     pair_db_end(&db);
 }
 
+/* What storing would refuse a cast would cut, which nothing tells: the proof knows the cut one. */
+static void
+test_constants_are_not_cut(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "cut");
+    static const char *const refused[][2] = {
+        {"a: {set: abcd}", "value too long for type character varying(3)"},
+        {"d: {set: abcd}", "not a value of public.word: value too long"},
+        {"d: {default: abcd, from: k}", "not a value of public.word: value too long"},
+        {"d: {map: m, from: k}", "not a value of public.word: value too long"},
+        {"d: {map: n, from: k, else: {value: abcd}}", "not a value of public.word: value too long"},
+        {"d: {lookup: {table: l, key: k, value: v}, from: k, else: {value: abcd}}",
+         "not a value of public.word: value too long"},
+        {"c: {set: abcd}", "value too long for type character(3)"},
+        {"b: {set: '10101'}", "bit string length 5 does not match type bit(3)"},
+        {"b: {set: '1'}", "bit string length 1 does not match type bit(3)"},
+        {"e: {set: '{abc, abcd}'}", "value too long for type character varying(3)"},
+        {"f: {set: '{{abc}, {abcd}}'}", "not a value of public.word[]: value too long"},
+    };
+
+    (void)state;
+    pair_both(&db, "CREATE DOMAIN short AS varchar(3); CREATE DOMAIN word AS short;"
+                   "CREATE TABLE l (k text PRIMARY KEY, v text);"
+                   "CREATE TABLE t (id int PRIMARY KEY, k text, a varchar(3), d word, c char(3),"
+                   " b bit(3), e varchar(3)[], f word[])");
+    sql_exec(db.source, "INSERT INTO t VALUES (1, 'x', 'a', 'd', 'c', '110', '{e}', '{f}'),"
+                        " (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL)");
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *job = pair_job_file(&db, scratch_printf("maps: {m: {x: abcd}, n: {x: abc}}\n"
+                                                            "tables:\n  t: {columns: {%s}}\n",
+                                                            refused[i][0]));
+        pair_expect(pair_run(&db, "check", job, "--data-only"), 3, refused[i][1]);
+    }
+    const char *fine = pair_job_file(
+        &db, "maps: {m: {x: öäü}, n: {x: '011'}}\n"
+             "tables:\n  t: {columns: {d: {map: m, from: k}, c: {set: 'a'}, b: {map: n, from: k},\n"
+             "    e: {set: '[0:1]={abc, NULL}'}, f: {default: '{{a}, {b}}'}}, drop: [d, b]}\n");
+    pair_expect(pair_copy(&db, fine, "--data-only"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, "SELECT d, c, b, e, f FROM t ORDER BY id"),
+                        "öäü|a  |011|[0:1]={abc,NULL}|{f}\n"
+                        "<null>|a  |<null>|[0:1]={abc,NULL}|{{a},{b}}\n");
+    pair_db_end(&db);
+}
+
 /* A row without a value for such a domain is a bad one, with a name, as NOT NULL makes it. */
 static void
 test_domains_that_are_not_null(void **state)
@@ -272,6 +316,7 @@ main(void)
         cmocka_unit_test(test_conditions_that_name_their_table),
         cmocka_unit_test(test_merge_after_quarantine),
         cmocka_unit_test(test_constants_and_constraints),
+        cmocka_unit_test(test_constants_are_not_cut),
         cmocka_unit_test(test_domains_that_are_not_null),
         cmocka_unit_test(test_masked_keys_are_not_told),
         cmocka_unit_test(test_masked_lookups_are_not_told),
