@@ -294,6 +294,13 @@ is_skipped(const struct ph_leak_scan *scan, const struct ph_rel *rel, const char
     return false;
 }
 
+static bool
+is_only_masks(const struct filling *filling)
+{
+    return filling->by_mask && filling->is_proven && filling->as_it_is == NULL &&
+           filling->by_rule == NULL;
+}
+
 static ph_code
 add_field(const struct ph_leak_scan *scan, const struct ph_rel *rel, const struct ph_column *column,
           struct ph_leak_table *out, struct ph_error *err)
@@ -303,8 +310,7 @@ add_field(const struct ph_leak_scan *scan, const struct ph_rel *rel, const struc
     if (!is_wanted(scan, form) || is_skipped(scan, rel, column->name))
         return PH_OK;
     struct filling filling = find_filling(scan, rel, column->name);
-    bool only_masks =
-        filling.by_mask && filling.is_proven && filling.as_it_is == NULL && filling.by_rule == NULL;
+    bool only_masks = is_only_masks(&filling);
     if (only_masks && filling.preserve == NULL)
         return PH_OK;
     struct ph_leak_field *field = &out->fields[out->n_fields++];
@@ -317,6 +323,28 @@ add_field(const struct ph_leak_scan *scan, const struct ph_rel *rel, const struc
     return field->how == NULL ? no_memory(err) : PH_OK;
 }
 
+/* Only some of the values are looked for, so any text may be one, but where it is a mask's. */
+static bool
+is_short(const struct ph_leak_scan *scan, const struct ph_rel *rel, const struct ph_column *column)
+{
+    const struct filling filling = find_filling(scan, rel, column->name);
+
+    switch (ph_leak_form_of(&scan->verify->catalogs[PH_TARGET], column->type_oid)) {
+    case PH_LEAK_TEXT:
+    case PH_LEAK_BYTES:
+    case PH_LEAK_JSON:
+    case PH_LEAK_PARTS:
+    case PH_LEAK_ADDRESS:
+        return !is_only_masks(&filling) || filling.preserve != NULL;
+    case PH_LEAK_NUMBER:
+    case PH_LEAK_UUID:
+    case PH_LEAK_TIME:
+    case PH_LEAK_CHANCE:
+        return false;
+    }
+    return false;
+}
+
 static ph_code
 find_keys(const struct ph_leak_scan *scan, const struct ph_rel *rel, struct ph_leak_table *out,
           struct ph_error *err)
@@ -327,13 +355,14 @@ find_keys(const struct ph_leak_scan *scan, const struct ph_rel *rel, struct ph_l
         key = rel->indexes[i].is_primary ? &rel->indexes[i] : NULL;
     if (key == NULL)
         return PH_OK;
-    out->keys = PH_ARENA_ARRAY(scan->arena, const char *, (size_t)key->n_keys + 1);
+    out->keys = PH_ARENA_ARRAY(scan->arena, struct ph_leak_key, (size_t)key->n_keys + 1);
     if (out->keys == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < key->n_keys; i++) {
         for (uint32_t k = 0; k < rel->n_columns; k++) {
             if (rel->columns[k].attnum == key->key_attnums[i])
-                out->keys[out->n_keys++] = rel->columns[k].name;
+                out->keys[out->n_keys++] = (struct ph_leak_key){
+                    rel->columns[k].name, is_short(scan, rel, &rel->columns[k])};
         }
     }
     return PH_OK;

@@ -36,13 +36,18 @@ struct ph_leak_field { /* of the target: is searched */
     const char *how;  /* how the column is filled, for the finding */
 };
 
+struct ph_leak_key {
+    const char *name;
+    bool is_short; /* may have a masked value, also one that is not among those looked for */
+};
+
 struct ph_leak_table { /* of the target */
     const char *schema;
     const char *name;
     bool is_plain; /* rows of tables that inherit from it are not its own */
     struct ph_leak_field *fields;
     uint32_t n_fields;
-    const char **keys; /* columns that name a row; n_keys 0: none do */
+    struct ph_leak_key *keys; /* columns that name a row; n_keys 0: none do */
     uint32_t n_keys;
 };
 

@@ -254,7 +254,7 @@ search_ledger(struct ph_leak_scan *scan, struct ph_error *err)
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         struct ph_leak_field fields[] = {{.name = tables[i][2], .how = how},
                                          {.name = tables[i][3], .how = how}};
-        const char *keys[] = {"job", tables[i][1]};
+        struct ph_leak_key keys[] = {{.name = "job"}, {.name = tables[i][1]}};
         const struct ph_leak_table table = {.schema = "pghaul",
                                             .name = tables[i][0],
                                             .is_plain = true,

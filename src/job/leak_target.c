@@ -12,7 +12,7 @@
 #define EXAMPLES 2u
 #define KEY_READ 300u   /* characters of a key's column: a leaked value in it is seen */
 #define KEY_SHOWN 80u   /* bytes */
-#define LEAKED_SHOWN 2u /* bytes, of a key that is itself a leaked value */
+#define LEAKED_SHOWN 2u /* bytes, of a key that is a masked value or may be one */
 #define SCRATCH_KEPT ((size_t)1 << 20)
 
 struct find { /* values of one masked column in one column of the target */
@@ -47,9 +47,10 @@ note_leaked(void *arg, const struct ph_leak_needle *needle)
 
 /* A key may be what has leaked: it is named by its beginning then. */
 static void
-put_key_value(const struct target_table *at, struct ph_span value, struct ph_buf *out)
+put_key_value(const struct target_table *at, bool is_short, struct ph_span value,
+              struct ph_buf *out)
 {
-    bool leaked = false;
+    bool leaked = is_short;
 
     if (value.data == NULL) {
         ph_buf_puts(out, "NULL");
@@ -75,8 +76,8 @@ name_row(const struct target_table *at)
     ph_buf_init(&name, (size_t)64 << 10);
     for (uint32_t i = 0; i < n; i++) {
         ph_buf_printf(&name, "%s%s=", i == 0 ? "(" : ", ",
-                      table->n_keys > 0 ? table->keys[i] : "ctid");
-        put_key_value(at, at->fields[i], &name);
+                      table->n_keys > 0 ? table->keys[i].name : "ctid");
+        put_key_value(at, table->n_keys > 0 && table->keys[i].is_short, at->fields[i], &name);
     }
     ph_buf_putc(&name, ')');
     char *text = ph_buf_ok(&name) ? strdup(ph_buf_text(&name)) : NULL;
@@ -180,7 +181,7 @@ put_query(const struct ph_leak_table *table, struct ph_buf *sql)
     ph_buf_puts(sql, "SELECT ");
     for (uint32_t i = 0; i < table->n_keys; i++) {
         ph_buf_puts(sql, i == 0 ? "pg_catalog.left(" : ", pg_catalog.left(");
-        ph_buf_put_ident(sql, table->keys[i]);
+        ph_buf_put_ident(sql, table->keys[i].name);
         ph_buf_printf(sql, "::pg_catalog.text, %u)", KEY_READ);
     }
     if (table->n_keys == 0)
