@@ -1,11 +1,13 @@
 /*
  * One number for what the rules came to: the C of the programs, and in words of its own what is not
- * in it (names, types, conditions, constants of operators). OIDs are left out where they are not in
- * the C: a database that was restored has others and is the same.
+ * in it (names, types, conditions, constants of operators); and of the header, whose inline
+ * functions are compiled along. OIDs are left out where they are not in the C: a database that was
+ * restored has others and is the same.
  */
 #include <stdio.h>
 
 #include "base/digest.h"
+#include "rules/rule_header.h"
 #include "rules/ruleset_parts.h"
 
 #define LIMIT ((size_t)256 << 20)
@@ -91,6 +93,7 @@ ph_rules_fingerprint(struct ph_ruleset *set, const struct ph_buf *code, struct p
         put_call(&out, &set->calls[i]);
     for (uint32_t i = 0; i < set->n_lookups; i++)
         put_lookup(&out, &set->lookups[i]);
+    ph_buf_append(&out, ph_rule_header, ph_rule_header_len);
     ph_buf_append(&out, code->data, code->len);
     if (!ph_buf_ok(&out)) {
         ph_buf_free(&out);
