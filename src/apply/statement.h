@@ -91,11 +91,19 @@ void ph_apply_put_find(const struct ph_apply_statement *statement, enum ph_apply
 const char *ph_apply_verb(enum ph_apply_kind kind);
 
 /*
- * "(id=5, name=abc)": the key of a row of the statement (an UPDATE that changes it: the old one),
- * always terminated. Integers, uuids and texts are printed, other values in hex.
+ * Appends what stands for a value of the key that messages may not tell; false: it may be told.
+ * `text`: without data when the value is none.
  */
-void ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char *out,
-                       size_t size);
+typedef bool ph_apply_stand_in(const struct ph_apply_table *table,
+                               const struct ph_apply_column *column, struct ph_span text,
+                               struct ph_buf *out);
+/*
+ * "(id=5, name=abc)": the key of a row of the statement (an UPDATE that changes it: the old one),
+ * always terminated. Integers, uuids and texts are printed, other values in hex. `stand_in` NULL:
+ * all may be told.
+ */
+void ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row,
+                       ph_apply_stand_in *stand_in, char *out, size_t size);
 
 /*
  * TRUNCATE of these tables in one statement, appended; none of them may be `is_part`. Never

@@ -60,17 +60,22 @@ is_one_of(const char *name, const char *const *list, size_t n)
 }
 
 static void
-put_value(const struct ph_apply_column *column, const uint8_t *field, struct ph_buf *out)
+put_value(const struct ph_apply_table *table, const struct ph_apply_column *column,
+          const uint8_t *field, ph_apply_stand_in *stand_in, struct ph_buf *out)
 {
     static const char *const integers[] = {"int2", "int4", "int8"};
     static const char *const texts[] = {"text", "varchar", "bpchar", "name", "citext"};
     uint32_t len = ph_load_u32(field);
     const struct ph_span value = {field + 4, len};
+    bool is_text = column->carry == PH_CARRY_TEXT || is_one_of(column->type_name, texts, 5);
 
     ph_buf_printf(out, "%s=", column->name);
     if (len >= PH_TUPLE_UNCHANGED)
         ph_buf_puts(out, "NULL");
-    else if (column->carry == PH_CARRY_TEXT || is_one_of(column->type_name, texts, 5))
+    else if (stand_in != NULL &&
+             stand_in(table, column, is_text ? value : (struct ph_span){NULL, 0}, out))
+        return;
+    else if (is_text)
         ph_value_put_text(value, out);
     else if (is_one_of(column->type_name, integers, 3) && len > 0 && len <= 8)
         ph_value_put_integer(value, out);
@@ -89,7 +94,8 @@ field_of(struct ph_span param, uint32_t row)
 }
 
 void
-ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char *out, size_t size)
+ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row,
+                  ph_apply_stand_in *stand_in, char *out, size_t size)
 {
     struct ph_buf text;
 
@@ -102,7 +108,8 @@ ph_apply_key_text(const struct ph_apply_statement *statement, uint32_t row, char
     ph_buf_init(&text, (size_t)64 << 10);
     for (uint32_t i = 0; i < statement->table->n_keys; i++) {
         ph_buf_puts(&text, i == 0 ? "(" : ", ");
-        put_value(&statement->table->columns[i], field_of(statement->params[i], row), &text);
+        put_value(statement->table, &statement->table->columns[i],
+                  field_of(statement->params[i], row), stand_in, &text);
     }
     ph_buf_puts(&text, ")");
     snprintf(out, size, "%s", ph_buf_text(&text));

@@ -56,11 +56,28 @@ put_hidden(const struct ph_route *route, const struct ph_rules_in_use *rules,
     ph_buf_printf(out, "%s=%s", column->name, hidden);
 }
 
-/* Another route of the table may mask it. */
+/* Its rows go as they are, and others of the table's may not: those of another partition. */
 static bool
-hides(const struct ph_table_plan *table, uint32_t n)
+hides_without_route(const struct ph_table_plan *table, uint32_t n)
 {
-    return table->route != NULL && ph_route_hides_column(table->route, table->columns[n].source);
+    const struct ph_rules_in_use *rules = table->rules;
+
+    return rules != NULL && rules->set != NULL &&
+           ph_ruleset_hides(rules->set, table->source, table->columns[n].source->name);
+}
+
+bool
+ph_row_hides(const struct ph_table_plan *table, uint32_t column)
+{
+    return table->route != NULL ? ph_route_hides_column(table->route, table->columns[column].source)
+                                : hides_without_route(table, column);
+}
+
+bool
+ph_row_hides_result(const struct ph_table_plan *table, uint32_t column)
+{
+    return table->route != NULL ? ph_route_hides_result(table->route, column)
+                                : hides_without_route(table, column);
 }
 
 /* As a line of COPY has it, which is not always what ::text makes of it. */
@@ -77,6 +94,22 @@ put_hidden_line(const struct ph_table_plan *table, const struct ph_column *colum
     ph_buf_puts(out, hidden);
 }
 
+/* Without a route it is not known what is text of other types. */
+static void
+put_hidden_field(const struct ph_table_plan *table, const struct ph_column *column,
+                 struct ph_span value, struct ph_buf *out)
+{
+    if (table->route != NULL) {
+        put_hidden(table->route, table->rules, column, value, out);
+        return;
+    }
+    ph_buf_printf(out, "%s=", column->name);
+    if (is_text_like(column))
+        put_hidden_line(table, column, value, out);
+    else
+        ph_buf_puts(out, "(hidden)");
+}
+
 static void
 put_line_value(const struct ph_table_plan *table, uint32_t n, struct ph_span value,
                struct ph_buf *out)
@@ -84,7 +117,7 @@ put_line_value(const struct ph_table_plan *table, uint32_t n, struct ph_span val
     const struct ph_plan_column *column = &table->columns[n];
 
     ph_buf_printf(out, "%s=", column->source_name);
-    if (hides(table, n))
+    if (ph_row_hides(table, n))
         put_hidden_line(table, column->source, value, out);
     else
         ph_value_put_text(value, out);
@@ -151,8 +184,8 @@ put_key(const struct ph_table_plan *table, struct ph_span left, struct ph_buf *o
         ph_buf_puts(out, n++ == 0 ? "(" : ", ");
         if (!is_binary)
             put_line_value(table, i, field, out);
-        else if (hides(table, i))
-            put_hidden(table->route, table->rules, table->columns[i].source, field, out);
+        else if (ph_row_hides(table, i))
+            put_hidden_field(table, table->columns[i].source, field, out);
         else
             put_value(table->columns[i].source, field, out);
     }

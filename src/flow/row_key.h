@@ -12,9 +12,16 @@
 #include "rules/ruleset.h"
 
 /*
+ * Whether messages may not tell what a row has in that column of the plan: on the source, where any
+ * rule of the table may mask it, whichever route or partition has the rule; and on the target.
+ */
+bool ph_row_hides(const struct ph_table_plan *table, uint32_t column);
+bool ph_row_hides_result(const struct ph_table_plan *table, uint32_t column);
+
+/*
  * "(id=5, name=abc)" into `out`, always terminated; "" for a table without a key, for what rules
  * read, or when the key lies behind what `shown` has. Integers, uuids and texts are printed, other
- * binary values in hex. What another route of the table masks is not told.
+ * binary values in hex. What a rule of the table masks elsewhere is not told.
  */
 void ph_row_key_text(const struct ph_table_plan *table, struct ph_span shown, char *out,
                      size_t size);

@@ -14,6 +14,7 @@
 #include "job/copy_parts.h"
 #include "model/type_match.h"
 #include "pg/ledger_preserved.h"
+#include "rules/hidden.h"
 #include "rules/ruleset.h"
 
 #define KEYS_AT_ONCE 1000u
@@ -262,6 +263,20 @@ put_question_who_comes(const struct collision *c, struct ph_buf *sql)
     ph_buf_printf(sql, " ORDER BY 2 LIMIT %u", SHOWN);
 }
 
+/* Another route of the table may mask it. */
+static void
+put_key_value(struct collision *c, uint32_t k, const char *value)
+{
+    char hidden[PH_HIDDEN_SIZE];
+
+    if (ph_route_hides_column(c->table->route, c->ours[k])) {
+        ph_hidden_text(c->table->rules, (struct ph_span){(const uint8_t *)value, strlen(value)},
+                       hidden);
+        value = hidden;
+    }
+    ph_buf_printf(&c->shown, "%s%s=%.60s", k > 0 ? ", " : "", c->theirs[k]->name, value);
+}
+
 static void
 put_shown(struct collision *c, const struct ph_result *r)
 {
@@ -269,8 +284,7 @@ put_shown(struct collision *c, const struct ph_result *r)
         c->n++; /* counted in full below */
         ph_buf_puts(&c->shown, c->shown.len > 0 ? "; " : "");
         for (uint32_t k = 0; k < c->index->n_keys; k++)
-            ph_buf_printf(&c->shown, "%s%s=%.60s", k > 0 ? ", " : "", c->theirs[k]->name,
-                          ph_result_text(r, row, (int)k + 1));
+            put_key_value(c, k, ph_result_text(r, row, (int)k + 1));
     }
 }
 

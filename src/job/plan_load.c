@@ -192,6 +192,7 @@ load_table(struct ph_job *job, const struct ph_result *r, int row, struct ph_err
     table->rows = (uint64_t)ph_result_i64(r, row, 15);
     table->bytes = (uint64_t)ph_result_i64(r, row, 16);
     table->filenode = (uint32_t)ph_result_i64(r, row, 18);
+    table->rules = &job->rules.in_use;
     if (!ph_result_is_null(r, row, 17))
         PH_TRY(join_route(job, table, ph_result_text(r, row, 17), err));
     job->plan.rows += table->rows;

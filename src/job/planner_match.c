@@ -343,6 +343,7 @@ ph_planner_match(struct ph_planner *planner, struct ph_table_plan *table)
 {
     if (table->route != NULL)
         return match_route(planner, table);
+    table->rules = planner->params->rules; /* they may say what is not told of it */
     table->target = find_target(planner, table->source);
     if (table->target == NULL) {
         ph_planner_problem(planner, table->source);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow/row_key.h"
 #include "flow/row_shape.h"
 #include "job/row_diff.h"
 #include "rules/hidden.h"
@@ -42,17 +43,11 @@ scan_source(const struct ph_row_diff_params *params, struct ph_row_place place, 
 
 /* ---- keys ---- */
 
-static bool
-hides(const struct ph_table_plan *table, uint32_t column)
-{
-    return table->route != NULL && ph_route_hides_result(table->route, column);
-}
-
 /* What is hidden is asked for whole: something that is made of all of it stands for it. */
 static void
 put_shown(const struct ph_table_plan *table, uint32_t column, const char *value, struct ph_buf *sql)
 {
-    if (hides(table, column))
+    if (ph_row_hides_result(table, column))
         ph_buf_printf(sql, "%s::pg_catalog.text", value);
     else
         ph_buf_printf(sql, "pg_catalog.left(%s::pg_catalog.text, %d)", value, KEY_VALUE_MAX);
@@ -94,7 +89,7 @@ word_key(const struct ph_table_plan *table, const struct ph_result *result,
         const char *name = table->columns[table->key_fields[i]].target_name;
         bool is_known = result != NULL && ph_result_rows(result) > 0;
         const char *value = is_known ? ph_result_text(result, 0, (int)i) : "?";
-        if (is_known && hides(table, table->key_fields[i])) {
+        if (is_known && ph_row_hides_result(table, table->key_fields[i])) {
             ph_hidden_text(table->rules, (struct ph_span){(const uint8_t *)value, strlen(value)},
                            hidden);
             value = hidden;

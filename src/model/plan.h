@@ -87,7 +87,8 @@ struct ph_table_plan {
     const char *join; /* behind the source's name in FROM, " JOIN (...) AS x ON ..."; NULL: none.
                          All rows are read by one SELECT then */
     const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */
-    const struct ph_rules_in_use *rules; /* with a route: what it is of */
+    const struct ph_rules_in_use *rules; /* what the route is of, or what other tables have; NULL:
+                                            there are no rules */
     const char *route_name;              /* with a route: "public.posts -> public.posts_core" */
     const char *const *inputs; /* SQL of what is read on the source for the route's program, instead
                                   of the columns; NULL: the columns. `source` of a column that a

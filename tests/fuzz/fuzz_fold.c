@@ -145,7 +145,7 @@ check_statements(struct ph_apply_statements *statements, struct ph_fold *fold)
             check_param(statement.params[i], statement.n_rows);
             sum += statement.params[i].len;
         }
-        ph_apply_key_text(&statement, statement.n_rows - 1, text, sizeof text);
+        ph_apply_key_text(&statement, statement.n_rows - 1, NULL, text, sizeof text);
         sum += strlen(statement.sql) + statement.data.len;
     }
 }

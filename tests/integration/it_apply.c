@@ -346,7 +346,7 @@ name_missing(struct trial *run, struct ph_fold *fold, uint64_t which)
     ok(run, ph_pipeline_wait(run->pipeline, &outcome, &run->err));
     for (int row = 0; row < ph_result_rows(result); row++) {
         size_t len = strlen(run->missing);
-        ph_apply_key_text(&statement, ph_result_u32(result, row, 0), run->missing + len,
+        ph_apply_key_text(&statement, ph_result_u32(result, row, 0), NULL, run->missing + len,
                           sizeof run->missing - len);
     }
     ph_result_free(result);

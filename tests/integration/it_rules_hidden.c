@@ -341,6 +341,106 @@ test_checks_of_the_source(void **state)
     pair_db_end(&db);
 }
 
+/* ---- where the route or the partition at hand has no mask ---- */
+
+/* The source brings a key that stays there, on a route that does not mask it. */
+static void
+test_collisions_of_another_route(void **state)
+{
+    struct pair_db db = begin("collisions");
+    const char *job =
+        pair_job_file(&db, SECRET "tables:\n"
+                                  "  acct:\n"
+                                  "    into:\n"
+                                  "      - {table: a1, columns: {email: {mask: email}}}\n"
+                                  "      - {table: a2, preserve: \"kept\"}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE acct (email text PRIMARY KEY, name text);"
+                        "INSERT INTO acct VALUES ('leaky@secret.org', 'N')");
+    sql_exec(db.target, "CREATE TABLE a1 (email text PRIMARY KEY, name text);"
+                        "CREATE TABLE a2 (email text PRIMARY KEY, name text, kept boolean);"
+                        "INSERT INTO a2 VALUES ('leaky@secret.org', 'old', true)");
+    struct run *run = pair_run(&db, "check", job, "--data-only");
+    pair_expect(run, 3,
+                scratch_printf("1 rows of the source have keys of rows that stay on the target "
+                               "(a2_pkey): %s",
+                               hidden("email", "leaky@secret.org")));
+    assert_null(strstr(run_out(run), "leaky"));
+    assert_null(strstr(run_err(run), "leaky"));
+    pair_db_end(&db);
+}
+
+/* A row that is not there, on a route that does not mask its key, and of a partition without any.
+ */
+static void
+test_conflicts(void **state)
+{
+    static const char *const wanted[][2] = {{"DELETE FROM a2", "UPDATE acct SET name = 'M'"},
+                                            {"DELETE FROM p WHERE n > 9", "UPDATE p2 SET name ="
+                                                                          " 'M'"}};
+    struct pair_db db = begin("conflicts");
+    const char *job =
+        pair_job_file(&db, SECRET "tables:\n"
+                                  "  acct:\n"
+                                  "    into:\n"
+                                  "      - {table: a1, columns: {email: {mask: email}}}\n"
+                                  "      - {table: a2}\n"
+                                  "  p1: {columns: {email: {mask: email}}}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE p (n int, email text, name text, PRIMARY KEY (n, email))"
+                   " PARTITION BY RANGE (n);"
+                   "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);"
+                   "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)");
+    sql_exec(db.source, "CREATE TABLE acct (email text PRIMARY KEY, name text);"
+                        "INSERT INTO acct VALUES ('leaky@secret.org', 'N');"
+                        "INSERT INTO p VALUES (1, 'leaky@secret.org', 'N'),"
+                        " (11, 'leaky@secret.org', 'N')");
+    sql_exec(db.target, "CREATE TABLE a1 (email text PRIMARY KEY, name text);"
+                        "CREATE TABLE a2 (email text PRIMARY KEY, name text)");
+    struct run *run = pair_follow(&db, job, "--data-only");
+    pair_wait_following(&db, run);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        if (i > 0)
+            run = pair_follow(&db, job, "--data-only");
+        sql_exec(db.target, wanted[i][0]);
+        sql_exec(db.source, wanted[i][1]);
+        pair_expect(run, 1, hidden("email", "leaky@secret.org"));
+        lacks(&db, run, "leaky");
+        sql_exec(db.target, "INSERT INTO a2 SELECT 'leaky@secret.org', 'N' WHERE NOT EXISTS"
+                            " (SELECT FROM a2)");
+    }
+    pair_db_end(&db);
+}
+
+/* Its partition has no rule, its table has: messages of a copy, and of rows that differ. */
+static void
+test_partitions_without_a_rule(void **state)
+{
+    struct pair_db db = begin("partition");
+    const char *job =
+        pair_job_file(&db, SECRET "tables:\n  p1: {columns: {email: {mask: email}}}\n");
+    const char *email = hidden("email", "leaky@secret.org");
+
+    (void)state;
+    pair_both(&db, "CREATE TABLE p (email text, n int, name text, PRIMARY KEY (n, email))"
+                   " PARTITION BY RANGE (n);"
+                   "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);"
+                   "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)");
+    sql_exec(db.source, "INSERT INTO p VALUES ('leaky@secret.org', 1, 'N'),"
+                        " ('leaky@secret.org', 11, repeat('N', 2000000))");
+    struct run *run = pair_copy(&db, job, "--data-only", "--max-row", "1MB");
+    pair_expect(run, 1, email);
+    lacks(&db, run, "leaky");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    sql_exec(db.target, "UPDATE p2 SET name = 'other'");
+    run = pair_run(&db, "verify", job, "--data-only", "--name", db.name);
+    pair_expect(run, 4, email);
+    lacks(&db, run, "leaky");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -352,6 +452,9 @@ main(void)
         cmocka_unit_test(test_the_proof_keeps_masks),
         cmocka_unit_test(test_rows_of_columns_and_elements),
         cmocka_unit_test(test_checks_of_the_source),
+        cmocka_unit_test(test_collisions_of_another_route),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_partitions_without_a_rule),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

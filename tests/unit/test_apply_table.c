@@ -309,7 +309,7 @@ parameters_are_arrays_in_send_format(void **context)
     assert_int_equal(statement.params[1].len, sizeof values);
     assert_memory_equal(statement.params[1].data, values, sizeof values);
     char text[40];
-    ph_apply_key_text(&statement, 1, text, sizeof text);
+    ph_apply_key_text(&statement, 1, NULL, text, sizeof text);
     assert_string_equal(text, "(id=2)");
     next(statements, &statement);
     assert_int_equal(statement.n_rows, 1);
