@@ -197,6 +197,22 @@ as_types_error(ph_code rc, const struct ph_column *column, struct ph_error *err)
     return PH_FAIL(err, PH_E_TYPES, "not a value of %s: %s", column->type_text, why);
 }
 
+/* What the query gives, of one row and column. */
+static ph_code
+ask_value(const struct asker *asker, const struct ph_buf *query, struct ph_arena *arena,
+          struct ph_value *out, struct ph_error *err)
+{
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, CONSTANT_MAX);
+    ph_buf_printf(&sql, "COPY (%s) TO STDOUT (FORMAT binary)", ph_buf_text(query));
+    ph_code rc = ph_buf_ok(query) && ph_buf_ok(&sql)
+                     ? ph_conn_copy_out_begin(asker->conn, ph_buf_text(&sql), err)
+                     : PH_FAIL(err, PH_E_MEMORY, "a constant is too long");
+    ph_buf_free(&sql);
+    return rc == PH_OK ? read_value(asker->conn, arena, out, err) : rc;
+}
+
 static ph_code
 ask_constant(void *arg, const struct ph_column *column, const char *text, struct ph_arena *arena,
              struct ph_value *out, struct ph_error *err)
@@ -205,17 +221,34 @@ ask_constant(void *arg, const struct ph_column *column, const char *text, struct
     struct ph_buf sql;
 
     ph_buf_init(&sql, CONSTANT_MAX);
-    ph_buf_puts(&sql, "COPY (SELECT ");
+    ph_buf_puts(&sql, "SELECT ");
     ph_buf_put_literal(&sql, text);
-    ph_buf_printf(&sql, "::%s) TO STDOUT (FORMAT binary)", column->type_text);
-    ph_code rc = ph_buf_ok(&sql) ? ph_conn_copy_out_begin(asker->conn, ph_buf_text(&sql), err)
-                                 : PH_FAIL(err, PH_E_MEMORY, "a constant is too long");
+    ph_buf_printf(&sql, "::%s", column->type_text);
+    ph_code rc = ask_value(asker, &sql, arena, out, err);
     ph_buf_free(&sql);
-    if (rc == PH_OK)
-        rc = read_value(asker->conn, arena, out, err);
     if (rc == PH_OK)
         rc = check_length(asker, column, text, err);
     return rc == PH_OK ? PH_OK : as_types_error(rc, column, err);
+}
+
+/* Sent as bytes: texts would come back in the session's encoding. */
+static ph_code
+ask_in_database(void *arg, const char *text, struct ph_arena *arena, const char **out,
+                struct ph_error *err)
+{
+    struct ph_value value;
+    struct ph_buf sql;
+
+    ph_buf_init(&sql, CONSTANT_MAX);
+    ph_buf_puts(&sql, "SELECT pg_catalog.convert_to(");
+    ph_buf_put_literal(&sql, text);
+    ph_buf_puts(&sql, ", pg_catalog.getdatabaseencoding())");
+    ph_code rc = ask_value(arg, &sql, arena, &value, err);
+    ph_buf_free(&sql);
+    if (rc != PH_OK)
+        return rc;
+    *out = ph_arena_strndup(arena, (const char *)value.data, (size_t)value.len);
+    return *out != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "no memory for a label");
 }
 
 /* ---- all of it ---- */
@@ -295,6 +328,7 @@ set_params(const struct ph_rules_params *params, const struct ph_rules_made *mad
         .sets_identity = params->options->set_replica_identity,
         .keys_come_later = params->keys_come_later,
         .constant = ask_constant,
+        .in_database = ask_in_database,
         .constant_arg = asker,
     };
 }

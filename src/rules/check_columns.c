@@ -59,6 +59,18 @@ pass_words(struct ph_checker *checker, struct ph_route_output *output, const str
     return output->words == NULL ? ph_check_no_memory(checker) : PH_OK;
 }
 
+/* Texts on their way into an enum, one by one or in an array: a program looks at each. */
+static bool
+may_be_labels(const struct ph_catalog *target, const struct ph_column *column, const char *class)
+{
+    if (strcmp(class, "text[]") != 0)
+        return strcmp(class, "text") == 0;
+    const struct ph_type *type = ph_type_base(target, column->type_oid);
+    if (type != NULL)
+        type = ph_type_base(target, type->elem_oid);
+    return type != NULL && type->kind == 'e';
+}
+
 /* Types of one class: the bytes are the same, but for OIDs in them, which the lane rewrites. */
 static ph_code
 pass_same_class(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
@@ -140,7 +152,9 @@ pass_column(struct ph_checker *checker, struct ph_draft *draft, uint32_t n,
     }
     bool is_same = strcmp(source_class, target_class) == 0;
     PH_TRY(is_same
-               ? pass_same_class(checker, draft, n, from, strcmp(source_class, "text") == 0, place)
+               ? pass_same_class(
+                     checker, draft, n, from,
+                     may_be_labels(checker->params->target, output->target, target_class), place)
                : pass_other_class(checker, draft, n, from, place));
     return ph_check_fit(checker, draft, n, is_same || draft->drafts[n].text_only ? from : NULL);
 }
@@ -154,8 +168,9 @@ fit_of_chain(struct ph_checker *checker, struct ph_draft *draft, uint32_t n)
     PH_TRY(ph_check_fit(checker, draft, n, NULL));
     if (draft->makes[n].fit.call != PH_RULE_NONE) {
         const struct ph_call_plan *fit = &checker->set->calls[draft->makes[n].fit.call];
-        bool is_plain_array = strcmp(fit->op->name, "fit_array") == 0 && fit->n_params == 1;
-        if ((fit->op->flags & PH_RULE_INJECTIVE) == 0 && !is_plain_array)
+        bool keeps_elements = strcmp(fit->op->name, "fit_array") == 0 &&
+                              (fit->n_params == 1 || strcmp(fit->params[1], "fit_label") == 0);
+        if ((fit->op->flags & PH_RULE_INJECTIVE) == 0 && !keeps_elements)
             draft->outputs[n].is_injective = false;
     }
     return PH_OK;

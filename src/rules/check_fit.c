@@ -8,13 +8,17 @@
 #include "model/type_match.h"
 #include "rules/check_parts.h"
 #include "rules/inner_ops.h"
+#include "rules/job_text.h"
 
 #define TYPMOD_HEADER 4
+#define WORDS 6 /* of a form, but for labels */
 
 struct modifier { /* of a column's type */
     const struct ph_type *type;
     int32_t typmod;
-    bool keeps_blanks; /* of a text: see tells_apart_by_blanks */
+    bool keeps_blanks;         /* of a text: see tells_apart_by_blanks */
+    const char *const *labels; /* of an array's elements, that values must be; NULL: any */
+    uint32_t n_labels;
 };
 
 static bool
@@ -117,18 +121,23 @@ static ph_code
 fit_form(struct ph_checker *checker, const struct ph_draft *draft, struct modifier to,
          struct ph_fit *fit)
 {
-    struct ph_rule_word words[6] = {{.text = NULL}};
+    struct ph_rule_word *words =
+        PH_ARENA_ARRAY(checker->arena, struct ph_rule_word, (size_t)to.n_labels + WORDS);
     struct form form = {.name = NULL};
     struct form array = {.name = "fit_array"};
     struct ph_call_wanted call = {
         .params = words, .n_args = 1, .place = draft->table->source.place};
 
+    if (words == NULL)
+        return ph_check_no_memory(checker);
     if (ph_type_is_array(to.type)) {
         PH_TRY(add_number(checker, to.type->elem_oid, &array));
         words[call.n_params++] = array.params[0];
         to.type = ph_type_base(checker->params->target, to.type->elem_oid);
         if (to.type != NULL)
             PH_TRY(find_form(checker, to, &form));
+        if (to.labels != NULL)
+            form.name = "fit_label";
         if (form.name != NULL)
             words[call.n_params++].text = form.name;
         fit->max_bytes = 0;
@@ -142,6 +151,8 @@ fit_form(struct ph_checker *checker, const struct ph_draft *draft, struct modifi
     }
     for (uint32_t i = 0; i < form.n_params; i++)
         words[call.n_params++] = form.params[i];
+    for (uint32_t i = 0; i < to.n_labels; i++)
+        words[call.n_params++].text = to.labels[i];
     return ph_check_add_call(checker, draft, &call, &fit->call);
 }
 
@@ -211,15 +222,60 @@ tells_apart_by_blanks(const struct ph_checker *checker, const struct ph_draft *d
     return out->is_injective && is_in_unique_key(draft, out->target);
 }
 
+static const struct ph_type *
+element_of(const struct ph_catalog *catalog, const struct ph_type *type)
+{
+    return type != NULL && ph_type_is_array(type) ? ph_type_base(catalog, type->elem_oid) : type;
+}
+
+/* Names come in UTF-8, whatever the database has rows in: what is not ASCII the server converts. */
+static ph_code
+convert_label(struct ph_checker *checker, const struct ph_draft *draft, const char *label,
+              const char **out)
+{
+    const struct ph_ruleset_params *params = checker->params;
+
+    *out = label;
+    if (ph_job_text_is_readable(label, params->target))
+        return PH_OK;
+    if (params->in_database != NULL)
+        return params->in_database(params->constant_arg, label, checker->arena, out, checker->err);
+    ph_check_problem(checker, draft, draft->table->source.place,
+                     "the label %s needs the target, which is in %s", label,
+                     params->target->encoding);
+    return PH_OK;
+}
+
+/* Those that values, or the elements of arrays, must be, where the source's are not all of them. */
+static ph_code
+find_labels(struct ph_checker *checker, const struct ph_draft *draft, const struct ph_type *from,
+            struct modifier *to)
+{
+    const struct ph_type *type = element_of(checker->params->target, to->type);
+
+    if (type == NULL || type->kind != 'e' ||
+        has_all_labels(element_of(checker->params->source, from), type))
+        return PH_OK;
+    const char **labels = PH_ARENA_ARRAY(checker->arena, const char *, (size_t)type->n_labels + 1);
+    if (labels == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < type->n_labels; i++)
+        PH_TRY(convert_label(checker, draft, type->labels[i], &labels[i]));
+    to->labels = labels;
+    to->n_labels = type->n_labels;
+    return PH_OK;
+}
+
 ph_code
 ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output,
              const struct ph_column *from)
 {
     struct ph_make_plan *make = &draft->makes[output];
     const struct ph_column *target = draft->outputs[output].target;
-    struct modifier to = {ph_type_base(checker->params->target, target->type_oid),
-                          ph_type_column_typmod(checker->params->target, target),
-                          from == NULL && tells_apart_by_blanks(checker, draft, output)};
+    struct modifier to = {.type = ph_type_base(checker->params->target, target->type_oid),
+                          .typmod = ph_type_column_typmod(checker->params->target, target),
+                          .keeps_blanks =
+                              from == NULL && tells_apart_by_blanks(checker, draft, output)};
     struct modifier had = {.typmod = -1};
 
     make->fit = (struct ph_fit){.call = PH_RULE_NONE};
@@ -230,11 +286,11 @@ ph_check_fit(struct ph_checker *checker, struct ph_draft *draft, uint32_t output
                                 .typmod = ph_type_column_typmod(checker->params->source, from)};
     make->fit.not_null = ph_type_column_not_null(checker->params->target, target) &&
                          (from == NULL || !ph_type_column_not_null(checker->params->source, from));
-    if (to.type->kind == 'e' && !has_all_labels(had.type, to.type)) {
-        make->fit.labels = to.type->labels;
-        make->fit.n_labels = to.type->n_labels;
-    }
-    if (from == NULL || !promises(checker, had, to))
+    PH_TRY(find_labels(checker, draft, had.type, &to));
+    if (to.type->kind == 'e') {
+        make->fit.labels = to.labels;
+        make->fit.n_labels = to.n_labels;
+    } else if (from == NULL || to.labels != NULL || !promises(checker, had, to))
         PH_TRY(fit_form(checker, draft, to, &make->fit));
     if (from != NULL && make->fit.call != PH_RULE_NONE && ph_type_is_array(to.type))
         draft->drafts[output].is_soft = true; /* its OID is put in here, not by the lane */

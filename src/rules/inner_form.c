@@ -91,7 +91,7 @@ ph_inner_fit_interval(struct ph_rule_call *call, const struct ph_value *args, st
     return PH_RULE_OK;
 }
 
-/* ---- bit(n), varbit(n), name ---- */
+/* ---- bit(n), varbit(n), name, labels ---- */
 
 /* Assignment neither pads nor cuts bits. */
 enum ph_rule_result
@@ -117,6 +117,19 @@ ph_inner_fit_name(struct ph_rule_call *call, const struct ph_value *args, struct
 {
     *out = args[0];
     return args[0].len > NAME_BYTES ? ph_rule_bad(call, "is longer than a name") : PH_RULE_OK;
+}
+
+/* Of an array's element; a column's own value is looked up by the program itself. */
+enum ph_rule_result
+ph_inner_fit_label(struct ph_rule_call *call, const struct ph_value *args, struct ph_value *out)
+{
+    *out = args[0];
+    for (uint32_t i = 0; i < call->n_params; i++) {
+        if (strlen(call->params[i]) == (size_t)args[0].len &&
+            memcmp(call->params[i], args[0].data, (size_t)args[0].len) == 0)
+            return PH_RULE_OK;
+    }
+    return ph_rule_bad(call, "has an element that is no value of the column's enum");
 }
 
 /* ---- arrays ---- */

@@ -341,6 +341,8 @@ const struct ph_rule_op ph_inner_ops[] = {
      NULL, NULL, "exactly or at most so many bits"},
     {"fit_name", "text -> text", "", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, ph_inner_fit_name, NULL,
      NULL, "as long as a name may be"},
+    {"fit_label", "any -> any", "label...", PH_RULE_INJECTIVE | PH_RULE_MAY_BAD, ph_inner_fit_label,
+     NULL, NULL, "one of an enum's labels"},
     {"fit_array", "any[] -> any[]", "oid, fit?, of...", PH_RULE_MAY_BAD, ph_inner_fit_array,
      ph_inner_prepare_array, ph_inner_release_array, "of elements of that type, each fitting"},
     {"array_elements", "any[], int4 -> any", "", PH_RULE_TAKES_NULL | PH_RULE_MAY_BAD,

@@ -17,6 +17,7 @@ const struct ph_rule_op *ph_inner_op(const char *name);
 ph_rule_run_fn ph_inner_fit_interval;
 ph_rule_run_fn ph_inner_fit_bits;
 ph_rule_run_fn ph_inner_fit_name;
+ph_rule_run_fn ph_inner_fit_label;
 ph_rule_prepare_fn ph_inner_prepare_array;
 ph_rule_release_fn ph_inner_release_array;
 ph_rule_run_fn ph_inner_fit_array;

@@ -151,7 +151,11 @@ struct ph_ruleset_params {
      * form into `out` (arena). PH_E_TYPES: not a value of the type. */
     ph_code (*constant)(void *arg, const struct ph_column *column, const char *text,
                         struct ph_arena *arena, struct ph_value *out, struct ph_error *err);
-    void *constant_arg;
+    /* The UTF-8 of a catalog in the target's encoding, in which rows travel (arena). NULL: names
+     * that are not ASCII are refused where the encoding is another one. */
+    ph_code (*in_database)(void *arg, const char *text, struct ph_arena *arena, const char **out,
+                           struct ph_error *err);
+    void *constant_arg; /* of both */
 };
 
 /*

@@ -132,6 +132,39 @@ test_domains(void **state)
     pair_db_end(&db);
 }
 
+/* ---- enums ---- */
+
+/* Elements of arrays are looked at as single values are: a bad one has a name and a way out. */
+static void
+test_labels_of_elements(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "labels");
+    const char *job =
+        pair_job_file(&db, "tables:\n  t: {on_bad: quarantine, columns: {a: {from: src}}}\n"
+                           "  u: {on_bad: quarantine}\n");
+
+    (void)state;
+    pair_both(&db, "CREATE DOMAIN list AS text[]");
+    sql_exec(db.source, "CREATE TYPE m AS ENUM ('ok', 'sad', 'bad');"
+                        "CREATE TABLE t (id int PRIMARY KEY, src text[], m text);"
+                        "CREATE TABLE u (id int PRIMARY KEY, ms m[]);"
+                        "INSERT INTO t VALUES (1, '{ok,sad}'), (2, '{ok,bad}'), (3, NULL),"
+                        " (4, '{{ok,NULL},{sad,sad}}'), (5, '{}'), (6, '{o}'), (7, '{\"\"}');"
+                        "INSERT INTO u VALUES (1, '{ok}'), (2, '{sad,bad}')");
+    sql_exec(db.source, "ALTER TABLE t DROP m");
+    sql_exec(db.target, "CREATE TYPE m AS ENUM ('ok', 'sad');"
+                        "CREATE TABLE t (id int PRIMARY KEY, a m[]);"
+                        "CREATE TABLE u (id int PRIMARY KEY, ms m[])");
+    pair_expect(pair_copy(&db, job, "--data-only"), 4, "rows are in quarantine");
+    assert_string_equal(sql_rows(db.target, "SELECT id, a FROM t ORDER BY 1"),
+                        "1|{ok,sad}\n3|<null>\n4|{{ok,NULL},{sad,sad}}\n5|{}\n");
+    assert_string_equal(sql_rows(db.target, "SELECT id, ms FROM u ORDER BY 1"), "1|{ok}\n");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.quarantine WHERE reason ~"
+                                        " 'has an element that is no value of the column''s enum'"),
+                     4);
+    pair_db_end(&db);
+}
+
 /* ---- encodings ---- */
 
 static PGconn *
@@ -143,7 +176,10 @@ make_latin(struct pg_test_cluster *cluster)
                     " TEMPLATE template0");
     PQfinish(admin);
     PGconn *conn = sql_connect(cluster, "latin");
-    sql_exec(conn, "CREATE TABLE t (id int, a text, b text)");
+    sql_exec(conn, "SET client_encoding = 'UTF8'");
+    sql_exec(conn, "CREATE TABLE t (id int, a text, b text);"
+                   "CREATE TYPE size AS ENUM ('klein', 'groß');"
+                   "CREATE TABLE sizes (id int, s size, ss size[], up text)");
     return conn;
 }
 
@@ -169,6 +205,18 @@ test_latin(void **state)
     assert_string_equal(sql_value(target, "SELECT string_agg(a || b, ',' ORDER BY id) = 'K' ||"
                                           " chr(252) || ',KG' FROM t"),
                         "t");
+
+    /* labels are read as UTF-8 and rows as the database has them */
+    job = pair_job_file(&db, "tables:\n  sizes: {on_bad: quarantine, columns: {s: {do: [{null_if:"
+                             " x}]}, ss: {from: a},\n    up: {do: [upper]}}, drop: [a]}\n");
+    sql_exec(source, "ALTER TABLE sizes ALTER s TYPE text; ALTER TABLE sizes DROP ss; ALTER TABLE"
+                     " sizes ADD a text[]; INSERT INTO sizes VALUES (1, 'groß', 'ab',"
+                     " '{klein,groß}'), (2, 'klein', 'klein', NULL), (3, 'gro', 'x', NULL)");
+    pair_expect(pair_copy(&db, job, "--data-only", "--name", "sizes", "--table", "sizes"), 4,
+                "1 rows stayed behind");
+    assert_string_equal(sql_rows(target, "SELECT * FROM sizes ORDER BY id"),
+                        "1|groß|{klein,groß}|AB\n2|klein|<null>|KLEIN\n");
+
     PQfinish(source);
     PQfinish(target);
     pair_db_end(&db);
@@ -180,6 +228,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_padded),
         cmocka_unit_test(test_domains),
+        cmocka_unit_test(test_labels_of_elements),
         cmocka_unit_test(test_latin),
     };
 
