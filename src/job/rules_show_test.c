@@ -3,6 +3,7 @@
  * into a temporary table like the target's in a transaction that is rolled back, so that what is
  * printed is what the target makes of the bytes.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,19 @@ read_binary(struct trial *trial, const char *sql)
     return PH_OK;
 }
 
+/*
+ * To the end of the transaction: a copy's sessions have the database's encoding, so that rules see
+ * the bytes that it has; what is printed is UTF-8.
+ */
+static ph_code
+use_encoding(struct trial *trial, struct ph_conn *conn, const char *encoding)
+{
+    char sql[100];
+
+    snprintf(sql, sizeof sql, "SET LOCAL client_encoding = '%s'", encoding);
+    return ph_conn_exec(conn, sql, trial->err);
+}
+
 /* Twice the same rows: one snapshot, and no scan that begins where another is. */
 static ph_code
 read_rows(struct trial *trial)
@@ -117,6 +131,8 @@ read_rows(struct trial *trial)
     ph_buf_puts(&sql, "COPY (");
     put_source(trial, "", &sql);
     ph_buf_puts(&sql, ") TO STDOUT (FORMAT binary)");
+    if (rc == PH_OK)
+        rc = use_encoding(trial, conn, trial->job->source_catalog.encoding);
     if (rc == PH_OK)
         rc = ph_buf_ok(&sql) ? read_binary(trial, ph_buf_text(&sql))
                              : PH_FAIL(trial->err, PH_E_MEMORY, "out of memory");
@@ -202,16 +218,16 @@ load(struct trial *trial, struct ph_buf *sql)
     ph_buf_puts(sql, ") ON COMMIT DROP");
     PH_TRY(ph_conn_exec(conn, ph_buf_text(sql), trial->err));
     ph_buf_clear(sql);
-    ph_buf_puts(sql, "COPY pg_temp.pghaul_rules_test (");
-    put_target_columns(trial, "", sql);
-    ph_buf_puts(sql, ") FROM STDIN (FORMAT binary)");
-    PH_TRY(ph_conn_copy_in_begin(conn, ph_buf_text(sql), trial->err));
+    PH_TRY(use_encoding(trial, conn, trial->job->source_catalog.encoding));
+    PH_TRY(ph_conn_copy_in_begin(conn, "COPY pg_temp.pghaul_rules_test FROM STDIN (FORMAT binary)",
+                                 trial->err));
     ph_code rc = ph_conn_copy_in_write(conn, trial->made.data, trial->made.len, trial->err);
     if (rc != PH_OK) {
         ph_conn_copy_in_abort(conn, "pghaul gave up");
         return rc;
     }
-    return ph_conn_copy_in_end(conn, &rows, trial->err);
+    PH_TRY(ph_conn_copy_in_end(conn, &rows, trial->err));
+    return use_encoding(trial, conn, "UTF8");
 }
 
 static ph_code
@@ -403,9 +419,25 @@ show_table(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf 
     return rc;
 }
 
+/* Of sessions that are opened from now on, for what rules look up. */
+static ph_code
+take_encodings(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_endpoint *const endpoints[] = {&job->source, &job->target};
+
+    for (int i = 0; i < 2; i++) {
+        free(endpoints[i]->encoding);
+        endpoints[i]->encoding = strdup(job->source_catalog.encoding);
+        if (endpoints[i]->encoding == NULL)
+            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    }
+    return PH_OK;
+}
+
 ph_code
 ph_rules_test(struct ph_job *job, struct ph_buf *out, struct ph_error *err)
 {
+    PH_TRY(take_encodings(job, err));
     PH_TRY(ph_copy_make_plan(job, err));
     PH_TRY(check_files(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {

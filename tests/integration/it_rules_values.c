@@ -212,10 +212,22 @@ test_latin(void **state)
     sql_exec(source, "ALTER TABLE sizes ALTER s TYPE text; ALTER TABLE sizes DROP ss; ALTER TABLE"
                      " sizes ADD a text[]; INSERT INTO sizes VALUES (1, 'groß', 'ab',"
                      " '{klein,groß}'), (2, 'klein', 'klein', NULL), (3, 'gro', 'x', NULL)");
+    pair_expect(pair_run(&db, "rules", "test", job, "--data-only", "--table", "sizes"), 0,
+                "    ss                       {klein,groß}\n"
+                "    up                       AB\n");
     pair_expect(pair_copy(&db, job, "--data-only", "--name", "sizes", "--table", "sizes"), 4,
                 "1 rows stayed behind");
     assert_string_equal(sql_rows(target, "SELECT * FROM sizes ORDER BY id"),
                         "1|groß|{klein,groß}|AB\n2|klein|<null>|KLEIN\n");
+
+    /* what is shown is what the copy does */
+    job = pair_job_file(&db, "tables: {upper: {columns: {up: {do: [upper]}}}}\n");
+    sql_exec(source, "CREATE TABLE upper (id int, up text); INSERT INTO upper VALUES (1, 'ä')");
+    sql_exec(target, "CREATE TABLE upper (id int, up text)");
+    pair_expect(pair_copy(&db, job, "--data-only", "--name", "upper", "--table", "upper"), 1,
+                "not valid UTF-8");
+    pair_expect(pair_run(&db, "rules", "test", job, "--data-only", "--table", "upper"), 1,
+                "not valid UTF-8");
 
     PQfinish(source);
     PQfinish(target);
