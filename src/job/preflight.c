@@ -19,6 +19,7 @@
 #include "job/rule_checks.h"
 #include "pg/large_object.h"
 #include "pg/tool.h"
+#include "rules/job_text.h"
 
 #define OLDEST_SERVER 130000
 
@@ -320,6 +321,52 @@ check_source_rows(struct preflight *p, struct ph_error *err)
     return as_finding(p, "check", rc, err);
 }
 
+/* Of the table on both sides, or a column of it; NULL: all are fine. */
+static const char *
+unreadable_name(const struct ph_catalog *catalog, const struct ph_table_plan *table)
+{
+    const struct ph_rel *rels[] = {table->source, table->target};
+
+    for (int side = 0; side < 2; side++) {
+        const struct ph_rel *rel = rels[side];
+        if (rel == NULL)
+            continue;
+        if (!ph_job_text_is_readable(rel->schema, catalog))
+            return rel->schema;
+        if (!ph_job_text_is_readable(rel->name, catalog))
+            return rel->name;
+        for (uint32_t i = 0; i < rel->n_columns; i++) {
+            if (!ph_job_text_is_readable(rel->columns[i].name, catalog))
+                return rel->columns[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* Names are UTF-8 here, and sessions that carry rows have the databases' encoding. */
+static void
+check_names(struct preflight *p)
+{
+    const struct ph_catalog *source = &p->job->source_catalog;
+    const struct ph_plan *plan = &p->job->plan;
+    char label[160];
+    char cause[300];
+
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        const struct ph_table_plan *table = &plan->tables[i];
+        const char *name = unreadable_name(source, table);
+        if (name == NULL)
+            continue;
+        ph_plan_table_label(table, label, sizeof label);
+        snprintf(cause, sizeof cause,
+                 "the name %.100s is not ASCII, and the databases are in %s: pghaul carries such "
+                 "names in UTF8 only",
+                 name, source->encoding);
+        blocker(p, PH_E_UNSUPPORTED, "encoding", label,
+                "rename it for the time of the copy, or leave the table out with --exclude", cause);
+    }
+}
+
 /* The plan says what of the selection cannot go, and why. */
 static ph_code
 check_plan(struct preflight *p, struct ph_error *err)
@@ -341,6 +388,8 @@ check_plan(struct preflight *p, struct ph_error *err)
         warn_of_other_forms(p);
     if (rc == PH_OK)
         check_one_database(p);
+    if (rc == PH_OK)
+        check_names(p);
     PH_TRY(as_finding(p, "plan", rc, err));
     if (rc == PH_OK && job->options->data_only)
         PH_TRY(ph_copy_check_target(job, p->findings, err));

@@ -229,6 +229,11 @@ test_latin(void **state)
     pair_expect(pair_run(&db, "rules", "test", job, "--data-only", "--table", "upper"), 1,
                 "not valid UTF-8");
 
+    sql_exec(source, "CREATE TABLE named (id int, größe int)");
+    sql_exec(target, "CREATE TABLE named (id int, größe int)");
+    const char *plain = pair_job_file(&db, "{}\n");
+    pair_expect(pair_run(&db, "check", plain, "--data-only", "--name", "n", "--table", "named"), 3,
+                "the name größe is not ASCII, and the databases are in LATIN1");
     PQfinish(source);
     PQfinish(target);
     pair_db_end(&db);
