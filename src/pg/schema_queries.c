@@ -103,33 +103,29 @@ static const char constraints_sql[] =
     "AND" NO_MEMBER "pg_type" MEMBER_OID "k.contypid" MEMBER_END;
 
 /* The state in which a trigger or rule acts, also when it rests: then $3 says how that ends. */
-#define STATE(rel, kind, name, state)                                                              \
-    "coalesce((SELECT s FROM unnest('{A,R,O}'::text[]) s WHERE " PH_ENABLE_SQL(                    \
-        rel, kind, name, "s") " = ANY ($3::text[]) LIMIT 1), " state "::text)"
+#define STATE_IF "coalesce((SELECT s FROM unnest('{A,R,O}'::text[]) s WHERE "
+#define STATE_ELSE " = ANY ($3::text[]) LIMIT 1), "
+#define TRIGGER_STATE                                                                              \
+    STATE_IF PH_ENABLE_SQL("t.tgrelid", "'TRIGGER'", "t.tgname", "s") STATE_ELSE                   \
+        "t.tgenabled::text)"
+#define RULE_STATE                                                                                 \
+    STATE_IF PH_ENABLE_SQL("w.ev_class", "'RULE'", "w.rulename", "s") STATE_ELSE                   \
+        "w.ev_enabled::text)"
 
 static const char triggers_sql[] =
     "SELECT n.nspname s, c.relname r, format('%I.%I.%I', n.nspname, c.relname, t.tgname) i,"
-    " pg_get_triggerdef(t.oid) || '; enabled ' || " STATE(
-        "t.tgrelid", "'TRIGGER'", "t.tgname",
-        "t.tgenabled") " d FROM pg_trigger t JOIN"
-                       " pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = "
-                       "c.relnamespace WHERE NOT"
-                       " t.tgisinternal AND t.tgparentid = 0 AND" USER_SCHEMA "AND" NO_MEMBER
-                       "pg_class" MEMBER_OID "c.oid" MEMBER_END "AND" NO_MEMBER
-                       "pg_trigger" MEMBER_OID "t.oid" MEMBER_END;
+    " pg_get_triggerdef(t.oid) || '; enabled ' || " TRIGGER_STATE " d FROM pg_trigger t JOIN"
+    " pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT"
+    " t.tgisinternal AND t.tgparentid = 0 AND" USER_SCHEMA "AND" NO_MEMBER "pg_class" MEMBER_OID
+    "c.oid" MEMBER_END "AND" NO_MEMBER "pg_trigger" MEMBER_OID "t.oid" MEMBER_END;
 
 static const char rules_sql[] =
     "SELECT n.nspname s, c.relname r, format('%I.%I.%I', n.nspname, c.relname, w.rulename) i,"
-    " concat_ws('; ', 'event ' || w.ev_type::text, 'enabled ' || " STATE(
-        "w.ev_class", "'RULE'", "w.rulename",
-        "w.ev_enabled") ", CASE WHEN"
-                        " w.is_instead THEN 'instead' END, CASE WHEN $1::bool THEN "
-                        "pg_get_ruledef(w.oid) "
-                        "ELSE " READ_BY_RULE "w.oid" READ_END
-                        " END) d FROM pg_rewrite w JOIN pg_class c ON c.oid ="
-                        " w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-                        "w.rulename <> '_RETURN' "
-                        "AND" USER_SCHEMA "AND" NO_MEMBER "pg_class" MEMBER_OID "c.oid" MEMBER_END;
+    " concat_ws('; ', 'event ' || w.ev_type::text, 'enabled ' || " RULE_STATE ", CASE WHEN"
+    " w.is_instead THEN 'instead' END, CASE WHEN $1::bool THEN pg_get_ruledef(w.oid) "
+    "ELSE " READ_BY_RULE "w.oid" READ_END " END) d FROM pg_rewrite w JOIN pg_class c ON c.oid ="
+    " w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace WHERE w.rulename <> '_RETURN' "
+    "AND" USER_SCHEMA "AND" NO_MEMBER "pg_class" MEMBER_OID "c.oid" MEMBER_END;
 
 static const char policies_sql[] =
     "SELECT n.nspname s, c.relname r, format('%I.%I.%I', n.nspname, c.relname, p.polname) i,"
