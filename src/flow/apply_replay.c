@@ -11,7 +11,6 @@
 #include "flow/applier_parts.h"
 #include "flow/row_key.h"
 #include "pg/ledger_follow.h"
-#include "rules/hidden.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
@@ -107,27 +106,6 @@ find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement
     }
 }
 
-/* What a rule of the source's table masks, wherever, is not told as it is on the target either. */
-static bool
-stand_in(const struct ph_apply_table *table, const struct ph_apply_column *column,
-         struct ph_span text, struct ph_buf *out)
-{
-    const struct ph_table_plan *plan = table->plan;
-    char hidden[PH_HIDDEN_SIZE];
-    uint32_t n = 0;
-
-    while (n < plan->n_columns && strcmp(plan->columns[n].target_name, column->name) != 0)
-        n++;
-    if (n == plan->n_columns || !ph_row_hides_result(plan, n))
-        return false;
-    while (strcmp(column->type_name, "bpchar") == 0 && text.len > 0 &&
-           text.data[text.len - 1] == ' ')
-        text.len--;
-    ph_hidden_text(text.data != NULL ? plan->rules : NULL, text, hidden);
-    ph_buf_puts(out, hidden);
-    return true;
-}
-
 /*
  * PH_E_CONFLICT, with the row that it is about; its own reason where the refused statement is none
  * of the fold's, or what is wrong is not the row. `why` is not `err`.
@@ -151,7 +129,7 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
         ph_error_note(err, "%s of %s", ph_apply_verb(statement.kind), statement.table->label);
         return why->code;
     }
-    ph_apply_key_text(&statement, 0, stand_in, key, sizeof key);
+    ph_apply_key_text(&statement, 0, ph_row_stand_in, key, sizeof key);
     if (refusal->is_miss)
         PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: there is no such row",
                 ph_apply_verb(statement.kind), key);

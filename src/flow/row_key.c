@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "rules/hidden.h"
 #include "wire/copy_binary.h"
 #include "wire/value_text.h"
@@ -249,4 +248,24 @@ ph_row_key_of_input(const struct ph_route *route, const struct ph_rules_in_use *
     ph_buf_putc(&text, ')');
     snprintf(out, size, "%s", ph_buf_text(&text));
     ph_buf_free(&text);
+}
+
+bool
+ph_row_stand_in(const struct ph_apply_table *table, const struct ph_apply_column *column,
+                struct ph_span text, struct ph_buf *out)
+{
+    const struct ph_table_plan *plan = table->plan;
+    char hidden[PH_HIDDEN_SIZE];
+    uint32_t n = 0;
+
+    while (n < plan->n_columns && strcmp(plan->columns[n].target_name, column->name) != 0)
+        n++;
+    if (n == plan->n_columns || !ph_row_hides_result(plan, n))
+        return false;
+    while (strcmp(column->type_name, "bpchar") == 0 && text.len > 0 &&
+           text.data[text.len - 1] == ' ')
+        text.len--;
+    ph_hidden_text(text.data != NULL ? plan->rules : NULL, text, hidden);
+    ph_buf_puts(out, hidden);
+    return true;
 }

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "apply/table.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "model/plan.h"
 #include "rules/ruleset.h"
@@ -36,5 +38,10 @@ void ph_row_key_of_route(const struct ph_route *route, const struct ph_rules_in_
 /* The same of one input, which is a column, with that value. */
 void ph_row_key_of_input(const struct ph_route *route, const struct ph_rules_in_use *rules,
                          uint32_t input, struct ph_value value, char *out, size_t size);
+
+/* ph_apply_stand_in: what a rule of the source's table masks, wherever, is not told as it is on the
+ * target either. */
+bool ph_row_stand_in(const struct ph_apply_table *table, const struct ph_apply_column *column,
+                     struct ph_span text, struct ph_buf *out);
 
 #endif
