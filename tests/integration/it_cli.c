@@ -255,9 +255,9 @@ test_life_of_a_job(void **state)
     sql_once(dst, "postgres",
              "INSERT INTO pghaul.tbl (job, tbl, source_oid, source_schema, source_name,"
              " target_schema, target_name, source_columns, target_columns, format, format_reason,"
-             " key_fields, buckets, frozen, ordered, level, grp, est_rows, est_bytes)"
+             " key_fields, buckets, frozen, ordered, level, grp, est_rows, est_bytes, filenode)"
              " VALUES ('j1', 0, 1, 'public', 't', 'public', 't', '{}', '{}', 'binary', '', '{}',"
-             " 1024, false, false, 0, 0, 1000, 2048);"
+             " 1024, false, false, 0, 0, 1000, 2048, 1);"
              "INSERT INTO pghaul.chunk (job, tbl, chunk, lot, kind, est_bytes, state, rows)"
              " VALUES ('j1', 0, 0, 0, 'ctid', 1024, 'done', 400),"
              " ('j1', 0, 1, 1, 'ctid', 1024, 'todo', 0);"
