@@ -32,7 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CLUSTERS_MAX 16
+#define CLUSTERS_MAX 32
 #define CHILDREN_MAX 256
 #define START_MS 60000
 
