@@ -3,7 +3,7 @@
  * default, on tables that are many times larger. Not under sanitizers, which take memory of their
  * own.
  */
-/* timeout: 300 */
+/* timeout: 900 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
