@@ -2,6 +2,8 @@
 
 #include "pg/ledger.h"
 
+#define GIVE_BACK PH_ENABLE_SQL("a.rel", "a.kind", "a.name", "a.state")
+
 /*
  * $1: tables; $2: the states in which a trigger or rule acts. PostgreSQL before 15 calls what a
  * partition has from its parent internal. A rule for reading is what makes a view.
@@ -14,14 +16,10 @@ static const char ACTING_SQL[] =
     " UNION ALL SELECT ev_class, 'RULE', rulename, ev_enabled"
     " FROM pg_catalog.pg_rewrite WHERE ev_type <> '1')"
     " SELECT format('ALTER TABLE ONLY %s DISABLE %s %I', a.rel::regclass, a.kind, a.name),"
-    " " PH_ENABLE_SQL(
-        "a.rel", "a.kind", "a.name",
-        "a.state") ","
-                   " format('%s %I of %s', lower(a.kind), a.name, a.rel::regclass),"
-                   " pg_has_role(c.relowner, 'USAGE')"
-                   " FROM acting a JOIN rels ON rels.oid = a.rel JOIN pg_catalog.pg_class c ON "
-                   "c.oid = a.rel"
-                   " WHERE strpos($2, a.state::text) > 0 ORDER BY a.rel, a.kind, a.name";
+    " " GIVE_BACK ", format('%s %I of %s', lower(a.kind), a.name, a.rel::regclass),"
+    " pg_has_role(c.relowner, 'USAGE')"
+    " FROM acting a JOIN rels ON rels.oid = a.rel JOIN pg_catalog.pg_class c ON c.oid = a.rel"
+    " WHERE strpos($2, a.state::text) > 0 ORDER BY a.rel, a.kind, a.name";
 
 /* Under replica role those that are ENABLE ALWAYS or REPLICA, otherwise those that are enabled. */
 ph_code

@@ -382,8 +382,7 @@ check_plan(struct preflight *p, struct ph_error *err)
     if (rc == PH_OK && job->options->data_only && !job->target_catalog.can_set_replica_role)
         note(p, "triggers", job->target.label,
              "session_replication_role is not permitted: user triggers and rewrite rules are "
-             "disabled "
-             "for the time of the copy, foreign keys stay enforced");
+             "disabled for the time of the copy, foreign keys stay enforced");
     if (rc == PH_OK)
         warn_of_other_forms(p);
     if (rc == PH_OK)

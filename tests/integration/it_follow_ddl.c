@@ -11,6 +11,7 @@
 
 #include "support/pair.h"
 #include "support/same.h"
+#include "support/scratch.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -170,6 +171,18 @@ columns_that_swap_names(void **state)
     copied_anew(&db);
 }
 
+/* A column that is added on both sides, and filled on the source. */
+static void
+is_taken_up(struct pair_db *db, const char *column)
+{
+    const char *add = scratch_printf("ALTER TABLE one ADD COLUMN %s text", column);
+
+    sql_exec(db->target, add);
+    sql_execf(db->source, "%s; UPDATE one SET %s = 'l'", add, column);
+    sql_wait_true(pair.dst, db->name, scratch_printf("SELECT count(%s) = 100 FROM one", column),
+                  60000);
+}
+
 /* One that was added while the job follows is known by its number, too, until it goes. */
 static void
 late_column_added_again(void **state)
@@ -181,9 +194,7 @@ late_column_added_again(void **state)
 
     (void)state;
     pair_wait_following(&db, run);
-    sql_exec(db.target, add);
-    sql_execf(db.source, "%s; UPDATE one SET late = 'l'", add);
-    sql_wait_true(pair.dst, db.name, "SELECT count(late) = 100 FROM one", 60000);
+    is_taken_up(&db, "late");
     stop(run);
     sql_execf(db.source, "%s; %s", drop, add);
     run = pair_follow(&db);
@@ -205,22 +216,17 @@ static void
 late_column_comes_again(void **state)
 {
     static const char add[] = "ALTER TABLE one ADD COLUMN late text";
-    static const char more[] = "ALTER TABLE one ADD COLUMN more text";
     struct pair_db db = new_db("late_again");
     struct run *run = pair_follow(&db);
 
     (void)state;
     pair_wait_following(&db, run);
-    sql_exec(db.target, add);
-    sql_execf(db.source, "%s; UPDATE one SET late = 'l'", add);
-    sql_wait_true(pair.dst, db.name, "SELECT count(late) = 100 FROM one", 60000);
+    is_taken_up(&db, "late");
     stop(run);
     sql_exec(db.source, "ALTER TABLE one DROP COLUMN late");
     run = pair_follow(&db);
     pair_wait_following(&db, run);
-    sql_exec(db.target, more);
-    sql_execf(db.source, "%s; UPDATE one SET more = 'm'", more);
-    sql_wait_true(pair.dst, db.name, "SELECT count(more) = 100 FROM one", 60000);
+    is_taken_up(&db, "more");
     stop(run);
     sql_exec(db.source, add);
     run = pair_follow(&db);

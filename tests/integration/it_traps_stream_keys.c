@@ -112,6 +112,17 @@ trap_92_key_that_another_takes(void **state)
                family);
 }
 
+/* To where changes are applied, and stopped. */
+static void
+is_copied(struct pair_db *db)
+{
+    struct run *run = follow(db);
+
+    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+}
+
 /* Parents without a key: one changes where it is; one that is missing comes anew. */
 static void
 trap_92_parents_without_a_key(void **state)
@@ -124,10 +135,7 @@ trap_92_parents_without_a_key(void **state)
     (void)state;
     sql_exec(db.source, "INSERT INTO parent VALUES (1, 'p'), (2, 'p'), (NULL, 'p');"
                         "INSERT INTO child VALUES (1, 1)");
-    struct run *run = follow(&db);
-    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
-    run_signal(run, SIGTERM);
-    run_expect(run, 5);
+    is_copied(&db);
     sql_exec(db.target, "DELETE FROM parent WHERE id = 2"); /* somebody else's doing */
     sql_exec(db.source, "UPDATE parent SET v = 'x'; UPDATE parent SET v = 'y' WHERE id = 1");
     run_expect(follow(&db, "--until", "now", "--on-conflict", "overwrite"), 4);
@@ -150,10 +158,7 @@ trap_92_parents_that_are_overwritten(void **state)
     (void)state;
     sql_exec(db.source, "INSERT INTO parent VALUES (1, 'a'), (2, 'b');"
                         "INSERT INTO child VALUES (1, 1)");
-    struct run *run = follow(&db);
-    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
-    run_signal(run, SIGTERM);
-    run_expect(run, 5);
+    is_copied(&db);
     sql_exec(db.target, "DELETE FROM parent WHERE id = 2; INSERT INTO parent VALUES (3, 'z'),"
                         " (99, 'taken')");
     sql_exec(db.source,
@@ -219,10 +224,7 @@ trap_9_truncate_behind_deferred_keys(void **state)
                            " DEFERRABLE INITIALLY DEFERRED)");
 
     (void)state;
-    struct run *run = follow(&db);
-    run_wait_output(run, "applying changes", RUN_DEADLINE_MS);
-    run_signal(run, SIGTERM);
-    run_expect(run, 5);
+    is_copied(&db);
     for (int i = 1; i <= 60; i++) {
         sql_execf(db.source,
                   "BEGIN; INSERT INTO child VALUES (%d, %d);"
