@@ -176,6 +176,13 @@ find_index(const struct ph_table_plan *plan, bool of_target)
 }
 
 /* The target's indexes may be made later than its catalog was read: the source's will do. */
+bool
+ph_apply_has_full_key(const struct ph_table_plan *plan)
+{
+    return (plan->target != NULL && find_index(plan, true) != NULL) ||
+           find_index(plan, false) != NULL;
+}
+
 static void
 find_full_keys(struct builder *b)
 {
@@ -334,16 +341,6 @@ has_index(const struct builder *b)
     return false;
 }
 
-/* A partition takes part in the foreign keys of its ancestors. */
-static bool
-is_within(const struct ph_catalog *catalog, ph_oid rel, ph_oid of)
-{
-    const struct ph_rel *found = ph_catalog_rel(catalog, rel);
-
-    return rel == of ||
-           (found != NULL && found->is_partition && is_within(catalog, found->parent_oid, of));
-}
-
 static bool
 acts(char action)
 {
@@ -459,8 +456,9 @@ look_at_foreign_keys(struct builder *b)
         const struct ph_foreign_key *key = &catalog->foreign_keys[i];
         if (!key->enforced)
             continue;
-        bool is_parent = is_within(catalog, oid, key->ref_oid);
-        bool is_child = is_within(catalog, oid, key->rel_oid);
+        /* a partition takes part in the keys of its ancestors */
+        bool is_parent = ph_catalog_is_within(catalog, oid, key->ref_oid);
+        bool is_child = ph_catalog_is_within(catalog, oid, key->rel_oid);
         if (is_parent)
             keep_rows(b->table);
         if (is_parent || is_child)

@@ -107,20 +107,10 @@ put_deletes(const struct ph_applier *applier, const struct truncated *all, struc
 /* ---- foreign keys of the target ---- */
 
 static bool
-is_within(const struct ph_catalog *target, ph_oid oid, ph_oid root)
-{
-    const struct ph_rel *rel = ph_catalog_rel(target, oid);
-
-    while (rel != NULL && rel->oid != root)
-        rel = rel->is_partition ? ph_catalog_rel(target, rel->parent_oid) : NULL;
-    return rel != NULL;
-}
-
-static bool
 is_among(const struct ph_catalog *target, const struct truncated *all, ph_oid oid)
 {
     for (uint32_t i = 0; i < all->n; i++) {
-        if (is_within(target, oid, all->tables[i]->target->oid))
+        if (ph_catalog_is_within(target, oid, all->tables[i]->target->oid))
             return true;
     }
     return false;
@@ -131,7 +121,7 @@ static bool
 refers_to_any(const struct ph_catalog *target, const struct truncated *all, ph_oid referenced)
 {
     for (uint32_t i = 0; i < all->n; i++) {
-        if (is_within(target, all->tables[i]->target->oid, referenced))
+        if (ph_catalog_is_within(target, all->tables[i]->target->oid, referenced))
             return true;
     }
     return is_among(target, all, referenced);
@@ -146,7 +136,7 @@ has_all_parts(const struct ph_catalog *target, const struct truncated *all, ph_o
         return false;
     for (uint32_t i = 0; i < target->n_rels; i++) {
         rel = &target->rels[i];
-        if (rel->kind != PH_REL_PARTITIONED && is_within(target, rel->oid, root) &&
+        if (rel->kind != PH_REL_PARTITIONED && ph_catalog_is_within(target, rel->oid, root) &&
             !is_among(target, all, rel->oid))
             return false;
     }

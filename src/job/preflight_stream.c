@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply/table.h"
 #include "base/log.h"
 #include "job/preflight_follow.h"
 #include "job/preflight_routes.h"
 #include "job/publish.h"
 #include "model/identity.h"
+#include "pg/catalog.h"
 #include "pg/ledger.h"
 #include "pg/publication.h"
 
@@ -103,18 +105,22 @@ find_large_objects(const struct ph_job *job, struct ph_findings *findings)
              (unsigned long long)job->source_catalog.large_objects);
 }
 
+/* Otherwise its schema is still to be made of the source's. */
+static bool
+has_target(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    return job->target_catalog.version_num != 0 && table->target != NULL;
+}
+
 /* ---- unique keys under replica role ---- */
 
 static void
 find_deferrable(const struct ph_job *job, const struct ph_table_plan *table,
                 struct ph_findings *findings)
 {
-    bool has_target = job->target_catalog.version_num != 0 && table->target != NULL;
-    const struct ph_rel *rel = has_target ? table->target : table->source;
+    const struct ph_rel *rel = has_target(job, table) ? table->target : table->source;
     char label[LABEL_BYTES];
 
-    if (has_target && !job->target_catalog.can_set_replica_role)
-        return;
     for (uint32_t i = 0; i < rel->n_indexes; i++) {
         if (!rel->indexes[i].is_unique || rel->indexes[i].is_immediate)
             continue;
@@ -123,6 +129,44 @@ find_deferrable(const struct ph_job *job, const struct ph_table_plan *table,
              "keep other writers from the target; the proof looks for doubles",
              "%s is DEFERRABLE: the target does not enforce it while changes are applied",
              rel->indexes[i].name);
+    }
+}
+
+/* ---- foreign keys that are enforced while changes are applied ---- */
+
+/*
+ * When one statement gives the key of one parent to another, the target's foreign key has moved the
+ * children of both before their own changes come; where these are found by all that they are, one
+ * finds rows that belong to the other.
+ */
+static bool
+moves_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, ph_oid table)
+{
+    return key->enforced && (key->on_update == 'c' || key->on_update == 'd') &&
+           ph_catalog_is_within(catalog, table, key->rel_oid);
+}
+
+static void
+find_moved(const struct ph_job *job, const struct ph_table_plan *table,
+           struct ph_findings *findings)
+{
+    bool of_target = has_target(job, table);
+    const struct ph_catalog *catalog = of_target ? &job->target_catalog : &job->source_catalog;
+    ph_oid oid = of_target ? table->target->oid : table->source->oid;
+    char label[LABEL_BYTES];
+
+    if (table->source->replica_identity != 'f' || table->route != NULL ||
+        ph_apply_has_full_key(table))
+        return;
+    ph_plan_table_label(table, label, sizeof label);
+    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
+        if (moves_rows(catalog, &catalog->foreign_keys[i], oid))
+            FIND(ERROR, PH_E_UNSUPPORTED, "foreign key", label,
+                 "give the table a primary key, or the target's role SET on "
+                 "session_replication_role",
+                 "%s changes rows on the target by itself (ON UPDATE), and they have no key to "
+                 "tell them apart by",
+                 catalog->foreign_keys[i].name);
     }
 }
 
@@ -280,19 +324,26 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
 {
     struct ph_publish_list list;
     struct ph_buf sql;
+    bool is_replica = true;
     ph_code rc = PH_OK;
 
+    if (job->target_control != NULL)
+        PH_TRY(ph_catalog_can_set_replica_role(job->target_control, &is_replica, err));
     PH_TRY(ph_publish_list_make(&job->source_catalog, &job->plan, &job->arena, &list, err));
     ph_buf_init(&sql, SQL_BYTES);
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         if (!ph_plan_is_first_of_source(&job->plan, i))
             continue;
-        if (ph_publish_can(table))
+        if (ph_publish_can(table)) {
             rc = find_identity(job, table, &sql, findings, err);
-        else
+            if (!is_replica)
+                find_moved(job, table, findings);
+        } else {
             find_unstreamed(table, findings);
-        find_deferrable(job, table, findings);
+        }
+        if (is_replica)
+            find_deferrable(job, table, findings);
     }
     ph_buf_free(&sql);
     PH_TRY(rc);

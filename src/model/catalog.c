@@ -57,11 +57,13 @@ ph_rel_column_named(const struct ph_rel *rel, const char *name)
     return NULL;
 }
 
-static bool
-is_under(const struct ph_catalog *catalog, const struct ph_rel *rel, ph_oid top)
+bool
+ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root)
 {
-    while (rel != NULL && rel->oid != top)
-        rel = rel->parent_oid != 0 ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
+    const struct ph_rel *rel = ph_catalog_rel(catalog, oid);
+
+    while (rel != NULL && rel->oid != root)
+        rel = rel->is_partition ? ph_catalog_rel(catalog, rel->parent_oid) : NULL;
     return rel != NULL;
 }
 
@@ -72,7 +74,7 @@ ph_catalog_tree_next(const struct ph_catalog *catalog, const struct ph_rel *top,
         return (*at)++ == 0 ? top : NULL;
     while (*at < catalog->n_rels) {
         const struct ph_rel *rel = &catalog->rels[(*at)++];
-        if (rel->root_oid == top->root_oid && is_under(catalog, rel, top->oid))
+        if (rel->root_oid == top->root_oid && ph_catalog_is_within(catalog, rel->oid, top->oid))
             return rel;
     }
     return NULL;

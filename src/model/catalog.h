@@ -182,6 +182,8 @@ struct ph_catalog {
 
 /* Binary search; NULL when absent. */
 const struct ph_rel *ph_catalog_rel(const struct ph_catalog *catalog, ph_oid oid);
+/* The relation is `root`, or a partition of it on whatever level. */
+bool ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root);
 const struct ph_type *ph_catalog_type(const struct ph_catalog *catalog, ph_oid oid);
 /* Linear; NULL when absent. Any kind of relation. */
 const struct ph_rel *ph_catalog_rel_named(const struct ph_catalog *catalog, const char *schema,

@@ -98,21 +98,27 @@ read_database(struct ph_catalog_reader *reader)
 
 /* Servers since 15 can grant the right, managed ones have their own ways: only trying tells. */
 static ph_code
-try_replica_role(struct ph_catalog_reader *reader)
+try_replica_role(struct ph_conn *conn, bool *can, struct ph_error *err)
 {
     struct ph_error ignored = {.code = PH_OK};
 
-    PH_TRY(ph_conn_exec(reader->conn, "SAVEPOINT ph_catalog", reader->err));
-    ph_code rc =
-        ph_conn_exec(reader->conn, "SET LOCAL session_replication_role = 'replica'", &ignored);
+    PH_TRY(ph_conn_exec(conn, "SAVEPOINT ph_catalog", err));
+    ph_code rc = ph_conn_exec(conn, "SET LOCAL session_replication_role = 'replica'", &ignored);
     if (rc == PH_E_CONNECT || rc == PH_E_STOPPED) {
-        if (reader->err != NULL)
-            *reader->err = ignored;
+        if (err != NULL)
+            *err = ignored;
         return rc;
     }
-    reader->out->can_set_replica_role = rc == PH_OK;
-    return ph_conn_exec(reader->conn, "ROLLBACK TO SAVEPOINT ph_catalog; RELEASE ph_catalog",
-                        reader->err);
+    *can = rc == PH_OK;
+    return ph_conn_exec(conn, "ROLLBACK TO SAVEPOINT ph_catalog; RELEASE ph_catalog", err);
+}
+
+ph_code
+ph_catalog_can_set_replica_role(struct ph_conn *conn, bool *can, struct ph_error *err)
+{
+    PH_TRY(ph_conn_exec(conn, "BEGIN", err));
+    PH_TRY(try_replica_role(conn, can, err));
+    return ph_conn_exec(conn, "ROLLBACK", err);
 }
 
 static const char SEQUENCES_SQL[] =
@@ -217,7 +223,7 @@ ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *e
     PH_TRY(ph_conn_exec(conn, "SET LOCAL jit = off", err));
     PH_TRY(read_database(&reader));
     if (reader.side == PH_TARGET)
-        PH_TRY(try_replica_role(&reader));
+        PH_TRY(try_replica_role(conn, &out->can_set_replica_role, err));
     PH_TRY(ph_catalog_read_rels(&reader));
     PH_TRY(ph_catalog_read_columns(&reader));
     PH_TRY(ph_catalog_read_indexes(&reader));

@@ -21,6 +21,9 @@ ph_code ph_catalog_read(struct ph_conn *conn, struct ph_catalog *out, struct ph_
 /* The same in a transaction of its own. */
 ph_code ph_catalog_read_now(struct ph_conn *conn, struct ph_catalog *out, struct ph_error *err);
 
+/* Of a target whose catalog was not read. Outside transactions. */
+ph_code ph_catalog_can_set_replica_role(struct ph_conn *conn, bool *can, struct ph_error *err);
+
 /*
  * Fill last_value and is_called of catalog->sequences, exactly, from the sequences themselves.
  * Those without can_read are left at 0. PH_E_SQL when one was dropped since.

@@ -31,6 +31,7 @@ start(void **state)
     (void)state;
     pg_test_pair_new(&params, NULL, &src, &dst);
     sql_once(src, "postgres", "CREATE ROLE reader LOGIN");
+    sql_once(dst, "postgres", "CREATE ROLE mover LOGIN");
     return 0;
 }
 
@@ -368,6 +369,32 @@ trap_88_deferrable_keys(void **state)
     ADMITTED("deferrable key public.late: late_n is DEFERRABLE");
 }
 
+/* Without the replica role the target's keys act, and rows without a key cannot be told apart. */
+static void
+keys_that_move_rows(void **state)
+{
+    bool is_ready;
+
+    (void)state;
+    sql_exec(app, "CREATE TABLE child (p int REFERENCES good ON UPDATE CASCADE, v text);"
+                  "ALTER TABLE child REPLICA IDENTITY FULL;"
+                  "CREATE TABLE still (p int REFERENCES good ON DELETE CASCADE, v text);"
+                  "ALTER TABLE still REPLICA IDENTITY FULL;"
+                  "CREATE TABLE keyed (p int PRIMARY KEY REFERENCES good ON UPDATE CASCADE);"
+                  "ALTER TABLE keyed REPLICA IDENTITY FULL");
+    ADMITTED("ready: 4 tables");
+    free(options.target);
+    options.target = strdup(scratch_printf("%s user=mover", pg_test_conninfo(dst, "next")));
+    sql_once(dst, "next",
+             "GRANT CREATE ON DATABASE next TO mover; GRANT ALL ON SCHEMA public TO mover");
+    REFUSED("foreign key public.child: child_p_fkey changes rows on the target by itself",
+            "SET on session_replication_role");
+    lacks(check(&is_ready), "public.still");
+    lacks(check(&is_ready), "public.keyed");
+    sql_exec(app, "ALTER TABLE child ADD COLUMN id int PRIMARY KEY");
+    ADMITTED("ready: 4 tables");
+}
+
 static void
 no_failover_slots_before_17(void **state)
 {
@@ -399,6 +426,7 @@ main(void)
         cmocka_unit_test_setup_teardown(slot_and_publication_are_taken, begin, finish),
         cmocka_unit_test_setup_teardown(trap_10_12_a_given_publication, begin, finish),
         cmocka_unit_test_setup_teardown(trap_88_deferrable_keys, begin, finish),
+        cmocka_unit_test_setup_teardown(keys_that_move_rows, begin, finish),
         cmocka_unit_test_setup_teardown(no_failover_slots_before_17, begin, finish),
         cmocka_unit_test_setup_teardown(spool, begin, finish),
     };
