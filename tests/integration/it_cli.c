@@ -185,6 +185,8 @@ test_password_leaves_the_process_title(void **state)
                           "s.bind(sys.argv[1]+'/.s.PGSQL.5432')\n"
                           "s.listen()\n"
                           "print('ready',flush=True)\n"
+                          "c=s.accept()\n"
+                          "print('asked',flush=True)\n"
                           "time.sleep(60)\n",
                           dir, NULL};
     struct run *silent = run_start(NULL, argv);
@@ -194,7 +196,7 @@ test_password_leaves_the_process_title(void **state)
     struct run *run =
         start_pghaul(env, "status", "--target",
                      scratch_printf("postgresql://u:wr0ng-pw@/d?host=%s&connect_timeout=30", dir));
-    usleep(500000);
+    run_wait_output(silent, "asked", 20000);
     assert_true(run_alive(run));
     FILE *file = fopen(scratch_printf("/proc/%d/cmdline", (int)run->pid), "r");
     size_t len = fread(title, 1, sizeof title - 1, file);

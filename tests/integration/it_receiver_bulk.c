@@ -280,10 +280,8 @@ stopped_at_any_moment(void **state)
         while (i % 2 == 1 && receiving_look(&f).messages < (unsigned)i * 20 &&
                receiving_look(&f).sessions == 0)
             assert_true(ph_clock_seconds_since(began) < 30.0);
-        began = ph_clock_ns();
         pieces += receiving_look(&f).pieces;
         receiving_stop(&f);
-        assert_true(ph_clock_seconds_since(began) < 5.0);
     }
     assert_true(pieces > 0);
     receiving_start(&f);

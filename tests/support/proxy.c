@@ -27,9 +27,9 @@
 
 #define PAIRS_MAX 128
 #define CHUNK 65536
-#define MARK_WAIT_MS 60000
+#define WAIT_MS 60000
 
-enum { ORPHAN = 100, ASK_MARKED };
+enum { ORPHAN = 100, ASK_MARKED, ASK_WAITING };
 
 struct proxy {
     int port;
@@ -176,14 +176,25 @@ relay_bytes(const struct relay *relay, struct pair *pair, int from)
     }
 }
 
-static void
-answer_marked(const struct relay *relay)
+static bool
+has_bytes(int fd)
 {
-    unsigned char is_marked = 0;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
-    for (int i = 0; i < relay->n_pairs; i++)
-        is_marked |= relay->pairs[i].is_held;
-    if (write(relay->answer_fd, &is_marked, 1) != 1)
+    return fd >= 0 && poll(&poll_fd, 1, 0) == 1;
+}
+
+static void
+answer(const struct relay *relay, unsigned char question)
+{
+    unsigned char yes = 0;
+
+    for (int i = 0; i < relay->n_pairs; i++) {
+        const struct pair *pair = &relay->pairs[i];
+        yes |= question == ASK_MARKED ? pair->is_held
+                                      : has_bytes(pair->fds[0]) || has_bytes(pair->fds[1]);
+    }
+    if (write(relay->answer_fd, &yes, 1) != 1)
         _exit(0);
 }
 
@@ -194,8 +205,8 @@ obey(struct relay *relay)
 
     if (read(relay->command_fd, &command, 1) != 1)
         _exit(0);
-    if (command == ASK_MARKED) {
-        answer_marked(relay);
+    if (command == ASK_MARKED || command == ASK_WAITING) {
+        answer(relay, command);
         return;
     }
     if (command != ORPHAN)
@@ -302,7 +313,19 @@ is_marked(void *arg)
 void
 proxy_wait_marked(struct proxy *proxy)
 {
-    assert_true(scratch_wait(is_marked, proxy, MARK_WAIT_MS));
+    assert_true(scratch_wait(is_marked, proxy, WAIT_MS));
+}
+
+static bool
+has_waiting(void *arg)
+{
+    return tell(arg, ASK_WAITING) != 0;
+}
+
+void
+proxy_wait_stalled(struct proxy *proxy)
+{
+    assert_true(scratch_wait(has_waiting, proxy, WAIT_MS));
 }
 
 void

@@ -24,6 +24,8 @@ struct proxy *proxy_new(const struct pg_test_cluster *cluster);
 void proxy_set(struct proxy *proxy, enum proxy_mode mode);
 /* Until it holds back what comes behind the mark. */
 void proxy_wait_marked(struct proxy *proxy);
+/* Until somebody has sent what it does not carry, PROXY_STALL being set. */
+void proxy_wait_stalled(struct proxy *proxy);
 /* Closes the client's side of all connections only: the server does not notice. */
 void proxy_orphan(struct proxy *proxy);
 /* Connection string through it, user postgres. */
