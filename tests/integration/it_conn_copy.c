@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -401,11 +400,9 @@ test_backend_ends(void **state)
 }
 
 static void *
-cancel_later(void *arg)
+cancel_when_stuck(void *arg)
 {
-    static const struct timespec pause = {.tv_nsec = 300000000};
-
-    (void)nanosleep(&pause, NULL);
+    sql_wait_sleeper(cluster);
     ph_endpoint_cancel_all(arg);
     return NULL;
 }
@@ -445,10 +442,11 @@ test_cancelled(void **state)
                             " plpgsql AS 'BEGIN PERFORM pg_sleep(100); RETURN NEW; END';"
                             " CREATE TRIGGER halt BEFORE INSERT ON public.s FOR EACH ROW EXECUTE"
                             " FUNCTION public.halt()");
-            assert_int_equal(pthread_create(&thread, NULL, cancel_later, &endpoints[way]), 0);
+            assert_int_equal(pthread_create(&thread, NULL, cancel_when_stuck, &endpoints[way]), 0);
             assert_int_equal(get_stuck(conn, writes != 0, &err), PH_E_STOPPED);
             assert_false(ph_conn_is_alive(conn));
             pthread_join(thread, NULL);
+            sql_end_sleepers(cluster);
             ph_conn_free(conn);
             ph_endpoint_reopen(&endpoints[way]);
             PQfinish(other);

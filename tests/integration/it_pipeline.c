@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -671,11 +670,9 @@ test_line_is_cut(void **state)
 }
 
 static void *
-cancel_later(void *arg)
+cancel_when_stuck(void *arg)
 {
-    static const struct timespec pause = {.tv_nsec = 300000000};
-
-    (void)nanosleep(&pause, NULL);
+    sql_wait_sleeper(cluster);
     ph_endpoint_cancel_all(arg);
     return NULL;
 }
@@ -696,13 +693,15 @@ test_cancellation(void **state)
             struct ph_endpoint *endpoint = &endpoints[way];
             pthread_t thread;
             plain(s, "SELECT pg_sleep(100000)");
-            assert_int_equal(pthread_create(&thread, NULL, cancel_later, endpoint), 0);
-            ph_code rc = sending ? insert(s, 1, value, LEN) : finish(s);
-            if (rc == PH_OK)
-                rc = finish(s);
+            if (!sending)
+                must(ph_pipeline_sync(s->pipeline, &s->err), &s->err);
+            assert_int_equal(pthread_create(&thread, NULL, cancel_when_stuck, endpoint), 0);
+            ph_code rc = sending ? insert(s, 1, value, LEN)
+                                 : ph_pipeline_wait(s->pipeline, &s->outcome, &s->err);
             assert_int_equal(rc, PH_E_STOPPED);
             pthread_join(thread, NULL);
             check_dead(s, PH_E_STOPPED);
+            sql_end_sleepers(cluster);
             ph_endpoint_reopen(endpoint);
         }
     }

@@ -319,3 +319,19 @@ sql_wait_true(const struct pg_test_cluster *cluster, const char *dbname, const c
     if (!yes)
         fail_msg("not true after %d ms: %s\n%s", deadline_ms, sql, condition.last);
 }
+
+#define SLEEPERS " FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+#define SLEEPER_MS 60000
+
+void
+sql_wait_sleeper(const struct pg_test_cluster *cluster)
+{
+    sql_wait_true(cluster, "postgres", "SELECT count(*) > 0" SLEEPERS, SLEEPER_MS);
+}
+
+void
+sql_end_sleepers(const struct pg_test_cluster *cluster)
+{
+    (void)sql_once(cluster, "postgres", "SELECT count(pg_terminate_backend(pid))" SLEEPERS);
+    sql_wait_true(cluster, "postgres", "SELECT count(*) = 0" SLEEPERS, SLEEPER_MS);
+}

@@ -49,5 +49,9 @@ void sql_file(const struct pg_test_cluster *cluster, const char *dbname, const c
  */
 void sql_wait_true(const struct pg_test_cluster *cluster, const char *dbname, const char *sql,
                    int deadline_ms);
+/* Until some session of the cluster is in pg_sleep(). */
+void sql_wait_sleeper(const struct pg_test_cluster *cluster);
+/* Ends those that are, whoever has left them. */
+void sql_end_sleepers(const struct pg_test_cluster *cluster);
 
 #endif
