@@ -410,7 +410,8 @@ alter_acting(struct ph_repair *repair, const struct ph_result *acting, enum ph_a
 {
     for (int i = 0; i < ph_result_rows(acting); i++) {
         if (ph_result_bool(acting, i, PH_ACTING_IS_OURS))
-            PH_TRY(ph_conn_exec(repair->params->target, ph_result_text(acting, i, field), err));
+            PH_TRY(
+                ph_conn_exec(repair->params->target, ph_result_text(acting, i, (int)field), err));
     }
     return PH_OK;
 }
