@@ -89,7 +89,8 @@ keep_text(struct ph_arena *arena, const char *text, const struct names *names)
 static bool
 is_alike(const struct ph_alike *group, const struct ph_alike *other)
 {
-    return group->root == other->root && strcmp(group->rest, other->rest) == 0 &&
+    return group->root != NULL && group->root == other->root &&
+           strcmp(group->rest, other->rest) == 0 &&
            strcmp(group->finding->kind, other->finding->kind) == 0 &&
            strcmp(group->cause, other->cause) == 0 && strcmp(group->cure, other->cure) == 0;
 }
@@ -103,14 +104,17 @@ describe(const struct ph_catalog *catalog, const struct ph_finding *finding, str
     const char *rest;
     const struct ph_rel *rel = partition_of(catalog, finding, &rest);
 
-    *out = (struct ph_alike){.finding = finding, .rest = rest, .n = 1};
+    *out = (struct ph_alike){.finding = finding, .rest = rest, .cause = "", .cure = "", .n = 1};
     if (rel == NULL)
         return;
     name_partition(rel, &names);
-    out->cause = keep_text(arena, finding->cause, &names);
-    out->cure = keep_text(arena, finding->cure, &names);
-    if (out->cause != NULL && out->cure != NULL)
-        out->root = ph_catalog_rel(catalog, rel->root_oid);
+    const char *cause = keep_text(arena, finding->cause, &names);
+    const char *cure = keep_text(arena, finding->cure, &names);
+    if (cause == NULL || cure == NULL)
+        return;
+    out->cause = cause;
+    out->cure = cure;
+    out->root = ph_catalog_rel(catalog, rel->root_oid);
 }
 
 struct ph_alike *

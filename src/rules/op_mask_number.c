@@ -146,7 +146,10 @@ mask_float(struct ph_rule_call *call, const struct ph_value *args, struct ph_val
     const struct number *number = call->state;
     struct ph_span in = ph_mask_span(&args[0]);
     struct ph_draw draw;
-    uint64_t bits;
+    union {
+        double value;
+        uint64_t bits;
+    } drawn;
 
     if (in.len != 8)
         return ph_rule_bad(call, "not a float8");
@@ -157,10 +160,9 @@ mask_float(struct ph_rule_call *call, const struct ph_value *args, struct ph_val
     if (to == NULL)
         return PH_RULE_NO_MEMORY;
     double share = (double)(ph_draw_word(&draw) >> 11) * 0x1p-53;
-    double value = number->low_float * (1 - share) + number->high_float * share;
-    value = fmin(fmax(value, number->low_float), number->high_float);
-    memcpy(&bits, &value, sizeof bits);
-    ph_store_u64(to, bits);
+    drawn.value = number->low_float * (1 - share) + number->high_float * share;
+    drawn.value = fmin(fmax(drawn.value, number->low_float), number->high_float);
+    ph_store_u64(to, drawn.bits);
     return PH_RULE_OK;
 }
 

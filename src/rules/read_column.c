@@ -405,6 +405,7 @@ read_rule(struct rule *rule, struct ph_rule_column *out)
     if (rule->form_key == NULL)
         return PH_OK;
     const struct form *form = form_of(rule->form_key->text);
+    assert(form != NULL); /* what is none is no form_key */
     if (form->column != NULL)
         return form->column(rule, out);
     struct ph_rule_step *step = PH_ARENA_ARRAY(rule->reader->arena, struct ph_rule_step, 1);
