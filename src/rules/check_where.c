@@ -192,19 +192,32 @@ put_others(struct conditions *all, const struct ph_rel *root)
     ph_buf_puts(sql, ph_check_key_of(root) != NULL ? "(SELECT * FROM "
                                                    : "(SELECT *, tableoid, ctid FROM ");
     ph_check_put_only(sql, root, NULL);
-    if (root != source) { /* a partition with a condition of its own */
+    if (root != source) { /* the entry is the partitioned table's, the row at hand a partition's */
         ph_buf_puts(sql, " AS ");
         ph_buf_put_ident(sql, source->name);
     }
     ph_buf_printf(sql, " WHERE %s) AS better", all->where);
 }
 
+/*
+ * The table that the entry is of: what it says is true of all its partitions, and of no others. An
+ * entry of one partition chooses among the rows of that one; others may leave theirs out.
+ */
+static const struct ph_rel *
+table_of_entry(const struct conditions *all)
+{
+    const struct ph_rule_name *name = &all->draft->table->source;
+    const struct ph_rel *rel =
+        ph_catalog_rel_named(all->checker->params->source, name->schema, name->name);
+
+    return rel != NULL ? rel : all->draft->source;
+}
+
 static ph_code
 put_dedup(struct conditions *all)
 {
     const struct ph_rule_dedup *dedup = &all->draft->rule->dedup;
-    const struct ph_rel *root =
-        ph_catalog_rel(all->checker->params->source, all->draft->source->root_oid);
+    const struct ph_rel *root = table_of_entry(all);
     struct ph_buf *sql = &all->sql;
 
     if (!dedup->is_there)
@@ -223,8 +236,6 @@ put_dedup(struct conditions *all)
                                     dedup->key.items[k]);
     if (problems != all->checker->n_problems)
         return PH_OK;
-    if (root == NULL)
-        root = all->draft->source;
     ph_check_begin_condition(sql);
     ph_buf_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
     put_others(all, root);

@@ -97,6 +97,79 @@ test_conditions_that_name_their_table(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Partitions of the earlier table have entries of their own, one has none: a key comes from the
+ * later table when no partition gives it to this one. A sample is by the key that partitions have.
+ */
+static void
+test_merge_after_partitions(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "merge_partitions");
+    const char *job = pair_job_file(
+        &db, "tables:\n"
+             "  a1: {into: m, where: \"a1.id <= 5\", drop: [y]}\n"
+             "  a2: {into: [{table: m, where: \"id > 15\", drop: [y]}, {table: other}]}\n"
+             "  b: {into: m, merge: {key: [k], after: [a]}}\n"
+             "  s: {into: n, sample: 50%, drop: [y]}\n"
+             "  c: {into: n, merge: {key: [id], after: [s]}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE a (id int, k text, y int, via text) PARTITION BY LIST (y);"
+             "CREATE TABLE a1 (y int, via text, k text, id int);"
+             "ALTER TABLE a ATTACH PARTITION a1 FOR VALUES IN (1);"
+             "CREATE TABLE a2 PARTITION OF a FOR VALUES IN (2);"
+             "CREATE TABLE a3 PARTITION OF a FOR VALUES IN (3);"
+             "INSERT INTO a SELECT g, 'k' || g, (g + 9) / 10, 'a' FROM generate_series(1, 30) g;"
+             "CREATE TABLE b (id int, k text, via text);"
+             "INSERT INTO b SELECT g, 'k' || g, 'b' FROM generate_series(1, 40) g;"
+             "CREATE TABLE s (id int, y int) PARTITION BY LIST (y);"
+             "CREATE TABLE s1 PARTITION OF s (PRIMARY KEY (id)) FOR VALUES IN (1);"
+             "INSERT INTO s SELECT g, 1 FROM generate_series(1, 100) g;"
+             "CREATE TABLE c (id int); INSERT INTO c SELECT id FROM s");
+    sql_exec(db.target, "CREATE TABLE m (id int, k text, via text); CREATE TABLE n (id int);"
+                        "CREATE TABLE a (id int, k text, y int, via text);"
+                        "CREATE TABLE other (id int, k text, y int, via text)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, "SELECT via, min(id), max(id), count(*) FROM (SELECT *,"
+                                            " id - row_number() OVER (PARTITION BY via ORDER BY"
+                                            " id) run FROM m) runs GROUP BY via, run ORDER BY 2"),
+                        "a|1|5|5\nb|6|15|10\na|16|20|5\nb|21|40|20\n");
+    assert_string_equal(sql_rows(db.target, "SELECT count(*), count(DISTINCT id) FROM n"),
+                        "100|100\n");
+    pair_db_end(&db);
+}
+
+/* An entry of a partition chooses among its rows, one of the whole table among all of them. */
+static void
+test_dedup_of_partitions(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "dedup_partitions");
+    const char *job = pair_job_file(
+        &db, "tables:\n"
+             "  p1: {into: p, where: \"at < 5\", dedup: {key: [name], prefer: [at desc]}}\n"
+             "  p2: {into: p, where: \"at >= 5\", dedup: {key: [name], prefer: [at desc]}}\n"
+             "  q: {where: \"at < 9\", dedup: {key: [name], prefer: [at desc]}}\n");
+    static const char table[] =
+        "CREATE TABLE %s (name text, at int, y int) PARTITION BY LIST (y);"
+        "CREATE TABLE %s1 PARTITION OF %s FOR VALUES IN (1);"
+        "CREATE TABLE %s2 PARTITION OF %s FOR VALUES IN (2);"
+        "INSERT INTO %s VALUES ('ann', 1, 1), ('ann', 2, 2), ('bob', 1, 1), ('bob', 3, 1),"
+        " ('bob', 6, 2), ('bob', 7, 2), ('cid', 9, 1), ('cid', 8, 2)";
+
+    (void)state;
+    sql_exec(db.source, scratch_printf(table, "p", "p", "p", "p", "p", "p"));
+    sql_exec(db.source, scratch_printf(table, "q", "q", "q", "q", "q", "q"));
+    sql_exec(db.target, "CREATE TABLE p (name text, at int, y int);"
+                        "CREATE TABLE q (name text, at int, y int)");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM p ORDER BY 1, 2"),
+                        "ann|1|1\nbob|3|1\nbob|7|2\ncid|8|2\n");
+    assert_string_equal(sql_rows(db.target, "SELECT * FROM q ORDER BY 1, 2"),
+                        "ann|2|2\nbob|7|2\ncid|8|2\n");
+    pair_db_end(&db);
+}
+
 /* A row in quarantine was taken all the same: its key does not come from elsewhere. */
 static void
 test_merge_after_quarantine(void **state)
@@ -314,6 +387,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_after_filtered),
         cmocka_unit_test(test_conditions_that_name_their_table),
+        cmocka_unit_test(test_merge_after_partitions),
+        cmocka_unit_test(test_dedup_of_partitions),
         cmocka_unit_test(test_merge_after_quarantine),
         cmocka_unit_test(test_constants_and_constraints),
         cmocka_unit_test(test_constants_are_not_cut),
