@@ -14,6 +14,7 @@
 #define KEY_SHOWN 80u   /* bytes */
 #define LEAKED_SHOWN 2u /* bytes, of a key that is a masked value or may be one */
 #define SCRATCH_KEPT ((size_t)1 << 20)
+#define QUOTINGS 3u /* one within the other that are taken off: JSON in a row in an array */
 
 struct find { /* values of one masked column in one column of the target */
     uint64_t rows;
@@ -31,7 +32,7 @@ struct target_table { /* being searched */
     uint32_t field;               /* being searched */
     const struct ph_span *fields; /* of the row: the key's, then the table's */
     bool failed;                  /* no memory */
-    struct ph_buf scratch;
+    struct ph_buf scratch[2];
 };
 
 /* ---- the row's name ---- */
@@ -131,20 +132,27 @@ has_parts(enum ph_leak_form form)
     return form == PH_LEAK_TEXT || form == PH_LEAK_JSON || form == PH_LEAK_PARTS;
 }
 
+/* As it is printed, and without its quoting. */
 static void
 search_field(struct target_table *at, struct ph_span value)
 {
     const struct ph_leak_search *search = &at->scan->search;
 
     ph_leak_search_run(search, value, found, at);
-    if (!has_parts(at->table->fields[at->field].form) || !ph_leak_is_escaped(value))
+    if (!has_parts(at->table->fields[at->field].form))
         return;
-    ph_buf_clear(&at->scratch);
-    ph_leak_unescape(value, &at->scratch);
-    at->failed |= !ph_buf_ok(&at->scratch);
-    ph_leak_search_run(search, (struct ph_span){at->scratch.data, at->scratch.len}, found, at);
-    if (at->scratch.cap > SCRATCH_KEPT)
-        ph_buf_free(&at->scratch);
+    for (uint32_t i = 0; i < QUOTINGS && ph_leak_is_escaped(value); i++) {
+        struct ph_buf *plain = &at->scratch[i % 2];
+        ph_buf_clear(plain);
+        ph_leak_unescape(value, plain);
+        at->failed |= !ph_buf_ok(plain);
+        value = (struct ph_span){plain->data, plain->len};
+        ph_leak_search_run(search, value, found, at);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        if (at->scratch[i].cap > SCRATCH_KEPT)
+            ph_buf_free(&at->scratch[i]);
+    }
 }
 
 static ph_code
@@ -270,9 +278,11 @@ ph_leak_search_table(struct ph_leak_scan *scan, const struct ph_leak_table *tabl
     at.finds = calloc((size_t)scan->n_columns * table->n_fields + 1, sizeof(struct find *));
     if (at.finds == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    ph_buf_init(&at.scratch, scan->verify->options->max_row_bytes);
+    for (uint32_t i = 0; i < 2; i++)
+        ph_buf_init(&at.scratch[i], scan->verify->options->max_row_bytes);
     ph_code rc = read_table(&at, err);
-    ph_buf_free(&at.scratch);
+    for (uint32_t i = 0; i < 2; i++)
+        ph_buf_free(&at.scratch[i]);
     report_and_free(&at, n);
     if (rc != PH_OK)
         return rc;

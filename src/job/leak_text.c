@@ -86,6 +86,26 @@ put_unicode(const uint8_t *at, const uint8_t *end, struct ph_buf *out)
     return 4;
 }
 
+/* The same character as in a text that is not quoted: an array has a line's end as it is. */
+static char
+meant_by(uint8_t letter)
+{
+    switch (letter) {
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    default:
+        return (char)letter;
+    }
+}
+
 void
 ph_leak_unescape(struct ph_span text, struct ph_buf *out)
 {
@@ -105,10 +125,8 @@ ph_leak_unescape(struct ph_span text, struct ph_buf *out)
         size_t taken = *at == 'u' ? put_unicode(at + 1, end, out) : 0;
         if (taken > 0)
             at += taken;
-        else if (strchr("nrtbf", *at) != NULL && *at != '\0')
-            ph_buf_putc(out, ' ');
         else
-            ph_buf_putc(out, (char)*at);
+            ph_buf_putc(out, meant_by(*at));
     }
 }
 

@@ -9,7 +9,7 @@
 
 /* Whether ph_leak_unescape would change it. */
 bool ph_leak_is_escaped(struct ph_span text);
-/* What stands for something else becomes that: \" \\ \u00e9 and "" ; appended to `out`. */
+/* What stands for something else becomes that: \" \\ \n \u00e9 and "" ; appended to `out`. */
 void ph_leak_unescape(struct ph_span text, struct ph_buf *out);
 
 enum ph_leak_leaves { PH_LEAK_STRINGS, PH_LEAK_STRINGS_AND_NUMBERS };

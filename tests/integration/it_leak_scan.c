@@ -262,6 +262,51 @@ test_planted(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * An address of two lines, a tab between two words: JSON writes them by letters, an array and a
+ * text as they are, and JSON within an array by letters that are quoted once more.
+ */
+static void
+test_lines_and_tabs(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "lines");
+    const char *path = scratch_printf("%s/report.json", scratch_dir());
+    const char *job = job_file(&db, "tables:\n  users:\n    columns:\n      addr: {mask: text}\n"
+                                    "      notes: {do: [{array_join: \", \"}, {mask: text}]}\n"
+                                    "      meta: {mask: json}\n");
+    static const char users[] = "CREATE TABLE users (id int PRIMARY KEY, addr text, notes %s,"
+                                " meta jsonb)";
+    static const char *const found[] = {"free", "payload", "many", "tags", "packed"};
+
+    (void)state;
+    db.env = secret;
+    sql_exec(db.source, scratch_printf(users, "text[]"));
+    sql_exec(db.target, scratch_printf(users, "text"));
+    pair_both(&db, "CREATE TYPE packet AS (n int, body jsonb);"
+                   "CREATE TABLE audit (id int PRIMARY KEY, free text, payload jsonb, many jsonb[],"
+                   " tags text[], packed packet[])");
+    sql_exec(
+        db.source,
+        "INSERT INTO users SELECT g, g || E' Maple Street\\nSpringfield', ARRAY['first' || g ||"
+        " E'\\tnote', 'x'], jsonb_build_object('a', g || E' meta\\r\\nvalue') FROM"
+        " generate_series(1, 50) g;"
+        "INSERT INTO audit SELECT row_number() OVER (), v, jsonb_build_object('v', v),"
+        " ARRAY[jsonb_build_object('v', v)], ARRAY[v, 'y'],"
+        " ARRAY[ROW(1, jsonb_build_object('v', v))::packet] FROM (SELECT unnest(ARRAY[addr,"
+        " notes[1], meta ->> 'a']) v FROM users WHERE id <= 10) of_users");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_expect(pair_run(&db, "verify", job, "--data-only", "--leak-scan", "--report", path), 4,
+                "PH-LEAK");
+    read_report(path);
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        const char *target = scratch_printf("public.audit.%s", found[i]);
+        leaked("public.users.addr", target, 10, 10, "(id=1)", "unmasked");
+        leaked("public.users.notes", target, 10, 10, "(id=2)", "unmasked");
+        leaked("public.users.meta", target, 10, 10, "(id=3)", "unmasked");
+    }
+    pair_db_end(&db);
+}
+
 /* A column that is copied as it is and has the masked one's values, and rows that nobody masked. */
 static void
 test_unmasked(void **state)
@@ -510,11 +555,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_leaked),    cmocka_unit_test(test_planted),
-        cmocka_unit_test(test_unmasked),          cmocka_unit_test(test_nothing_to_look_for),
-        cmocka_unit_test(test_kinds_of_tables),   cmocka_unit_test(test_quarantine),
-        cmocka_unit_test(test_preserved_columns), cmocka_unit_test(test_one_database),
-        cmocka_unit_test(test_while_it_follows),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_nothing_leaked),
+        cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_lines_and_tabs),
+        cmocka_unit_test(test_unmasked),
+        cmocka_unit_test(test_nothing_to_look_for),
+        cmocka_unit_test(test_kinds_of_tables),
+        cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_preserved_columns),
+        cmocka_unit_test(test_one_database),
+        cmocka_unit_test(test_while_it_follows),
+        cmocka_unit_test(test_memory),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

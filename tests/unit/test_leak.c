@@ -336,7 +336,10 @@ test_unescape(void **state)
     (void)state;
     ph_buf_init(&out, 1000);
     ph_leak_unescape(span("a\\\"b \\u00e9\\ud83d\\ude00 \"\"q\"\" \\\\ \\n.\\"), &out);
-    assert_string_equal(ph_buf_text(&out), "a\"b \xC3\xA9\xF0\x9F\x98\x80 \"q\" \\  .\\");
+    assert_string_equal(ph_buf_text(&out), "a\"b \xC3\xA9\xF0\x9F\x98\x80 \"q\" \\ \n.\\");
+    ph_buf_clear(&out);
+    ph_leak_unescape(span("a\\nb\\r\\tc\\b\\fd\nn"), &out);
+    assert_string_equal(ph_buf_text(&out), "a\nb\r\tc\b\fd\nn");
     assert_true(ph_leak_is_escaped(span("a\\b")));
     assert_true(ph_leak_is_escaped(span("(\"a \"\"b\"\"\")")));
     assert_false(ph_leak_is_escaped(span("{\"a\":\"b\"}")));
