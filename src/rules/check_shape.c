@@ -32,13 +32,19 @@ add_columns(struct ph_checker *checker, struct ph_draft *draft, struct ph_rule_w
     return PH_OK;
 }
 
+/* The two columns that a shape fills; in one of them the other's values would be lost. */
 static void
 check_targets(struct ph_checker *checker, const struct ph_draft *draft,
-              const struct ph_rule_word *words, uint32_t n)
+              const struct ph_rule_word words[2], const char *parts)
 {
     char nearest[100];
 
-    for (uint32_t i = 0; i < n; i++) {
+    if (words[0].text != NULL && words[1].text != NULL && strcmp(words[0].text, words[1].text) == 0)
+        ph_check_problem(checker, draft, words[1].place,
+                         "%s are both column %s, which holds only one of them; name a column for "
+                         "each",
+                         parts, words[1].text);
+    for (uint32_t i = 0; i < 2; i++) {
         if (words[i].text != NULL && ph_rel_column_named(draft->target, words[i].text) == NULL)
             ph_check_problem(checker, draft, words[i].place, "the target has no column %s%s",
                              words[i].text,
@@ -75,7 +81,7 @@ begin_unpivot(struct ph_checker *checker, struct ph_draft *draft)
     const struct ph_rule_word words[] = {unpivot->name, unpivot->value};
 
     draft->plan->shape.keeps_null = unpivot->keeps_null;
-    check_targets(checker, draft, words, 2);
+    check_targets(checker, draft, words, "`name` and `value` of `unpivot`");
     PH_TRY(add_columns(checker, draft, unpivot->columns));
     return check_types(checker, draft);
 }
@@ -92,7 +98,7 @@ begin_each(struct ph_checker *checker, struct ph_draft *draft)
     char wanted[PH_CLASS_SIZE];
 
     shape->is_each = true;
-    check_targets(checker, draft, words, 2);
+    check_targets(checker, draft, words, "`value` and `position` of `each`");
     PH_TRY(add_columns(checker, draft, (struct ph_rule_words){&each->column, 1}));
     if (shape->n_inputs == 0 || value == NULL)
         return PH_OK;

@@ -193,6 +193,30 @@ test_merge_after_quarantine(void **state)
     pair_db_end(&db);
 }
 
+/* ---- shapes ---- */
+
+/* One column for two things: values would go nowhere, and the proof know nothing of it. */
+static void
+test_two_in_one_column(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "two_in_one");
+    const char *job = pair_job_file(
+        &db, "tables:\n"
+             "  wide: {into: t, unpivot: {columns: [likes, shares], name: v, value: v}}\n"
+             "  list: {into: u, each: {column: tags, value: v, position: v}}\n");
+
+    (void)state;
+    sql_exec(db.source,
+             "CREATE TABLE wide (id int, likes text, shares text);"
+             "INSERT INTO wide VALUES (1, '5', '6');"
+             "CREATE TABLE list (id int, tags int[]); INSERT INTO list VALUES (1, '{7}')");
+    sql_exec(db.target, "CREATE TABLE t (id int, v text); CREATE TABLE u (id int, v int)");
+    struct run *run = pair_copy(&db, job, "--data-only");
+    pair_expect(run, 2, "`name` and `value` of `unpivot` are both column v");
+    pair_expect(run, 2, "`value` and `position` of `each` are both column v");
+    pair_db_end(&db);
+}
+
 /* ---- what the target allows ---- */
 
 /* Constants that a CHECK or a domain of the target refuses are known before anything is written. */
@@ -390,6 +414,7 @@ main(void)
         cmocka_unit_test(test_merge_after_partitions),
         cmocka_unit_test(test_dedup_of_partitions),
         cmocka_unit_test(test_merge_after_quarantine),
+        cmocka_unit_test(test_two_in_one_column),
         cmocka_unit_test(test_constants_and_constraints),
         cmocka_unit_test(test_constants_are_not_cut),
         cmocka_unit_test(test_domains_that_are_not_null),

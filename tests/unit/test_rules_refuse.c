@@ -87,6 +87,13 @@ shapes(void **state)
         {"id int4*, a json", "id int4*, v text, n text*",
          "each: {column: a, value: v, position: n}",
          "column n for the position must be an integer"},
+        {"id int4*, x text, y text", "id int4, v text",
+         "unpivot: {columns: [x, y], name: v, value: v}",
+         "job.yaml:1:57: public.t: `name` and `value` of `unpivot` are both column v, which holds "
+         "only one of them; name a column for each"},
+        {"id int4*, a int4[]", "id int4, n int4", "each: {column: a, value: n, position: n}",
+         "job.yaml:1:52: public.t: `value` and `position` of `each` are both column n, which holds "
+         "only one of them; name a column for each"},
     };
 
     (void)state;
