@@ -64,6 +64,8 @@ struct ph_job {
         struct ph_ledger_tables had;
         struct ph_selection before;     /* of the narrower patterns, as `selection` */
         const struct ph_selection *all; /* while `selection` is of the new tables alone; or NULL */
+        struct ph_plan plan_had;        /* while the new tables are checked: of those it has,
+                                           `target` NULL where that is not known */
     } join;                             /* job/join.c's, with the selection */
     struct ph_rules_made rules;         /* of both catalogs, for the attempt at hand */
     struct ph_plan plan;

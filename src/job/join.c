@@ -277,6 +277,15 @@ check_new_tables(struct ph_job *job, struct ph_error *err)
     return rc;
 }
 
+/* The target's catalog is forgotten where tables are made from the source's. */
+static void
+keep_plan(struct ph_job *job)
+{
+    job->join.plan_had = job->plan;
+    for (uint32_t i = 0; !job->options->data_only && i < job->plan.n_tables; i++)
+        job->plan.tables[i].target = NULL;
+}
+
 /* Everything that can be known before the first write. Ends with the plan of what is new. */
 static ph_code
 check(struct ph_job *job, struct ph_error *err)
@@ -288,6 +297,7 @@ check(struct ph_job *job, struct ph_error *err)
         PH_TRY(ph_job_read_target_catalog(job, err));
     PH_TRY(ph_job_load_plan(job, err));
     enum ph_format before = format_of_stream(job, &job->target_catalog);
+    keep_plan(job);
     if (!job->options->data_only) {
         PH_TRY(refuse_existing(job, err));
         ph_job_forget_receipts(job);
@@ -295,7 +305,9 @@ check(struct ph_job *job, struct ph_error *err)
     }
     PH_TRY(ph_join_make_plan(job, err));
     PH_TRY(refuse_text(job, before, err));
-    return check_new_tables(job, err);
+    ph_code rc = check_new_tables(job, err);
+    job->join.plan_had = (struct ph_plan){.n_tables = 0};
+    return rc;
 }
 
 static ph_code

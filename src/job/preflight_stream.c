@@ -134,6 +134,14 @@ find_deferrable(const struct ph_job *job, const struct ph_table_plan *table,
 
 /* ---- foreign keys that are enforced while changes are applied ---- */
 
+/* Where foreign keys are looked for: on the target, or while it has no schema on the source. */
+struct enforced {
+    const struct ph_job *job;
+    const struct ph_catalog *catalog;
+    bool of_target;
+    bool *seen; /* by foreign key */
+};
+
 /*
  * When one statement gives the key of one parent to another, the target's foreign key has moved the
  * children of both before their own changes come; where these are found by all that they are, one
@@ -146,28 +154,112 @@ moves_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, p
            ph_catalog_is_within(catalog, table, key->rel_oid);
 }
 
-static void
-find_moved(const struct ph_job *job, const struct ph_table_plan *table,
-           struct ph_findings *findings)
+/* Whether it writes to rows of the table at all. */
+static bool
+writes_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, ph_oid table)
 {
-    bool of_target = has_target(job, table);
-    const struct ph_catalog *catalog = of_target ? &job->target_catalog : &job->source_catalog;
-    ph_oid oid = of_target ? table->target->oid : table->source->oid;
-    char label[LABEL_BYTES];
+    return moves_rows(catalog, key, table) ||
+           (key->enforced &&
+            (key->on_update == 'n' || key->on_delete == 'n' || key->on_delete == 'd') &&
+            ph_catalog_is_within(catalog, table, key->rel_oid));
+}
 
-    if (table->source->replica_identity != 'f' || table->route != NULL ||
-        ph_apply_has_full_key(table))
-        return;
+/* The stream changes rows of the relation, of a partition of it, or of what it is a partition of.
+ * Where a route leads is known by the target alone. */
+static bool
+is_followed(const struct enforced *e, const struct ph_plan *plan, ph_oid oid)
+{
+    for (uint32_t i = 0; i < plan->n_tables; i++) {
+        const struct ph_table_plan *table = &plan->tables[i];
+        const struct ph_rel *rel = e->of_target ? table->target : table->source;
+        if (!ph_publish_can(table) || rel == NULL)
+            continue;
+        if ((!e->of_target && table->route != NULL) ||
+            ph_catalog_is_within(e->catalog, rel->oid, oid) ||
+            ph_catalog_is_within(e->catalog, oid, rel->oid))
+            return true;
+    }
+    return false;
+}
+
+/* By the stream, or as what is changed by it is referred to. What is not the job's is not made on a
+ * target without a schema, and then moves nothing. */
+static bool
+may_change(struct enforced *e, ph_oid oid)
+{
+    if (is_followed(e, &e->job->plan, oid) || is_followed(e, &e->job->join.plan_had, oid))
+        return true;
+    for (uint32_t i = 0; e->of_target && i < e->catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &e->catalog->foreign_keys[i];
+        if (e->seen[i] || !writes_rows(e->catalog, key, oid))
+            continue;
+        e->seen[i] = true;
+        if (may_change(e, key->ref_oid))
+            return true;
+    }
+    return false;
+}
+
+/* By its identity of now, or the one that it has to get before it can be followed. */
+static ph_code
+will_be_full(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql, bool *is,
+             struct ph_error *err)
+{
+    int version = job->source_catalog.version_num;
+    enum ph_identity identity = ph_rel_identity(rel, version, NULL);
+    enum ph_identity_need need;
+
+    PH_TRY(need_of(job, rel, &need, err));
+    ph_buf_clear(sql);
+    *is = need == PH_NEED_KEY && ph_identity_is_usable(identity)
+              ? identity == PH_IDENTITY_FULL
+              : ph_rel_identity_cure(rel, version, need, sql) == PH_CURE_FULL;
+    return PH_OK;
+}
+
+static ph_code
+find_moved(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
+           struct ph_findings *findings, struct ph_error *err)
+{
+    struct enforced e = {.job = job, .of_target = has_target(job, table)};
+    ph_oid oid = e.of_target ? table->target->oid : table->source->oid;
+    char label[LABEL_BYTES];
+    bool is_full;
+
+    PH_TRY(will_be_full(job, table->source, sql, &is_full, err));
+    if (!is_full || table->route != NULL || ph_apply_has_full_key(table))
+        return PH_OK;
+    e.catalog = e.of_target ? &job->target_catalog : &job->source_catalog;
+    e.seen = PH_ARENA_ARRAY(&job->arena, bool, (size_t)e.catalog->n_foreign_keys + 1);
+    if (e.seen == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_plan_table_label(table, label, sizeof label);
-    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
-        if (moves_rows(catalog, &catalog->foreign_keys[i], oid))
+    for (uint32_t i = 0; i < e.catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &e.catalog->foreign_keys[i];
+        memset(e.seen, 0, e.catalog->n_foreign_keys * sizeof *e.seen);
+        if (moves_rows(e.catalog, key, oid) && may_change(&e, key->ref_oid))
             FIND(ERROR, PH_E_UNSUPPORTED, "foreign key", label,
                  "give the table a primary key, or the target's role SET on "
                  "session_replication_role",
                  "%s changes rows on the target by itself (ON UPDATE), and they have no key to "
                  "tell them apart by",
-                 catalog->foreign_keys[i].name);
+                 key->name);
     }
+    return PH_OK;
+}
+
+/* A table that is added may be the one that rows of others refer to. */
+static ph_code
+find_moved_before(struct ph_job *job, struct ph_buf *sql, struct ph_findings *findings,
+                  struct ph_error *err)
+{
+    const struct ph_plan *had = &job->join.plan_had;
+
+    for (uint32_t i = 0; i < had->n_tables; i++) {
+        if (ph_publish_can(&had->tables[i]) && ph_plan_is_first_of_source(had, i))
+            PH_TRY(find_moved(job, &had->tables[i], sql, findings, err));
+    }
+    return PH_OK;
 }
 
 /* ---- the publication ---- */
@@ -337,14 +429,16 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
             continue;
         if (ph_publish_can(table)) {
             rc = find_identity(job, table, &sql, findings, err);
-            if (!is_replica)
-                find_moved(job, table, findings);
+            if (rc == PH_OK && !is_replica)
+                rc = find_moved(job, table, &sql, findings, err);
         } else {
             find_unstreamed(table, findings);
         }
         if (is_replica)
             find_deferrable(job, table, findings);
     }
+    if (rc == PH_OK && !is_replica)
+        rc = find_moved_before(job, &sql, findings, err);
     ph_buf_free(&sql);
     PH_TRY(rc);
     PH_TRY(ph_preflight_routes(job, findings, err));

@@ -369,7 +369,17 @@ trap_88_deferrable_keys(void **state)
     ADMITTED("deferrable key public.late: late_n is DEFERRABLE");
 }
 
-/* Without the replica role the target's keys act, and rows without a key cannot be told apart. */
+/* Without the replica role the target's keys act. */
+static void
+be_mover(void)
+{
+    free(options.target);
+    options.target = strdup(scratch_printf("%s user=mover", pg_test_conninfo(dst, "next")));
+    sql_once(dst, "next",
+             "GRANT CREATE ON DATABASE next TO mover; GRANT ALL ON SCHEMA public TO mover");
+}
+
+/* Rows without a key that a foreign key has changed cannot be told apart. */
 static void
 keys_that_move_rows(void **state)
 {
@@ -383,16 +393,72 @@ keys_that_move_rows(void **state)
                   "CREATE TABLE keyed (p int PRIMARY KEY REFERENCES good ON UPDATE CASCADE);"
                   "ALTER TABLE keyed REPLICA IDENTITY FULL");
     ADMITTED("ready: 4 tables");
-    free(options.target);
-    options.target = strdup(scratch_printf("%s user=mover", pg_test_conninfo(dst, "next")));
-    sql_once(dst, "next",
-             "GRANT CREATE ON DATABASE next TO mover; GRANT ALL ON SCHEMA public TO mover");
+    be_mover();
     REFUSED("foreign key public.child: child_p_fkey changes rows on the target by itself",
             "SET on session_replication_role");
     lacks(check(&is_ready), "public.still");
     lacks(check(&is_ready), "public.keyed");
     sql_exec(app, "ALTER TABLE child ADD COLUMN id int PRIMARY KEY");
     ADMITTED("ready: 4 tables");
+}
+
+/* It is the identity that counts which the option gives. */
+static void
+keys_that_move_rows_later(void **state)
+{
+    bool is_ready;
+
+    (void)state;
+    be_mover();
+    sql_exec(app, "CREATE TABLE child (p int REFERENCES good ON UPDATE CASCADE, v text);"
+                  "CREATE TABLE keyed (k int NOT NULL UNIQUE, p int REFERENCES good ON UPDATE"
+                  " CASCADE)");
+    REFUSED("replica identity public.child: it has no primary key",
+            "foreign key public.child: child_p_fkey changes rows on the target by itself");
+    options.set_replica_identity = true;
+    REFUSED("foreign key public.child: child_p_fkey changes rows on the target by itself");
+    lacks(check(&is_ready), "foreign key public.keyed");
+}
+
+static void
+select_table(const char *name)
+{
+    char **items = realloc(options.tables.items, (options.tables.n + 1) * sizeof *items);
+
+    assert_non_null(items);
+    items[options.tables.n++] = strdup(name);
+    options.tables.items = items;
+}
+
+/* A parent that no stream changes moves nothing, unless what it refers to itself does. */
+static void
+keys_of_parents_that_stay(void **state)
+{
+    static const char tables[] =
+        "CREATE TABLE mid (id int PRIMARY KEY REFERENCES good ON UPDATE CASCADE);"
+        "CREATE TABLE child (p int REFERENCES mid ON UPDATE CASCADE, v text);"
+        "ALTER TABLE child REPLICA IDENTITY FULL";
+
+    (void)state;
+    be_mover();
+    sql_exec(app, tables);
+    select_table("child");
+    ADMITTED("ready: 1 tables");
+    select_table("good"); /* without mid its keys are not made */
+    ADMITTED("ready: 2 tables");
+    select_table("mid");
+    REFUSED("foreign key public.child: child_p_fkey");
+
+    sql_once(dst, "next",
+             scratch_printf("SET ROLE mover; CREATE TABLE good (id int PRIMARY KEY,"
+                            " v text); %s",
+                            tables));
+    options.data_only = true;
+    REFUSED("foreign key public.child: child_p_fkey");
+    free(options.tables.items[--options.tables.n]);
+    REFUSED("foreign key public.child: child_p_fkey");
+    free(options.tables.items[--options.tables.n]);
+    ADMITTED("ready: 1 tables");
 }
 
 static void
@@ -427,6 +493,8 @@ main(void)
         cmocka_unit_test_setup_teardown(trap_10_12_a_given_publication, begin, finish),
         cmocka_unit_test_setup_teardown(trap_88_deferrable_keys, begin, finish),
         cmocka_unit_test_setup_teardown(keys_that_move_rows, begin, finish),
+        cmocka_unit_test_setup_teardown(keys_that_move_rows_later, begin, finish),
+        cmocka_unit_test_setup_teardown(keys_of_parents_that_stay, begin, finish),
         cmocka_unit_test_setup_teardown(no_failover_slots_before_17, begin, finish),
         cmocka_unit_test_setup_teardown(spool, begin, finish),
     };

@@ -475,6 +475,34 @@ refusals(void **state)
     end(&db, pair_follow(&db, WIDE, "--table", "keyless", "--set-replica-identity"));
 }
 
+/* The rows of a table that it follows would be moved by the keys of one that is added. */
+static void
+keys_that_move_rows(void **state)
+{
+    static const char sql[] = "CREATE TABLE top (id int PRIMARY KEY);"
+                              "CREATE TABLE under (id int REFERENCES top ON UPDATE CASCADE);"
+                              "ALTER TABLE under REPLICA IDENTITY FULL";
+    struct pair_db db = new_db("moving");
+
+    (void)state;
+    sql_exec(db.source, sql);
+    sql_exec(db.target, "CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE moving TO mover;"
+                        "GRANT CREATE ON SCHEMA public TO mover; SET ROLE mover");
+    db.target_user = "mover";
+    follow_old(&db, pair_follow(&db, "--table", "under", "--no-owner"));
+    refuse(&db, pair_follow(&db, "--table", "under", "--table", "top", "--no-owner"), 3,
+           "public.under: under_id_fkey changes rows on the target by itself");
+    pair_expect(pair_run(&db, "clean", "--name", db.name, "--yes", "--source",
+                         pg_test_conninfo(pair.src, db.name)),
+                0, NULL);
+    sql_exec(db.target, "DROP TABLE under");
+    sql_exec(db.target, sql);
+    follow_old(&db, pair_follow(&db, "--table", "under", "--data-only"));
+    refuse(&db, pair_follow(&db, "--table", "under", "--table", "top", "--data-only"), 3,
+           "public.under: under_id_fkey changes rows on the target by itself");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -490,6 +518,7 @@ main(void)
         cmocka_unit_test(trap_79_a_writer_during_alter),
         cmocka_unit_test(killed_in_between),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(keys_that_move_rows),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
