@@ -40,15 +40,16 @@ remove_alone(const struct ph_large_objects *objects, const struct ph_findings *f
     return rc;
 }
 
-/* *left: differences more than a list holds; those of it are mended. *only: on the target alone. */
+/* Those that one list of differences reaches. *only: on the target alone. */
 static ph_code
 mend_large_objects(struct ph_large_objects *objects, enum ph_alone alone, uint64_t *n,
-                   uint32_t *left, uint32_t *only, struct ph_error *err)
+                   uint32_t *only, struct ph_error *err)
 {
     struct ph_findings findings;
     uint32_t *oids = NULL;
     uint64_t bytes;
 
+    *n = 0;
     ph_findings_init(&findings);
     ph_code rc = ph_large_objects_compare(objects, &findings, err);
     if (rc == PH_OK)
@@ -56,9 +57,8 @@ mend_large_objects(struct ph_large_objects *objects, enum ph_alone alone, uint64
     objects->again = oids;
     if (rc == PH_OK && alone == PH_ALONE_GOES)
         rc = remove_alone(objects, &findings, err);
-    if (rc == PH_OK)
+    if (rc == PH_OK && objects->n_again > 0)
         rc = ph_large_objects_copy(objects, n, &bytes, err);
-    *left = findings.left_out;
     *only = findings.n_warnings;
     ph_findings_reset(&findings);
     free(oids);
@@ -71,16 +71,18 @@ ph_copy_mend_large_objects(struct ph_job *job, enum ph_alone alone, uint64_t *n,
                            struct ph_error *err)
 {
     struct ph_large_objects objects = ph_copy_large_objects_of(job);
-    uint32_t left = UINT32_MAX;
-    uint32_t before;
-    uint64_t mended;
+    uint32_t reached = 0;
 
-    *n = 0;
+    objects.reached = &reached;
+    *n = *only = 0;
     do {
-        before = left;
-        PH_TRY(mend_large_objects(&objects, alone, &mended, &left, only, err));
+        uint64_t mended;
+        uint32_t alone_here;
+        objects.after = reached;
+        PH_TRY(mend_large_objects(&objects, alone, &mended, &alone_here, err));
         *n += mended;
-    } while (left > 0 && left < before);
+        *only += alone_here;
+    } while (reached != UINT32_MAX);
     return PH_OK;
 }
 

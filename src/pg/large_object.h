@@ -22,6 +22,10 @@ struct ph_large_objects {
     bool no_comments;
     const uint32_t *again; /* ascending oids: copied over what the target has of them */
     uint32_t n_again;
+    uint32_t after;    /* for comparing: of those with a higher oid */
+    uint32_t *reached; /* likewise: it ends where the list is full, and this is the last oid that
+                          was compared, UINT32_MAX when all were; NULL: it goes on, and what has
+                          no room is counted */
     void *arg;
     /* Totals so far, after every batch. May be NULL. */
     void (*on_progress)(void *arg, uint64_t objects, uint64_t bytes);

@@ -12,6 +12,7 @@
 
 #define BATCH 200
 #define HASHED_BYTES 1048576
+#define MOST_OF_ONE 4u /* findings: owner, grants, comment, contents */
 
 /* oid, length and hash of the first megabyte, owner, grants, comment */
 static const char list_sql[] =
@@ -146,17 +147,26 @@ compare_pair(const struct ph_large_objects *objects, const struct side *source,
     return compare_rest(objects, oid, findings, err);
 }
 
+static bool
+is_full(const struct ph_large_objects *objects, const struct ph_findings *findings)
+{
+    return objects->reached != NULL && findings->n + MOST_OF_ONE > PH_FINDINGS_MAX;
+}
+
+/* *reached: the last oid, or UINT32_MAX. */
 static ph_code
 merge(const struct ph_large_objects *objects, struct side *source, struct side *target,
-      struct ph_findings *findings, struct ph_error *err)
+      struct ph_findings *findings, uint32_t *reached, struct ph_error *err)
 {
-    while (true) {
+    *reached = objects->after;
+    while (!is_full(objects, findings)) {
         PH_TRY(ph_stop_check(err));
         PH_TRY(refill(source, err));
         PH_TRY(refill(target, err));
         uint64_t a = present(source);
         uint64_t b = present(target);
 
+        *reached = a < b ? (uint32_t)a : (uint32_t)b; /* past the end: UINT32_MAX */
         if (a == UINT64_MAX && b == UINT64_MAX)
             return PH_OK;
         if (a == b)
@@ -168,16 +178,20 @@ merge(const struct ph_large_objects *objects, struct side *source, struct side *
         source->at += a <= b;
         target->at += b <= a;
     }
+    return PH_OK;
 }
 
 ph_code
 ph_large_objects_compare(const struct ph_large_objects *objects, struct ph_findings *findings,
                          struct ph_error *err)
 {
-    struct side source = {.conn = objects->source};
-    struct side target = {.conn = objects->target};
-    ph_code rc = merge(objects, &source, &target, findings, err);
+    struct side source = {.conn = objects->source, .last = objects->after};
+    struct side target = {.conn = objects->target, .last = objects->after};
+    uint32_t reached;
+    ph_code rc = merge(objects, &source, &target, findings, &reached, err);
 
+    if (objects->reached != NULL)
+        *objects->reached = reached;
     ph_result_free(source.rows);
     ph_result_free(target.rows);
     return rc;

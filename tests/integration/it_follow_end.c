@@ -92,6 +92,28 @@ large_objects_at_the_end(void **state)
     pair_db_end(&db);
 }
 
+/* More that only the target has than one list of differences holds; behind them one has changed. */
+static void
+large_objects_behind_many(void **state)
+{
+    struct pair_db db = new_db("objects_many");
+
+    (void)state;
+    sql_exec(db.source, "SELECT count(lo_from_bytea(100000 + g, 'old'))"
+                        " FROM generate_series(1, 10100) g;"
+                        "SELECT lo_from_bytea(200000, 'old')");
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.source, "SELECT count(lo_unlink(100000 + g)) FROM generate_series(1, 10050) g;"
+                        "SELECT lo_put(200000, 0, 'new'), lo_from_bytea(200001, 'came later')");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    run_expect(run, 0);
+    pair_expect(run, 0, "brought over at the end: 2");
+    pair_expect(run, 0, "large objects: on the target only: 10,050;");
+    pair_same(&db, "SELECT oid, lo_get(oid) FROM pg_largeobject_metadata WHERE oid > 110050");
+    pair_db_end(&db);
+}
+
 /* None when the job began: the target may have none of its own, and gets those that came. */
 static void
 large_objects_that_came_later(void **state)
@@ -353,6 +375,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_objects_at_the_end),
+        cmocka_unit_test(large_objects_behind_many),
         cmocka_unit_test(large_objects_that_came_later),
         cmocka_unit_test(now_is_when_the_command_was_given),
         cmocka_unit_test(now_of_a_copy),
