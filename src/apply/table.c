@@ -176,19 +176,21 @@ find_index(const struct ph_table_plan *plan, bool of_target)
 }
 
 /* The target's indexes may be made later than its catalog was read: the source's will do. */
-bool
-ph_apply_has_full_key(const struct ph_table_plan *plan)
+const struct ph_index *
+ph_apply_full_key(const struct ph_table_plan *plan, bool *of_target)
 {
-    return (plan->target != NULL && find_index(plan, true) != NULL) ||
-           find_index(plan, false) != NULL;
+    const struct ph_index *index = plan->target != NULL ? find_index(plan, true) : NULL;
+
+    *of_target = index != NULL;
+    return index != NULL ? index : find_index(plan, false);
 }
 
 static void
 find_full_keys(struct builder *b)
 {
     const struct ph_table_plan *plan = b->params->plan;
-    bool of_target = find_index(plan, true) != NULL;
-    const struct ph_index *index = find_index(plan, of_target);
+    bool of_target;
+    const struct ph_index *index = ph_apply_full_key(plan, &of_target);
     uint32_t position;
 
     for (uint32_t i = 0; index != NULL && i < index->n_keys; i++)

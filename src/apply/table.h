@@ -126,9 +126,9 @@ struct ph_apply_table_params {
 ph_code ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena *arena,
                              const struct ph_apply_table **out, struct ph_error *err) PH_MUST_CHECK;
 
-/* Under REPLICA IDENTITY FULL: an index tells the rows apart, here or there. The plan may be of a
- * table that the target does not have yet. */
-bool ph_apply_has_full_key(const struct ph_table_plan *plan);
+/* The index by which rows are found under REPLICA IDENTITY FULL, NULL: by all that they are. The
+ * plan may be of a table that the target does not have yet. */
+const struct ph_index *ph_apply_full_key(const struct ph_table_plan *plan, bool *of_target);
 
 /*
  * The format that a stream with these tables may have: BINARY unless the values of a column are

@@ -142,26 +142,52 @@ struct enforced {
     bool *seen; /* by foreign key */
 };
 
-/*
- * When one statement gives the key of one parent to another, the target's foreign key has moved the
- * children of both before their own changes come; where these are found by all that they are, one
- * finds rows that belong to the other.
- */
-static bool
-moves_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, ph_oid table)
-{
-    return key->enforced && (key->on_update == 'c' || key->on_update == 'd') &&
-           ph_catalog_is_within(catalog, table, key->rel_oid);
-}
+/* By what rows of a table are found. */
+struct found_by {
+    const struct ph_index *index; /* NULL: by all that they are */
+    const struct ph_rel *rel;     /* that the index is of */
+};
 
-/* Whether it writes to rows of the table at all. */
+/* Whether the key writes to rows of the table by itself. */
 static bool
 writes_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, ph_oid table)
 {
-    return moves_rows(catalog, key, table) ||
-           (key->enforced &&
-            (key->on_update == 'n' || key->on_delete == 'n' || key->on_delete == 'd') &&
-            ph_catalog_is_within(catalog, table, key->rel_oid));
+    return key->enforced &&
+           (key->on_update == 'c' || key->on_update == 'n' || key->on_update == 'd' ||
+            key->on_delete == 'n' || key->on_delete == 'd') &&
+           ph_catalog_is_within(catalog, table, key->rel_oid);
+}
+
+static bool
+has_column(const struct found_by *by, const char *name)
+{
+    for (uint32_t i = 0; i < by->index->n_keys; i++) {
+        const struct ph_column *column = ph_rel_column_at(by->rel, by->index->key_attnums[i]);
+        if (column != NULL && strcmp(column->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The target's foreign key has written to such rows before their own changes come: these do not
+ * find them any more, nor what else they bring, and where one statement gives the key of one parent
+ * to another they find rows of the other.
+ */
+static bool
+moves_rows(const struct ph_catalog *catalog, const struct ph_foreign_key *key, ph_oid table,
+           const struct found_by *by)
+{
+    const struct ph_rel *rel = ph_catalog_rel(catalog, key->rel_oid);
+
+    if (!writes_rows(catalog, key, table) || by->index == NULL)
+        return writes_rows(catalog, key, table);
+    for (uint32_t i = 0; rel != NULL && i < key->n_attnums; i++) {
+        const struct ph_column *column = ph_rel_column_at(rel, key->attnums[i]);
+        if (column != NULL && has_column(by, column->name))
+            return true;
+    }
+    return false;
 }
 
 /* The stream changes rows of the relation, of a partition of it, or of what it is a partition of.
@@ -202,18 +228,25 @@ may_change(struct enforced *e, ph_oid oid)
 
 /* By its identity of now, or the one that it has to get before it can be followed. */
 static ph_code
-will_be_full(struct ph_job *job, const struct ph_rel *rel, struct ph_buf *sql, bool *is,
-             struct ph_error *err)
+find_rows_by(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
+             struct found_by *out, struct ph_error *err)
 {
+    const struct ph_rel *rel = table->source;
     int version = job->source_catalog.version_num;
-    enum ph_identity identity = ph_rel_identity(rel, version, NULL);
+    enum ph_identity identity = ph_rel_identity(rel, version, &out->index);
     enum ph_identity_need need;
+    bool of_target = false;
+    bool is_full = identity == PH_IDENTITY_FULL;
 
     PH_TRY(need_of(job, rel, &need, err));
     ph_buf_clear(sql);
-    *is = need == PH_NEED_KEY && ph_identity_is_usable(identity)
-              ? identity == PH_IDENTITY_FULL
-              : ph_rel_identity_cure(rel, version, need, sql) == PH_CURE_FULL;
+    if (need != PH_NEED_KEY || !ph_identity_is_usable(identity)) {
+        is_full = ph_rel_identity_cure(rel, version, need, sql) == PH_CURE_FULL;
+        out->index = ph_rel_identity_candidate(rel, version);
+    }
+    if (is_full)
+        out->index = ph_apply_full_key(table, &of_target);
+    out->rel = of_target ? table->target : rel;
     return PH_OK;
 }
 
@@ -224,11 +257,11 @@ find_moved(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf 
     struct enforced e = {.job = job, .of_target = has_target(job, table)};
     ph_oid oid = e.of_target ? table->target->oid : table->source->oid;
     char label[LABEL_BYTES];
-    bool is_full;
+    struct found_by by;
 
-    PH_TRY(will_be_full(job, table->source, sql, &is_full, err));
-    if (!is_full || table->route != NULL || ph_apply_has_full_key(table))
+    if (table->route != NULL)
         return PH_OK;
+    PH_TRY(find_rows_by(job, table, sql, &by, err));
     e.catalog = e.of_target ? &job->target_catalog : &job->source_catalog;
     e.seen = PH_ARENA_ARRAY(&job->arena, bool, (size_t)e.catalog->n_foreign_keys + 1);
     if (e.seen == NULL)
@@ -237,13 +270,14 @@ find_moved(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf 
     for (uint32_t i = 0; i < e.catalog->n_foreign_keys; i++) {
         const struct ph_foreign_key *key = &e.catalog->foreign_keys[i];
         memset(e.seen, 0, e.catalog->n_foreign_keys * sizeof *e.seen);
-        if (moves_rows(e.catalog, key, oid) && may_change(&e, key->ref_oid))
+        if (moves_rows(e.catalog, key, oid, &by) && may_change(&e, key->ref_oid))
             FIND(ERROR, PH_E_UNSUPPORTED, "foreign key", label,
-                 "give the table a primary key, or the target's role SET on "
-                 "session_replication_role",
-                 "%s changes rows on the target by itself (ON UPDATE), and they have no key to "
-                 "tell them apart by",
-                 key->name);
+                 by.index == NULL ? "give the table a primary key, or the target's role SET on "
+                                    "session_replication_role"
+                                  : "give the target's role SET on session_replication_role",
+                 "%s changes rows on the target by itself, and with them %s", key->name,
+                 by.index == NULL ? "what they are found by: they have no key"
+                                  : "the key that they are found by");
     }
     return PH_OK;
 }

@@ -57,6 +57,16 @@ ph_rel_column_named(const struct ph_rel *rel, const char *name)
     return NULL;
 }
 
+const struct ph_column *
+ph_rel_column_at(const struct ph_rel *rel, int16_t attnum)
+{
+    for (uint32_t i = 0; i < rel->n_columns; i++) {
+        if (rel->columns[i].attnum == attnum)
+            return &rel->columns[i];
+    }
+    return NULL;
+}
+
 bool
 ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root)
 {

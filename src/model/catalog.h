@@ -189,6 +189,7 @@ const struct ph_type *ph_catalog_type(const struct ph_catalog *catalog, ph_oid o
 const struct ph_rel *ph_catalog_rel_named(const struct ph_catalog *catalog, const char *schema,
                                           const char *name);
 const struct ph_column *ph_rel_column_named(const struct ph_rel *rel, const char *name);
+const struct ph_column *ph_rel_column_at(const struct ph_rel *rel, int16_t attnum);
 /*
  * What rows of `top` may be called by: a partitioned table and all that is under it, one after the
  * other, any other table itself. `*at` begins at 0; NULL: no more.

@@ -5,21 +5,11 @@
 /* From here on the server can publish stored generated columns, and has virtual ones. */
 #define PUBLISHES_GENERATED 180000
 
-static const struct ph_column *
-column_of(const struct ph_rel *rel, int16_t attnum)
-{
-    for (uint32_t i = 0; i < rel->n_columns; i++) {
-        if (rel->columns[i].attnum == attnum)
-            return &rel->columns[i];
-    }
-    return NULL;
-}
-
 static bool
 has_generated_key(const struct ph_rel *rel, const struct ph_index *index)
 {
     for (uint32_t i = 0; i < index->n_keys; i++) {
-        const struct ph_column *column = column_of(rel, index->key_attnums[i]);
+        const struct ph_column *column = ph_rel_column_at(rel, index->key_attnums[i]);
         if (column != NULL && column->generated != '\0')
             return true;
     }
@@ -148,7 +138,7 @@ static bool
 is_not_null(const struct ph_rel *rel, const struct ph_index *index)
 {
     for (uint32_t i = 0; i < index->n_keys; i++) {
-        const struct ph_column *column = column_of(rel, index->key_attnums[i]);
+        const struct ph_column *column = ph_rel_column_at(rel, index->key_attnums[i]);
         if (column == NULL || !column->not_null)
             return false;
     }

@@ -390,16 +390,25 @@ keys_that_move_rows(void **state)
                   "ALTER TABLE child REPLICA IDENTITY FULL;"
                   "CREATE TABLE still (p int REFERENCES good ON DELETE CASCADE, v text);"
                   "ALTER TABLE still REPLICA IDENTITY FULL;"
-                  "CREATE TABLE keyed (p int PRIMARY KEY REFERENCES good ON UPDATE CASCADE);"
-                  "ALTER TABLE keyed REPLICA IDENTITY FULL");
-    ADMITTED("ready: 4 tables");
+                  "CREATE TABLE other (k int PRIMARY KEY, p int REFERENCES good ON UPDATE CASCADE"
+                  " ON DELETE SET NULL);"
+                  "CREATE TABLE gone (p int REFERENCES good ON DELETE SET NULL, v text);"
+                  "ALTER TABLE gone REPLICA IDENTITY FULL;"
+                  "CREATE TABLE keyed (n int, p int REFERENCES good ON UPDATE CASCADE,"
+                  " PRIMARY KEY (n, p))");
+    ADMITTED("ready: 6 tables");
     be_mover();
-    REFUSED("foreign key public.child: child_p_fkey changes rows on the target by itself",
+    REFUSED("foreign key public.child: child_p_fkey changes rows on the target by itself, and with"
+            " them what they are found by: they have no key",
+            "foreign key public.gone: gone_p_fkey",
+            "foreign key public.keyed: keyed_p_fkey changes rows on the target by itself, and with"
+            " them the key that they are found by",
             "SET on session_replication_role");
     lacks(check(&is_ready), "public.still");
-    lacks(check(&is_ready), "public.keyed");
-    sql_exec(app, "ALTER TABLE child ADD COLUMN id int PRIMARY KEY");
-    ADMITTED("ready: 4 tables");
+    lacks(check(&is_ready), "public.other");
+    sql_exec(app, "ALTER TABLE child ADD COLUMN id int PRIMARY KEY;"
+                  "ALTER TABLE gone ADD COLUMN id int PRIMARY KEY; DROP TABLE keyed");
+    ADMITTED("ready: 5 tables");
 }
 
 /* It is the identity that counts which the option gives. */
