@@ -17,6 +17,7 @@
 #include "job/rows.h"
 
 #define LAST_WORDS_MS 4000u
+#define UNIQUE_VIOLATION "23505"
 
 /* ---- the plan ---- */
 
@@ -57,11 +58,29 @@ void_epoch(struct ph_job *job)
     job->epoch_voided = true;
 }
 
+/* The target still has a row where the source had it when changes were applied last. */
+static bool
+meets_moved_row(const struct ph_job *job, const struct ph_error *err)
+{
+    bool any_beside = false;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
+        any_beside |= job->plan.tables[i].is_beside;
+    return any_beside && strcmp(err->sqlstate, UNIQUE_VIOLATION) == 0;
+}
+
 /* Rows of one snapshot may refer to rows that another one does not have. */
 static void
 explain_constraint(const struct ph_job *job, struct ph_error *err)
 {
     bool is_mixed = false;
+
+    if (meets_moved_row(job, err)) {
+        ph_error_hint(err, "the source has moved a row of that key into a partition that is being "
+                           "added, and the target still has it from before: start over with "
+                           "--restart --yes into an empty target");
+        return;
+    }
 
     for (uint32_t i = 0; i < job->plan.n_chunks; i++)
         is_mixed |= job->chunk_states[i].done && job->chunk_states[i].epoch != job->epoch.number;
@@ -162,7 +181,7 @@ rows_of_many_snapshots(struct ph_job *job, struct ph_error *err)
     }
     PH_TRY(rc);
     PH_TRY(ph_job_load_plan(job, err));
-    ph_join_settle_states(job);
+    PH_TRY(ph_join_settle_states(job, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         job->table_states[i].has_changes = true;
     return run_rows(job, false, err);
@@ -186,7 +205,7 @@ static ph_code
 rows_phase(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_job_load_plan(job, err));
-    ph_join_settle_states(job);
+    PH_TRY(ph_join_settle_states(job, err));
     PH_TRY(settle_lookups(job, err));
     if (job->follows)
         PH_TRY(ph_follow_receive(job, err));

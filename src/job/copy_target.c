@@ -62,8 +62,8 @@ find_rows_in(struct ph_job *job, uint32_t *next, struct ph_findings *findings, s
 
     ph_buf_init(&sql, (size_t)1 << 20);
     for (uint32_t n = 0; n < TABLES_A_QUESTION && *next < plan->n_tables; n++, (*next)++) {
-        ph_buf_printf(&sql, "%sSELECT %u WHERE EXISTS (SELECT FROM ", n > 0 ? " UNION ALL " : "",
-                      *next);
+        ph_buf_printf(&sql, "%sSELECT %u WHERE %sEXISTS (SELECT FROM ", n > 0 ? " UNION ALL " : "",
+                      *next, plan->tables[*next].is_beside ? "false AND " : "");
         ph_copy_put_target(&sql, plan->tables[*next].target);
         put_condition(&sql, &plan->tables[*next]);
         ph_buf_puts(&sql, ")");
@@ -111,12 +111,12 @@ check_empty(struct ph_job *job, struct ph_error *err)
 
 /* ---- TRUNCATE ---- */
 
-/* Whether rows go into the table or into a partition of it. */
+/* Whether the table or a partition of it is truncated. */
 static bool
 has_family_in_plan(const struct ph_job *job, const struct ph_rel *rel)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].target->root_oid == rel->root_oid)
+        if (job->plan.tables[i].target->root_oid == rel->root_oid && !job->plan.tables[i].is_beside)
             return true;
     }
     return false;

@@ -22,6 +22,7 @@ struct list {
     struct item *items;
     uint32_t n;
     ph_oid *targets; /* the plan's, sorted: thousands of partitions are looked up in them */
+    uint32_t n_targets;
 };
 
 /* ---- what ---- */
@@ -44,7 +45,7 @@ is_whole_target(const struct ph_job *job, const struct list *list, ph_oid root)
     for (uint32_t i = 0; i < target->n_rels; i++) {
         const struct ph_rel *rel = &target->rels[i];
         if (rel->root_oid == root && rel->kind == PH_REL_TABLE &&
-            bsearch(&rel->oid, list->targets, job->plan.n_tables, sizeof(ph_oid), compare_oids) ==
+            bsearch(&rel->oid, list->targets, list->n_targets, sizeof(ph_oid), compare_oids) ==
                 NULL)
             return false;
     }
@@ -88,11 +89,13 @@ make_list(struct ph_job *job, struct list *list, struct ph_error *err)
     list->targets = PH_ARENA_ARRAY(&job->arena, ph_oid, n + 1u);
     if (list->items == NULL || list->targets == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < n; i++)
-        list->targets[i] = job->plan.tables[i].target->oid;
-    qsort(list->targets, n, sizeof(ph_oid), compare_oids);
     for (uint32_t i = 0; i < n; i++) {
-        if (job->plan.tables[i].where[PH_TARGET] == NULL)
+        if (!job->plan.tables[i].is_beside)
+            list->targets[list->n_targets++] = job->plan.tables[i].target->oid;
+    }
+    qsort(list->targets, list->n_targets, sizeof(ph_oid), compare_oids);
+    for (uint32_t i = 0; i < n; i++) {
+        if (job->plan.tables[i].where[PH_TARGET] == NULL && !job->plan.tables[i].is_beside)
             add_table(job, list, job->plan.tables[i].target);
     }
     return PH_OK;
@@ -221,7 +224,7 @@ delete_ours(struct ph_job *job, struct ph_error *err)
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         struct ph_buf sql;
-        if (table->where[PH_TARGET] == NULL)
+        if (table->where[PH_TARGET] == NULL || table->is_beside)
             continue;
         ph_buf_init(&sql, (size_t)1 << 20);
         ph_code rc = ph_copy_put_backups(job, table->target, &sql, err);

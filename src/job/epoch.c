@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "job/epoch_parts.h"
+#include "job/join.h"
 #include "pg/catalog.h"
 #include "pg/holder.h"
 #include "pg/ledger_lookup.h"
@@ -313,12 +314,13 @@ put_emptying(const struct ph_job *job, const struct ph_table_plan *table, struct
     ph_buf_puts(sql, "; ");
 }
 
-/* Once for all tables of the source that share it. */
+/* Once for all tables of the source that share it; of those beside others, for their rows. */
 static bool
 is_first_of_target(const struct ph_plan *plan, uint32_t at)
 {
     for (uint32_t i = 0; i < at; i++) {
-        if (plan->tables[i].target == plan->tables[at].target)
+        if (plan->tables[i].target == plan->tables[at].target &&
+            plan->tables[i].is_beside == plan->tables[at].is_beside)
             return false;
     }
     return true;
@@ -341,8 +343,8 @@ put_emptying_all(const struct ph_job *job, const bool *again, struct ph_buf *sql
 /*
  * Empty tables of the target and take back the receipts of all that went into them, in one
  * transaction: several source tables may share one (other partitioning), and a receipt must not
- * outlive its rows. The receipts go first: that waits for a session which is in the middle of
- * bringing rows, so that those are seen, and deleted.
+ * outlive its rows. The receipts are locked first, so that rows which are just coming in are seen,
+ * and deleted, and taken back last, since they tell whose rows those in a shared table are.
  */
 static ph_code
 restart_targets(struct ph_job *job, const bool *again, struct ph_error *err)
@@ -356,12 +358,16 @@ restart_targets(struct ph_job *job, const bool *again, struct ph_error *err)
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
     for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
         if (again[i])
-            rc = ph_ledger_reset_table(conn, job->options->name, i, err);
+            rc = ph_ledger_lock_table(conn, job->options->name, i, err);
     }
     if (rc == PH_OK)
         rc = ph_buf_ok(&sql) ? ph_conn_exec(conn, ph_buf_text(&sql), err)
                              : PH_FAIL(err, PH_E_MEMORY, "out of memory");
     ph_buf_free(&sql);
+    for (uint32_t i = 0; rc == PH_OK && i < job->plan.n_tables; i++) {
+        if (again[i])
+            rc = ph_ledger_reset_table(conn, job->options->name, i, err);
+    }
     PH_FAILPOINT(after_table_emptied);
     if (rc == PH_OK)
         return ph_conn_exec(conn, "COMMIT", err);
@@ -455,8 +461,9 @@ spread_once(struct restart *restart)
 
     for (uint32_t i = 0; i < plan->n_tables; i++) {
         for (uint32_t j = 0; j < plan->n_tables; j++) {
-            bool is_shared = plan->tables[i].target == plan->tables[j].target;
-            if (is_shared && restart->again[i] && !restart->again[j])
+            bool is_shared = ph_job_share_target(job, &plan->tables[i], &plan->tables[j]);
+            bool may_stay = plan->tables[i].is_beside && !plan->tables[j].is_beside;
+            if (is_shared && restart->again[i] && !restart->again[j] && !may_stay)
                 restart->again[j] = restart->has_spread = true;
             /* keys of a ring may be set aside just now */
             if (i == j)
@@ -473,9 +480,11 @@ spread_once(struct restart *restart)
 
 /*
  * What shares a target starts again together: a row may have moved from one to the other between
- * two snapshots, and be there twice, or not at all. So does what enforced foreign keys bind: a row
- * may refer to one that its table's older snapshot does not have; and while a stream brings the
- * older table up to the younger one, ON DELETE CASCADE would act upon rows that are as of later.
+ * two snapshots, and be there twice, or not at all. (Not so beside tables that a stream has brought
+ * on: of what is added to them only its own rows are deleted.) So does what enforced foreign keys
+ * bind: a row may refer to one that its table's older snapshot does not have; and while a stream
+ * brings the older table up to the younger one, ON DELETE CASCADE would act upon rows that are as
+ * of later.
  */
 static void
 spread(struct restart *restart)

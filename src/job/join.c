@@ -140,6 +140,8 @@ ph_join_make_plan(struct ph_job *job, struct ph_error *err)
     ph_code rc = ph_copy_make_plan(job, err);
     job->join.all = NULL;
     job->selection = all;
+    if (rc == PH_OK)
+        ph_join_mark_beside(job);
     return rc;
 }
 
@@ -158,11 +160,14 @@ ph_join_number_plan(struct ph_job *job)
     }
 }
 
-void
-ph_join_settle_states(struct ph_job *job)
+ph_code
+ph_join_settle_states(struct ph_job *job, struct ph_error *err)
 {
-    for (uint32_t i = 0; job->join.is_under_way && i < job->plan.n_tables; i++)
+    if (!job->join.is_under_way)
+        return PH_OK;
+    for (uint32_t i = 0; i < job->plan.n_tables; i++)
         job->table_states[i].is_past = was_had(job, job->plan.tables[i].source->oid);
+    return ph_join_settle_beside(job, err);
 }
 
 /* ---- going over to it ---- */

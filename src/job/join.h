@@ -33,9 +33,26 @@ ph_code ph_join_make_plan(struct ph_job *job, struct ph_error *err);
 /* Before it is written down: numbers go on behind those that the ledger has. Then it is only saved.
  */
 void ph_join_number_plan(struct ph_job *job);
-/* After a plan is loaded: changes were applied to the tables that the job had; nothing reads them
- * back any more. */
-void ph_join_settle_states(struct ph_job *job);
+/*
+ * After a plan is loaded: changes were applied to the tables that the job had; nothing reads them
+ * back any more. With ph_join_settle_beside.
+ */
+ph_code ph_join_settle_states(struct ph_job *job, struct ph_error *err);
+
+/* ---- join_beside.c ---- */
+
+/* Whether rows of both can be in one table of the target: one is the other, or has it as a
+ * partition. */
+bool ph_job_share_target(const struct ph_job *job, const struct ph_table_plan *a,
+                         const struct ph_table_plan *b);
+/* In a plan of what is new: is_beside of tables whose target has rows of those that the job had. */
+void ph_join_mark_beside(struct ph_job *job);
+/*
+ * After a plan is loaded, and is_past is known: is_beside of tables whose rows are to be told from
+ * others in their target, and the condition that does so as theirs. Not for the stream: the rows
+ * that it changes do not fulfil it any more.
+ */
+ph_code ph_join_settle_beside(struct ph_job *job, struct ph_error *err);
 
 /* In the transaction of the verdict: the job is of the wider selection. */
 ph_code ph_join_end(struct ph_job *job, struct ph_error *err);

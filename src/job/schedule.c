@@ -55,6 +55,7 @@ push_read_back(struct ph_schedule *s, uint32_t leader)
 
 struct by_target {
     ph_oid target;
+    bool is_beside;
     uint32_t table;
 };
 
@@ -66,10 +67,15 @@ compare_targets(const void *left, const void *right)
 
     if (a->target != b->target)
         return a->target < b->target ? -1 : 1;
+    if (a->is_beside != b->is_beside)
+        return a->is_beside ? 1 : -1;
     return a->table < b->table ? -1 : a->table > b->table;
 }
 
-/* Where partitioning differs, several source tables go into one target, which is read back once. */
+/*
+ * Where partitioning differs, several source tables go into one target, which is read back once. Of
+ * those whose rows are told from the others' there only these are read, by themselves.
+ */
 static bool
 find_leaders(struct ph_schedule *s)
 {
@@ -79,10 +85,12 @@ find_leaders(struct ph_schedule *s)
     if (order == NULL)
         return false;
     for (uint32_t t = 0; t < n; t++)
-        order[t] = (struct by_target){s->plan->tables[t].target->oid, t};
+        order[t] =
+            (struct by_target){s->plan->tables[t].target->oid, s->plan->tables[t].is_beside, t};
     qsort(order, n, sizeof *order, compare_targets);
     for (uint32_t i = 0; i < n; i++) {
-        bool is_first = i == 0 || order[i].target != order[i - 1].target;
+        bool is_first = i == 0 || order[i].target != order[i - 1].target ||
+                        order[i].is_beside != order[i - 1].is_beside;
         s->leader[order[i].table] = is_first ? order[i].table : s->leader[order[i - 1].table];
     }
     free(order);

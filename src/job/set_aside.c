@@ -44,6 +44,7 @@ struct family {
     uint32_t n_chunks;
     uint32_t group;
     bool is_new; /* being added to a job that follows */
+    bool is_had; /* by the job before; both are where what is added goes into one with the others */
 };
 
 static struct family
@@ -59,7 +60,9 @@ family_of(const struct ph_job *job, ph_oid oid)
         family.n_tables++;
         family.n_chunks += table->n_chunks;
         family.group = table->group;
-        family.is_new |= ph_join_is_new(job, table->source);
+        bool is_new = ph_join_is_new(job, table->source);
+        family.is_new |= is_new;
+        family.is_had |= !is_new;
     }
     return family;
 }
@@ -88,7 +91,8 @@ stands_in_the_way(const struct ph_job *job, const struct ph_foreign_key *key)
 
     if (!key->enforced || from.n_tables == 0 || to.n_tables == 0)
         return false;
-    if (from.is_new != to.is_new) /* of different moments, until the stream has brought both on */
+    /* of different moments, until the stream has brought both on */
+    if ((from.is_new && to.is_had) || (from.is_had && to.is_new))
         return true;
     if (from.group != to.group)
         return false;

@@ -95,6 +95,8 @@ struct ph_table_plan {
                                   rule makes is the target's own column */
     uint32_t n_inputs;
     const struct ph_preserved *preserved; /* NULL: no columns of the target are */
+    bool is_beside; /* while tables are added to a job: its target has rows of the others, which
+                       stay (job/join_beside.c) */
 };
 
 struct ph_omitted { /* what is selected but not copied, or not copied at all, and why */

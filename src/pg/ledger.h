@@ -224,6 +224,10 @@ ph_code ph_ledger_add_digests(struct ph_conn *conn, const char *job, uint32_t ta
 ph_code ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
                                const struct ph_digest *source, const struct ph_digest *target,
                                double seconds, struct ph_error *err);
+/* No receipt of the table comes until the transaction ends; who is about to write one is waited
+ * for. */
+ph_code ph_ledger_lock_table(struct ph_conn *conn, const char *job, uint32_t table,
+                             struct ph_error *err);
 /* All chunks of a table are to be done again (its snapshot is lost); same transaction: TRUNCATE. */
 ph_code ph_ledger_reset_table(struct ph_conn *conn, const char *job, uint32_t table,
                               struct ph_error *err);

@@ -19,22 +19,37 @@ ph_ledger_load_patterns(struct ph_conn *conn, const char *job, struct ph_arena *
 }
 
 static ph_code
-load_oids(struct ph_conn *conn, const char *const *params, struct ph_arena *arena,
-          struct ph_ledger_tables *out, struct ph_error *err)
+take_tables(const struct ph_result *r, struct ph_arena *arena, struct ph_ledger_tables *out,
+            struct ph_error *err)
+{
+    uint32_t n = (uint32_t)ph_result_rows(r);
+    ph_oid *oids = PH_ARENA_ARRAY(arena, ph_oid, n + (size_t)1);
+    struct ph_ledger_place *targets = PH_ARENA_ARRAY(arena, struct ph_ledger_place, n + (size_t)1);
+    bool ok = oids != NULL && targets != NULL;
+
+    for (uint32_t i = 0; ok && i < n; i++) {
+        oids[i] = ph_result_u32(r, (int)i, 0);
+        targets[i].schema = ph_arena_strdup(arena, ph_result_text(r, (int)i, 1));
+        targets[i].name = ph_arena_strdup(arena, ph_result_text(r, (int)i, 2));
+        ok = targets[i].schema != NULL && targets[i].name != NULL;
+    }
+    *out = (struct ph_ledger_tables){.oids = oids, .targets = targets, .n = n};
+    return ok ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+}
+
+static ph_code
+load_tables(struct ph_conn *conn, const char *const *params, struct ph_arena *arena,
+            struct ph_ledger_tables *out, struct ph_error *err)
 {
     struct ph_result *r;
 
     PH_TRY(ph_conn_query(conn,
-                         "SELECT source_oid FROM pghaul.tbl WHERE job = $1 AND joined < $2::int"
-                         " ORDER BY 1",
+                         "SELECT source_oid, target_schema, target_name FROM pghaul.tbl"
+                         " WHERE job = $1 AND joined < $2::int ORDER BY 1",
                          2, params, &r, err));
-    out->n = (uint32_t)ph_result_rows(r);
-    ph_oid *oids = PH_ARENA_ARRAY(arena, ph_oid, out->n + (size_t)1);
-    for (uint32_t i = 0; oids != NULL && i < out->n; i++)
-        oids[i] = ph_result_u32(r, (int)i, 0);
+    ph_code rc = take_tables(r, arena, out, err);
     ph_result_free(r);
-    out->oids = oids;
-    return oids != NULL ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    return rc;
 }
 
 ph_code
@@ -47,7 +62,7 @@ ph_ledger_load_tables_before(struct ph_conn *conn, const char *job, uint32_t joi
 
     snprintf(number, sizeof number, "%u", joins);
     const char *params[] = {job, number};
-    PH_TRY(load_oids(conn, params, arena, out, err));
+    PH_TRY(load_tables(conn, params, arena, out, err));
     PH_TRY(ph_conn_query(conn,
                          "SELECT coalesce(max(c.lot) + 1, 0), coalesce(max(t.grp) + 1, 0)"
                          " FROM pghaul.tbl t LEFT JOIN pghaul.chunk c USING (job, tbl)"

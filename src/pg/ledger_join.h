@@ -20,9 +20,15 @@
 ph_code ph_ledger_load_patterns(struct ph_conn *conn, const char *job, struct ph_arena *arena,
                                 const char **patterns, struct ph_error *err);
 
+struct ph_ledger_place {
+    const char *schema;
+    const char *name;
+};
+
 /* The tables that the job had before its `joins`-th addition. */
 struct ph_ledger_tables {
-    const ph_oid *oids; /* on the source, ascending; in `arena` */
+    const ph_oid *oids;                    /* on the source, ascending; in `arena` */
+    const struct ph_ledger_place *targets; /* where their rows go, in the same order; in `arena` */
     uint32_t n;
     uint32_t n_lots; /* numbers that are taken: 0 to n - 1 */
     uint32_t n_groups;

@@ -495,6 +495,17 @@ ph_ledger_set_verified(struct ph_conn *conn, const char *job, uint32_t table,
                           6, params, 1, err);
 }
 
+ph_code
+ph_ledger_lock_table(struct ph_conn *conn, const char *job, uint32_t table, struct ph_error *err)
+{
+    char number[16];
+
+    snprintf(number, sizeof number, "%u", table);
+    const char *params[] = {job, number};
+    return ph_conn_run(conn, "SELECT FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int FOR UPDATE",
+                       2, params, err);
+}
+
 static const char *const reset_statements[] = {
     "UPDATE pghaul.chunk SET state = 'todo', epoch = NULL, rows = 0, bytes = 0, digest = NULL,"
     " quarantined = 0, left_out = 0 WHERE job = $1 AND tbl = $2::int",
