@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "job/epoch_parts.h"
 #include "job/follow.h"
+#include "job/publish.h"
 #include "model/identity.h"
 #include "model/range_key.h"
 #include "model/type_match.h"
@@ -148,8 +149,8 @@ is_plain(const struct ph_table_plan *table)
 bool
 ph_epoch_may_mix(const struct ph_job *job, const struct ph_table_plan *table)
 {
-    return job->follows && is_in_ranges(job, table) && is_plain(table) && is_alone(job, table) &&
-           has_known_key(job, table) && is_in_identity(job, table) &&
+    return job->follows && ph_publish_can(table) && is_in_ranges(job, table) && is_plain(table) &&
+           is_alone(job, table) && has_known_key(job, table) && is_in_identity(job, table) &&
            is_unique_by_key(table->source, key_column(table)->source->attnum) &&
            is_unique_by_key(table->target, key_column(table)->target->attnum);
 }

@@ -160,13 +160,26 @@ ph_join_number_plan(struct ph_job *job)
     }
 }
 
+/* Not so one that a crash of the target has emptied, say: it is copied again beside what is new. */
+static bool
+is_of_before(const struct ph_job *job, const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        const struct ph_chunk_state *state = &job->chunk_states[table->first_chunk + i];
+        if (!state->done || state->epoch > job->ledger.join_epoch)
+            return false;
+    }
+    return true;
+}
+
 ph_code
 ph_join_settle_states(struct ph_job *job, struct ph_error *err)
 {
     if (!job->join.is_under_way)
         return PH_OK;
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
-        job->table_states[i].is_past = was_had(job, job->plan.tables[i].source->oid);
+        job->table_states[i].is_past = was_had(job, job->plan.tables[i].source->oid) &&
+                                       is_of_before(job, &job->plan.tables[i]);
     return ph_join_settle_beside(job, err);
 }
 

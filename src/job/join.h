@@ -35,7 +35,7 @@ ph_code ph_join_make_plan(struct ph_job *job, struct ph_error *err);
 void ph_join_number_plan(struct ph_job *job);
 /*
  * After a plan is loaded: changes were applied to the tables that the job had; nothing reads them
- * back any more. With ph_join_settle_beside.
+ * back any more, unless they were copied again since. With ph_join_settle_beside.
  */
 ph_code ph_join_settle_states(struct ph_job *job, struct ph_error *err);
 

@@ -19,7 +19,8 @@ static const char *const create_statements[] = {
     " phase text NOT NULL DEFAULT 'new', schema_done int NOT NULL DEFAULT 0,"
     " schema_mark text NOT NULL DEFAULT '',"
     " selection text NOT NULL, patterns text NOT NULL, joining text NOT NULL DEFAULT '',"
-    " joins int NOT NULL DEFAULT 0, comes_again bool NOT NULL DEFAULT false,"
+    " joins int NOT NULL DEFAULT 0, join_epoch int NOT NULL DEFAULT 0,"
+    " comes_again bool NOT NULL DEFAULT false,"
     " rules text NOT NULL DEFAULT '', rule_marks text NOT NULL DEFAULT '',"
     " run int NOT NULL DEFAULT 0, verdict text NOT NULL DEFAULT '',"
     " started timestamptz NOT NULL DEFAULT now(), finished timestamptz)",
@@ -210,7 +211,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
     PH_TRY(ph_conn_query(conn,
                          "SELECT job, token, signature, source, phase, schema_done, run, verdict,"
                          " schema_mark, selection, joining, joins, comes_again,"
-                         " rules, rule_marks FROM pghaul.job WHERE job = $1",
+                         " rules, rule_marks, join_epoch FROM pghaul.job WHERE job = $1",
                          1, params, &r, err));
     *found = ph_result_rows(r) == 1;
     ph_code rc = PH_OK;
@@ -224,6 +225,7 @@ ph_ledger_load_job(struct ph_conn *conn, const char *name, struct ph_ledger_job 
         copy_text(out->selection, sizeof out->selection, r, 9);
         copy_text(out->joining, sizeof out->joining, r, 10);
         out->joins = ph_result_u32(r, 0, 11);
+        out->join_epoch = ph_result_u32(r, 0, 15);
         out->comes_again = ph_result_bool(r, 0, 12);
         copy_text(out->rules, sizeof out->rules, r, 13);
         copy_text(out->rule_marks, sizeof out->rule_marks, r, 14);

@@ -19,7 +19,7 @@
 #include "pg/conn.h"
 #include "pg/snapshot.h"
 
-#define PH_LEDGER_VERSION 13
+#define PH_LEDGER_VERSION 14
 
 /* The phases of a copy, in order; the ledger holds the one that is under way. */
 enum ph_phase {
@@ -39,12 +39,13 @@ const char *ph_phase_name(enum ph_phase phase);
 
 struct ph_ledger_job {
     char name[64];
-    char token[40];     /* random, made with the job */
-    char signature[40]; /* of what the job is: source system, databases, mode */
-    char selection[40]; /* of the patterns that say which tables */
-    char joining[40];   /* of wider ones whose tables are being added; "": none are */
-    bool comes_again;   /* a table of it was forgotten, to be added once more */
-    uint32_t joins;     /* how often tables were added, those that are being added included */
+    char token[40];      /* random, made with the job */
+    char signature[40];  /* of what the job is: source system, databases, mode */
+    char selection[40];  /* of the patterns that say which tables */
+    char joining[40];    /* of wider ones whose tables are being added; "": none are */
+    bool comes_again;    /* a table of it was forgotten, to be added once more */
+    uint32_t joins;      /* how often tables were added, those that are being added included */
+    uint32_t join_epoch; /* the last epoch before tables were added last; 0: they never were */
     char
         rules[PH_LEDGER_RULES]; /* fingerprint of the rules that the plan was made with; "": none */
     char rule_marks[PH_LEDGER_RULE_MARKS]; /* of the secret and the like; "": none */

@@ -85,17 +85,33 @@ static const char *const begin_statements[] = {
     "DELETE FROM pghaul.progress WHERE job = $1",
 };
 
+/* *epoch: the last one of before. */
+static ph_code
+note_join(struct ph_conn *conn, const char *const *params, uint32_t *epoch, struct ph_error *err)
+{
+    struct ph_result *r;
+
+    PH_TRY(ph_conn_query(conn,
+                         "UPDATE pghaul.job SET joining = $2, joins = joins + 1, phase = $3,"
+                         " join_epoch = (SELECT coalesce(max(epoch), 0) FROM pghaul.epoch WHERE"
+                         " job = $1), comes_again = false,"
+                         " schema_done = 0, schema_mark = '' WHERE job = $1 AND joining = ''"
+                         " RETURNING join_epoch",
+                         3, params, &r, err));
+    bool is_noted = ph_result_rows(r) == 1;
+    *epoch = is_noted ? ph_result_u32(r, 0, 0) : 0;
+    ph_result_free(r);
+    return is_noted ? PH_OK
+                    : PH_FAIL(err, PH_E_LEDGER, "tables are being added to the job already");
+}
+
 static ph_code
 begin_join(struct ph_conn *conn, const struct ph_ledger_job *job, const char *selection,
-           struct ph_error *err)
+           uint32_t *epoch, struct ph_error *err)
 {
     const char *params[] = {job->name, selection, ph_phase_name(PH_PHASE_SCHEMA)};
 
-    PH_TRY(ph_conn_expect(conn,
-                          "UPDATE pghaul.job SET joining = $2, joins = joins + 1, phase = $3,"
-                          " comes_again = false,"
-                          " schema_done = 0, schema_mark = '' WHERE job = $1 AND joining = ''",
-                          3, params, 1, err));
+    PH_TRY(note_join(conn, params, epoch, err));
     for (size_t i = 0; i < sizeof begin_statements / sizeof *begin_statements; i++) {
         PH_TRY(ph_conn_run(conn, begin_statements[i], 1, params, err));
     }
@@ -106,14 +122,17 @@ ph_code
 ph_ledger_begin_join(struct ph_conn *conn, struct ph_ledger_job *job, const char *selection,
                      struct ph_error *err)
 {
+    uint32_t epoch;
+
     PH_TRY(ph_conn_exec(conn, "BEGIN", err));
-    ph_code rc = begin_join(conn, job, selection, err);
+    ph_code rc = begin_join(conn, job, selection, &epoch, err);
     if (rc != PH_OK) {
         (void)ph_conn_leave_transaction(conn, NULL);
         return rc;
     }
     snprintf(job->joining, sizeof job->joining, "%s", selection);
     job->joins++;
+    job->join_epoch = epoch;
     job->comes_again = false;
     job->phase = PH_PHASE_SCHEMA;
     job->schema_done = 0;
