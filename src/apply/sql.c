@@ -91,18 +91,30 @@ put_row_match(const struct ph_apply_table *table, const char *alias, struct ph_b
     put_image(table, "u", true, out);
 }
 
-void
-ph_sql_put_insert(const struct ph_apply_table *table, struct ph_buf *out)
+static void
+put_into(const struct ph_apply_table *table, struct ph_buf *out)
 {
     ph_buf_puts(out, "INSERT INTO ");
     ph_buf_put_qualified(out, table->target->schema, table->target->name);
     ph_buf_puts(out, " (");
     put_names(table, out);
+    for (uint32_t i = 0; i < table->n_fills; i++) {
+        ph_buf_puts(out, ", ");
+        ph_buf_put_ident(out, table->fills[i].name);
+    }
     ph_buf_puts(out, ") OVERRIDING SYSTEM VALUE SELECT ");
+}
+
+void
+ph_sql_put_insert(const struct ph_apply_table *table, struct ph_buf *out)
+{
+    put_into(table, out);
     for (uint32_t i = 0; i < table->n_columns; i++) {
         ph_buf_puts(out, i == 0 ? "" : ", ");
         put_values(&table->columns[i], i + 1, out);
     }
+    for (uint32_t i = 0; i < table->n_fills; i++)
+        ph_buf_printf(out, ", %s", table->fills[i].value_sql);
 }
 
 /*
@@ -258,11 +270,8 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
         put_values(&table->columns[i], param++, out);
         ph_buf_printf(out, " AS k%u", i);
     }
-    ph_buf_puts(out, ") INSERT INTO ");
-    ph_buf_put_qualified(out, table->target->schema, table->target->name);
-    ph_buf_puts(out, " (");
-    put_names(table, out);
-    ph_buf_puts(out, ") OVERRIDING SYSTEM VALUE SELECT ");
+    ph_buf_puts(out, ") ");
+    put_into(table, out);
     for (uint32_t i = 0; i < table->n_columns; i++) {
         ph_buf_puts(out, i == 0 ? "" : ", ");
         if (ph_column_set_has(set, i)) {
@@ -271,6 +280,10 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
             ph_buf_puts(out, "old.");
             ph_buf_put_ident(out, table->columns[i].name);
         }
+    }
+    for (uint32_t i = 0; i < table->n_fills; i++) {
+        ph_buf_puts(out, ", old.");
+        ph_buf_put_ident(out, table->fills[i].name);
     }
     ph_buf_puts(out, " FROM old, new");
 }

@@ -13,12 +13,12 @@
 
 #include "apply/carry.h"
 #include "apply/key.h"
+#include "apply/late.h"
 #include "apply/sql.h"
 #include "model/type_match.h"
 #include "wire/oid_remap.h"
 
 #define TEXT_LIMIT_BYTES ((size_t)4 << 20)
-#define NO_FIELD UINT32_MAX
 
 struct builder {
     const struct ph_apply_table_params *params;
@@ -54,15 +54,6 @@ put_target(const struct ph_apply_table *table, struct ph_buf *out)
 {
     ph_buf_puts(out, table->target->kind == PH_REL_PARTITIONED ? "" : "ONLY ");
     ph_buf_put_qualified(out, table->target->schema, table->target->name);
-}
-
-static uint32_t
-find_field(const struct ph_stream_rel *rel, const char *name)
-{
-    for (uint32_t i = 0; i < rel->n_columns; i++)
-        if (strcmp(rel->columns[i].name, name) == 0)
-            return i;
-    return NO_FIELD;
 }
 
 static const struct ph_plan_column *
@@ -117,8 +108,8 @@ find_fields(struct builder *b)
     PH_TRY(check_stream(b));
     for (uint32_t i = 0; i < plan->n_columns; i++) {
         const struct ph_plan_column *column = &plan->columns[i];
-        b->fields[i] = find_field(rel, column->source_name);
-        if (b->fields[i] == NO_FIELD)
+        b->fields[i] = ph_apply_find_field(rel, column->source_name);
+        if (b->fields[i] == PH_NO_FIELD)
             return PH_FAIL(b->err, PH_E_TYPES, "column %s is no longer on the source",
                            column->source_name);
         if (rel->columns[b->fields[i]].type_oid != column->source->type_oid)
@@ -322,8 +313,8 @@ look_at_columns(struct builder *b)
             table->way = PH_APPLY_IN_ORDER;
     }
     table->copies_text = n_text > 0;
-    table->can_copy =
-        table->n_columns > 0 && n_via == 0 && (n_text == 0 || n_text == table->n_columns);
+    table->can_copy = table->n_columns > 0 && table->n_fills == 0 && n_via == 0 &&
+                      (n_text == 0 || n_text == table->n_columns);
 }
 
 /* Whether the target finds rows of a key without reading the table. */
@@ -510,31 +501,9 @@ build(struct builder *b)
     return fill_texts(b);
 }
 
-/* The plan without late columns that this announcement is from before. */
-static const struct ph_table_plan *
-announced_plan(const struct ph_apply_table_params *params, struct ph_arena *arena)
-{
-    const struct ph_table_plan *plan = params->plan;
-    struct ph_table_plan *out = PH_ARENA_ARRAY(arena, struct ph_table_plan, 1);
-    struct ph_plan_column *columns =
-        PH_ARENA_ARRAY(arena, struct ph_plan_column, (size_t)plan->n_columns + 1);
-
-    if (out == NULL || columns == NULL)
-        return NULL;
-    *out = *plan;
-    out->columns = columns;
-    out->n_columns = 0;
-    for (uint32_t i = 0; i < plan->n_columns; i++) {
-        const struct ph_plan_column *column = &plan->columns[i];
-        if (!column->is_late || find_field(params->rel, column->source_name) != NO_FIELD)
-            columns[out->n_columns++] = *column;
-    }
-    return out;
-}
-
 static ph_code
-build_planned(const struct ph_apply_table_params *params, struct ph_arena *arena,
-              const struct ph_apply_table **out, struct ph_error *err)
+build_planned(const struct ph_apply_table_params *params, const struct ph_apply_late *late,
+              struct ph_arena *arena, const struct ph_apply_table **out, struct ph_error *err)
 {
     const struct ph_table_plan *plan = params->plan;
     const struct ph_table_plan *of = params->behind != NULL ? params->behind : plan;
@@ -558,6 +527,8 @@ build_planned(const struct ph_apply_table_params *params, struct ph_arena *arena
         .target = plan->target,
         .columns = b.columns,
         .n_columns = plan->n_columns,
+        .fills = late->fills,
+        .n_fills = late->n_fills,
         .n_stream_fields = params->rel->n_columns,
         .level = plan->level,
         .is_part = of->source->is_partition && !of->target->is_partition,
@@ -576,12 +547,9 @@ ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena
                      const struct ph_apply_table **out, struct ph_error *err)
 {
     struct ph_apply_table_params announced = *params;
+    struct ph_apply_late late;
 
-    for (uint32_t i = 0; i < params->plan->n_columns; i++) {
-        if (!params->plan->columns[i].is_late)
-            continue;
-        announced.plan = announced_plan(params, arena);
-        return announced.plan != NULL ? build_planned(&announced, arena, out, err) : no_memory(err);
-    }
-    return build_planned(params, arena, out, err);
+    PH_TRY(ph_apply_late_split(params, arena, &late, err));
+    announced.plan = late.plan;
+    return build_planned(&announced, &late, arena, out, err);
 }

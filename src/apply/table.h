@@ -60,6 +60,15 @@ struct ph_apply_column {
     const char *type_name; /* of the target's base type, for messages */
 };
 
+/*
+ * A column of the target that changes do not bring, being from before it. What new rows have in it
+ * is what the source filled in later, whatever the target's default is by now.
+ */
+struct ph_apply_fill {
+    const char *name;
+    const char *value_sql; /* a literal without a type, or NULL as SQL has it */
+};
+
 enum ph_apply_way {
     PH_APPLY_BY_KEY,  /* changes are folded per key */
     PH_APPLY_BY_ROW,  /* no key: rows are counted by their whole image */
@@ -76,7 +85,9 @@ struct ph_apply_table {
     enum ph_apply_way way;
     const struct ph_apply_column *columns; /* the key's first, then in target order */
     uint32_t n_columns;
-    uint32_t n_keys;          /* 0: rows are found by their whole image */
+    uint32_t n_keys; /* 0: rows are found by their whole image */
+    const struct ph_apply_fill *fills;
+    uint32_t n_fills;
     uint32_t n_stream_fields; /* what a change of this table must have */
     bool key_is_bytes;        /* all keys are PH_KEY_BYTES */
     bool keeps_identity;      /* a column outside of the key is_identity_always */
@@ -111,6 +122,7 @@ struct ph_apply_table_params {
     const bool *keys; /* per column of the plan: rows are found by these; NULL: by what the stream
                          or an index says */
     const struct ph_stream_rel *rel; /* need not outlive the call */
+    ph_lsn commit; /* of the transaction; 0: of one whose late columns are all still to come */
     const struct ph_catalog *source;
     const struct ph_catalog *target; /* read when the domains had been made */
     enum ph_format stream;           /* BINARY: the stream was begun with option binary */
@@ -120,8 +132,9 @@ struct ph_apply_table_params {
 /*
  * All of `*out` lives in `arena` and refers to the plan and both catalogs.
  * PH_E_TYPES: the stream announces columns or types that the plan does not have, or lacks
- * some that it has; PH_E_UNSUPPORTED: a value would come in a form that cannot go on (ask
- * ph_apply_stream_format before the stream begins); PH_E_LEDGER: a domain is missing; PH_E_MEMORY.
+ * some that it has, late ones when nobody can tell what the source filled in; PH_E_UNSUPPORTED: a
+ * value would come in a form that cannot go on (ask ph_apply_stream_format before the stream
+ * begins); PH_E_LEDGER: a domain is missing; PH_E_MEMORY.
  */
 ph_code ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena *arena,
                              const struct ph_apply_table **out, struct ph_error *err) PH_MUST_CHECK;

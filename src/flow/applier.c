@@ -30,7 +30,7 @@ ph_applier_places(const struct ph_applier *applier, const struct ph_stream_rel *
 }
 
 ph_code
-ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
+ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn, bool is_filtered,
                  const struct ph_stream_rel *rel, struct ph_apply_place *place,
                  enum ph_epoch_verdict *verdict, struct ph_routed_table *out, struct ph_error *err)
 {
@@ -38,13 +38,14 @@ ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
     *verdict = PH_EPOCH_APPLY;
     if (ph_applier_worker_of(applier, place) != applier->params.worker)
         return PH_OK;
-    if (txn != NULL) {
+    if (is_filtered) {
         *verdict = ph_epoch_filter_decide(applier->params.filter, txn, rel->oid,
                                           ph_apply_place_plan(place)->index);
         if (*verdict == PH_EPOCH_SKIP || *verdict == PH_EPOCH_UNKNOWN)
             return PH_OK;
     }
-    return ph_apply_tables_find(&applier->tables, place, rel, out, err);
+    return ph_apply_tables_find(&applier->tables, place, rel, txn != NULL ? txn->commit_lsn : 0,
+                                out, err);
 }
 
 ph_code
@@ -56,8 +57,8 @@ ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *event,
     struct ph_routed_table to;
 
     *out = (struct ph_sifted){0};
-    PH_TRY(ph_applier_table(applier, is_filtered ? &event->txn : NULL, event->event->rel, place,
-                            &verdict, &to, err));
+    PH_TRY(ph_applier_table(applier, &event->txn, is_filtered, event->event->rel, place, &verdict,
+                            &to, err));
     if (verdict == PH_EPOCH_BY_RANGE)
         PH_TRY(ph_applier_sift(applier, event, place, out, err));
     else if (to.table != NULL)

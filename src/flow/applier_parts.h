@@ -115,12 +115,13 @@ ph_code ph_applier_places(const struct ph_applier *applier, const struct ph_stre
                           struct ph_apply_place **first, uint32_t *n, struct ph_error *err);
 /*
  * What is there; out->table is NULL when the copy has the change (*verdict is PH_EPOCH_SKIP),
- * another worker applies it, or none is there. `txn` is NULL when the copy has nothing of it.
+ * another worker applies it, or none is there. `is_filtered`: the copy may have some of `txn`,
+ * which is NULL as long as it has not ended.
  */
 ph_code ph_applier_table(struct ph_applier *applier, const struct ph_source_txn *txn,
-                         const struct ph_stream_rel *rel, struct ph_apply_place *place,
-                         enum ph_epoch_verdict *verdict, struct ph_routed_table *out,
-                         struct ph_error *err);
+                         bool is_filtered, const struct ph_stream_rel *rel,
+                         struct ph_apply_place *place, enum ph_epoch_verdict *verdict,
+                         struct ph_routed_table *out, struct ph_error *err);
 
 struct ph_sifted { /* what is to be applied of a change of a row; points into itself */
     const struct ph_change *change; /* NULL: nothing */

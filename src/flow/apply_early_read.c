@@ -160,8 +160,8 @@ next_table(struct ph_early *early, struct early_way *way, struct ph_routed_table
         struct ph_apply_place *place = way->place;
         way->place = ph_apply_place_next(place);
         way->n--;
-        PH_TRY(ph_applier_table(early->applier, NULL, early->reading.event.rel, place, &verdict,
-                                out, err));
+        PH_TRY(ph_applier_table(early->applier, NULL, false, early->reading.event.rel, place,
+                                &verdict, out, err));
     }
     return PH_OK;
 }

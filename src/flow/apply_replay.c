@@ -14,6 +14,8 @@
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
+static const char not_null_state[] = "23502";
+
 /* From this change of the fold on they are of transactions behind that position. */
 struct bound {
     uint64_t change;
@@ -136,6 +138,10 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     else
         PH_FAIL(err, PH_E_CONFLICT, "%s of %s on the target: %s", ph_apply_verb(statement.kind),
                 key, why->message);
+    if (!refusal->is_miss && strcmp(why->sqlstate, not_null_state) == 0)
+        ph_error_hint(err, "a column that the source has not yet: add it there as well, then give "
+                           "the same command again; any other: drop its NOT NULL on the target "
+                           "until the job is over");
     ph_error_object(err, "%s", statement.table->label);
     return PH_E_CONFLICT;
 }

@@ -3,13 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/late.h"
 #include "base/log.h"
 #include "flow/apply_route.h"
 
 #define ARENA_LIMIT ((size_t)256 << 20)
 
+/* Of transactions that end in [from, to]: to others, late columns that it lacks mean otherwise. */
+struct span {
+    ph_lsn from;
+    ph_lsn to;
+};
+
 struct version {
     struct ph_stream_rel rel; /* a copy */
+    struct span span;
     struct ph_routed_table table;
     struct version *older;
 };
@@ -19,7 +27,8 @@ struct ph_apply_place {
     const struct ph_table_plan *plan;
     struct version *versions;
     const struct ph_stream_rel *rel; /* that was asked for last; NULL: none yet */
-    struct ph_routed_table made;     /* for it */
+    struct span span;                /* and for whom */
+    struct ph_routed_table made;     /* for these */
 };
 
 static int
@@ -163,9 +172,34 @@ check_order(const struct ph_table_plan *plan, const struct ph_rel *source,
     return PH_OK;
 }
 
+static bool
+is_within(struct span span, ph_lsn commit)
+{
+    return commit >= span.from && commit <= span.to;
+}
+
+/* Of the transactions for which the same late columns count as still to come. */
+static struct span
+span_of(const struct ph_table_plan *plan, const struct ph_stream_rel *rel, ph_lsn commit)
+{
+    struct span span = {0, UINT64_MAX};
+
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        const struct ph_late *late = plan->columns[i].late;
+        if (late == NULL || ph_apply_find_field(rel, plan->columns[i].source_name) != PH_NO_FIELD)
+            continue;
+        if (late->until < commit && late->until >= span.from)
+            span.from = late->until + 1;
+        else if (late->until >= commit && late->until < span.to)
+            span.to = late->until;
+    }
+    return span;
+}
+
 static ph_code
 make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
-             const struct ph_stream_rel *rel, struct version **out, struct ph_error *err)
+             const struct ph_stream_rel *rel, ph_lsn commit, struct version **out,
+             struct ph_error *err)
 {
     const struct ph_apply_tables_params *params = &tables->params;
     struct version *version = PH_ARENA_ARRAY(&tables->arena, struct version, 1);
@@ -173,6 +207,7 @@ make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
         .index = (uint32_t)(place - tables->places),
         .plan = place->plan,
         .rel = rel,
+        .commit = commit,
         .source = params->source,
         .target = params->target,
         .stream = params->stream,
@@ -190,6 +225,7 @@ make_version(struct ph_apply_tables *tables, struct ph_apply_place *place,
                                     &version->table.inputs, err));
     if (place->versions == NULL)
         warn_of_scans(version->table.table);
+    version->span = span_of(place->plan, rel, commit);
     version->older = place->versions;
     place->versions = version;
     *out = version;
@@ -229,16 +265,18 @@ ph_apply_place_next(struct ph_apply_place *place)
 
 ph_code
 ph_apply_tables_find(struct ph_apply_tables *tables, struct ph_apply_place *place,
-                     const struct ph_stream_rel *rel, struct ph_routed_table *out,
+                     const struct ph_stream_rel *rel, ph_lsn commit, struct ph_routed_table *out,
                      struct ph_error *err)
 {
-    if (place->rel != rel) {
+    if (place->rel != rel || !is_within(place->span, commit)) {
         struct version *version = place->versions;
-        while (version != NULL && !is_same_rel(&version->rel, rel))
+        while (version != NULL &&
+               !(is_within(version->span, commit) && is_same_rel(&version->rel, rel)))
             version = version->older;
         if (version == NULL)
-            PH_TRY(make_version(tables, place, rel, &version, err));
+            PH_TRY(make_version(tables, place, rel, commit, &version, err));
         place->rel = rel;
+        place->span = version->span;
         place->made = version->table;
     }
     *out = place->made;

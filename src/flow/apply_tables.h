@@ -50,9 +50,9 @@ struct ph_apply_place *ph_apply_tables_places(const struct ph_apply_tables *tabl
                                               uint32_t *n);
 struct ph_apply_place *ph_apply_place_next(struct ph_apply_place *place);
 
-/* The errors of ph_apply_table_build and ph_apply_route_build. */
+/* `commit` as ph_apply_table_build has it. The errors of that and ph_apply_route_build. */
 ph_code ph_apply_tables_find(struct ph_apply_tables *tables, struct ph_apply_place *place,
-                             const struct ph_stream_rel *rel, struct ph_routed_table *out,
-                             struct ph_error *err) PH_MUST_CHECK;
+                             const struct ph_stream_rel *rel, ph_lsn commit,
+                             struct ph_routed_table *out, struct ph_error *err) PH_MUST_CHECK;
 
 #endif

@@ -228,8 +228,8 @@ add_table(struct truncated *all, const struct ph_apply_table *table,
 }
 
 static ph_code
-add_rel(struct ph_applier *applier, const struct ph_source_txn *filtered,
-        const struct ph_stream_rel *rel, struct truncated *all, struct ph_error *err)
+add_rel(struct ph_applier *applier, bool is_filtered, const struct ph_stream_rel *rel,
+        struct truncated *all, struct ph_error *err)
 {
     struct ph_apply_place *place;
     uint32_t before = all->n;
@@ -240,7 +240,7 @@ add_rel(struct ph_applier *applier, const struct ph_source_txn *filtered,
     for (uint32_t i = 0; i < n; i++, place = ph_apply_place_next(place)) {
         struct ph_routed_table to;
         enum ph_epoch_verdict verdict;
-        PH_TRY(ph_applier_table(applier, filtered, rel, place, &verdict, &to, err));
+        PH_TRY(ph_applier_table(applier, all->txn, is_filtered, rel, place, &verdict, &to, err));
         if (to.table != NULL)
             PH_TRY(add_table(all, to.table,
                              verdict == PH_EPOCH_BY_RANGE
@@ -260,13 +260,13 @@ ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *
                         const struct ph_txn_event *event, bool is_filtered, struct ph_buf *sql,
                         struct ph_error *err)
 {
-    const struct ph_source_txn *filtered = is_filtered ? &event->txn : NULL;
     const struct ph_change *change = &event->event->change;
     struct truncated all = {.txn = &event->txn};
     ph_code rc = PH_OK;
 
     for (uint32_t i = 0; rc == PH_OK && i < change->n_truncated; i++)
-        rc = add_rel(applier, filtered, ph_txn_reader_rel(reader, change->truncated[i]), &all, err);
+        rc = add_rel(applier, is_filtered, ph_txn_reader_rel(reader, change->truncated[i]), &all,
+                     err);
     if (rc == PH_OK)
         rc = check_parts(applier, &all, err);
     if (rc == PH_OK && all.n > 0)

@@ -236,11 +236,11 @@ source_clock(void *arg)
 }
 
 static ph_code
-load_tables(struct ph_job *job, enum ph_late_columns late, struct ph_error *err)
+load_tables(struct ph_job *job, const struct ph_error *why, struct ph_error *err)
 {
     PH_TRY(ph_job_load_plan(job, err));
     PH_TRY(ph_job_check_lookups(job, err));
-    return ph_follow_widen_plan(job, late, err);
+    return ph_follow_widen_plan(job, why, err);
 }
 
 /* The catalog is read anew in any case: keys and foreign keys were made after it had been read. */
@@ -259,7 +259,7 @@ make_domains(struct ph_job *job, struct ph_error *err)
     ph_buf_free(&sql);
     PH_TRY(rc);
     PH_TRY(ph_job_read_target_catalog(job, err));
-    return load_tables(job, PH_LATE_PLAIN, err);
+    return load_tables(job, NULL, err);
 }
 
 static void
@@ -402,7 +402,7 @@ look_at_tables_again(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_job_read_catalogs_now(job, err));
     PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
     PH_TRY(ph_job_read_target_catalog(job, err));
-    PH_TRY(load_tables(job, PH_LATE_ALL, err));
+    PH_TRY(load_tables(job, &why, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         has += job->plan.tables[i].n_columns;
     if (has > had)
@@ -439,7 +439,7 @@ ph_follow_to_consistency(struct ph_job *job, struct ph_error *err)
 {
     bool at_end;
 
-    PH_TRY(load_tables(job, PH_LATE_PLAIN, err)); /* with the receipts of all tables */
+    PH_TRY(load_tables(job, NULL, err)); /* with the receipts of all tables */
     job->follow->until = (struct ph_until){.kind = PH_UNTIL_NOW};
     PH_TRY(begin_next(job, err));
     while (job->follow->team != NULL) { /* that the run before the tables came has left behind */
@@ -546,7 +546,7 @@ ph_code
 ph_follow_phase(struct ph_job *job, struct ph_error *err)
 {
     ph_job_release_epoch(job);
-    PH_TRY(load_tables(job, PH_LATE_PLAIN, err));
+    PH_TRY(load_tables(job, NULL, err));
     PH_TRY(ph_follow_check_unlogged(job, err));
     ph_join_name_others(job);
     PH_TRY(ph_follow_check_publication(job, err));

@@ -1,9 +1,10 @@
 /*
  * Columns that were added since the job was planned. One that both sides have by now is applied
- * from the first change on that brings it; changes from before it leave it at its default, as the
- * source did, which is looked into before it is taken up. Where the job's rules say which columns
- * go where, nothing is added to them.
+ * from the first change on that brings it; rows that come by changes from before it have in it what
+ * the source gave them then, which is looked into before it is taken up. Where the job's rules say
+ * which columns go where, nothing is added to them.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "job/copy_parts.h"
@@ -29,26 +30,30 @@ place_of(const struct ph_table_plan *table, const struct ph_column *column)
     return place != NULL && place->generated == '\0' && column->generated == '\0' ? place : NULL;
 }
 
-/* What was found out of it stays in the ledger. */
+/* *out is NULL: not yet. What was found out of it stays in the ledger. */
 static ph_code
-may_take(struct ph_job *job, const struct ph_table_plan *table, const struct ph_column *column,
-         enum ph_late_columns late, bool *may, struct ph_error *err)
+take(struct ph_job *job, const struct ph_table_plan *table, const struct ph_column *column,
+     enum ph_late_when when, const struct ph_late **out, struct ph_error *err)
 {
-    *may = true;
-    if (table->taken_up != NULL && table->taken_up[column - table->source->columns])
+    uint32_t at = (uint32_t)(column - table->source->columns);
+    struct ph_late *late;
+
+    *out = table->late != NULL && table->late[at].is_taken ? &table->late[at] : NULL;
+    if (*out != NULL)
         return PH_OK;
-    if (late == PH_LATE_ALL)
-        PH_TRY(ph_late_check(job, table, column, err));
-    else
-        PH_TRY(ph_late_is_plain(job, table, column, may, err));
-    return *may ? ph_ledger_note_attribute(job->target_control, job->options->name, table->index,
-                                           (uint32_t)column->attnum, column->name, err)
-                : PH_OK;
+    late = PH_ARENA_ARRAY(&job->plan_arena, struct ph_late, 1);
+    if (late == NULL)
+        return PH_FAIL(err, PH_E_MEMORY, "out of memory");
+    PH_TRY(ph_late_take(job, table, column, when, late, err));
+    if (!late->is_taken)
+        return PH_OK;
+    *out = late;
+    return ph_ledger_note_late(job->target_control, job->options->name, table->index, column, late,
+                               err);
 }
 
 static ph_code
-widen(struct ph_job *job, struct ph_table_plan *table, enum ph_late_columns late,
-      struct ph_error *err)
+widen(struct ph_job *job, struct ph_table_plan *table, enum ph_late_when when, struct ph_error *err)
 {
     uint32_t all = table->n_columns + table->source->n_columns;
     struct ph_plan_column *columns =
@@ -61,29 +66,68 @@ widen(struct ph_job *job, struct ph_table_plan *table, enum ph_late_columns late
     for (uint32_t i = 0; i < table->source->n_columns; i++) {
         const struct ph_column *column = &table->source->columns[i];
         const struct ph_column *place = place_of(table, column);
-        bool may;
+        const struct ph_late *late;
         if (place == NULL || is_planned(table, column->name))
             continue;
-        PH_TRY(may_take(job, table, column, late, &may, err));
-        if (!may)
+        PH_TRY(take(job, table, column, when, &late, err));
+        if (late == NULL)
             continue;
         columns[n++] = (struct ph_plan_column){.source_name = column->name,
                                                .target_name = place->name,
                                                .source = column,
                                                .target = place,
-                                               .is_late = true};
+                                               .late = late};
     }
     table->columns = columns;
     table->n_columns = n;
     return PH_OK;
 }
 
-ph_code
-ph_follow_widen_plan(struct ph_job *job, enum ph_late_columns late, struct ph_error *err)
+/* The relation that an error is about, or 0. */
+static ph_oid
+oid_of(const struct ph_catalog *catalog, const char *object)
+{
+    char label[sizeof((struct ph_error *)NULL)->object];
+
+    for (uint32_t i = 0; i < catalog->n_rels; i++) {
+        snprintf(label, sizeof label, "%s.%s", catalog->rels[i].schema, catalog->rels[i].name);
+        if (strcmp(label, object) == 0)
+            return catalog->rels[i].oid;
+    }
+    return 0;
+}
+
+/* Its changes may be announced as those of a partitioned table above. */
+static bool
+is_of(const struct ph_job *job, const struct ph_table_plan *table, ph_oid oid)
+{
+    return oid == 0 || ph_catalog_is_within(&job->source_catalog, table->source->oid, oid);
+}
+
+/* With that table those whose rows are among its own on the target: with its next change these have
+ * values in them, and cannot be asked any more. A table by another name now: it may be any. */
+static bool
+is_due(const struct ph_job *job, const struct ph_table_plan *table, ph_oid oid)
 {
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
-        if (job->plan.tables[i].route == NULL)
-            PH_TRY(widen(job, &job->plan.tables[i], late, err));
+        const struct ph_table_plan *other = &job->plan.tables[i];
+        if (other->target == table->target && is_of(job, other, oid))
+            return true;
+    }
+    return false;
+}
+
+ph_code
+ph_follow_widen_plan(struct ph_job *job, const struct ph_error *why, struct ph_error *err)
+{
+    ph_oid oid = why != NULL ? oid_of(&job->source_catalog, why->object) : 0;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        struct ph_table_plan *table = &job->plan.tables[i];
+        if (table->route == NULL)
+            PH_TRY(widen(job, table,
+                         why != NULL && is_due(job, table, oid) ? PH_LATE_DUE : PH_LATE_AHEAD,
+                         err));
     }
     return PH_OK;
 }

@@ -136,15 +136,13 @@ void ph_follow_guard(struct ph_follow *follow, struct ph_conn *source);
 
 /* ---- follow_columns.c ---- */
 
-enum ph_late_columns {
-    PH_LATE_PLAIN, /* those that the catalogs say are the same in rows of before, or taken up */
-    PH_LATE_ALL    /* the target has all changes from before them: its rows can be asked */
-};
 /*
  * After the plan is loaded: columns that both sides have and the plan has not are put behind the
- * others, and into the ledger's attributes. PH_E_TABLE_CHANGED as ph_late_check.
+ * others, and into the ledger's attributes. `why`: what the applier ended with, for a table's
+ * announcement did not fit; NULL: nothing. PH_E_TABLE_CHANGED as ph_late_take, of that table alone:
+ * of others a change may bring what is missing now.
  */
-ph_code ph_follow_widen_plan(struct ph_job *job, enum ph_late_columns late, struct ph_error *err);
+ph_code ph_follow_widen_plan(struct ph_job *job, const struct ph_error *why, struct ph_error *err);
 /* At the end, for the source's table of now: those that no change has come for. */
 ph_code ph_follow_check_late(struct ph_job *job, const struct ph_table_plan *table,
                              const struct ph_rel *now, struct ph_error *err);
@@ -153,12 +151,20 @@ ph_code ph_follow_explain_change(const struct ph_job *job, struct ph_error *err)
 
 /* ---- late_values.c ---- */
 
-/* Whether the catalogs of now say that rows of before a late column have the same in it on both
- * sides. */
-ph_code ph_late_is_plain(struct ph_job *job, const struct ph_table_plan *table,
-                         const struct ph_column *column, bool *is_plain, struct ph_error *err);
-/* That, or the target's rows, which are all from before it. PH_E_TABLE_CHANGED: they differ from
- * the source's, or nobody can tell. A column that the target has not is none of this. */
+enum ph_late_when {
+    PH_LATE_AHEAD, /* changes of before may still come */
+    PH_LATE_DUE    /* the first change that brings it is next */
+};
+/*
+ * A late column of a table to which nobody applies changes, and no change has brought it: out->
+ * is_taken, when all rows of the target have in it what the source has filled in. When that is due
+ * and they have not, or nobody can tell, PH_E_TABLE_CHANGED. Reads the target's table.
+ */
+ph_code ph_late_take(struct ph_job *job, const struct ph_table_plan *table,
+                     const struct ph_column *column, enum ph_late_when when, struct ph_late *out,
+                     struct ph_error *err);
+/* The same question at the end, when all changes are applied. A column that the target has not is
+ * none of this. */
 ph_code ph_late_check(struct ph_job *job, const struct ph_table_plan *table,
                       const struct ph_column *column, struct ph_error *err);
 

@@ -28,16 +28,18 @@ refuse(const struct ph_job *job, const struct ph_table_plan *table, const char *
 /* It is not the plan's, but known: late ones are looked at once (job/follow_columns.c). */
 static ph_code
 note_late(struct ph_job *job, struct ph_table_plan *table, const struct ph_column *column,
-          struct ph_error *err)
+          const char *fill, const char *until, struct ph_error *err)
 {
-    bool *taken = PH_ARENA_ARRAY(&job->plan_arena, bool, table->source->n_columns);
+    uint32_t n = table->source->n_columns;
+    struct ph_late *all = PH_ARENA_ARRAY(&job->plan_arena, struct ph_late, n);
+    const char *kept = ph_arena_strdup(&job->plan_arena, fill);
 
-    if (taken == NULL)
+    if (all == NULL || kept == NULL)
         return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < table->source->n_columns; i++)
-        taken[i] =
-            (table->taken_up != NULL && table->taken_up[i]) || &table->source->columns[i] == column;
-    table->taken_up = taken;
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = table->late != NULL ? table->late[i] : (struct ph_late){.is_taken = false};
+    all[column - table->source->columns] = ph_ledger_parse_late(kept, until);
+    table->late = all;
     return PH_OK;
 }
 
@@ -46,9 +48,11 @@ note_late(struct ph_job *job, struct ph_table_plan *table, const struct ph_colum
  * long as the target has it: with the values that it had, which no other column has.
  */
 static ph_code
-check_noted(struct ph_job *job, struct ph_table_plan *table, const char *name, uint32_t attnum,
+check_noted(struct ph_job *job, struct ph_table_plan *table, const struct ph_result *r, int row,
             struct ph_error *err)
 {
+    uint32_t attnum = ph_result_u32(r, row, 1);
+    const char *name = ph_result_text(r, row, 2);
     const struct ph_column *column = ph_rel_column_named(table->source, name);
 
     if (column == NULL && table->route == NULL && ph_rel_column_named(table->target, name) != NULL)
@@ -58,7 +62,9 @@ check_noted(struct ph_job *job, struct ph_table_plan *table, const char *name, u
                                         attnum, NULL, err);
     if ((uint32_t)column->attnum != attnum)
         return refuse(job, table, name, err);
-    return ph_plan_reads(table, name) ? PH_OK : note_late(job, table, column, err);
+    return ph_plan_reads(table, name) ? PH_OK
+                                      : note_late(job, table, column, ph_result_text(r, row, 3),
+                                                  ph_result_text(r, row, 4), err);
 }
 
 static ph_code
@@ -68,7 +74,8 @@ check_some(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
     ph_code rc = PH_OK;
 
     PH_TRY(ph_ledger_query_tables(job->target_control, job->options->name,
-                                  "SELECT t.tbl, n, t.attributes[n] FROM pghaul.tbl t,"
+                                  "SELECT t.tbl, n, t.attributes[n], t.late_fill[n],"
+                                  " t.late_until[n] FROM pghaul.tbl t,"
                                   " generate_subscripts(t.attributes, 1) n WHERE t.job = $1"
                                   " AND t.tbl BETWEEN $2::int AND $3::int"
                                   " AND t.attributes[n] IS NOT NULL ORDER BY t.tbl, n",
@@ -76,8 +83,7 @@ check_some(struct ph_job *job, uint32_t first, uint32_t n, struct ph_error *err)
     for (int row = 0; rc == PH_OK && row < ph_result_rows(r); row++) {
         uint32_t table = ph_result_u32(r, row, 0);
         rc = table < job->plan.n_tables
-                 ? check_noted(job, &job->plan.tables[table], ph_result_text(r, row, 2),
-                               ph_result_u32(r, row, 1), err)
+                 ? check_noted(job, &job->plan.tables[table], r, row, err)
                  : PH_FAIL(err, PH_E_LEDGER, "the ledger's tables are not numbered through");
     }
     ph_result_free(r);

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "model/catalog.h"
+#include "model/lsn.h"
 #include "model/side.h"
 
 struct ph_oid_remap; /* wire/oid_remap.h */
@@ -35,12 +36,24 @@ struct ph_chunk {
     uint64_t bytes; /* estimate */
 };
 
+enum ph_fill { PH_FILL_NONE, PH_FILL_CONSTANT, PH_FILL_UNKNOWN };
+
+/* A column that was added while the job follows: earlier changes do not bring it. */
+struct ph_late {
+    bool is_taken;        /* the job has taken it up */
+    enum ph_fill fill;    /* what rows of before have in it on the source */
+    const char *constant; /* with PH_FILL_CONSTANT, as text */
+    /* The column was there: a transaction that ended by then and does not bring it is from before
+     * it, one that ended later from after it has gone again. */
+    ph_lsn until;
+};
+
 struct ph_plan_column {
     const char *source_name;
     const char *target_name;
     const struct ph_column *source; /* not owned */
     const struct ph_column *target;
-    bool is_late; /* added while the job follows: earlier changes do not bring it */
+    const struct ph_late *late; /* NULL: it is none */
 };
 
 struct ph_preserved {        /* columns of the target that keep their values where it had the row */
@@ -81,9 +94,9 @@ struct ph_table_plan {
      * a route conditions in parentheses that ranges may be added to.
      */
     const char *where[2];
-    uint32_t filenode;    /* of the source when it was planned */
-    const bool *taken_up; /* by source->columns: whether it is a late one that the job has taken up;
-                             NULL: none is */
+    uint32_t filenode;          /* of the source when it was planned */
+    const struct ph_late *late; /* by source->columns: late ones that the job has taken up; NULL:
+                                   none is */
     const char *join; /* behind the source's name in FROM, " JOIN (...) AS x ON ..."; NULL: none.
                          All rows are read by one SELECT then */
     const struct ph_route *route;        /* that the job's rules make; NULL: rows go as they are */

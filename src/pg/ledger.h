@@ -165,6 +165,18 @@ ph_code ph_ledger_query_tables(struct ph_conn *conn, const char *job, const char
 ph_code ph_ledger_note_attribute(struct ph_conn *conn, const char *job, uint32_t table,
                                  uint32_t attnum, const char *name,
                                  struct ph_error *err) PH_MUST_CHECK;
+/*
+ * The same of one that was added while the job follows, with what ph_ledger_parse_late makes a
+ * ph_late of again.
+ */
+ph_code ph_ledger_note_late(struct ph_conn *conn, const char *job, uint32_t table,
+                            const struct ph_column *column, const struct ph_late *late,
+                            struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Of late_fill and late_until; the constant lives as long as `fill`. Where they have nothing it is
+ * one that nothing is to be filled into.
+ */
+struct ph_late ph_ledger_parse_late(const char *fill, const char *until);
 /* The plan's columns, both sides', and the format that they go in. */
 ph_code ph_ledger_set_columns(struct ph_conn *conn, const char *job,
                               const struct ph_table_plan *table,
