@@ -267,9 +267,7 @@ overwrite(struct replay *replay, const struct ph_apply_table *table, const struc
     PH_TRY(ph_fold_overwrite(replay->fold, table, change, err));
     PH_TRY(try_once(replay, &refused, &refusal, &why, err));
     if (refused && refusal.is_miss && !table->may_split_moves) {
-        missing.kind = PH_CHANGE_INSERT;
-        missing.old_image = PH_OLD_NONE;
-        missing.old_fields = NULL;
+        missing.kind = PH_CHANGE_INSERT; /* what did not come is still in its old row */
         PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
         ph_fold_clear(replay->fold);
         PH_TRY(ph_fold_add(replay->fold, table, &missing, err));

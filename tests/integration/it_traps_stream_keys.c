@@ -173,6 +173,30 @@ trap_92_parents_that_are_overwritten(void **state)
     pair_db_end(&db);
 }
 
+/* The same where a large value did not come with the new row, but is in the old one. */
+static void
+trap_92_parents_that_are_overwritten_whole(void **state)
+{
+    struct pair_db db =
+        new_db("over_whole", "CREATE TABLE parent (id int PRIMARY KEY, v text, large text);"
+                             "ALTER TABLE parent REPLICA IDENTITY FULL;"
+                             "ALTER TABLE parent ALTER large SET STORAGE EXTERNAL;"
+                             "CREATE TABLE child (id int PRIMARY KEY, parent int"
+                             " REFERENCES parent ON UPDATE CASCADE)");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO parent SELECT g, 'a', repeat('x', 9000)"
+                        " FROM generate_series(1, 3) g; INSERT INTO child VALUES (1, 1)");
+    is_copied(&db);
+    sql_exec(db.target, "DELETE FROM parent WHERE id > 1");
+    sql_exec(db.source, "UPDATE parent SET id = 20 WHERE id = 2");
+    sql_exec(db.source, "UPDATE parent SET v = 'b' WHERE id = 3");
+    run_expect(follow(&db, "--until", "now", "--on-conflict", "overwrite"), 4);
+    for (const char *const *table = family; *table != NULL; table++)
+        pair_same_table(&db, *table);
+    pair_db_end(&db);
+}
+
 static const char *const staff[] = {"staff", NULL};
 
 /* The same within one table, by a unique column that is not the key. */
@@ -452,6 +476,7 @@ main(void)
         cmocka_unit_test(trap_92_key_that_another_takes),
         cmocka_unit_test(trap_92_parents_without_a_key),
         cmocka_unit_test(trap_92_parents_that_are_overwritten),
+        cmocka_unit_test(trap_92_parents_that_are_overwritten_whole),
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
