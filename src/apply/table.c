@@ -433,7 +433,7 @@ look_at_parent(struct builder *b, const struct ph_foreign_key *key)
     if (table->n_keys > 0 || (!acts(key->on_delete) && !acts(key->on_update)))
         return;
     keep_rows(table); /* found by all that they are, and so no more */
-    table->may_miss_moves = true;
+    table->may_miss_moves |= acts(key->on_update) || key->on_delete == 'n';
 }
 
 static void

@@ -197,6 +197,32 @@ trap_92_parents_that_are_overwritten_whole(void **state)
     pair_db_end(&db);
 }
 
+/*
+ * Children without a key that go with their parents: these DELETEs may find nothing. Nothing moves
+ * them, so that an UPDATE which finds nothing is a conflict.
+ */
+static void
+trap_92_children_without_a_key(void **state)
+{
+    struct pair_db db =
+        new_db("keyless_child", "CREATE TABLE parent (id int PRIMARY KEY);"
+                                "CREATE TABLE child (parent int REFERENCES parent ON DELETE"
+                                " CASCADE, v text); ALTER TABLE child REPLICA IDENTITY FULL");
+
+    (void)state;
+    sql_exec(db.source, "INSERT INTO parent VALUES (1), (2);"
+                        "INSERT INTO child VALUES (1, 'c'), (2, 'c')");
+    is_copied(&db);
+    sql_exec(db.target, "UPDATE child SET v = 'mine' WHERE parent = 1"); /* somebody else's doing */
+    sql_exec(db.source, "DELETE FROM parent WHERE id = 2; UPDATE child SET v = 'x'");
+    pair_expect(follow(&db, "--until", "now"), 1, "on the target: there is no such row");
+    sql_exec(db.target, "UPDATE child SET v = 'c'");
+    run_expect(follow(&db, "--until", "now"), 0);
+    for (const char *const *table = family; *table != NULL; table++)
+        pair_same_table(&db, *table);
+    pair_db_end(&db);
+}
+
 static const char *const staff[] = {"staff", NULL};
 
 /* The same within one table, by a unique column that is not the key. */
@@ -477,6 +503,7 @@ main(void)
         cmocka_unit_test(trap_92_parents_without_a_key),
         cmocka_unit_test(trap_92_parents_that_are_overwritten),
         cmocka_unit_test(trap_92_parents_that_are_overwritten_whole),
+        cmocka_unit_test(trap_92_children_without_a_key),
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
