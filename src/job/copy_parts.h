@@ -97,8 +97,8 @@ ph_code ph_copy_check_partitions(struct ph_job *job, struct ph_findings *finding
 
 /* ---- copy_value.c ---- */
 
-/* Whether another table of the plan before that one has said the same: partitions of one table of
- * the source take the same route. */
+/* Whether another table of the plan before that one, which has a route, has said the same:
+ * partitions that one entry of the job file is about. */
 bool ph_copy_is_said(const struct ph_plan *plan, uint32_t index);
 /*
  * One row, of the value under its column's name: whether the condition, SQL that is never NULL,

@@ -10,8 +10,8 @@ ph_copy_is_said(const struct ph_plan *plan, uint32_t index)
 
     for (uint32_t i = 0; i < index; i++) {
         const struct ph_table_plan *other = &plan->tables[i];
-        if (other->route != NULL && other->target == table->target && table->source->is_partition &&
-            other->source->root_oid == table->source->root_oid)
+        if (other->route != NULL && other->target == table->target &&
+            other->route->rule == table->route->rule)
             return true;
     }
     return false;

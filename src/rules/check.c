@@ -84,22 +84,10 @@ check_leftovers(struct ph_checker *checker, const struct ph_rule_table *table,
     }
 }
 
-/* Whether another partition of its table has been looked at before. */
-static bool
-is_later_leaf(const struct ph_checker *checker, const struct ph_rel *leaf)
-{
-    for (uint32_t i = 0; leaf->is_partition && i < checker->set->n_by_source; i++) {
-        const struct ph_rel *other =
-            ph_catalog_rel(checker->params->source, checker->set->by_source[i].oid);
-        if (other != NULL && other->root_oid == leaf->root_oid)
-            return true;
-    }
-    return false;
-}
-
+/* `is_first`: of the entry's partitions, of which the others would say the same. */
 static ph_code
 check_leaf(struct ph_checker *checker, const struct ph_rule_table *table,
-           const struct ph_rel *source, const struct ph_rel *const *targets)
+           const struct ph_rel *source, const struct ph_rel *const *targets, bool is_first)
 {
     bool *taken = PH_ARENA_ARRAY(checker->arena, bool, (size_t)source->n_columns + 1);
     struct ph_classified *classified =
@@ -119,15 +107,15 @@ check_leaf(struct ph_checker *checker, const struct ph_rule_table *table,
         ph_check_mark_classified(&draft);
     }
     check_leftovers(checker, table, source, taken);
-    if (checker->params->rules->classify && !is_later_leaf(checker, source))
+    if (checker->params->rules->classify && is_first)
         ph_check_unclassified(checker, source, classified);
     checker->set->by_source[checker->set->n_by_source++] =
         (struct ph_source_routes){source->oid, first, table->n_routes};
     return PH_OK;
 }
 
-static bool
-has_routes(const struct ph_checker *checker, const struct ph_rel *rel)
+bool
+ph_check_has_routes(const struct ph_checker *checker, const struct ph_rel *rel)
 {
     for (uint32_t i = 0; i < checker->set->n_by_source; i++) {
         if (checker->set->by_source[i].oid == rel->oid)
@@ -142,6 +130,7 @@ check_leaves(struct ph_checker *checker, const struct ph_rule_table *table,
              const struct ph_rel *source, const struct ph_rel *const *targets)
 {
     const struct ph_rel *leaf;
+    bool is_first = true;
     uint32_t n = 0;
 
     for (uint32_t at = 0;
@@ -150,12 +139,13 @@ check_leaves(struct ph_checker *checker, const struct ph_rule_table *table,
             continue;
         uint32_t problems = checker->n_problems;
         n++;
-        if (has_routes(checker, leaf)) {
+        if (ph_check_has_routes(checker, leaf)) {
             ph_check_problem(checker, NULL, table->source.place, "%s.%s has an entry already",
                              leaf->schema, leaf->name);
             continue;
         }
-        PH_TRY(check_leaf(checker, table, leaf, targets));
+        PH_TRY(check_leaf(checker, table, leaf, targets, is_first));
+        is_first = false;
         if (checker->n_problems != problems)
             break; /* the others would say the same */
     }

@@ -53,24 +53,36 @@ ph_check_unclassified(struct ph_checker *checker, const struct ph_rel *source,
     }
 }
 
-/* A table of the selection without an entry; partitions by their root, once. */
+/* Whether other partitions of its table have an entry. */
+static bool
+is_of_split(const struct ph_checker *checker, const struct ph_rel *rel)
+{
+    const struct ph_ruleset *set = checker->set;
+
+    for (uint32_t k = 0; k < set->n_by_source; k++) {
+        const struct ph_rel *other = ph_catalog_rel(checker->params->source, set->by_source[k].oid);
+        if (other != NULL && other->root_oid == rel->root_oid)
+            return true;
+    }
+    return false;
+}
+
+/* A table of the selection without an entry. Partitions are told by their root, and once: an entry
+ * for one of them says nothing of the others, of which the first is told by itself then. */
 static void
 look_at_selected(struct ph_checker *checker, const struct ph_rel *const *selected, uint32_t i)
 {
     const struct ph_rel *rel = selected[i];
-    const struct ph_ruleset *set = checker->set;
 
-    if (rel->kind != PH_REL_TABLE)
+    if (rel->kind != PH_REL_TABLE || ph_check_has_routes(checker, rel))
         return;
-    for (uint32_t k = 0; k < set->n_by_source; k++) {
-        if (set->by_source[k].oid == rel->oid)
-            return;
-    }
     for (uint32_t k = 0; k < i; k++) {
-        if (selected[k]->kind == PH_REL_TABLE && selected[k]->root_oid == rel->root_oid)
+        if (selected[k]->kind == PH_REL_TABLE && selected[k]->root_oid == rel->root_oid &&
+            !ph_check_has_routes(checker, selected[k]))
             return;
     }
-    const struct ph_rel *root = ph_catalog_rel(checker->params->source, rel->root_oid);
+    const struct ph_rel *root =
+        is_of_split(checker, rel) ? NULL : ph_catalog_rel(checker->params->source, rel->root_oid);
     ph_check_unclassified(checker, root != NULL ? root : rel, NULL);
 }
 

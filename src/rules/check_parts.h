@@ -84,6 +84,9 @@ const char *ph_check_made_here(const struct ph_checker *checker);
 /* "; did you mean …" for a name that a relation does not have, or "". In `out`. */
 const char *ph_check_nearest_column(const struct ph_rel *rel, const char *name, char out[100]);
 
+/* check.c: whether an entry that was looked at is about that table, or partition, of the source. */
+bool ph_check_has_routes(const struct ph_checker *checker, const struct ph_rel *rel);
+
 /* A column of the source by the word of a rule; NULL: a problem was told. */
 const struct ph_column *ph_check_source_column(struct ph_checker *checker,
                                                const struct ph_draft *draft,

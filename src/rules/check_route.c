@@ -270,6 +270,7 @@ new_route(struct ph_checker *checker, struct ph_draft *draft)
                                 draft->source->name, draft->target->schema, draft->target->name),
         .source = draft->source,
         .target = draft->target,
+        .rule = draft->rule,
         .preserve = draft->rule->preserve.text,
         .backup = draft->rule->backup,
     };

@@ -75,6 +75,7 @@ struct ph_route {
     const char *name; /* "public.posts -> public.posts_core" */
     const struct ph_rel *source;
     const struct ph_rel *target;
+    const struct ph_rule_route *rule;    /* what it is made by; partitions of one entry share it */
     const struct ph_route_input *inputs; /* empty without a program */
     uint32_t n_inputs;
     const struct ph_route_output *outputs; /* in target column order; none is generated there */
