@@ -23,9 +23,8 @@ find_followed(const struct ph_checker *checker, const struct ph_draft *draft, co
 {
     for (uint32_t i = 0; i < checker->n_followed; i++) {
         const struct ph_followed_rule *followed = &checker->followed[i];
-        if ((followed->source == draft->source ||
-             followed->source->oid == draft->source->root_oid) &&
-            followed->target == draft->target && strcmp(followed->rule.target.text, target) == 0)
+        if (ph_check_is_for(checker, followed, draft->source, draft->target) &&
+            strcmp(followed->rule.target.text, target) == 0)
             return followed;
     }
     return NULL;

@@ -26,6 +26,7 @@ struct ph_checker {
     struct ph_arena *arena; /* the set's */
     struct ph_buf problems;
     uint32_t n_problems;
+    const struct ph_rel **entries; /* the source's tables of the job's entries; NULL: not there */
     struct ph_followed_rule *followed;
     uint32_t n_followed;
     uint32_t cap_followed;
@@ -251,6 +252,10 @@ void ph_check_unique(struct ph_checker *checker, const struct ph_draft *draft);
 bool ph_check_tells_rows(const struct ph_draft *draft, uint32_t output);
 /* Whether these columns of the source, by position, hold a unique key of it. */
 bool ph_check_covers_key(const struct ph_rel *source, const bool *columns);
+
+/* check_sites.c: whether that rule is for rows which go from there to there. */
+bool ph_check_is_for(const struct ph_checker *checker, const struct ph_followed_rule *followed,
+                     const struct ph_rel *source, const struct ph_rel *target);
 
 /* check_references.c: rules that follow foreign keys, found before routes are made. */
 ph_code ph_check_references(struct ph_checker *checker) PH_MUST_CHECK;

@@ -242,6 +242,23 @@ follow(struct ph_checker *checker, const struct ph_check_site *site,
     return PH_OK;
 }
 
+/* Whether a partition of the site's table follows another key, whose rule is another one. */
+static bool
+is_split(const struct ph_checker *checker, const struct ph_check_site *site,
+         const struct ph_check_site *key)
+{
+    for (uint32_t i = 0; i < checker->n_followed; i++) {
+        const struct ph_followed_rule *followed = &checker->followed[i];
+        if (ph_catalog_is_within(checker->params->source, followed->source->oid,
+                                 site->source->oid) &&
+            ph_check_is_for(checker, followed, followed->source, site->target) &&
+            same_text(followed->rule.target.text, site->target_column) &&
+            !same_rule(&followed->rule, key->rule))
+            return true;
+    }
+    return false;
+}
+
 static ph_code
 match_site(struct ph_checker *checker, const struct ph_check_site *site,
            const struct ph_check_site *key, bool *has_followed)
@@ -281,6 +298,11 @@ match_site(struct ph_checker *checker, const struct ph_check_site *site,
     }
     if (site->rule != NULL) { /* only renamed */
         refuse(checker, site, key, "which has a rule: say the same one here");
+        return PH_OK;
+    }
+    if (is_split(checker, site, key)) {
+        refuse(checker, site, key,
+               "which has another rule than what a partition of it refers to as well");
         return PH_OK;
     }
     if (!stays_alike(checker, site, key))
@@ -385,12 +407,28 @@ match_all(struct ph_checker *checker, enum ph_check_side side, struct ends *ends
     return PH_OK;
 }
 
+static ph_code
+find_entries(struct ph_checker *checker)
+{
+    const struct ph_job_rules *rules = checker->params->rules;
+
+    checker->entries =
+        PH_ARENA_ARRAY(checker->arena, const struct ph_rel *, (size_t)rules->n_tables + 1);
+    if (checker->entries == NULL)
+        return ph_check_no_memory(checker);
+    for (uint32_t i = 0; i < rules->n_tables; i++)
+        checker->entries[i] = ph_catalog_rel_named(
+            checker->params->source, rules->tables[i].source.schema, rules->tables[i].source.name);
+    return PH_OK;
+}
+
 ph_code
 ph_check_references(struct ph_checker *checker)
 {
     bool has_followed = true;
     struct ends ends = {0};
 
+    PH_TRY(find_entries(checker));
     /* a key may itself refer to another: until nothing more follows */
     while (has_followed && checker->n_problems == 0) {
         has_followed = false;
@@ -399,6 +437,22 @@ ph_check_references(struct ph_checker *checker)
             PH_TRY(match_all(checker, PH_OF_SOURCE, &ends, &has_followed));
     }
     return PH_OK;
+}
+
+/* Whether the table of another followed rule is the same, or one that it is a partition of. */
+static bool
+is_among_others(const struct ph_checker *checker, uint32_t number)
+{
+    const struct ph_rel *source = checker->followed[number].source;
+
+    for (uint32_t i = 0; i < checker->n_followed; i++) {
+        const struct ph_rel *other = checker->followed[i].source;
+        bool is_wider = other != source &&
+                        ph_catalog_is_within(checker->params->source, source->oid, other->oid);
+        if (is_wider || (other == source && i < number))
+            return true;
+    }
+    return false;
 }
 
 /* Entries for tables that have none in the job file and a rule that follows. */
@@ -413,10 +467,7 @@ ph_check_followed_tables(struct ph_checker *checker, const struct ph_rule_table 
         return ph_check_no_memory(checker);
     for (uint32_t i = 0; i < checker->n_followed; i++) {
         const struct ph_followed_rule *followed = &checker->followed[i];
-        bool is_there = followed->has_entry;
-        for (uint32_t k = 0; k < i && !is_there; k++)
-            is_there = checker->followed[k].source == followed->source;
-        if (is_there)
+        if (followed->has_entry || is_among_others(checker, i))
             continue;
         struct ph_rule_route *route = PH_ARENA_ARRAY(checker->arena, struct ph_rule_route, 1);
         if (route == NULL)

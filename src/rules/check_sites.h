@@ -29,11 +29,13 @@ enum ph_check_side { PH_OF_SOURCE, PH_OF_TARGET };
 
 /* Of no column of the row itself: it names rows by its own means. */
 bool ph_check_is_made(const struct ph_rule_column *rule);
-/* The table itself, or a partition of it. */
-bool ph_check_is_of(const struct ph_rel *rel, const struct ph_rel *wanted);
 /* The column that unpivot or each fills with what rows are made of. */
 bool ph_check_is_value(const struct ph_check_site *site);
-/* Of that side's column, in place of what `sites` had; PH_E_MEMORY. */
+/*
+ * Of that side's column, in place of what `sites` had; PH_E_MEMORY. An entry may be about the
+ * table, about partitions of it, or about what it is a partition of; then the site is of the part
+ * alone.
+ */
 ph_code ph_check_find_sites(const struct ph_checker *checker, enum ph_check_side side,
                             const struct ph_rel *rel, const char *column,
                             struct ph_check_sites *sites) PH_MUST_CHECK;

@@ -104,12 +104,142 @@ test_constants(void **state)
     pair_db_end(&db);
 }
 
+/* ---- references ---- */
+
+static const char *const secret[] = {"PGHAUL_TEST_SECRET=nobody knows it", NULL};
+
+#define USERS                                                                                      \
+    "CREATE TABLE users (id int, region text, name text, PRIMARY KEY (id, region))"                \
+    " PARTITION BY LIST (region);"                                                                 \
+    "CREATE TABLE users_eu PARTITION OF users FOR VALUES IN ('eu');"                               \
+    "CREATE TABLE users_us PARTITION OF users FOR VALUES IN ('us');"
+
+/* Users 1 to 10 of eu, 11 to 20 of us. */
+#define FILL_USERS                                                                                 \
+    "INSERT INTO users SELECT g, CASE WHEN g > 10 THEN 'us' ELSE 'eu' END, 'n' || g"               \
+    " FROM generate_series(1, 20) g;"
+
+#define ORDERS                                                                                     \
+    "CREATE TABLE orders (id int PRIMARY KEY, user_id int, region text, note text,"                \
+    " FOREIGN KEY (user_id, region) REFERENCES users);"
+#define FILL_ORDERS "INSERT INTO orders SELECT id, id, region, 'x' FROM users;"
+
+#define SECRET "secret: {env: PGHAUL_TEST_SECRET}\n"
+#define HASHED "columns: {id: {do: [hash_int]}}"
+
+/* A database of both sides, with these tables, and rows of the source. */
+static struct pair_db
+begin_case(const char *name, const char *schema, const char *rows)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    db.env = secret;
+    pair_both(&db, schema);
+    sql_exec(db.source, rows);
+    return db;
+}
+
+static const char *
+secret_job(const struct pair_db *db, const char *tables)
+{
+    return pair_job_file(db, scratch_printf(SECRET "tables:\n%s", tables));
+}
+
+/* A key that refers to a partition follows the rule of the table above it. */
+static void
+test_key_to_a_partition(void **state)
+{
+    struct pair_db db = begin_case(
+        "to_part",
+        USERS "ALTER TABLE users_eu ADD UNIQUE (id);"
+              "CREATE TABLE orders (id int PRIMARY KEY, user_id int REFERENCES users_eu (id))",
+        FILL_USERS "INSERT INTO orders SELECT id, id FROM users_eu");
+    const char *job = secret_job(&db, "  users: {" HASHED "}\n");
+
+    (void)state;
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users WHERE id > 20 OR id < 1"), 20);
+    pair_same_as(&db,
+                 "SELECT o.id, u.name FROM orders o JOIN users_eu u ON u.id = o.user_id"
+                 " ORDER BY 1",
+                 "SELECT o.id, u.name FROM orders o JOIN users_eu u ON u.id = o.user_id"
+                 " ORDER BY 1");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    pair_db_end(&db);
+}
+
+/* A key that only one partition has is followed there; the others refer to something else. */
+static void
+test_key_of_a_partition(void **state)
+{
+    static const char joined[] =
+        "SELECT o.id, u.name, f.name FROM orders o LEFT JOIN users u ON u.id = o.user_id AND"
+        " o.region = 'eu' LEFT JOIN firms f ON f.id = o.user_id AND o.region = 'us' ORDER BY 1";
+    static const char *const entries[] = {"", "  orders: {columns: {note: {set: null}}}\n",
+                                          "  orders_us: {columns: {note: {set: null}}}\n",
+                                          "  orders_eu: {columns: {note: {set: null}}}\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        struct pair_db db = begin_case(
+            scratch_printf("of_part_%zu", i),
+            "CREATE TABLE users (id int PRIMARY KEY, name text);"
+            "CREATE TABLE firms (id int PRIMARY KEY, name text);"
+            "CREATE TABLE orders (id int, user_id int, region text, note text,"
+            " PRIMARY KEY (id, region)) PARTITION BY LIST (region);"
+            "CREATE TABLE orders_eu PARTITION OF orders FOR VALUES IN ('eu');"
+            "CREATE TABLE orders_us PARTITION OF orders FOR VALUES IN ('us');"
+            "ALTER TABLE orders_eu ADD FOREIGN KEY (user_id) REFERENCES users;"
+            "ALTER TABLE orders_us ADD FOREIGN KEY (user_id) REFERENCES firms",
+            "INSERT INTO users SELECT g, 'u' || g FROM generate_series(1, 10) g;"
+            "INSERT INTO firms SELECT g, 'f' || g FROM generate_series(1, 10) g;"
+            "INSERT INTO orders SELECT g, 1 + g / 2, CASE g % 2 WHEN 1 THEN 'eu' ELSE 'us' END,"
+            " 'x' FROM generate_series(1, 18) g");
+        const char *job = secret_job(&db, scratch_printf("  users: {" HASHED "}\n%s", entries[i]));
+        pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+        pair_same_as(&db, joined, joined);
+        pair_same_table(&db, "firms");
+        pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+        pair_db_end(&db);
+    }
+}
+
+/* Partitions with an entry of their own follow as well, beside those that have none. */
+static void
+test_followed_beside_an_entry(void **state)
+{
+    static const char joined[] = "SELECT o.id, o.part, u.name FROM orders o JOIN users u ON u.id ="
+                                 " o.user_id ORDER BY 1";
+    struct pair_db db =
+        begin_case("beside",
+                   "CREATE TABLE users (id int PRIMARY KEY, name text);"
+                   "CREATE TABLE orders (id int, part int, user_id int REFERENCES users, note text,"
+                   " PRIMARY KEY (id, part)) PARTITION BY LIST (part);"
+                   "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES IN (1);"
+                   "CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2)",
+                   "INSERT INTO users SELECT g, 'u' || g FROM generate_series(1, 10) g;"
+                   "INSERT INTO orders SELECT g, 1 + g % 2, g, 'x' FROM generate_series(1, 10) g");
+    const char *job = secret_job(&db, "  users: {" HASHED "}\n"
+                                      "  orders_1: {columns: {note: {set: null}}}\n");
+
+    (void)state;
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_same_as(&db, joined, joined);
+    assert_string_equal(sql_rows(db.target, "SELECT part, count(note) FROM orders GROUP BY 1"
+                                            " ORDER BY 1"),
+                        "1|0\n2|5\n");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classify),
         cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_key_to_a_partition),
+        cmocka_unit_test(test_key_of_a_partition),
+        cmocka_unit_test(test_followed_beside_an_entry),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
