@@ -9,7 +9,7 @@
 #include "pg/large_object.h"
 #include "pg/ledger.h"
 #include "pg/schema_compare.h"
-#include "rules/job_rules.h"
+#include "rules/ruleset.h"
 
 #define RESTING_LIMIT ((size_t)64 << 20)
 
@@ -36,37 +36,95 @@ differs(struct rest *rest, const char *kind, const char *object, const char *for
 
 /* ---- tables that rules are about ---- */
 
+/* Whether rows of the one may be rows of the other: partitions. */
 static bool
-is_named(const struct ph_rule_name *name, const char *schema, const char *table)
+is_related(const struct ph_catalog *catalog, const struct ph_rel *a, const struct ph_rel *b)
 {
-    return strcmp(name->schema, schema) == 0 && strcmp(name->name, table) == 0;
+    return ph_catalog_is_within(catalog, a->oid, b->oid) ||
+           ph_catalog_is_within(catalog, b->oid, a->oid);
 }
 
-/* Whether rules say what becomes of the rows of that table of the source. */
-static bool
-is_ruled(const struct ph_verify_rest_params *params, const char *schema, const char *table)
+static uint32_t
+count_routes(const struct ph_verify_rest_params *params)
 {
-    const struct ph_job_rules *rules = params->options->rules;
+    return params->ruleset != NULL ? ph_ruleset_count(params->ruleset) : 0;
+}
 
-    for (uint32_t i = 0; rules != NULL && i < rules->n_tables; i++) {
-        if (is_named(&rules->tables[i].source, schema, table))
+/* Whether rules say what becomes of rows of that table of the source, or of some of them. What the
+ * job file has is not asked: a partition may have an entry, or what it is a partition of, and a
+ * table that has none has rules where it follows a key. */
+static bool
+is_ruled(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; i < count_routes(params); i++) {
+        const struct ph_rel *source = ph_ruleset_route(params->ruleset, i)->source;
+        if (is_related(params->source_catalog, source, rel))
             return true;
     }
     return false;
 }
 
-/* Whether rules put rows into that table of the target. */
+/* Whether rules put rows into that table of the target, or may do so. */
 static bool
-is_filled_by_rules(const struct ph_verify_rest_params *params, const char *schema,
-                   const char *table)
+is_filled_by_rules(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
 {
-    const struct ph_job_rules *rules = params->options->rules;
+    for (uint32_t i = 0; rel != NULL && i < count_routes(params); i++) {
+        const struct ph_rel *target = ph_ruleset_route(params->ruleset, i)->target;
+        if (is_related(params->target_catalog, target, rel))
+            return true;
+    }
+    return false;
+}
 
-    for (uint32_t i = 0; rules != NULL && i < rules->n_tables; i++) {
-        for (uint32_t k = 0; k < rules->tables[i].n_routes; k++) {
-            if (is_named(&rules->tables[i].routes[k].into, schema, table))
-                return true;
-        }
+/* Whether the job takes all rows of that table of the source, foreign ones aside. */
+static bool
+is_whole(const struct ph_verify_rest_params *params, const struct ph_rel *top)
+{
+    const struct ph_rel *rel;
+
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(params->source_catalog, top, &at)) != NULL;) {
+        if (rel->kind != PH_REL_FOREIGN &&
+            !ph_selection_has(params->selection, params->source_catalog, rel))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the job takes rows of that table of the source which no rule is about. */
+static bool
+has_plain_rows(const struct ph_verify_rest_params *params, const struct ph_rel *top)
+{
+    const struct ph_rel *rel;
+    uint32_t n;
+
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(params->source_catalog, top, &at)) != NULL;) {
+        if (rel->kind != PH_REL_PARTITIONED &&
+            ph_selection_has(params->selection, params->source_catalog, rel) &&
+            (params->ruleset == NULL || ph_ruleset_of(params->ruleset, rel->oid, &n) == NULL))
+            return true;
+    }
+    return false;
+}
+
+/* Whether such rows go into that table of the target: it has the name of theirs, or is a partition
+ * of what has, or has partitions that do. */
+static bool
+is_filled_as_it_is(const struct ph_verify_rest_params *params, const struct ph_rel *top)
+{
+    const struct ph_catalog *catalog = params->target_catalog;
+    const struct ph_rel *source;
+    const struct ph_rel *rel;
+
+    for (rel = top; rel != NULL;
+         rel = rel->is_partition ? ph_catalog_rel(catalog, rel->parent_oid) : NULL) {
+        source = ph_catalog_rel_named(params->source_catalog, rel->schema, rel->name);
+        if (source != NULL)
+            return has_plain_rows(params, source);
+    }
+    for (uint32_t at = 0; (rel = ph_catalog_tree_next(catalog, top, &at)) != NULL;) {
+        source = ph_catalog_rel_named(params->source_catalog, rel->schema, rel->name);
+        if (source != NULL && has_plain_rows(params, source))
+            return true;
     }
     return false;
 }
@@ -90,7 +148,7 @@ is_of_rules(const struct rest *rest, const struct ph_sequence_state *sequence)
 {
     const struct ph_rel *owner = ph_catalog_rel(rest->params->source_catalog, sequence->owned_by);
 
-    return owner != NULL && is_ruled(rest->params, owner->schema, owner->name);
+    return owner != NULL && is_ruled(rest->params, owner);
 }
 
 static void
@@ -274,18 +332,18 @@ ph_verify_schema(const struct ph_verify_rest_params *params, uint32_t *n, struct
 static bool
 is_left_alone(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
 {
-    return ph_selection_has(params->selection, params->source_catalog, rel) &&
-           !is_ruled(params, rel->schema, rel->name) &&
-           !is_filled_by_rules(params, rel->schema, rel->name);
+    return is_whole(params, rel) && !is_ruled(params, rel) &&
+           !is_filled_by_rules(
+               params, ph_catalog_rel_named(params->target_catalog, rel->schema, rel->name));
 }
 
 static bool
 are_rows_compared(void *arg, const char *schema, const char *table)
 {
     const struct ph_verify_rest_params *params = arg;
-    const struct ph_rel *rel = ph_catalog_rel_named(params->source_catalog, schema, table);
+    const struct ph_rel *rel = ph_catalog_rel_named(params->target_catalog, schema, table);
 
-    return (rel != NULL && is_left_alone(params, rel)) || is_filled_by_rules(params, schema, table);
+    return rel != NULL && (is_filled_by_rules(params, rel) || is_filled_as_it_is(params, rel));
 }
 
 /* The route that brings all rows of the source's table into that of its name, and nothing else
@@ -298,12 +356,13 @@ row_by_row(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
         params->ruleset != NULL ? ph_ruleset_of(params->ruleset, rel->oid, &n) : NULL;
 
     if (n != 1 || !route->takes_all || route->preserve != NULL || route->n_preserved > 0 ||
+        strcmp(route->target->schema, rel->schema) != 0 ||
+        strcmp(route->target->name, rel->name) != 0 ||
         !ph_selection_has(params->selection, params->source_catalog, rel))
         return NULL;
-    for (uint32_t i = 0; i < ph_ruleset_count(params->ruleset); i++) {
+    for (uint32_t i = 0; i < count_routes(params); i++) {
         const struct ph_rel *into = ph_ruleset_route(params->ruleset, i)->target;
-        bool is_into = strcmp(into->schema, rel->schema) == 0 && strcmp(into->name, rel->name) == 0;
-        if (is_into != (i == route->number))
+        if (i != route->number && is_related(params->target_catalog, into, route->target))
             return NULL;
     }
     return route;

@@ -231,6 +231,36 @@ test_followed_beside_an_entry(void **state)
     pair_db_end(&db);
 }
 
+/* ---- the proof of references ---- */
+
+/* Rows that refer to what was left out are found wherever the job file speaks of partitions. */
+static void
+test_orphans_are_found(void **state)
+{
+    static const struct {
+        const char *schema;
+        const char *rows;
+        const char *tables;
+    } cases[] = {
+        {USERS ORDERS, FILL_USERS FILL_ORDERS, "  users: {where: \"id > 5\"}\n"},
+        {USERS ORDERS, FILL_USERS FILL_ORDERS, "  users_eu: {where: \"id > 5\"}\n"},
+        {USERS "ALTER TABLE users_eu ADD UNIQUE (id);"
+               "CREATE TABLE orders (id int PRIMARY KEY, user_id int REFERENCES users_eu (id))",
+         FILL_USERS "INSERT INTO orders SELECT id, id FROM users_eu",
+         "  users: {where: \"id > 5\"}\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pair_db db =
+            begin_case(scratch_printf("orphans_%zu", i), cases[i].schema, cases[i].rows);
+        const char *job = job_of(&db, cases[i].tables);
+        pair_expect(pair_copy(&db, job, "--data-only"), 4, "rows that refer to none: 5");
+        pair_expect(pair_run(&db, "verify", job, "--data-only"), 4, "rows that refer to none: 5");
+        pair_db_end(&db);
+    }
+}
+
 int
 main(void)
 {
@@ -240,6 +270,7 @@ main(void)
         cmocka_unit_test(test_key_to_a_partition),
         cmocka_unit_test(test_key_of_a_partition),
         cmocka_unit_test(test_followed_beside_an_entry),
+        cmocka_unit_test(test_orphans_are_found),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
