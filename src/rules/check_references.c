@@ -242,10 +242,11 @@ follow(struct ph_checker *checker, const struct ph_check_site *site,
     return PH_OK;
 }
 
-/* Whether a partition of the site's table follows another key, whose rule is another one. */
-static bool
-is_split(const struct ph_checker *checker, const struct ph_check_site *site,
-         const struct ph_check_site *key)
+/* The partition of the site's table that follows another key, whose rule is another one; NULL: none
+ * does. */
+static const struct ph_rel *
+find_split(const struct ph_checker *checker, const struct ph_check_site *site,
+           const struct ph_check_site *key)
 {
     for (uint32_t i = 0; i < checker->n_followed; i++) {
         const struct ph_followed_rule *followed = &checker->followed[i];
@@ -254,9 +255,9 @@ is_split(const struct ph_checker *checker, const struct ph_check_site *site,
             ph_check_is_for(checker, followed, followed->source, site->target) &&
             same_text(followed->rule.target.text, site->target_column) &&
             !same_rule(&followed->rule, key->rule))
-            return true;
+            return followed->source;
     }
-    return false;
+    return NULL;
 }
 
 static ph_code
@@ -300,7 +301,7 @@ match_site(struct ph_checker *checker, const struct ph_check_site *site,
         refuse(checker, site, key, "which has a rule: say the same one here");
         return PH_OK;
     }
-    if (is_split(checker, site, key)) {
+    if (find_split(checker, site, key) != NULL) {
         refuse(checker, site, key,
                "which has another rule than what a partition of it refers to as well");
         return PH_OK;
@@ -347,6 +348,88 @@ is_mixed(const struct ph_checker *checker, const struct ph_check_site *site,
     return false;
 }
 
+/* ---- one key by several rules ---- */
+
+static bool
+is_number(const struct ph_rule_column *rule)
+{
+    return rule != NULL && rule->kind == PH_RULE_NUMBER;
+}
+
+/* What brings values into the key's table by another rule than the chosen site; NULL: nothing. */
+static const struct ph_rel *
+find_other(const struct ph_checker *checker, const struct ph_check_sites *referenced,
+           const struct ph_check_site *chosen)
+{
+    for (uint32_t i = 0; i < referenced->n; i++) {
+        const struct ph_check_site *site = &referenced->items[i];
+        if (site->target->root_oid != chosen->target->root_oid)
+            continue;
+        if (!same_rule(site->rule, chosen->rule) ||
+            is_number(site->rule) != is_number(chosen->rule))
+            return site->source;
+        const struct ph_rel *part = find_split(checker, site, chosen);
+        if (part != NULL)
+            return part;
+    }
+    return NULL;
+}
+
+static const struct ph_check_site *
+choose(const struct ph_check_sites *referenced)
+{
+    const struct ph_check_site *chosen = &referenced->items[0];
+
+    for (uint32_t i = 1; i < referenced->n; i++) {
+        if (steps_of(referenced->items[i].rule) > steps_of(chosen->rule))
+            chosen = &referenced->items[i];
+    }
+    return chosen;
+}
+
+static void
+refuse_several(struct ph_checker *checker, const struct ph_check_site *site,
+               const struct ph_check_site *key, const struct ph_rel *other)
+{
+    const struct ph_draft draft = {.source = site->source};
+    struct ph_rule_place place = {0, 0};
+
+    if (key->rule != NULL)
+        place = key->rule->target.place;
+    ph_check_problem(checker, &draft, place,
+                     "column %s refers to %s.%s.%s, whose values come by one rule from %s.%s and "
+                     "by another or none from %s.%s: both must have the same",
+                     site->target_column, key->target->schema, key->target->name,
+                     key->target_column, key->source->schema, key->source->name, other->schema,
+                     other->name);
+}
+
+/* Tables that become one, or partitions, with rules of their own: a column follows those that it
+ * refers to on the source, when they have one rule. What names rows by itself need not. */
+static ph_code
+match_several(struct ph_checker *checker, enum ph_check_side side, const struct ph_check_site *site,
+              const struct ph_check_sites *referenced, bool *has_followed)
+{
+    struct ph_check_sites joined = {
+        .items = PH_ARENA_ARRAY(checker->arena, struct ph_check_site, referenced->n)};
+
+    if (joined.items == NULL)
+        return ph_check_no_memory(checker);
+    if (site->rule != NULL && ph_check_is_made(site->rule))
+        return PH_OK;
+    for (uint32_t i = 0; side == PH_OF_TARGET && i < referenced->n; i++) {
+        if (ph_check_is_joined(checker, site, &referenced->items[i]))
+            joined.items[joined.n++] = referenced->items[i];
+    }
+    const struct ph_check_sites *those = joined.n > 0 ? &joined : referenced;
+    const struct ph_check_site *chosen = choose(those);
+    const struct ph_rel *other = find_other(checker, those, chosen);
+    if (other == NULL)
+        return match_site(checker, site, chosen, has_followed);
+    refuse_several(checker, site, chosen, other);
+    return PH_OK;
+}
+
 /* Memory for the columns at hand, used again and again. */
 struct ends {
     struct ph_check_sites referencing;
@@ -374,15 +457,14 @@ match_columns(struct ph_checker *checker, enum ph_check_side side, const struct 
     PH_TRY(ph_check_find_sites(checker, side, rel, column->name, referencing));
     if (referenced->n == 0)
         return PH_OK; /* rows that the job does not bring */
-    const struct ph_check_site *chosen = &referenced->items[0];
-    for (uint32_t i = 1; i < referenced->n; i++) {
-        if (steps_of(referenced->items[i].rule) > steps_of(chosen->rule))
-            chosen = &referenced->items[i];
-    }
+    const struct ph_check_site *chosen = choose(referenced);
+    bool is_several = find_other(checker, referenced, chosen) != NULL;
     for (uint32_t i = 0; i < referencing->n; i++) {
         const struct ph_check_site *site = &referencing->items[i];
-        if (side == PH_OF_SOURCE && steps_of(chosen->rule) > 0 &&
-            !same_rule(site->rule, chosen->rule) && is_mixed(checker, site, key, k))
+        if (is_several)
+            PH_TRY(match_several(checker, side, site, referenced, has_followed));
+        else if (side == PH_OF_SOURCE && steps_of(chosen->rule) > 0 &&
+                 !same_rule(site->rule, chosen->rule) && is_mixed(checker, site, key, k))
             refuse(checker, site, chosen,
                    "which has a rule, and takes columns that do not refer to it: unpivot them "
                    "apart, by another entry of `into:`");

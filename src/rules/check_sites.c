@@ -9,6 +9,12 @@ is_within(const struct ph_catalog *catalog, const struct ph_rel *rel, const stru
            (rel->root_oid == top->root_oid && ph_catalog_is_within(catalog, rel->oid, top->oid));
 }
 
+static bool
+is_related(const struct ph_catalog *catalog, const struct ph_rel *a, const struct ph_rel *b)
+{
+    return is_within(catalog, a, b) || is_within(catalog, b, a);
+}
+
 bool
 ph_check_is_for(const struct ph_checker *checker, const struct ph_followed_rule *followed,
                 const struct ph_rel *source, const struct ph_rel *target)
@@ -16,8 +22,7 @@ ph_check_is_for(const struct ph_checker *checker, const struct ph_followed_rule 
     const struct ph_catalog *catalog = checker->params->target;
 
     return is_within(checker->params->source, source, followed->source) &&
-           (is_within(catalog, target, followed->target) ||
-            is_within(catalog, followed->target, target));
+           is_related(catalog, target, followed->target);
 }
 
 static const struct ph_rel *
@@ -325,4 +330,36 @@ ph_check_find_sites(const struct ph_checker *checker, enum ph_check_side side,
     PH_TRY(add_of_entries(checker, side, rel, column, sites));
     return side == PH_OF_SOURCE ? add_plain_parts(checker, rel, column, sites)
                                 : add_plain_target(checker, rel, column, sites);
+}
+
+/* ---- keys of the source ---- */
+
+static bool
+is_column(const struct ph_rel *rel, int16_t attnum, const char *name)
+{
+    const struct ph_column *column = ph_check_attnum(rel, attnum);
+
+    return column != NULL && name != NULL && strcmp(column->name, name) == 0;
+}
+
+bool
+ph_check_is_joined(const struct ph_checker *checker, const struct ph_check_site *site,
+                   const struct ph_check_site *key)
+{
+    const struct ph_catalog *source = checker->params->source;
+
+    for (uint32_t i = 0; i < source->n_foreign_keys; i++) {
+        const struct ph_foreign_key *other = &source->foreign_keys[i];
+        const struct ph_rel *rel = ph_catalog_rel(source, other->rel_oid);
+        const struct ph_rel *ref = ph_catalog_rel(source, other->ref_oid);
+        if (rel == NULL || ref == NULL || !is_related(source, site->source, rel) ||
+            !is_related(source, key->source, ref))
+            continue;
+        for (uint32_t c = 0; c < other->n_attnums; c++) {
+            if (is_column(rel, other->attnums[c], site->source_column) &&
+                is_column(ref, other->ref_attnums[c], key->source_column))
+                return true;
+        }
+    }
+    return false;
 }

@@ -31,6 +31,9 @@ enum ph_check_side { PH_OF_SOURCE, PH_OF_TARGET };
 bool ph_check_is_made(const struct ph_rule_column *rule);
 /* The column that unpivot or each fills with what rows are made of. */
 bool ph_check_is_value(const struct ph_check_site *site);
+/* Whether the one refers to the other by a key of the source. */
+bool ph_check_is_joined(const struct ph_checker *checker, const struct ph_check_site *site,
+                        const struct ph_check_site *key);
 /*
  * Of that side's column, in place of what `sites` had; PH_E_MEMORY. An entry may be about the
  * table, about partitions of it, or about what it is a partition of; then the site is of the part

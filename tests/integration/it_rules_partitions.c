@@ -231,6 +231,80 @@ test_followed_beside_an_entry(void **state)
     pair_db_end(&db);
 }
 
+/* What refers to a key could follow one of its rules only: several are refused. */
+static void
+test_key_by_several_rules(void **state)
+{
+    static const char *const refused[][2] = {
+        {"  users_eu: {" HASHED "}\n",
+         "public.orders: column user_id refers to public.users_eu.id, whose values come by one "
+         "rule "
+         "from public.users_eu and by another or none from public.users_us: both must have the "
+         "same"},
+        {"  users_us: {" HASHED "}\n",
+         "by one rule from public.users_us and by another or none from public.users_eu"},
+        {"  users_eu: {" HASHED "}\n  users_us: {columns: {id: {do: [{add: 100}]}}}\n",
+         "by one rule from public.users_eu and by another or none from public.users_us"},
+    };
+    struct pair_db db = begin_case("several", USERS ORDERS, FILL_USERS FILL_ORDERS);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *job = secret_job(&db, refused[i][0]);
+        pair_expect(pair_run(&db, "check", job, "--data-only"), 3, refused[i][1]);
+        pair_expect(pair_copy(&db, job, "--data-only"), 2, refused[i][1]);
+    }
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM users"), 0);
+    const char *job = secret_job(&db, "  users_eu: {" HASHED "}\n  users_us: {" HASHED "}\n");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    pair_same_as(&db,
+                 "SELECT o.id, u.name FROM orders o JOIN users u ON u.id = o.user_id"
+                 " ORDER BY 1",
+                 "SELECT o.id, u.name FROM orders o JOIN users u ON u.id = o.user_id"
+                 " ORDER BY 1");
+    pair_db_end(&db);
+}
+
+/* Two tables become one: each reference follows the one that it had, if the source says which. */
+static void
+test_merged_by_several_rules(void **state)
+{
+    static const char target[] =
+        "CREATE TABLE users (id int PRIMARY KEY, name text);"
+        "CREATE TABLE orders (id int, user_id int REFERENCES users, name text);"
+        "CREATE TABLE visits (user_id int REFERENCES users)";
+    static const char entries[] = "  a: {into: users, columns: {id: {do: [{add: 100}]}}}\n"
+                                  "  b: {into: users}\n"
+                                  "  orders_a: {into: orders}\n  orders_b: {into: orders}\n";
+    struct pair_db db = pair_db_new(&pair, "merged");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE a (id int PRIMARY KEY, name text);"
+                        "CREATE TABLE b (id int PRIMARY KEY, name text);"
+                        "CREATE TABLE orders_a (id int, user_id int REFERENCES a, name text);"
+                        "CREATE TABLE orders_b (id int, user_id int REFERENCES b, name text);"
+                        "CREATE TABLE visits (user_id int);"
+                        "INSERT INTO a SELECT g, 'a' || g FROM generate_series(1, 10) g;"
+                        "INSERT INTO b SELECT g, 'b' || g FROM generate_series(1, 10) g;"
+                        "INSERT INTO orders_a SELECT id, id, name FROM a;"
+                        "INSERT INTO orders_b SELECT id, id, name FROM b;"
+                        "INSERT INTO visits SELECT id FROM b");
+    sql_exec(db.target, target);
+    const char *job = job_of(&db, entries);
+    pair_expect(pair_run(&db, "check", job, "--data-only"), 3,
+                "public.visits: column user_id refers to public.users.id, whose values come by one "
+                "rule from public.a and by another or none from public.b");
+    sql_exec(db.source, "ALTER TABLE visits ADD FOREIGN KEY (user_id) REFERENCES b");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM orders o JOIN users u"
+                                        " ON u.id = o.user_id AND u.name = o.name"),
+                     20);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM visits JOIN users u"
+                                        " ON u.id = user_id WHERE u.name LIKE 'b%'"),
+                     10);
+    pair_db_end(&db);
+}
+
 /* ---- the proof of references ---- */
 
 /* Rows that refer to what was left out are found wherever the job file speaks of partitions. */
@@ -270,6 +344,8 @@ main(void)
         cmocka_unit_test(test_key_to_a_partition),
         cmocka_unit_test(test_key_of_a_partition),
         cmocka_unit_test(test_followed_beside_an_entry),
+        cmocka_unit_test(test_key_by_several_rules),
+        cmocka_unit_test(test_merged_by_several_rules),
         cmocka_unit_test(test_orphans_are_found),
     };
 
