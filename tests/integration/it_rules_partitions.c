@@ -168,6 +168,41 @@ test_key_to_a_partition(void **state)
     pair_db_end(&db);
 }
 
+/* Nor need it be the topmost table, or one that has rows itself; they may go into other partitions
+ * than they came from. */
+static void
+test_key_to_a_level_between(void **state)
+{
+    static const char *const entries[] = {
+        "  users: {" HASHED "}\n",
+        "  users_eu: {into: users, " HASHED "}\n  users_us: {into: users}\n",
+        "  users_eu_1: {into: users, " HASHED "}\n  users_eu_2: {into: users, " HASHED "}\n"
+        "  users_us: {into: users}\n",
+    };
+    static const char joined[] =
+        "SELECT o.id, u.name FROM orders o JOIN users_eu u ON u.id = o.user_id ORDER BY 1";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        struct pair_db db = begin_case(
+            scratch_printf("between_%zu", i),
+            "CREATE TABLE users (id int, region text, name text) PARTITION BY LIST (region);"
+            "CREATE TABLE users_eu PARTITION OF users FOR VALUES IN ('eu') PARTITION BY RANGE (id);"
+            "CREATE TABLE users_us PARTITION OF users FOR VALUES IN ('us');"
+            "ALTER TABLE users_eu ADD PRIMARY KEY (id);"
+            "CREATE TABLE orders (id int PRIMARY KEY, user_id int REFERENCES users_eu)",
+            "CREATE TABLE users_eu_1 PARTITION OF users_eu FOR VALUES FROM (MINVALUE) TO (6);"
+            "CREATE TABLE users_eu_2 PARTITION OF users_eu FOR VALUES FROM (6) TO "
+            "(MAXVALUE);" FILL_USERS "INSERT INTO orders SELECT id, id FROM users_eu");
+        sql_exec(db.target, "CREATE TABLE users_eu_all PARTITION OF users_eu DEFAULT");
+        const char *job = secret_job(&db, entries[i]);
+        pair_expect(pair_copy(&db, job, "--data-only"), 0, "proven");
+        pair_same_as(&db, joined, joined);
+        pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+        pair_db_end(&db);
+    }
+}
+
 /* A key that only one partition has is followed there; the others refer to something else. */
 static void
 test_key_of_a_partition(void **state)
@@ -335,6 +370,38 @@ test_orphans_are_found(void **state)
     }
 }
 
+/* The same where a partition of what they refer to is not taken, without any rule. */
+static void
+test_orphans_of_what_is_not_taken(void **state)
+{
+    struct pair_db db = begin_case("excluded", USERS ORDERS, FILL_USERS FILL_ORDERS);
+    const char *job = pair_job_file(&db, "{}\n");
+
+    (void)state;
+    pair_expect(pair_copy(&db, job, "--data-only", "--exclude", "public.users_us"), 4,
+                "rows that refer to none: 10");
+    pair_db_end(&db);
+}
+
+/* A sequence that numbers rows of a partition which has rules need not be there. */
+static void
+test_sequence_of_a_partition(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "sequence");
+    const char *job = job_of(&db, "  t_eu: {where: \"id > 0\"}\n");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE t (id serial, r text) PARTITION BY LIST (r);"
+                        "CREATE TABLE t_eu PARTITION OF t FOR VALUES IN ('eu');"
+                        "INSERT INTO t (r) VALUES ('eu'), ('eu')");
+    sql_exec(db.target, "CREATE TABLE t (id int, r text) PARTITION BY LIST (r);"
+                        "CREATE TABLE t_eu PARTITION OF t FOR VALUES IN ('eu')");
+    pair_expect(pair_copy(&db, job, "--data-only"), 0,
+                "where the rules' rows are numbered by another one");
+    pair_expect(pair_run(&db, "verify", job, "--data-only"), 0, "agree");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -342,11 +409,14 @@ main(void)
         cmocka_unit_test(test_classify),
         cmocka_unit_test(test_constants),
         cmocka_unit_test(test_key_to_a_partition),
+        cmocka_unit_test(test_key_to_a_level_between),
         cmocka_unit_test(test_key_of_a_partition),
         cmocka_unit_test(test_followed_beside_an_entry),
         cmocka_unit_test(test_key_by_several_rules),
         cmocka_unit_test(test_merged_by_several_rules),
         cmocka_unit_test(test_orphans_are_found),
+        cmocka_unit_test(test_orphans_of_what_is_not_taken),
+        cmocka_unit_test(test_sequence_of_a_partition),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
