@@ -146,6 +146,11 @@ ph_code ph_follow_widen_plan(struct ph_job *job, const struct ph_error *why, str
 /* At the end, for the source's table of now: those that no change has come for. */
 ph_code ph_follow_check_late(struct ph_job *job, const struct ph_table_plan *table,
                              const struct ph_rel *now, struct ph_error *err);
+/*
+ * Tables that were truncated or rewritten on the source and have no column beyond the plan: of one
+ * that is added later that says nothing (late_values.c). As often as one likes.
+ */
+ph_code ph_follow_note_filenodes(struct ph_job *job, struct ph_error *err);
 /* A stream that does not fit the tables is a change of schema, with a way out. Returns the code. */
 ph_code ph_follow_explain_change(const struct ph_job *job, struct ph_error *err);
 

@@ -126,6 +126,7 @@ ph_follow_watch_until(struct ph_job *job, ph_follow_look_fn *look, struct ph_err
             if (job->ledger.phase == PH_PHASE_FOLLOW) /* before it none can be added to the job */
                 PH_TRY(ask_source(job, ph_follow_check_parts, err));
             PH_TRY(ask_source(job, ph_follow_check_publication, err));
+            PH_TRY(ask_source(job, ph_follow_note_filenodes, err));
             /* this session has seen no crash: which tables one would empty by now */
             PH_TRY(ph_ledger_set_alive(job->target_control, job->options->name, err));
             parts_ns = ph_clock_ns();

@@ -3,7 +3,7 @@
  * them by a default, on each side by its own. What the source has filled in its catalogs say: a
  * constant, or nothing. A default that is another one for each row (clock_timestamp(), nextval)
  * rewrites the table and leaves no trace but that: rows of a table that was rewritten since it was
- * planned can have been given anything.
+ * last seen without such a column can have been given anything.
  *
  * The target's rows are asked in any case, once. That its catalogs name the same constant says
  * nothing of rows that came later, by whatever default it had at that moment. From then on rows of
@@ -234,7 +234,7 @@ ph_late_take(struct ph_job *job, const struct ph_table_plan *table, const struct
              enum ph_late_when when, struct ph_late *out, struct ph_error *err)
 {
     struct looked looked = looked_at(table, column);
-    bool differs;
+    bool differs = false;
 
     *out = (struct ph_late){.is_taken = false};
     /* before the look: the column was there when the catalog was read, and still is then */
@@ -255,7 +255,7 @@ ph_late_check(struct ph_job *job, const struct ph_table_plan *table, const struc
               struct ph_error *err)
 {
     struct looked looked = looked_at(table, column);
-    bool differs;
+    bool differs = false;
     ph_code rc = look(job, &looked, &differs, err);
 
     if (rc == PH_OK && differs)

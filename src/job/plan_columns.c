@@ -129,6 +129,17 @@ ph_job_has_todo(const struct ph_job *job, const struct ph_table_plan *table)
     return false;
 }
 
+/* A column that comes later has nothing to do with what rewrote the table before that. */
+static ph_code
+note_filenode(struct ph_job *job, struct ph_table_plan *table, struct ph_error *err)
+{
+    if (table->filenode == table->source->filenode || ph_job_lacks_columns(table))
+        return PH_OK;
+    table->filenode = table->source->filenode;
+    return ph_ledger_note_filenode(job->target_control, job->options->name, table->index,
+                                   table->filenode, err);
+}
+
 ph_code
 ph_job_take_columns(struct ph_job *job, struct ph_error *err)
 {
@@ -136,6 +147,7 @@ ph_job_take_columns(struct ph_job *job, struct ph_error *err)
         struct ph_table_plan *table = &job->plan.tables[i];
         if (ph_job_lacks_columns(table) && ph_job_has_todo(job, table))
             PH_TRY(take(job, table, err));
+        PH_TRY(note_filenode(job, table, err));
     }
     return PH_OK;
 }

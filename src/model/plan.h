@@ -94,7 +94,7 @@ struct ph_table_plan {
      * a route conditions in parentheses that ranges may be added to.
      */
     const char *where[2];
-    uint32_t filenode;          /* of the source when it was planned */
+    uint32_t filenode; /* of the source at a moment at which it had no column outside of the plan */
     const struct ph_late *late; /* by source->columns: late ones that the job has taken up; NULL:
                                    none is */
     const char *join; /* behind the source's name in FROM, " JOIN (...) AS x ON ..."; NULL: none.

@@ -177,6 +177,9 @@ ph_code ph_ledger_note_late(struct ph_conn *conn, const char *job, uint32_t tabl
  * one that nothing is to be filled into.
  */
 struct ph_late ph_ledger_parse_late(const char *fill, const char *until);
+/* The file that the source's table was in when it had no column outside of the plan. */
+ph_code ph_ledger_note_filenode(struct ph_conn *conn, const char *job, uint32_t table,
+                                uint32_t filenode, struct ph_error *err) PH_MUST_CHECK;
 /* The plan's columns, both sides', and the format that they go in. */
 ph_code ph_ledger_set_columns(struct ph_conn *conn, const char *job,
                               const struct ph_table_plan *table,

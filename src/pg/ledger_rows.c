@@ -242,6 +242,21 @@ ph_ledger_parse_late(const char *fill, const char *until)
 }
 
 ph_code
+ph_ledger_note_filenode(struct ph_conn *conn, const char *job, uint32_t table, uint32_t filenode,
+                        struct ph_error *err)
+{
+    char number[16];
+    char file[16];
+    const char *params[] = {job, number, file};
+
+    snprintf(number, sizeof number, "%u", table);
+    snprintf(file, sizeof file, "%u", filenode);
+    return ph_conn_expect(
+        conn, "UPDATE pghaul.tbl SET filenode = $3::bigint WHERE job = $1 AND tbl = $2::int", 3,
+        params, 1, err);
+}
+
+ph_code
 ph_ledger_set_columns(struct ph_conn *conn, const char *job, const struct ph_table_plan *table,
                       struct ph_error *err)
 {

@@ -165,23 +165,23 @@ not_null_without_a_default(void **state)
     end(&db, pair_follow(&db));
 }
 
+#define NULLABLE "ALTER TABLE %s ADD c int; ALTER TABLE %s ALTER c SET DEFAULT 7"
+
 /* A change of the one has both looked at, while rows from before the other's still wait. */
 static void
 columns_of_two_tables(void **state)
 {
-    static const char nullable[] =
-        "ALTER TABLE %s ADD c int; ALTER TABLE %s ALTER c SET DEFAULT 7;";
     struct pair_db db = new_db("two_tables");
     struct run *run = following(&db);
 
     (void)state;
-    sql_execf(db.target, nullable, "one", "one");
-    sql_execf(db.target, nullable, "two", "two");
+    sql_execf(db.target, NULLABLE, "one", "one");
+    sql_execf(db.target, NULLABLE, "two", "two");
     run_signal(run, SIGSTOP);
-    sql_execf(db.source, nullable, "one", "one");
+    sql_execf(db.source, NULLABLE, "one", "one");
     sql_exec(db.source, "INSERT INTO one (id, a) VALUES (101, 1)");
     sql_exec(db.source, "INSERT INTO two (id, a) VALUES (101, 1)");
-    sql_execf(db.source, nullable, "two", "two");
+    sql_execf(db.source, NULLABLE, "two", "two");
     sql_exec(db.source, "INSERT INTO two (id, a) VALUES (102, 1)");
     run_signal(run, SIGCONT);
     end(&db, run);
@@ -249,6 +249,56 @@ column_that_goes_again(void **state)
     end(&db, run);
 }
 
+/* The ledger has of the table the file that it is in. */
+static void
+wait_for_file(struct pair_db *db, const char *table)
+{
+    const char *file = sql_value(
+        db->source,
+        scratch_printf("SELECT relfilenode FROM pg_class WHERE oid = '%s'::regclass", table));
+
+    sql_wait_true(pair.dst, db->name,
+                  scratch_printf("SELECT filenode = %s FROM pghaul.tbl WHERE source_name = '%s'",
+                                 file, table),
+                  60000);
+}
+
+/* What rewrote a table before a column came to it did not fill that in. */
+static void
+tables_rewritten_before(void **state)
+{
+    struct pair_db db = new_db("before");
+    struct run *run = following(&db);
+
+    (void)state;
+    sql_exec(db.source, "TRUNCATE one");
+    sql_exec(db.source, "VACUUM FULL two");
+    sql_exec(db.source, "INSERT INTO one VALUES (1, 1)");
+    wait_for_file(&db, "one");
+    wait_for_file(&db, "two");
+    sql_execf(db.target, NULLABLE "; " NULLABLE, "one", "one", "two", "two");
+    sql_execf(db.source, NULLABLE "; " NULLABLE, "one", "one", "two", "two");
+    sql_exec(db.source, "INSERT INTO one (id, a) VALUES (2, 2)");
+    sql_exec(db.source, "UPDATE two SET c = 1 WHERE id = 1");
+    sql_wait_true(pair.dst, db.name, "SELECT c = 1 FROM two WHERE id = 1", 60000);
+    /* a column beyond the plan, which rewrites it */
+    stop(run);
+    sql_exec(db.source, "ALTER TABLE two ADD d bigserial");
+    run = following(&db);
+    sql_exec(db.source, "INSERT INTO one (id, a) VALUES (3, 3)");
+    sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM one WHERE id = 3", 60000);
+    sql_exec(db.target, "ALTER TABLE two ADD d bigserial");
+    run_wait(pair_stop(&db, "now"), RUN_DEADLINE_MS);
+    pair_expect(run, 1,
+                "PH-TABLE-CHANGED public.two: column d was added since the copy began and "
+                "the table was rewritten");
+    sql_exec(db.target, "DROP TABLE two");
+    run = pair_follow(&db);
+    pair_expect(run, 0, "followed to");
+    same_rows(pair.src, db.name, pair.dst, db.name);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -261,6 +311,7 @@ main(void)
         cmocka_unit_test(values_of_rows_that_are_still_to_come),
         cmocka_unit_test(values_of_rows_of_one_transaction),
         cmocka_unit_test(column_that_goes_again),
+        cmocka_unit_test(tables_rewritten_before),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
