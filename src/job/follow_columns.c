@@ -9,6 +9,7 @@
 
 #include "job/copy_parts.h"
 #include "job/follow_parts.h"
+#include "job/publish.h"
 #include "pg/ledger.h"
 
 static bool
@@ -124,7 +125,7 @@ ph_follow_widen_plan(struct ph_job *job, const struct ph_error *why, struct ph_e
 
     for (uint32_t i = 0; i < job->plan.n_tables; i++) {
         struct ph_table_plan *table = &job->plan.tables[i];
-        if (table->route == NULL)
+        if (table->route == NULL && ph_publish_can(table))
             PH_TRY(widen(job, table,
                          why != NULL && is_due(job, table, oid) ? PH_LATE_DUE : PH_LATE_AHEAD,
                          err));

@@ -299,6 +299,25 @@ tables_rewritten_before(void **state)
     pair_db_end(&db);
 }
 
+/* No change of it comes in any case. */
+static void
+column_of_an_unlogged_table(void **state)
+{
+    struct pair_db db = new_db("unlogged");
+
+    (void)state;
+    sql_exec(db.source, "CREATE UNLOGGED TABLE cache (id int PRIMARY KEY, a int);"
+                        "INSERT INTO cache VALUES (1, 1), (2, 2)");
+    struct run *run = following(&db);
+    pair_both(&db, "ALTER TABLE cache ADD n bigserial; ALTER TABLE cache DROP a;"
+                   "ALTER TABLE cache ADD a int");
+    sql_exec(db.source, "INSERT INTO one VALUES (101, 1)");
+    pair_expect(pair_stop(&db, "now"), 0, "told to end");
+    pair_expect(run, 0, "its rows are those of the copy");
+    pair_same_table(&db, "one");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -312,6 +331,7 @@ main(void)
         cmocka_unit_test(values_of_rows_of_one_transaction),
         cmocka_unit_test(column_that_goes_again),
         cmocka_unit_test(tables_rewritten_before),
+        cmocka_unit_test(column_of_an_unlogged_table),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
