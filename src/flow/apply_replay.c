@@ -9,18 +9,13 @@
 
 #include "base/log.h"
 #include "flow/applier_parts.h"
+#include "flow/apply_bounds.h"
 #include "flow/row_key.h"
 #include "pg/ledger_follow.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
 
 static const char not_null_state[] = "23502";
-
-/* From this change of the fold on they are of transactions behind that position. */
-struct bound {
-    uint64_t change;
-    ph_lsn before;
-};
 
 struct replay {
     struct ph_applier *applier;
@@ -34,9 +29,7 @@ struct replay {
     ph_lsn whole_end;     /* of the last transaction that was read whole */
     ph_lsn checked_end;   /* of the last whose changes the target took, all of them */
     ph_lsn refused_after; /* end of the last before that of what was refused; 0: nothing was */
-    struct bound *bounds;
-    size_t n_bounds;
-    size_t bound_room;
+    struct ph_apply_bounds bounds; /* of the fold */
     struct sent done;
     bool is_filtered;
     bool is_over;
@@ -48,36 +41,12 @@ struct replay {
     bool in_txn;
 };
 
-/* ---- which transaction a change is of ---- */
-
-/* The changes that are added to the fold next are of one behind whole_end. */
+/* The changes that are added to the fold next are of a transaction behind whole_end. */
 static ph_code
 put_bound(struct replay *replay, struct ph_error *err)
 {
-    uint64_t change = ph_fold_changes(replay->fold);
-
-    if (replay->n_bounds > 0 && replay->bounds[replay->n_bounds - 1].change == change)
-        replay->n_bounds--; /* it has nothing in the fold */
-    if (replay->n_bounds == replay->bound_room) {
-        size_t room = replay->bound_room == 0 ? 64 : replay->bound_room * 2;
-        struct bound *larger = realloc(replay->bounds, room * sizeof *larger);
-        if (larger == NULL)
-            return PH_FAIL(err, PH_E_MEMORY, "out of memory");
-        replay->bounds = larger;
-        replay->bound_room = room;
-    }
-    replay->bounds[replay->n_bounds++] = (struct bound){change, replay->whole_end};
-    return PH_OK;
-}
-
-static ph_lsn
-end_before(const struct replay *replay, uint64_t change)
-{
-    ph_lsn before = replay->checked_end;
-
-    for (size_t i = 0; i < replay->n_bounds && replay->bounds[i].change <= change; i++)
-        before = replay->bounds[i].before;
-    return before;
+    return ph_apply_bounds_put(&replay->bounds, ph_fold_changes(replay->fold), replay->whole_end,
+                               err);
 }
 
 /* The target took all that the fold has. */
@@ -86,7 +55,7 @@ clear_fold(struct replay *replay, struct ph_error *err)
 {
     ph_fold_clear(replay->fold);
     replay->checked_end = replay->whole_end;
-    replay->n_bounds = 0;
+    ph_apply_bounds_clear(&replay->bounds);
     return put_bound(replay, err);
 }
 
@@ -125,7 +94,8 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
         return why->code;
     }
     PH_TRY(find_statement(replay, refusal->statement, &statement, err));
-    replay->refused_after = end_before(replay, statement.change);
+    replay->refused_after =
+        ph_apply_bounds_find(&replay->bounds, statement.change, replay->checked_end);
     if (!refusal->is_miss && !ph_apply_is_about_rows(why)) {
         *err = *why;
         ph_error_note(err, "%s of %s", ph_apply_verb(statement.kind), statement.table->label);
@@ -398,7 +368,7 @@ begin_again(struct replay *replay, struct ph_error *err)
     replay->begun = 0;
     replay->conflicts = 0;
     replay->whole_end = replay->checked_end = replay->from;
-    replay->n_bounds = 0;
+    ph_apply_bounds_clear(&replay->bounds);
     replay->done = (struct sent){0};
     ph_fold_clear(replay->fold);
     ph_change_notes_clear(&replay->notes);
@@ -541,7 +511,7 @@ close_replay(struct replay *replay)
     ph_fold_free(replay->fold);
     ph_change_notes_free(&replay->notes);
     free(replay->left_out);
-    free(replay->bounds);
+    ph_apply_bounds_free(&replay->bounds);
     free(replay->cut);
 }
 
