@@ -394,6 +394,19 @@ ph_fold_add(struct ph_fold *fold, const struct ph_apply_table *table,
 }
 
 ph_code
+ph_fold_add_as(struct ph_fold *fold, const struct ph_apply_table *table,
+               const struct ph_change *change, uint64_t of, struct ph_error *err)
+{
+    size_t first = fold->n_order;
+
+    assert(fold->mode == PH_FOLD_REPLAY && of < fold->n_changes);
+    PH_TRY(ph_fold_add(fold, table, change, err));
+    for (size_t i = first; i < fold->n_order; i++)
+        fold->order[i].change = of;
+    return PH_OK;
+}
+
+ph_code
 ph_fold_overwrite(struct ph_fold *fold, const struct ph_apply_table *table,
                   const struct ph_change *change, struct ph_error *err)
 {

@@ -50,6 +50,14 @@ ph_code ph_fold_add(struct ph_fold *fold, const struct ph_apply_table *table,
                     const struct ph_change *change, struct ph_error *err) PH_MUST_CHECK;
 
 /*
+ * PH_FOLD_REPLAY only: the same, of a change whose statements are to be known as those of one that
+ * was added before; `of` is its number (ph_fold_changes before it was added).
+ */
+ph_code ph_fold_add_as(struct ph_fold *fold, const struct ph_apply_table *table,
+                       const struct ph_change *change, uint64_t of,
+                       struct ph_error *err) PH_MUST_CHECK;
+
+/*
  * PH_FOLD_REPLAY only: the change in a form that does not mind what is there, for a conflict that
  * is to be overwritten. A row that is known whole is deleted, if it is there, and inserted; of
  * another whatever came is updated; rows that are missing are none to worry about. Where enforced

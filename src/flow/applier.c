@@ -69,6 +69,27 @@ ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *event,
     return PH_OK;
 }
 
+ph_code
+ph_applier_has_room(struct ph_applier *applier, const struct ph_txn_event *event, bool is_filtered,
+                    const struct ph_fold *fold, const struct ph_change_notes *notes, bool *has,
+                    struct ph_error *err)
+{
+    bool is_full = ph_fold_is_full(fold) || ph_change_notes_is_full(notes);
+    enum ph_epoch_verdict verdict;
+    struct ph_apply_place *place;
+    struct ph_routed_table to;
+    uint32_t n;
+
+    *has = true;
+    PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
+    for (; *has && n > 0; n--, place = ph_apply_place_next(place)) {
+        PH_TRY(ph_applier_table(applier, is_filtered ? &event->txn : NULL, event->event->rel, place,
+                                &verdict, &to, err));
+        *has = to.table == NULL || (!is_full && ph_fold_takes(fold, to.table));
+    }
+    return PH_OK;
+}
+
 void
 ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader)
 {
@@ -169,14 +190,21 @@ take_truncate(struct ph_applier *applier, const struct ph_txn_event *event, stru
 }
 
 static ph_code
+make_room(struct ph_applier *applier, const struct ph_txn_event *event, struct ph_error *err)
+{
+    bool has;
+
+    PH_TRY(ph_applier_has_room(applier, event, applier->is_filtered, applier->fold, &applier->notes,
+                               &has, err));
+    return has ? PH_OK : ph_applier_spill(applier, err);
+}
+
+static ph_code
 add_change(struct ph_applier *applier, const struct ph_routed_table *to,
            const struct ph_change *change, struct ph_error *err)
 {
     struct ph_reshaped reshaped;
 
-    if (ph_fold_is_full(applier->fold) || !ph_fold_takes(applier->fold, to->table) ||
-        ph_change_notes_is_full(&applier->notes))
-        PH_TRY(ph_applier_spill(applier, err));
     PH_TRY(ph_reshape_change(applier->reshape, to, change, &applier->notes, &reshaped, err));
     for (uint32_t i = 0; i < reshaped.n; i++)
         PH_TRY(ph_fold_add(applier->fold, to->table, &reshaped.changes[i], err));
@@ -192,6 +220,8 @@ take_change(struct ph_applier *applier, const struct ph_txn_event *event, struct
 
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return take_truncate(applier, event, err);
+    if (!applier->must_replay)
+        PH_TRY(make_room(applier, event, err));
     PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
     for (; n > 0; n--, place = ph_apply_place_next(place)) {
         PH_TRY(ph_applier_take(applier, event, place, applier->is_filtered, &sifted, err));

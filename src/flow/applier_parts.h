@@ -134,6 +134,13 @@ struct ph_sifted { /* what is to be applied of a change of a row; points into it
 ph_code ph_applier_take(struct ph_applier *applier, const struct ph_txn_event *event,
                         struct ph_apply_place *place, bool is_filtered, struct ph_sifted *out,
                         struct ph_error *err);
+/*
+ * Whether the fold may take all that the event's change becomes, at all of its places: what comes
+ * of one change is not parted, for the order of the places is none to apply it in.
+ */
+ph_code ph_applier_has_room(struct ph_applier *applier, const struct ph_txn_event *event,
+                            bool is_filtered, const struct ph_fold *fold,
+                            const struct ph_change_notes *notes, bool *has, struct ph_error *err);
 /* Every reader that tables were found for ends so. */
 void ph_applier_close_reader(struct ph_applier *applier, struct ph_txn_reader **reader);
 /* A group is committed. */

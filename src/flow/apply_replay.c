@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "flow/applier_parts.h"
 #include "flow/apply_bounds.h"
+#include "flow/apply_net.h"
 #include "flow/row_key.h"
 #include "pg/ledger_follow.h"
 
@@ -22,7 +23,8 @@ struct replay {
     struct ph_txn_reader *reader;
     struct ph_fold *fold;
     struct ph_change_notes notes;
-    uint64_t *left_out; /* statements of the fold at hand */
+    struct ph_apply_net net; /* of the change at hand */
+    uint64_t *left_out;      /* statements of the fold at hand */
     size_t n_words;
     ph_lsn from;
     ph_lsn end;           /* 0: of the next transaction */
@@ -291,48 +293,68 @@ truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_erro
 }
 
 static ph_code
-make_room_for(struct replay *replay, const struct ph_apply_table *table, struct ph_error *err)
+make_room_for(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
-    bool is_full = ph_change_notes_is_full(&replay->notes);
+    bool has;
 
-    if (ph_fold_is_full(replay->fold) || !ph_fold_takes(replay->fold, table) || is_full)
-        PH_TRY(send(replay, err));
-    return is_full ? send_notes(replay, err) : PH_OK;
+    PH_TRY(ph_applier_has_room(replay->applier, event, replay->is_filtered, replay->fold,
+                               &replay->notes, &has, err));
+    if (has)
+        return PH_OK;
+    PH_TRY(send(replay, err));
+    return ph_change_notes_is_full(&replay->notes) ? send_notes(replay, err) : PH_OK;
 }
 
+/* What the change becomes, at all of its places. */
 static ph_code
-add_change(struct replay *replay, const struct ph_routed_table *to, const struct ph_change *change,
-           struct ph_error *err)
+gather(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
-    struct ph_reshaped reshaped;
+    struct ph_applier *applier = replay->applier;
+    struct ph_apply_place *place;
+    struct ph_reshaped made;
+    struct ph_sifted sifted;
+    uint32_t n;
 
-    PH_TRY(make_room_for(replay, to->table, err));
-    PH_TRY(ph_reshape_change(replay->applier->reshape, to, change, &replay->notes, &reshaped, err));
-    replay->done.changes += reshaped.n;
-    for (uint32_t i = 0; i < reshaped.n; i++) {
-        PH_TRY(ph_fold_add(replay->fold, to->table, &reshaped.changes[i], err));
-        if (replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE)
-            PH_TRY(send_overwriting(replay, to->table, &reshaped.changes[i], err));
+    ph_apply_net_clear(&replay->net);
+    PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
+    for (; n > 0; n--, place = ph_apply_place_next(place)) {
+        PH_TRY(ph_applier_take(applier, event, place, replay->is_filtered, &sifted, err));
+        replay->done.skipped += sifted.is_skipped;
+        if (sifted.change == NULL)
+            continue;
+        PH_TRY(ph_reshape_change(applier->reshape, &sifted.to, sifted.change, &replay->notes, &made,
+                                 err));
+        replay->done.changes += made.n;
+        PH_TRY(ph_apply_net_add(&replay->net, sifted.to.table, &made, n > 1, err));
     }
-    return PH_OK;
+    return ph_apply_net_settle(&replay->net, err);
+}
+
+/* One by one where conflicts are overwritten: then nothing is left out, and nothing held with it.
+ */
+static ph_code
+add_piece(struct replay *replay, uint32_t i, struct ph_error *err)
+{
+    struct ph_net_piece *piece = &replay->net.pieces[i];
+    bool overwrites = replay->applier->params.on_conflict == PH_CONFLICT_OVERWRITE;
+
+    piece->number = ph_fold_changes(replay->fold);
+    if (piece->with < i && !overwrites)
+        return ph_fold_add_as(replay->fold, piece->table, &piece->change,
+                              replay->net.pieces[piece->with].number, err);
+    PH_TRY(ph_fold_add(replay->fold, piece->table, &piece->change, err));
+    return overwrites ? send_overwriting(replay, piece->table, &piece->change, err) : PH_OK;
 }
 
 static ph_code
 take_change(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
-    struct ph_apply_place *place;
-    struct ph_sifted sifted;
-    uint32_t n;
-
     if (event->event->change.kind == PH_CHANGE_TRUNCATE)
         return truncate(replay, event, err);
-    PH_TRY(ph_applier_places(replay->applier, event->event->rel, &place, &n, err));
-    for (; n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_take(replay->applier, event, place, replay->is_filtered, &sifted, err));
-        replay->done.skipped += sifted.is_skipped;
-        if (sifted.change != NULL)
-            PH_TRY(add_change(replay, &sifted.to, sifted.change, err));
-    }
+    PH_TRY(make_room_for(replay, event, err));
+    PH_TRY(gather(replay, event, err));
+    for (uint32_t i = 0; i < replay->net.n; i++)
+        PH_TRY(add_piece(replay, i, err));
     return PH_OK;
 }
 
@@ -498,6 +520,7 @@ open_replay(struct replay *replay, struct ph_error *err)
 
     replay->whole_end = replay->checked_end = replay->from;
     ph_change_notes_init(&replay->notes, applier->params.job, PH_ORPHANS_GROUPS);
+    ph_apply_net_init(&replay->net);
     replay->fold = ph_fold_new(PH_FOLD_REPLAY, applier->params.group_bytes);
     return replay->fold != NULL
                ? ph_txn_reader_open(applier->params.spool, replay->from, &replay->reader, err)
@@ -510,6 +533,7 @@ close_replay(struct replay *replay)
     ph_applier_close_reader(replay->applier, &replay->reader);
     ph_fold_free(replay->fold);
     ph_change_notes_free(&replay->notes);
+    ph_apply_net_free(&replay->net);
     free(replay->left_out);
     ph_apply_bounds_free(&replay->bounds);
     free(replay->cut);
