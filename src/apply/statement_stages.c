@@ -237,6 +237,22 @@ is_parted(const struct ph_apply_statements *st, uint32_t table)
 }
 
 /*
+ * A row of one table may leave it along one route of its source and come along another: as DELETE
+ * and INSERT, although it was never gone.
+ */
+static bool
+shares_rows(const struct ph_apply_statements *st, const struct ph_apply_table *table)
+{
+    for (uint32_t i = 0; i < st->fold->n_touched; i++) {
+        const struct ph_apply_table *other = st->fold->tables[st->order[i]].table;
+        if (other->plan != table->plan && other->target == table->target &&
+            other->plan->source == table->plan->source)
+            return true;
+    }
+    return false;
+}
+
+/*
  * Changes that stand by themselves come after all that is folded, whatever was before them. That
  * shows where the target acts upon other rows for them (ON DELETE CASCADE and the like): then all
  * of the group has to go in the source's order.
@@ -246,7 +262,8 @@ check_actions(const struct ph_apply_statements *st, struct ph_error *err)
 {
     for (uint32_t i = 0; i < st->fold->n_touched; i++) {
         const struct ph_apply_table *table = st->fold->tables[st->order[i]].table;
-        if (table->has_actions && is_parted(st, st->order[i]))
+        if (table->has_actions &&
+            (is_parted(st, st->order[i]) || (!table->may_split_moves && shares_rows(st, table))))
             return PH_FAIL(err, PH_E_CONSTRAINT,
                            "changes of %s cannot be folded: foreign keys act upon its rows or for "
                            "them",

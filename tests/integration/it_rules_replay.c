@@ -289,6 +289,25 @@ rows_that_are_referred_to_go_over(void **state)
     pair_db_end(&db);
 }
 
+/* Nothing of the target would refuse to delete it: what refers to it would silently be gone, too.
+ */
+static void
+keys_do_not_act_upon_rows_that_go_over(void **state)
+{
+    struct pair_db db = new_referred("acting");
+    struct run *run = pair_follow(&db, pair_job_file(&db, MASKED_JOB), "--data-only", "--no-owner");
+
+    (void)state;
+    pair_wait_following(&db, run);
+    sql_exec(db.source,
+             "UPDATE t SET kind = CASE kind WHEN 'a' THEN 'b' ELSE 'a' END WHERE id > 10");
+    pair_expect(pair_stop(&db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+    pair_same_as(&db, T_SOURCE " ORDER BY 1", T_TARGET " ORDER BY 1");
+    pair_same_table(&db, "goes");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -300,6 +319,7 @@ main(void)
         cmocka_unit_test(large_groups_go_change_by_change),
         cmocka_unit_test(parents_and_children_of_one_row),
         cmocka_unit_test(rows_that_are_referred_to_go_over),
+        cmocka_unit_test(keys_do_not_act_upon_rows_that_go_over),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
