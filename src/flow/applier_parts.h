@@ -212,8 +212,8 @@ ph_code ph_applier_sift(struct ph_applier *applier, const struct ph_txn_event *e
 
 /* ---- apply_truncate.c ---- */
 
-/* A TRUNCATE as one statement; the tables that count, appended to `sql` (empty: none does).
- * PH_E_MEMORY, PH_E_UNSUPPORTED, and as ph_applier_table. */
+/* A TRUNCATE as one statement, or what empties the tables as it would; those that count, appended
+ * to `sql` (empty: none does). PH_E_MEMORY, PH_E_UNSUPPORTED, and as ph_applier_table. */
 ph_code ph_applier_put_truncate(struct ph_applier *applier, const struct ph_txn_reader *reader,
                                 const struct ph_txn_event *event, bool is_filtered,
                                 struct ph_buf *sql, struct ph_error *err);
@@ -237,6 +237,13 @@ ph_code ph_applier_replay_singly(struct ph_applier *applier, ph_lsn end, struct 
 
 /* ---- apply_failure.c ---- */
 
+/*
+ * A statement for the table was refused, as `why` says. When that may be the doing of a key by
+ * which the table refers to itself, `err` gets the way out: the source checked it behind its own
+ * statement, and here it is checked behind every piece of that.
+ */
+void ph_applier_hint_own_key(const struct ph_applier *applier, const struct ph_apply_table *table,
+                             const struct ph_error *why, struct ph_error *err);
 /*
  * The work has ended with `rc`, for which `err` has the reason: transactions that were whole before
  * are brought to the target, where it is reachable. Returns what is to be told, in `err`: that, or

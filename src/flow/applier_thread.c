@@ -16,6 +16,7 @@ run(void *arg)
         .session_sql = applier->params.session_sql,
         .worker = applier->params.worker,
         .position = applier->params.position,
+        .defers_checks = applier->params.tables.enforces_keys,
     };
     struct ph_error err;
 

@@ -84,14 +84,15 @@ connect_session(struct ph_early *early, struct ph_error *err)
 
     if (early->is_connected)
         return PH_OK;
-    ph_code rc =
-        ph_apply_target_open(&early->target,
-                             &(struct ph_apply_target_params){.endpoint = params->target,
-                                                              .purpose = "apply early",
-                                                              .job = params->job,
-                                                              .session_sql = params->session_sql,
-                                                              .worker = params->worker},
-                             err);
+    ph_code rc = ph_apply_target_open(
+        &early->target,
+        &(struct ph_apply_target_params){.endpoint = params->target,
+                                         .purpose = "apply early",
+                                         .job = params->job,
+                                         .session_sql = params->session_sql,
+                                         .worker = params->worker,
+                                         .defers_checks = params->tables.enforces_keys},
+        err);
     early->is_connected = true;
     if (rc == PH_OK)
         rc = ph_conn_value(early->target.conn, pid_sql, early->pids[1], sizeof early->pids[1], err);

@@ -7,6 +7,8 @@
  * What the target finds only at a COMMIT, such as a deferred key, is not to be told from the rest
  * of the group either: its transactions are committed one by one, up to the one that it is of.
  */
+#include <string.h>
+
 #include "base/log.h"
 #include "flow/applier_parts.h"
 #include "flow/apply_early.h"
@@ -16,6 +18,32 @@
  * then looked for; more say that something else fails.
  */
 #define MOST_TRIES 5
+
+#define FOREIGN_KEY_VIOLATION "23503"
+
+void
+ph_applier_hint_own_key(const struct ph_applier *applier, const struct ph_apply_table *table,
+                        const struct ph_error *why, struct ph_error *err)
+{
+    const struct ph_catalog *target = applier->params.tables.target;
+
+    if (strcmp(why->sqlstate, FOREIGN_KEY_VIOLATION) != 0)
+        return;
+    for (uint32_t i = 0; i < target->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &target->foreign_keys[i];
+        if (key->deferrable || !ph_catalog_is_own_key(target, key) ||
+            !ph_catalog_is_within(target, table->target->oid, key->rel_oid))
+            continue;
+        const struct ph_rel *rel = ph_catalog_rel(target, key->rel_oid);
+        ph_error_hint(
+            err,
+            "a key within one table is checked row by row here: ALTER TABLE \"%s\".\"%s\" "
+            "ALTER CONSTRAINT \"%s\" DEFERRABLE on the target, and give the same command "
+            "again; otherwise see who else writes to the target",
+            rel->schema, rel->name, key->name);
+        return;
+    }
+}
 
 /* The target's session and the spool are as they should be. */
 static bool

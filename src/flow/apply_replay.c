@@ -115,6 +115,7 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
                            "the same command again; any other: drop its NOT NULL on the target "
                            "until the job is over");
     ph_error_object(err, "%s", statement.table->label);
+    ph_applier_hint_own_key(replay->applier, statement.table, why, err);
     return PH_E_CONFLICT;
 }
 

@@ -61,6 +61,7 @@ ph_apply_target_open(struct ph_apply_target *target, const struct ph_apply_targe
                                        .worker = params->worker,
                                        .applied = params->position,
                                        .durable = params->position,
+                                       .defers_checks = params->defers_checks,
                                        .made_durable_ns = ph_clock_ns()};
     target->statements =
         ph_apply_statements_new(&(struct ph_apply_limits){.copy_rows = COPY_FROM_ROWS});
@@ -120,6 +121,17 @@ queue(struct ph_apply_target *target, const char *sql, uint64_t tag, struct ph_e
     return ph_pipeline_queue_plain(target->pipeline, sql, PH_ROWS_ANY, tag, err);
 }
 
+/*
+ * A statement of the source comes as several, or row by row, and its SET CONSTRAINTS not at all:
+ * what it checked behind the last of them cannot be checked behind the first one here.
+ */
+static ph_code
+queue_deferral(struct ph_apply_target *target, struct ph_error *err)
+{
+    return target->defers_checks ? queue(target, "SET CONSTRAINTS ALL DEFERRED", TAG_OTHER, err)
+                                 : PH_OK;
+}
+
 ph_code
 ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end, struct ph_error *err)
 {
@@ -135,6 +147,7 @@ ph_apply_begin(struct ph_apply_target *target, ph_lsn from, ph_lsn end, struct p
     PH_TRY(queue_advance(target, from, end != 0 ? end : from, err));
     if (target->group_durably)
         PH_TRY(queue(target, "SET LOCAL synchronous_commit = on", TAG_OTHER, err));
+    PH_TRY(queue_deferral(target, err));
     return queue(target, "SAVEPOINT pghaul_group", TAG_OTHER, err);
 }
 
@@ -151,6 +164,7 @@ ph_apply_begin_beside(struct ph_apply_target *target, int lock_ms, struct ph_err
     snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %d", lock_ms);
     PH_TRY(queue(target, "BEGIN", TAG_OTHER, err));
     PH_TRY(queue(target, sql, TAG_OTHER, err));
+    PH_TRY(queue_deferral(target, err));
     return queue(target, "SET LOCAL synchronous_commit = on", TAG_OTHER, err);
 }
 

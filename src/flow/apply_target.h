@@ -33,6 +33,7 @@ struct ph_apply_target_params {
     const char *session_sql; /* sets what the job needs; the plan settings are added */
     uint32_t worker;         /* whose position it is */
     ph_lsn position;         /* the ledger's: begin compares */
+    bool defers_checks;      /* keys are enforced: those that can wait are checked at the COMMIT */
 };
 
 struct ph_apply_target {
@@ -48,6 +49,7 @@ struct ph_apply_target {
     ph_lsn group_end;   /* of the group that is open; 0: none is, or its end is not known yet */
     ph_lsn committing;  /* of the group whose COMMIT is queued or under way; 0: none is */
     ph_lsn refused_end; /* of the group whose COMMIT the server refused; 0: it refused none */
+    bool defers_checks; /* as the parameter */
     bool group_durably; /* the open group commits synchronously */
     bool committing_durably; /* so does the one that is committing */
     bool is_open;            /* BEGIN was queued, COMMIT not */

@@ -176,6 +176,62 @@ keeps_rows(const struct truncated *all)
     return all->has_ranges;
 }
 
+/* ---- checks that wait ---- */
+
+static bool
+has_deferrable_index(const struct ph_rel *rel)
+{
+    for (uint32_t i = 0; i < rel->n_indexes; i++) {
+        if (!rel->indexes[i].is_immediate)
+            return true;
+    }
+    return false;
+}
+
+/* Something that was done to the tables may still have to be checked. */
+static bool
+may_wait(const struct ph_applier *applier, const struct truncated *all)
+{
+    const struct ph_catalog *target = applier->params.tables.target;
+
+    if (!applier->params.tables.enforces_keys)
+        return false;
+    for (uint32_t i = 0; i < target->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &target->foreign_keys[i];
+        if (key->deferrable &&
+            (refers_to_any(target, all, key->rel_oid) || refers_to_any(target, all, key->ref_oid)))
+            return true;
+    }
+    for (uint32_t i = 0; i < target->n_rels; i++) {
+        if (has_deferrable_index(&target->rels[i]) && is_among(target, all, target->rels[i].oid))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The server does not truncate a table while something is still to be checked of it. The source had
+ * nothing left to check there, but here more waits than there; and to check it now would be too
+ * early for what the source itself left for its COMMIT. Then the rows are deleted.
+ */
+static void
+put_truncate_or_deletes(const struct ph_applier *applier, const struct truncated *all,
+                        const char *roots, bool restart_identity, struct ph_buf *sql)
+{
+    struct ph_buf body;
+
+    ph_buf_init(&body, SQL_LIMIT);
+    ph_buf_puts(&body, "DECLARE pghaul_one pg_catalog.int4; BEGIN ");
+    ph_apply_put_truncate(all->tables, all->n, roots, restart_identity, &body);
+    ph_buf_puts(&body, "; EXCEPTION WHEN object_in_use THEN ");
+    put_deletes(applier, all, &body);
+    ph_buf_puts(&body, " INTO pghaul_one; END");
+    ph_buf_puts(sql, "DO LANGUAGE plpgsql ");
+    ph_buf_put_literal(sql, ph_buf_text(&body));
+    sql->failed |= !ph_buf_ok(&body);
+    ph_buf_free(&body);
+}
+
 /* `is_whole`: these are all that the source named. */
 static ph_code
 put_emptying(const struct ph_applier *applier, const struct truncated *all, bool is_whole,
@@ -184,11 +240,12 @@ put_emptying(const struct ph_applier *applier, const struct truncated *all, bool
     struct ph_buf roots;
 
     ph_buf_init(&roots, SQL_LIMIT);
-    if (is_whole && !keeps_rows(all) && name_referring(applier->params.tables.target, all, &roots))
-        ph_apply_put_truncate(all->tables, all->n, roots.len > 0 ? ph_buf_text(&roots) : "",
-                              restart_identity, sql);
-    else
+    if (!is_whole || keeps_rows(all) || !name_referring(applier->params.tables.target, all, &roots))
         put_deletes(applier, all, sql);
+    else if (may_wait(applier, all))
+        put_truncate_or_deletes(applier, all, ph_buf_text(&roots), restart_identity, sql);
+    else
+        ph_apply_put_truncate(all->tables, all->n, ph_buf_text(&roots), restart_identity, sql);
     bool is_ok = ph_buf_ok(&roots) && ph_buf_ok(sql);
     ph_buf_free(&roots);
     return is_ok ? PH_OK : PH_FAIL(err, PH_E_MEMORY, "out of memory");

@@ -296,6 +296,53 @@ find_moved_before(struct ph_job *job, struct ph_buf *sql, struct ph_findings *fi
     return PH_OK;
 }
 
+/* A table of the plan has the key, there or as it will be made there; it is asked of every side. */
+static bool
+is_of_plan(const struct ph_job *job, const struct ph_catalog *catalog,
+           const struct ph_foreign_key *key)
+{
+    bool of_target = catalog == &job->target_catalog;
+
+    for (uint32_t i = 0; i < job->plan.n_tables; i++) {
+        const struct ph_table_plan *table = &job->plan.tables[i];
+        const struct ph_rel *rel = of_target ? table->target : table->source;
+        if (has_target(job, table) == of_target && ph_publish_can(table) &&
+            ph_catalog_is_within(catalog, rel->oid, key->rel_oid))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The source checks a key behind each of its statements. Of these the target gets pieces, or single
+ * rows, where rows of the same table that belong together need not be in the same one.
+ */
+static void
+find_own_keys(const struct ph_job *job, const struct ph_catalog *catalog,
+              struct ph_findings *findings)
+{
+    char label[LABEL_BYTES];
+    char cure[LABEL_BYTES * 3];
+
+    for (uint32_t i = 0; i < catalog->n_foreign_keys; i++) {
+        const struct ph_foreign_key *key = &catalog->foreign_keys[i];
+        if (key->deferrable || !ph_catalog_is_own_key(catalog, key) ||
+            !is_of_plan(job, catalog, key))
+            continue;
+        const struct ph_rel *rel = ph_catalog_rel(catalog, key->rel_oid);
+        snprintf(label, sizeof label, "%s.%s", rel->schema, rel->name);
+        snprintf(cure, sizeof cure,
+                 "on the target, also when the run has stopped: ALTER TABLE %s ALTER CONSTRAINT %s "
+                 "DEFERRABLE; or give the target's role SET on session_replication_role",
+                 label, key->name);
+        FIND(WARNING, PH_E_NOT_READY, "foreign key", label, cure,
+             "%s refers to its own table and is enforced row by row on the target: where the "
+             "source changes many rows that refer to each other in one statement, the run may "
+             "stop with PH-CONFLICT",
+             key->name);
+    }
+}
+
 /* ---- the publication ---- */
 
 /* One that somebody else made; NULL: the job's own, which a job that follows already has. */
@@ -475,6 +522,10 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
         rc = find_moved_before(job, &sql, findings, err);
     ph_buf_free(&sql);
     PH_TRY(rc);
+    if (!is_replica) {
+        find_own_keys(job, &job->source_catalog, findings);
+        find_own_keys(job, &job->target_catalog, findings);
+    }
     PH_TRY(ph_preflight_routes(job, findings, err));
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);

@@ -77,6 +77,15 @@ ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root)
     return rel != NULL;
 }
 
+bool
+ph_catalog_is_own_key(const struct ph_catalog *catalog, const struct ph_foreign_key *key)
+{
+    const struct ph_rel *from = ph_catalog_rel(catalog, key->rel_oid);
+    const struct ph_rel *to = ph_catalog_rel(catalog, key->ref_oid);
+
+    return key->enforced && from != NULL && to != NULL && from->root_oid == to->root_oid;
+}
+
 const struct ph_rel *
 ph_catalog_tree_next(const struct ph_catalog *catalog, const struct ph_rel *top, uint32_t *at)
 {

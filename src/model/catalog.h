@@ -182,6 +182,9 @@ struct ph_catalog {
 
 /* Binary search; NULL when absent. */
 const struct ph_rel *ph_catalog_rel(const struct ph_catalog *catalog, ph_oid oid);
+/* A foreign key that is enforced, and refers to the table that has it, or to one of the same
+ * partition tree. */
+bool ph_catalog_is_own_key(const struct ph_catalog *catalog, const struct ph_foreign_key *key);
 /* The relation is `root`, or a partition of it on whatever level. */
 bool ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root);
 const struct ph_type *ph_catalog_type(const struct ph_catalog *catalog, ph_oid oid);

@@ -470,6 +470,28 @@ keys_of_parents_that_stay(void **state)
     ADMITTED("ready: 1 tables");
 }
 
+/* Nor are they checked when the source checks them. */
+static void
+keys_within_a_table(void **state)
+{
+    bool is_ready;
+
+    (void)state;
+    sql_exec(app, "CREATE TABLE staff (id int PRIMARY KEY, boss int CONSTRAINT at_once REFERENCES"
+                  " staff, mate int CONSTRAINT later REFERENCES staff DEFERRABLE, CONSTRAINT"
+                  " other FOREIGN KEY (mate) REFERENCES good);"
+                  "CREATE TABLE part (id int PRIMARY KEY, near int CONSTRAINT near REFERENCES part)"
+                  " PARTITION BY RANGE (id); CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM"
+                  " (1) TO (2); CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (2) TO (3)");
+    lacks(check(&is_ready), "at_once");
+    be_mover();
+    ADMITTED("foreign key public.staff: at_once refers to its own table",
+             "foreign key public.part: near refers to its own table",
+             "ALTER TABLE public.staff ALTER CONSTRAINT at_once DEFERRABLE");
+    lacks(check(&is_ready), ": later");
+    lacks(check(&is_ready), ": other");
+}
+
 static void
 no_failover_slots_before_17(void **state)
 {
@@ -504,6 +526,7 @@ main(void)
         cmocka_unit_test_setup_teardown(keys_that_move_rows, begin, finish),
         cmocka_unit_test_setup_teardown(keys_that_move_rows_later, begin, finish),
         cmocka_unit_test_setup_teardown(keys_of_parents_that_stay, begin, finish),
+        cmocka_unit_test_setup_teardown(keys_within_a_table, begin, finish),
         cmocka_unit_test_setup_teardown(no_failover_slots_before_17, begin, finish),
         cmocka_unit_test_setup_teardown(spool, begin, finish),
     };

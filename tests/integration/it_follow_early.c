@@ -293,6 +293,34 @@ rolled_back(void **state)
     ends_equal(&db, run);
 }
 
+/* Where the target enforces keys, what the source has deferred waits here as well. */
+static void
+checks_wait(void **state)
+{
+    struct pair_db db = new_db("checks_wait");
+
+    (void)state;
+    sql_once(pair.dst, "postgres", "CREATE ROLE mover LOGIN");
+    sql_execf(db.target, "ALTER DATABASE \"%s\" OWNER TO mover; ALTER SCHEMA public OWNER TO mover",
+              db.name);
+    db.target_user = "mover";
+    sql_exec(db.source, "CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t DEFERRABLE)");
+    struct run *run = follow(&db, "--no-owner", "--no-acl");
+    PGconn *large = sql_connect(pair.src, db.name);
+    sql_exec(large, "BEGIN; SET CONSTRAINTS ALL DEFERRED;"
+                    "INSERT INTO child SELECT g, g FROM generate_series(10001, 20000) g");
+    wait_early(&db);
+    sql_exec(large, "INSERT INTO t SELECT g, 'late' FROM generate_series(10001, 20000) g; COMMIT");
+    wait_counts(&db, 1, 0);
+    PQfinish(large);
+    wait_applied(&db);
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_same_table(&db, "child");
+    pair_same_table(&db, "t");
+    pair_db_end(&db);
+}
+
 /* ---- it does not ---- */
 
 static void
@@ -500,6 +528,7 @@ main(void)
         cmocka_unit_test(with_many_subtransactions),
         cmocka_unit_test(with_descendants_told_one_by_one),
         cmocka_unit_test(rolled_back),
+        cmocka_unit_test(checks_wait),
         cmocka_unit_test(in_the_way),
         cmocka_unit_test(conflicts),
         cmocka_unit_test(truncates),

@@ -294,6 +294,115 @@ trap_9_truncate_behind_deferred_keys(void **state)
     pair_db_end(&db);
 }
 
+#define SWAP                                                                                       \
+    "UPDATE swapped SET n = 3 WHERE id = 1; UPDATE swapped SET n = 1 WHERE id = 2;"                \
+    "UPDATE swapped SET n = 2 WHERE id = 1"
+#define SWAPPED "CREATE TABLE swapped (id int PRIMARY KEY, n int UNIQUE);"
+#define SWAPPED_ROWS "INSERT INTO swapped VALUES (1, 1), (2, 2);"
+
+/*
+ * The source checks at the end of a statement, or where its transaction says. Many rows of a
+ * statement come in several, and with a swap of unique values in the transaction one by one.
+ */
+static void
+trap_42_checks_that_can_wait(void **state)
+{
+    static const char *const places[] = {"place", NULL};
+    static const char tables[] =
+        SWAPPED "CREATE TABLE place (id int PRIMARY KEY, n int UNIQUE DEFERRABLE)";
+
+    (void)state;
+    follow_one("wait_ring",
+               "CREATE TABLE one (id int PRIMARY KEY, two int);"
+               "CREATE TABLE two (id int PRIMARY KEY, one int REFERENCES one DEFERRABLE);"
+               "ALTER TABLE one ADD FOREIGN KEY (two) REFERENCES two DEFERRABLE",
+               "SELECT 1",
+               "SET CONSTRAINTS ALL DEFERRED; INSERT INTO one VALUES (1, 1);"
+               "INSERT INTO two VALUES (1, 1)",
+               ring);
+    follow_one("wait_many", tables,
+               SWAPPED_ROWS "INSERT INTO place SELECT g, g FROM generate_series(1, 3000) g",
+               "UPDATE place SET n = n + 1", places);
+    follow_one("wait_rows", tables,
+               SWAPPED_ROWS "INSERT INTO place SELECT g, g FROM generate_series(1, 9) g",
+               "UPDATE place SET n = n + 1; " SWAP, places);
+}
+
+#define STAFF                                                                                      \
+    SWAPPED "CREATE TABLE staff (id int PRIMARY KEY, boss int CONSTRAINT boss REFERENCES staff)"
+
+/* A key that cannot wait, within a table: it is told what to do, and that it can be done then. */
+static void
+own_key(const char *name, const char *rows_sql, const char *sql)
+{
+    struct pair_db db = new_db(name, STAFF);
+
+    sql_execf(db.source, SWAPPED_ROWS "%s", rows_sql);
+    is_copied(&db);
+    sql_exec(db.source, sql);
+    struct run *run = follow(&db, "--until", "now");
+    pair_expect(run, 1, "PH-CONFLICT");
+    pair_expect(
+        run, 1,
+        "ALTER TABLE \"public\".\"staff\" ALTER CONSTRAINT \"boss\" DEFERRABLE on the target");
+    sql_exec(db.target, "ALTER TABLE staff ALTER CONSTRAINT boss DEFERRABLE");
+    run_expect(follow(&db, "--until", "now"), 0);
+    pair_same(&db, "SELECT count(*), sum(boss) FROM staff");
+    pair_db_end(&db);
+}
+
+static void
+trap_42_keys_within_a_table(void **state)
+{
+    (void)state;
+    own_key("own_many", "",
+            "INSERT INTO staff SELECT g, CASE WHEN g < 3000 THEN g + 1 END FROM"
+            " generate_series(1, 3000) g");
+    own_key("own_gone",
+            "INSERT INTO staff SELECT g, CASE WHEN g > 1 THEN g - 1 END FROM"
+            " generate_series(1, 3000) g",
+            "DELETE FROM staff");
+    own_key("own_rows", "", "BEGIN; INSERT INTO staff VALUES (1, 2), (2, NULL); " SWAP "; COMMIT");
+}
+
+/*
+ * Nor may it be truncated behind changes of the same transaction, for which more waits here than on
+ * the source: rows without a key come again when they change, and all checks wait. Some must.
+ */
+static void
+trap_9_truncate_behind_its_own_changes(void **state)
+{
+    static const char tables[] =
+        SWAPPED "CREATE TABLE parent (id int PRIMARY KEY);"
+                "CREATE TABLE child (id int, parent int REFERENCES parent DEFERRABLE INITIALLY"
+                " DEFERRED); ALTER TABLE child REPLICA IDENTITY FULL";
+    static const char rows[] = SWAPPED_ROWS "INSERT INTO parent SELECT generate_series(1, 9);"
+                                            "INSERT INTO child SELECT i, i FROM"
+                                            " generate_series(1, 9) i";
+    static const struct {
+        const char *name;
+        const char *sql;
+    } cases[] = {
+        {"behind_keyless", "UPDATE child SET id = 10 WHERE id = 1; TRUNCATE child"},
+        {"behind_checked", "INSERT INTO child VALUES (10, 1); SET CONSTRAINTS ALL IMMEDIATE;"
+                           "TRUNCATE child; INSERT INTO child VALUES (11, 2)"},
+        {"behind_missing", "DELETE FROM parent WHERE id < 5; UPDATE child SET id = 0 WHERE id = 1;"
+                           "TRUNCATE child; INSERT INTO child VALUES (12, 7)"},
+        {"behind_both", "UPDATE child SET id = 10 WHERE id = 1; TRUNCATE parent, child;"
+                        "INSERT INTO child VALUES (13, 1); INSERT INTO parent VALUES (1)"},
+        {"behind_swap", SWAP "; UPDATE child SET id = 10 WHERE id = 1; TRUNCATE child;"
+                             "INSERT INTO child VALUES (14, 1)"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        follow_one(cases[i].name, tables, rows,
+                   scratch_printf(
+                       "%s; INSERT INTO parent VALUES (100); INSERT INTO child VALUES (100, 100)",
+                       cases[i].sql),
+                   family);
+}
+
 /* ---- TRUNCATE of what others refer to ---- */
 
 static void
@@ -507,6 +616,9 @@ main(void)
         cmocka_unit_test(trap_92_cascade_within_a_table),
         cmocka_unit_test(trap_42_cascade_within_a_ring),
         cmocka_unit_test(trap_9_truncate_behind_deferred_keys),
+        cmocka_unit_test(trap_42_checks_that_can_wait),
+        cmocka_unit_test(trap_42_keys_within_a_table),
+        cmocka_unit_test(trap_9_truncate_behind_its_own_changes),
         cmocka_unit_test(trap_9_truncate_of_what_a_partitioned_table_refers_to),
         cmocka_unit_test(trap_9_truncate_of_what_another_refers_to),
         cmocka_unit_test(trap_42_refused_commit_before_a_large_transaction),
