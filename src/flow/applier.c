@@ -83,7 +83,7 @@ ph_applier_has_room(struct ph_applier *applier, const struct ph_txn_event *event
     *has = true;
     PH_TRY(ph_applier_places(applier, event->event->rel, &place, &n, err));
     for (; *has && n > 0; n--, place = ph_apply_place_next(place)) {
-        PH_TRY(ph_applier_table(applier, is_filtered ? &event->txn : NULL, event->event->rel, place,
+        PH_TRY(ph_applier_table(applier, &event->txn, is_filtered, event->event->rel, place,
                                 &verdict, &to, err));
         *has = to.table == NULL || (!is_full && ph_fold_takes(fold, to.table));
     }
