@@ -160,6 +160,9 @@ ph_code ph_copy_end_checks(struct ph_job *job, uint32_t *n_different, struct ph_
 ph_code ph_copy_proof_phase(struct ph_job *job, struct ph_error *err);
 /* What lookups did not find, for the report; the plan must be loaded. */
 ph_code ph_copy_tell_orphans(struct ph_job *job, enum ph_orphans_told_of of, struct ph_error *err);
+/* The kind of a finding that keeps a copy from being proven: a column that its rows came without.
+ */
+#define PH_COPY_BARE_COLUMN "late column"
 /* What the proof of an earlier run has found: into the report. */
 ph_code ph_copy_tell_kept(struct ph_job *job, struct ph_error *err);
 /* PH_OK or PH_E_DIFFERENT, by the ledger's verdict. */

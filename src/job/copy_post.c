@@ -225,6 +225,19 @@ report_snapshots(struct ph_job *job)
     }
 }
 
+/* Of a report that is not proven. */
+static const char *
+were_compared(const struct ph_job *job)
+{
+    const struct ph_report *report = &job->run->report;
+
+    for (uint32_t i = 0; i < report->n_findings; i++) {
+        if (strcmp(report->findings[i].kind, PH_COPY_BARE_COLUMN) == 0)
+            return "not copied with all columns: see the warnings";
+    }
+    return job->options->verify == PH_VERIFY_COUNT ? "only counted" : "not compared";
+}
+
 /* What is proven is the copy; the stream is applied whole or not at all. */
 static void
 end_followed(struct ph_job *job)
@@ -237,13 +250,11 @@ end_followed(struct ph_job *job)
     ph_lsn_print(job->followed.applied, lsn);
     ph_human_count(job->followed.transactions, count);
     ph_report_end(report, is_proven ? PH_VERDICT_PROVEN : PH_VERDICT_NOT_PROVEN,
-                  "%s %u table%s %s; then followed to %s, %s transactions by this run",
+                  "%s %u table%s %s%s; then followed to %s, %s transactions by this run",
                   is_proven ? "proven: every row of" : "not proven: the rows of", report->n_tables,
                   report->n_tables == 1 ? "" : "s",
-                  is_proven                                 ? "was compared and is equal"
-                  : job->options->verify == PH_VERIFY_COUNT ? "were only counted"
-                                                            : "were not compared",
-                  lsn, count);
+                  is_proven ? "was compared and is equal" : "were ",
+                  is_proven ? "" : were_compared(job), lsn, count);
 }
 
 static void
@@ -266,8 +277,7 @@ end_report(struct ph_job *job, ph_code rc, const struct ph_error *err)
                       report->n_tables == 1 ? "" : "s");
     else if (rc == PH_OK)
         ph_report_end(report, PH_VERDICT_NOT_PROVEN,
-                      "not proven: the copy is finished, rows were %s",
-                      job->options->verify == PH_VERIFY_COUNT ? "only counted" : "not compared");
+                      "not proven: the copy is finished, rows were %s", were_compared(job));
     else if (rc == PH_E_DIFFERENT || rc == PH_E_QUARANTINE)
         ph_report_end(report, PH_VERDICT_DIFFERENT, "%s: %s",
                       rc == PH_E_DIFFERENT ? "different" : "not all rows arrived", err->message);

@@ -203,6 +203,8 @@ ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);
 /* Whether the source, as its catalog was read, has columns that the plan has not and the rows would
  * have to be copied with. */
 bool ph_job_lacks_columns(const struct ph_table_plan *table);
+/* These, one after the other: `*at` begins at 0; NULL: no more. */
+const struct ph_column *ph_job_next_lacking(const struct ph_table_plan *table, uint32_t *at);
 /* PH_E_TABLE_CHANGED when the target has no place for one of these. */
 ph_code ph_job_check_columns(const struct ph_job *job, const struct ph_table_plan *table,
                              struct ph_error *err) PH_MUST_CHECK;

@@ -21,14 +21,23 @@ is_outside(const struct ph_table_plan *table, const struct ph_column *column)
            (place != NULL ? place->generated == '\0' : column->generated == '\0');
 }
 
+const struct ph_column *
+ph_job_next_lacking(const struct ph_table_plan *table, uint32_t *at)
+{
+    while (*at < table->source->n_columns) {
+        const struct ph_column *column = &table->source->columns[(*at)++];
+        if (is_outside(table, column))
+            return column;
+    }
+    return NULL;
+}
+
 bool
 ph_job_lacks_columns(const struct ph_table_plan *table)
 {
-    for (uint32_t i = 0; i < table->source->n_columns; i++) {
-        if (is_outside(table, &table->source->columns[i]))
-            return true;
-    }
-    return false;
+    uint32_t at = 0;
+
+    return ph_job_next_lacking(table, &at) != NULL;
 }
 
 static ph_code

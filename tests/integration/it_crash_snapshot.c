@@ -238,6 +238,45 @@ test_columns_changed_under_snapshot(void **state)
     columns_changed("ALTER TABLE public.orders DROP note", 1, "since the copy began");
 }
 
+/* A table that was finished before is without a column that has come since, and its values. */
+static void
+test_column_of_a_finished_table(void **state)
+{
+    static const char add[] = "ALTER TABLE public.%s ADD late int";
+    struct copy_case c;
+
+    (void)state;
+    clone_source("changing");
+    copy_case_init(&c, src, "changing", dst, "bare");
+    copy_case_arg(&c, "--jobs");
+    copy_case_arg(&c, "1");
+    assert_true(copy_case_killed_at(&c, "after_commit", 4));
+    copy_case_kill_holder(&c);
+    const char *done = sql_once(
+        dst, c.dst_db,
+        "SELECT source_name FROM pghaul.tbl t JOIN pghaul.chunk USING (job, tbl)"
+        " WHERE source_schema = 'public' GROUP BY 1 HAVING bool_and(state = 'done') LIMIT 1");
+    const char *table = scratch_printf("%.*s", (int)strcspn(done, "\n"), done);
+    assert_string_not_equal(table, "");
+    PGconn *conn = sql_connect(dst, c.dst_db);
+    sql_execf(conn, add, table);
+    PQfinish(conn);
+    conn = sql_connect(src, "changing");
+    sql_execf(conn, add, table);
+    sql_execf(conn, "UPDATE public.%s SET late = 1", table);
+    PQfinish(conn);
+    struct run *run = copy_case_start(&c, NULL);
+    run_expect(run, 0);
+    const char *said = scratch_printf("public.%s: column late was added on the source after the "
+                                      "table was copied: it was neither copied nor compared",
+                                      table);
+    if (strstr(run_out(run), said) == NULL ||
+        strstr(run_out(run), "not proven: the copy is finished, rows were not copied with all "
+                             "columns") == NULL)
+        fail_msg("no %s:\n%s\n%s", said, run_out(run), run_err(run));
+    copy_case_drop(&c);
+}
+
 /* ---- what else may be gone ---- */
 
 /* The directory is lost with the mover's host: archive, locks and the holder go with it. */
@@ -386,6 +425,7 @@ main(void)
         cmocka_unit_test(test_trap_26_65_foreign_snapshot_of_the_same_id),
         cmocka_unit_test(test_trap_83_table_truncated_or_rewritten),
         cmocka_unit_test(test_columns_changed_under_snapshot),
+        cmocka_unit_test(test_column_of_a_finished_table),
         cmocka_unit_test(test_resume_from_another_directory),
         cmocka_unit_test(test_target_crash_empties_unlogged_tables),
         cmocka_unit_test(test_target_crash_empties_unlogged_partitions),
