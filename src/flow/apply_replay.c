@@ -15,6 +15,7 @@
 #include "pg/ledger_follow.h"
 
 #define SQL_LIMIT ((size_t)16 << 20)
+#define SKIP_CHANGES 100u /* sent at a time: each that is left out has them sent again */
 
 static const char not_null_state[] = "23502";
 
@@ -63,22 +64,6 @@ clear_fold(struct replay *replay, struct ph_error *err)
 
 /* ---- a refused statement ---- */
 
-static ph_code
-find_statement(struct replay *replay, uint32_t number, struct ph_apply_statement *out,
-               struct ph_error *err)
-{
-    struct ph_apply_statements *statements = replay->applier->target.statements;
-
-    PH_TRY(ph_apply_statements_begin(statements, replay->fold, err));
-    for (uint32_t i = 0;; i++) {
-        PH_TRY(ph_apply_statements_next(statements, out, err));
-        if (out->kind == PH_APPLY_NONE)
-            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay is not there", number);
-        if (i == number)
-            return PH_OK;
-    }
-}
-
 /*
  * PH_E_CONFLICT, with the row that it is about; its own reason where the refused statement is none
  * of the fold's, or what is wrong is not the row. `why` is not `err`.
@@ -95,7 +80,8 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
         *err = *why;
         return why->code;
     }
-    PH_TRY(find_statement(replay, refusal->statement, &statement, err));
+    PH_TRY(ph_apply_find_statement(&replay->applier->target, replay->fold, refusal->statement,
+                                   &statement, err));
     replay->refused_after =
         ph_apply_bounds_find(&replay->bounds, statement.change, replay->checked_end);
     if (!refusal->is_miss && !ph_apply_is_about_rows(why)) {
@@ -119,38 +105,40 @@ word_conflict(struct replay *replay, const struct ph_apply_refusal *refusal,
     return PH_E_CONFLICT;
 }
 
-/* All of the change that the statement is of: by row, an UPDATE is two. */
-static ph_code
-leave_out(struct replay *replay, uint32_t number, struct ph_error *err)
-{
-    struct ph_apply_statements *statements = replay->applier->target.statements;
-    struct ph_apply_statement refused;
-    struct ph_apply_statement other;
-
-    PH_TRY(find_statement(replay, number, &refused, err));
-    PH_TRY(ph_apply_statements_begin(statements, replay->fold, err));
-    for (uint32_t i = 0;; i++) {
-        PH_TRY(ph_apply_statements_next(statements, &other, err));
-        if (other.kind == PH_APPLY_NONE)
-            return PH_OK;
-        if (other.change != refused.change)
-            continue;
-        if (i / 64 >= replay->n_words)
-            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a replay has no place", i);
-        replay->left_out[i / 64] |= UINT64_C(1) << i % 64;
-    }
-}
-
+/* *changed: it has done something that others may rest on, which it will not do any more. */
 static ph_code
 take_refusal(struct replay *replay, const struct ph_apply_refusal *refusal,
-             const struct ph_error *why, struct ph_error *err)
+             const struct ph_error *why, bool *changed, struct ph_error *err)
 {
+    uint32_t n;
+
     ph_code rc = word_conflict(replay, refusal, why, err);
     if (rc != PH_E_CONFLICT || replay->applier->params.on_conflict == PH_CONFLICT_STOP)
         return rc;
     ph_log_failure(PH_LOG_WARN, err);
     replay->conflicts++;
-    return leave_out(replay, refusal->statement, err);
+    PH_TRY(ph_apply_leave_out(&replay->applier->target, replay->fold, refusal->statement,
+                              replay->left_out, replay->n_words, &n, err));
+    *changed = !refusal->is_miss || refusal->rows > 0 || n > 1;
+    return PH_OK;
+}
+
+/* All rows that were not there; behind what has changed something they would not be the same. */
+static ph_code
+take_refusals(struct replay *replay, const struct ph_apply_refusal *refusal,
+              const struct ph_error *why, struct ph_error *err)
+{
+    struct ph_apply_refusal next = *refusal;
+    bool changed;
+
+    PH_TRY(take_refusal(replay, refusal, why, &changed, err));
+    for (uint32_t i = 1; !changed && i < refusal->n_misses; i++) {
+        next.statement = (uint32_t)refusal->misses[i].tag;
+        next.expected_rows = refusal->misses[i].expected_rows;
+        next.rows = refusal->misses[i].rows;
+        PH_TRY(take_refusal(replay, &next, why, &changed, err));
+    }
+    return PH_OK;
 }
 
 /* ---- sending ---- */
@@ -209,7 +197,7 @@ send(struct replay *replay, struct ph_error *err)
         PH_TRY(try_once(replay, &refused, &refusal, &why, err));
         if (!refused)
             break;
-        PH_TRY(take_refusal(replay, &refusal, &why, err));
+        PH_TRY(take_refusals(replay, &refusal, &why, err));
         PH_TRY(ph_apply_back_to_savepoint(&replay->applier->target, err));
     }
     return clear_fold(replay, err);
@@ -293,6 +281,14 @@ truncate(struct replay *replay, const struct ph_txn_event *event, struct ph_erro
     return rc;
 }
 
+static bool
+is_enough(const struct replay *replay)
+{
+    return ph_fold_is_full(replay->fold) ||
+           (replay->applier->params.on_conflict == PH_CONFLICT_SKIP &&
+            ph_fold_changes(replay->fold) >= SKIP_CHANGES);
+}
+
 static ph_code
 make_room_for(struct replay *replay, const struct ph_txn_event *event, struct ph_error *err)
 {
@@ -300,7 +296,7 @@ make_room_for(struct replay *replay, const struct ph_txn_event *event, struct ph
 
     PH_TRY(ph_applier_has_room(replay->applier, event, replay->is_filtered, replay->fold,
                                &replay->notes, &has, err));
-    if (has)
+    if (has && !is_enough(replay))
         return PH_OK;
     PH_TRY(send(replay, err));
     return ph_change_notes_is_full(&replay->notes) ? send_notes(replay, err) : PH_OK;

@@ -253,7 +253,9 @@ finish_stretch(struct ph_apply_target *target, bool *refused, struct ph_apply_re
         *refusal = (struct ph_apply_refusal){.is_miss = true,
                                              .statement = (uint32_t)outcome.misses[0].tag,
                                              .expected_rows = outcome.misses[0].expected_rows,
-                                             .rows = outcome.misses[0].rows};
+                                             .rows = outcome.misses[0].rows,
+                                             .misses = outcome.misses,
+                                             .n_misses = outcome.n_misses};
     return PH_OK;
 }
 
@@ -304,6 +306,43 @@ ph_apply_send(struct ph_apply_target *target, struct ph_fold *fold, const uint64
             PH_TRY(copy_piece(target, &statement, &copied, err));
         else
             PH_TRY(queue_statement(target, &statement, number, err));
+    }
+}
+
+ph_code
+ph_apply_find_statement(struct ph_apply_target *target, struct ph_fold *fold, uint32_t number,
+                        struct ph_apply_statement *out, struct ph_error *err)
+{
+    PH_TRY(ph_apply_statements_begin(target->statements, fold, err));
+    for (uint32_t i = 0;; i++) {
+        PH_TRY(ph_apply_statements_next(target->statements, out, err));
+        if (out->kind == PH_APPLY_NONE)
+            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a fold is not there", number);
+        if (i == number)
+            return PH_OK;
+    }
+}
+
+ph_code
+ph_apply_leave_out(struct ph_apply_target *target, struct ph_fold *fold, uint32_t number,
+                   uint64_t *left_out, size_t n_words, uint32_t *n, struct ph_error *err)
+{
+    struct ph_apply_statement refused;
+    struct ph_apply_statement other;
+
+    *n = 0;
+    PH_TRY(ph_apply_find_statement(target, fold, number, &refused, err));
+    PH_TRY(ph_apply_statements_begin(target->statements, fold, err));
+    for (uint32_t i = 0;; i++) {
+        PH_TRY(ph_apply_statements_next(target->statements, &other, err));
+        if (other.kind == PH_APPLY_NONE)
+            return PH_OK;
+        if (other.change != refused.change)
+            continue;
+        if (i / 64 >= n_words)
+            return PH_FAIL(err, PH_E_INTERNAL, "statement %u of a fold has no place", i);
+        left_out[i / 64] |= UINT64_C(1) << i % 64;
+        ++*n;
     }
 }
 

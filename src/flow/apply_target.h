@@ -70,6 +70,8 @@ struct ph_apply_refusal {
     uint32_t statement; /* number, from 0, in the fold's list of statements */
     int64_t expected_rows;
     int64_t rows;
+    const struct ph_pipeline_miss *misses; /* all of them, this one first; until the next check */
+    uint32_t n_misses;
 };
 
 /* Opens the connection. `endpoint` and `job` must outlive it. Free also after a failure. */
@@ -105,6 +107,17 @@ void ph_apply_mind(struct ph_apply_target *target, int after_ms, void (*call)(vo
  */
 ph_code ph_apply_send(struct ph_apply_target *target, struct ph_fold *fold,
                       const uint64_t *left_out, struct ph_error *err) PH_MUST_CHECK;
+/* The statement of that number of what is in the fold. PH_E_MEMORY, PH_E_INTERNAL. */
+ph_code ph_apply_find_statement(struct ph_apply_target *target, struct ph_fold *fold,
+                                uint32_t number, struct ph_apply_statement *out,
+                                struct ph_error *err) PH_MUST_CHECK;
+/*
+ * Set the bits, of `n_words` words, of all statements of its change: by row, an UPDATE is two. Of a
+ * fold for a replay. *n: how many there are.
+ */
+ph_code ph_apply_leave_out(struct ph_apply_target *target, struct ph_fold *fold, uint32_t number,
+                           uint64_t *left_out, size_t n_words, uint32_t *n,
+                           struct ph_error *err) PH_MUST_CHECK;
 /* A statement of the caller's own (TRUNCATE). */
 ph_code ph_apply_send_plain(struct ph_apply_target *target, const char *sql,
                             struct ph_error *err) PH_MUST_CHECK;

@@ -407,6 +407,54 @@ conflict_skipped(void **state)
     pair_db_end(&db);
 }
 
+/* Rows that the target has written for all of it, also for what was taken back. */
+static int64_t
+written(struct pair_db *db, const char *table, const char *column)
+{
+    sql_wait_true(pair.dst, db->name,
+                  scratch_printf("SELECT %s >= 1000 FROM pg_stat_user_tables WHERE relname = '%s'",
+                                 column, table),
+                  WAIT_MS);
+    return sql_int(
+        db->target,
+        scratch_printf("SELECT %s FROM pg_stat_user_tables WHERE relname = '%s'", column, table));
+}
+
+/* Each is left out, without all the others being applied once more for it. */
+static void
+conflicts_skipped_by_the_thousand(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "conflict_many");
+
+    (void)state;
+    sql_exec(db.source, "CREATE TABLE lost (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE found (id int PRIMARY KEY, v text);"
+                        "CREATE TABLE plain (id int, v text);"
+                        "ALTER TABLE plain REPLICA IDENTITY FULL;"
+                        "INSERT INTO lost SELECT g, 'v' FROM generate_series(1, 2000) g;"
+                        "INSERT INTO plain SELECT g, 'v' FROM generate_series(1, 200) g");
+    struct run *run = pair_follow(&db, "--on-conflict", "skip");
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "DELETE FROM lost WHERE id % 2 = 0; DELETE FROM plain WHERE id % 2 = 0;"
+                        "INSERT INTO found SELECT g, 'mine' FROM generate_series(2, 2000, 2) g");
+    sql_exec(db.source, "BEGIN; UPDATE lost SET v = 'w'; UPDATE plain SET v = 'w';"
+                        "INSERT INTO found SELECT g, 'w' FROM generate_series(1, 2000) g;"
+                        "UPDATE plain SET v = 'x'; COMMIT");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 4, "2,200 changes of the stream did not fit");
+    assert_string_equal(sql_rows(db.target, "SELECT v, count(*), sum(id % 2) FROM lost GROUP BY v"),
+                        "w|1000|1000\n");
+    assert_string_equal(
+        sql_rows(db.target, "SELECT v, count(*), sum(id % 2) FROM found GROUP BY v ORDER BY v"),
+        "mine|1000|0\nw|1000|1000\n");
+    assert_string_equal(
+        sql_rows(db.target, "SELECT v, count(*), sum(id % 2) FROM plain GROUP BY v"),
+        "x|100|100\n");
+    assert_in_range(written(&db, "lost", "n_tup_upd"), 1000, 10000);
+    assert_in_range(written(&db, "found", "n_tup_ins"), 1000, 60000);
+    pair_db_end(&db);
+}
+
 static void
 conflict_overwritten(void **state)
 {
@@ -596,6 +644,7 @@ main(void)
         cmocka_unit_test(source_is_away),
         cmocka_unit_test(conflict_stops),
         cmocka_unit_test(conflict_skipped),
+        cmocka_unit_test(conflicts_skipped_by_the_thousand),
         cmocka_unit_test(conflict_overwritten),
         cmocka_unit_test(overwriting_refused),
         cmocka_unit_test(counting_conflicts_fails),
