@@ -277,7 +277,7 @@ watched(struct ph_job *job, const char *name, ph_code (*phase)(struct ph_job *, 
         struct ph_error *err)
 {
     struct ph_phase_watch watch;
-    ph_code rc = ph_phase_watch_begin(&watch, job, name, err);
+    ph_code rc = ph_phase_watch_begin(&watch, job, name, PH_PHASE_NEEDS_STREAM, err);
 
     if (rc == PH_OK)
         rc = timed(job, name, phase, err);

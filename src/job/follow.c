@@ -19,6 +19,7 @@
 #include "job/follow_parts.h"
 #include "job/join.h"
 #include "job/memory.h"
+#include "job/phase_watch.h"
 #include "pg/ledger_quarantine.h"
 #include "pg/ledger_status.h"
 
@@ -388,6 +389,27 @@ apply_once(struct ph_job *job, bool *at_end, struct ph_error *err)
     return ph_stop_check(err);
 }
 
+static ph_code
+load_tables_of_now(struct ph_job *job, const struct ph_error *why, struct ph_error *err)
+{
+    PH_TRY(ph_job_read_catalogs_now(job, err));
+    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
+    PH_TRY(ph_job_read_target_catalog(job, err));
+    return load_tables(job, why, err);
+}
+
+/* Nobody applies meanwhile, and nobody looks: reading may wait for somebody's lock. */
+static ph_code
+load_tables_watched(struct ph_job *job, const struct ph_error *why, struct ph_error *err)
+{
+    struct ph_phase_watch watch;
+    ph_code rc = ph_phase_watch_begin(&watch, job, "follow", PH_PHASE_NEEDS_STREAM, err);
+
+    if (rc == PH_OK)
+        rc = load_tables_of_now(job, why, err);
+    return ph_phase_watch_end(&watch, rc, err);
+}
+
 /* A column that the catalogs did not have when they were read may be on both sides by now. */
 static ph_code
 look_at_tables_again(struct ph_job *job, struct ph_error *err)
@@ -399,10 +421,7 @@ look_at_tables_again(struct ph_job *job, struct ph_error *err)
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         had += job->plan.tables[i].n_columns;
     ph_error_reset(err);
-    PH_TRY(ph_job_read_catalogs_now(job, err));
-    PH_TRY(ph_select(&job->source_catalog, job->options, &job->arena, &job->selection, err));
-    PH_TRY(ph_job_read_target_catalog(job, err));
-    PH_TRY(load_tables(job, &why, err));
+    PH_TRY(load_tables_watched(job, &why, err));
     for (uint32_t i = 0; i < job->plan.n_tables; i++)
         has += job->plan.tables[i].n_columns;
     if (has > had)
@@ -500,13 +519,10 @@ tell_conflicts(struct ph_job *job, struct ph_error *err)
     return PH_OK;
 }
 
-/* The ledger first: a slot that is gone is one that nobody needs. */
+/* What the stream does not bring, and what the target was without meanwhile. */
 static ph_code
-finish(struct ph_job *job, struct ph_error *err)
+bring_the_rest(struct ph_job *job, struct ph_error *err)
 {
-    char verdict[sizeof job->ledger.verdict];
-    uint64_t quarantined;
-    uint32_t n_different;
     uint32_t restored;
 
     PH_TRY(ph_job_reconnect_source(job, err));
@@ -515,7 +531,22 @@ finish(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_restore_all(job->target_control, job->options->name, &restored, err));
     PH_TRY(ph_follow_carry_sequences(job, err));
     PH_TRY(ph_follow_carry_rest(job, err));
-    PH_TRY(ph_follow_tell_drift(job, err));
+    return ph_follow_tell_drift(job, err);
+}
+
+/* The ledger first: a slot that is gone is one that nobody needs. */
+static ph_code
+finish(struct ph_job *job, struct ph_error *err)
+{
+    struct ph_phase_watch watch;
+    char verdict[sizeof job->ledger.verdict];
+    uint64_t quarantined;
+    uint32_t n_different;
+
+    ph_code rc = ph_phase_watch_begin(&watch, job, "follow", PH_PHASE_HAS_ALL, err);
+    if (rc == PH_OK)
+        rc = bring_the_rest(job, err);
+    PH_TRY(ph_phase_watch_end(&watch, rc, err));
     PH_TRY(tell_conflicts(job, err));
     PH_TRY(ph_copy_tell_orphans(job, PH_ORPHANS_OF_STREAM, err));
     PH_TRY(ph_copy_end_checks(job, &n_different, err));

@@ -59,7 +59,7 @@ look_for_wishes(struct ph_phase_watch *watch)
 static bool
 has_failed(struct ph_phase_watch *watch)
 {
-    if (ph_follow_check(watch->job, &watch->trouble) == PH_OK)
+    if (watch->stream == PH_PHASE_HAS_ALL || ph_follow_check(watch->job, &watch->trouble) == PH_OK)
         return false;
     ph_endpoint_cancel_all(&watch->job->source);
     ph_endpoint_cancel_all(&watch->job->target);
@@ -108,9 +108,9 @@ describe(struct ph_phase_watch *watch, const char *name)
 
 ph_code
 ph_phase_watch_begin(struct ph_phase_watch *watch, struct ph_job *job, const char *name,
-                     struct ph_error *err)
+                     enum ph_phase_stream stream, struct ph_error *err)
 {
-    *watch = (struct ph_phase_watch){.job = job, .over_fd = -1};
+    *watch = (struct ph_phase_watch){.job = job, .stream = stream, .over_fd = -1};
     if (!job->follows)
         return PH_OK;
     if (job->plan.n_tables == 0) /* this run began behind the rows */

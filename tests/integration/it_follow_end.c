@@ -370,6 +370,82 @@ stop_of_a_killed_run_is_nothing_to_the_next(void **state)
     pair_db_end(&db);
 }
 
+/* ---- somebody's lock ---- */
+
+static PGconn *
+lock_other(struct pair_db *db)
+{
+    PGconn *other = sql_connect(pair.src, db->name);
+
+    sql_exec(other, "BEGIN; LOCK TABLE other IN ACCESS EXCLUSIVE MODE");
+    return other;
+}
+
+static void
+wait_for_waiter(struct pair_db *db)
+{
+    sql_wait_true(pair.src, db->name,
+                  "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
+                  " AND wait_event_type = 'Lock' AND application_name LIKE 'pghaul%'",
+                  WAIT_MS);
+}
+
+/* The lock is there until the run has ended. */
+static void
+stop_while_locked(struct pair_db *db, struct run *run, PGconn *other)
+{
+    wait_for_waiter(db);
+    pair_expect(pair_stop(db, NULL), 0, "told to stop");
+    pair_expect(run, 5, "PH-STOPPED");
+    PQfinish(other);
+}
+
+static struct pair_db
+new_db_with_other(const char *name)
+{
+    struct pair_db db = new_db(name);
+
+    sql_exec(db.source, "CREATE TABLE other (id int PRIMARY KEY)");
+    return db;
+}
+
+/* Catalogs are read once more for a column that both sides have got. */
+static void
+stop_is_heard_beside_a_lock(void **state)
+{
+    struct pair_db db = new_db_with_other("locked");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    PGconn *other = lock_other(&db);
+    sql_exec(db.target, "ALTER TABLE item ADD c int");
+    sql_exec(db.source, "ALTER TABLE item ADD c int; INSERT INTO item VALUES (1, 'x', 2)");
+    stop_while_locked(&db, run, other);
+    pair_expect(pair_follow(&db, "--until", "now"), 0, "followed to");
+    pair_same_table(&db, "item");
+    pair_db_end(&db);
+}
+
+/* The job has come to its end, and is not ended against the wish. */
+static void
+stop_is_heard_at_the_end(void **state)
+{
+    struct pair_db db = new_db_with_other("locked_end");
+    struct run *run = pair_follow(&db);
+
+    (void)state;
+    pair_wait_following(&db, run);
+    PGconn *other = lock_other(&db);
+    insert(&db, 1, 1);
+    pair_expect(pair_stop(&db, "now"), 0, "told to end");
+    stop_while_locked(&db, run, other);
+    assert_string_equal(sql_value(db.target, "SELECT phase FROM pghaul.job"), "follow");
+    pair_expect(pair_follow(&db), 0, "followed to");
+    pair_same_table(&db, "item");
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -387,6 +463,8 @@ main(void)
         cmocka_unit_test(builds_take_few_processes),
         cmocka_unit_test(stop_is_heard_by_who_comes_back),
         cmocka_unit_test(stop_of_a_killed_run_is_nothing_to_the_next),
+        cmocka_unit_test(stop_is_heard_beside_a_lock),
+        cmocka_unit_test(stop_is_heard_at_the_end),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));
