@@ -23,7 +23,8 @@ struct ph_schema_compare {
     bool publications;
     /*
      * Statements, as the text of an array, that give back their state to triggers and rules that
-     * rest on the target (PH_ENABLE_SQL): they are taken as if these had been run. NULL: none.
+     * rest on the target (PH_ENABLE_SQL), or make foreign keys again that are set aside
+     * (job/set_aside.c): they are taken as if these had been run. NULL: none.
      */
     const char *resting;
     void *arg;

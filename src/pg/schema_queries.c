@@ -88,6 +88,28 @@ static const char indexes_sql[] =
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" USER_SCHEMA "AND" NO_MEMBER
     "pg_class" MEMBER_OID "t.oid" MEMBER_END;
 
+/*
+ * Foreign keys that are set aside: $3 has the statements that make them again, with the comments
+ * behind (job/set_aside.c). Names in them are as this session writes them.
+ */
+#define MAKES_KEY_OF(rel) "format('ALTER TABLE %s ADD CONSTRAINT ', " rel "::regclass)"
+#define RESTING_KEYS                                                                               \
+    "(SELECT n.nspname, c.relname, c.oid::regclass::text rel, k.name, split_part(k.rest, k.mark,"  \
+    " 1) def, substr(k.rest, nullif(strpos(k.rest, k.mark), 0) + length(k.mark)) comment FROM"     \
+    " unnest($3::text[]) s JOIN pg_class c ON s LIKE 'ALTER TABLE % ADD CONSTRAINT %' AND"         \
+    " c.relkind IN ('r', 'p') AND starts_with(s, " MAKES_KEY_OF(                                   \
+        "c.oid") ") JOIN pg_namespace n"                                                           \
+                 " ON n.oid = c.relnamespace, LATERAL (SELECT substr(s, length(" MAKES_KEY_OF(     \
+                     "c.oid") ") + 1)"                                                             \
+                              " made) m, LATERAL (SELECT substring(m.made FROM "                   \
+                              "'^(?:\"(?:[^\"]|\"\")+\"|[^ ]+)') name) q,"                         \
+                              " LATERAL (SELECT q.name, substr(m.made, length(q.name) + 2) rest, " \
+                              "format("                                                            \
+                              "'; COMMENT ON CONSTRAINT %s ON %s IS ', q.name, c.oid::regclass) "  \
+                              "mark) k WHERE NOT EXISTS"                                           \
+                              " (SELECT FROM pg_constraint x WHERE x.conrelid = c.oid AND "        \
+                              "quote_ident(x.conname) = k.name))"
+
 /* Names of the foreign keys that partitions get by themselves are the server's affair. */
 static const char constraints_sql[] =
     "SELECT n.nspname s, coalesce(c.relname, '') r, format('%I.%I.%I', n.nspname,"
@@ -100,7 +122,10 @@ static const char constraints_sql[] =
     " c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid WHERE" USER_SCHEMA "AND"
     " k.contype <> 't' AND (k.contype <> 'n' OR $1::bool) AND NOT (k.contype = 'f' AND"
     " k.conparentid <> 0) AND" NO_MEMBER "pg_class" MEMBER_OID "k.conrelid" MEMBER_END
-    "AND" NO_MEMBER "pg_type" MEMBER_OID "k.contypid" MEMBER_END;
+    "AND" NO_MEMBER "pg_type" MEMBER_OID "k.contypid" MEMBER_END
+    " UNION ALL SELECT k.nspname, k.relname, format('%I.%I.%s', k.nspname, k.relname, k.name),"
+    " concat_ws('; ', k.def, CASE WHEN k.def LIKE '% NOT VALID' THEN 'not validated' END), '', ''"
+    " FROM " RESTING_KEYS " k";
 
 /* The state in which a trigger or rule acts, also when it rests: then $3 says how that ends. */
 #define STATE_IF "coalesce((SELECT s FROM unnest('{A,R,O}'::text[]) s WHERE "
@@ -361,7 +386,13 @@ static const char comments_sql[] =
     " ('pg_extension'::regclass, 'pg_publication'::regclass) AND NOT (d.classoid = "
     "'pg_namespace'::regclass AND o.identity ="
     " 'pghaul') AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid ="
-    " d.classoid AND e.objid = d.objoid AND e.deptype = 'e')";
+    " d.classoid AND e.objid = d.objoid AND e.deptype = 'e')"
+    /* what quote_literal has made of it */
+    " UNION ALL SELECT '', '', format('table constraint %s on %s', k.name, k.rel), CASE WHEN"
+    " starts_with(k.comment, 'E') THEN replace(replace(substr(k.comment, 3, length(k.comment) -"
+    " 3), '''''', ''''), E'\\\\\\\\', E'\\\\') ELSE replace(substr(k.comment, 2,"
+    " length(k.comment) - 2), '''''', '''') END FROM " RESTING_KEYS
+    " k WHERE k.comment IS NOT NULL";
 
 static const char publications_sql[] =
     "SELECT '' s, '' r, quote_ident(p.pubname) i, concat_ws('; ', p.puballtables, p.pubinsert,"

@@ -308,6 +308,37 @@ what_rests_is_no_difference(void **state)
     pair_db_end(&db);
 }
 
+/* So are foreign keys that wait until the job's end, also their comments. */
+static void
+keys_set_aside_are_no_difference(void **state)
+{
+    struct pair_db db = pair_db_new(&pair, "aside");
+
+    (void)state;
+    sql_exec(
+        db.source,
+        "CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE \"B b\" (id int PRIMARY"
+        " KEY, a int REFERENCES a ON DELETE CASCADE);"
+        "ALTER TABLE a ADD CONSTRAINT \"a \"\" b\" FOREIGN KEY (b) REFERENCES \"B b\" NOT VALID;"
+        "COMMENT ON CONSTRAINT \"a \"\" b\" ON a IS 'it''s a \\ ring';"
+        "INSERT INTO a VALUES (1, NULL); INSERT INTO \"B b\" VALUES (1, 1);"
+        "UPDATE a SET b = 1");
+    sql_exec(db.target, "CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE aside TO mover;"
+                        "GRANT ALL ON SCHEMA public TO mover");
+    db.target_user = "mover";
+    struct run *run = pair_follow(&db, "--no-owner", "--no-acl");
+    pair_wait_following(&db, run);
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.set_aside"), 2);
+    struct run *checked = pair_run(&db, "verify", "--name", db.name, "--no-owner", "--no-acl");
+    pair_expect(checked, 0, "source and target agree");
+    sql_exec(db.source, "ALTER TABLE \"B b\" ALTER CONSTRAINT \"B b_a_fkey\" DEFERRABLE");
+    checked = pair_run(&db, "verify", "--name", db.name, "--no-owner", "--no-acl");
+    pair_expect(checked, 4, "B b_a_fkey");
+    run_signal(run, SIGTERM);
+    run_expect(run, 5);
+    pair_db_end(&db);
+}
+
 /* Only the source's key is NOT NULL: a row without one is in no range of it. */
 static void
 row_without_key_is_found(void **state)
@@ -466,6 +497,7 @@ main(void)
         cmocka_unit_test(damage_is_mended),
         cmocka_unit_test(row_without_key_is_found),
         cmocka_unit_test(what_rests_is_no_difference),
+        cmocka_unit_test(keys_set_aside_are_no_difference),
         cmocka_unit_test(killed_verify_holds_nobody_up),
         cmocka_unit_test(slow_verify_holds_nobody_up),
         cmocka_unit_test(lost_session_is_made_anew),
