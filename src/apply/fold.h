@@ -61,9 +61,10 @@ ph_code ph_fold_add_as(struct ph_fold *fold, const struct ph_apply_table *table,
  * PH_FOLD_REPLAY only: the change in a form that does not mind what is there, for a conflict that
  * is to be overwritten. A row that is known whole is deleted, if it is there, and inserted; of
  * another whatever came is updated; rows that are missing are none to worry about. Where enforced
- * keys refer to the table a whole row is not deleted: it is updated, under its key or the old one,
- * or inserted when it was missing; an UPDATE that misses it then leaves it to the caller to insert
- * it. A violation of another unique key than the table's own stays one. The same errors.
+ * keys refer to the table, or the target has columns of its own and the key stays, a whole row is
+ * not deleted: it is updated, under its key or the old one, or inserted when it was missing; an
+ * UPDATE that misses it then leaves it to the caller to insert it. A violation of another unique
+ * key than the table's own stays one. The same errors.
  */
 ph_code ph_fold_overwrite(struct ph_fold *fold, const struct ph_apply_table *table,
                           const struct ph_change *change, struct ph_error *err) PH_MUST_CHECK;

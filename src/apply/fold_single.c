@@ -196,7 +196,7 @@ overwrite_by_key(struct ph_fold_adding *a)
     ph_fold_drop_same_key(a);
     if (a->tuple.is_partial)
         return push_lenient(a, PH_CHANGE_UPDATE);
-    if (a->table->may_split_moves)
+    if (a->table->may_split_moves || (a->table->may_reinsert && a->old.data != NULL))
         return replace_row(a);
     return ph_fold_push_single(a, is_insert || a->old.data != NULL ? PH_CHANGE_UPDATE
                                                                    : PH_CHANGE_INSERT);

@@ -91,8 +91,18 @@ put_row_match(const struct ph_apply_table *table, const char *alias, struct ph_b
     put_image(table, "u", true, out);
 }
 
+/* What no change brings: the columns of the target's own. */
 static void
-put_into(const struct ph_apply_table *table, struct ph_buf *out)
+put_own(const struct ph_apply_table *table, const char *before, struct ph_buf *out)
+{
+    for (uint32_t i = 0; i < table->n_own; i++) {
+        ph_buf_printf(out, ", %s", before);
+        ph_buf_put_ident(out, table->own[i]);
+    }
+}
+
+static void
+put_into(const struct ph_apply_table *table, bool with_own, struct ph_buf *out)
 {
     ph_buf_puts(out, "INSERT INTO ");
     ph_buf_put_qualified(out, table->target->schema, table->target->name);
@@ -102,13 +112,15 @@ put_into(const struct ph_apply_table *table, struct ph_buf *out)
         ph_buf_puts(out, ", ");
         ph_buf_put_ident(out, table->fills[i].name);
     }
+    if (with_own)
+        put_own(table, "", out);
     ph_buf_puts(out, ") OVERRIDING SYSTEM VALUE SELECT ");
 }
 
 void
 ph_sql_put_insert(const struct ph_apply_table *table, struct ph_buf *out)
 {
-    put_into(table, out);
+    put_into(table, false, out);
     for (uint32_t i = 0; i < table->n_columns; i++) {
         ph_buf_puts(out, i == 0 ? "" : ", ");
         put_values(&table->columns[i], i + 1, out);
@@ -251,7 +263,7 @@ ph_sql_put_update(const struct ph_apply_table *table, struct ph_column_set set, 
 
 /*
  * An identity that cannot be assigned: the row is taken out and put in again, and what did not come
- * with the change is carried over.
+ * with the change, or never does, is carried over.
  */
 static void
 put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, struct ph_buf *out)
@@ -271,7 +283,7 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
         ph_buf_printf(out, " AS k%u", i);
     }
     ph_buf_puts(out, ") ");
-    put_into(table, out);
+    put_into(table, true, out);
     for (uint32_t i = 0; i < table->n_columns; i++) {
         ph_buf_puts(out, i == 0 ? "" : ", ");
         if (ph_column_set_has(set, i)) {
@@ -285,6 +297,7 @@ put_move_identity(const struct ph_apply_table *table, struct ph_column_set set, 
         ph_buf_puts(out, ", old.");
         ph_buf_put_ident(out, table->fills[i].name);
     }
+    put_own(table, "old.", out);
     ph_buf_puts(out, " FROM old, new");
 }
 
@@ -365,7 +378,7 @@ ph_sql_put_move(const struct ph_apply_table *table, struct ph_column_set set, st
         put_update_row(table, set, out);
         return;
     }
-    if ((table->key_is_identity || table->keeps_identity) && table->may_split_moves) {
+    if ((table->key_is_identity || table->keeps_identity) && table->may_reinsert) {
         put_move_identity(table, set, out);
         return;
     }

@@ -262,6 +262,11 @@ check_actions(const struct ph_apply_statements *st, struct ph_error *err)
 {
     for (uint32_t i = 0; i < st->fold->n_touched; i++) {
         const struct ph_apply_table *table = st->fold->tables[st->order[i]].table;
+        if (table->n_own > 0 && shares_rows(st, table))
+            return PH_FAIL(err, PH_E_CONSTRAINT,
+                           "changes of %s cannot be folded: the target has columns of its own, and "
+                           "rows go over to another route",
+                           table->label);
         if (table->has_actions &&
             (is_parted(st, st->order[i]) || (!table->may_split_moves && shares_rows(st, table))))
             return PH_FAIL(err, PH_E_CONSTRAINT,

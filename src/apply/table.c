@@ -22,6 +22,7 @@
 
 struct builder {
     const struct ph_apply_table_params *params;
+    const struct ph_table_plan *whole; /* with late columns */
     struct ph_arena *arena;
     struct ph_apply_table *table;
     struct ph_apply_column *columns;
@@ -411,7 +412,8 @@ may_reorder(const struct builder *b)
 
 /*
  * Rows change, and do not go and come again: what refers to them would go as well, or stand in the
- * way; and what an enforced key has changed already, as on the source, would come once more.
+ * way; what an enforced key has changed already, as on the source, would come once more; and what
+ * the target has in columns of its own would be lost.
  */
 static void
 keep_rows(struct ph_apply_table *table)
@@ -497,13 +499,20 @@ build(struct builder *b)
     look_at_columns(b);
     table->has_index = has_index(b);
     look_at_foreign_keys(b);
+    table->may_reinsert = table->may_split_moves;
+    table->own = ph_apply_own_columns(b->whole, b->arena, &table->n_own);
+    if (table->own == NULL)
+        return no_memory(b->err);
+    if (table->n_own > 0)
+        keep_rows(table);
     table->may_reorder = may_reorder(b);
     return fill_texts(b);
 }
 
 static ph_code
-build_planned(const struct ph_apply_table_params *params, const struct ph_apply_late *late,
-              struct ph_arena *arena, const struct ph_apply_table **out, struct ph_error *err)
+build_planned(const struct ph_apply_table_params *params, const struct ph_table_plan *whole,
+              const struct ph_apply_late *late, struct ph_arena *arena,
+              const struct ph_apply_table **out, struct ph_error *err)
 {
     const struct ph_table_plan *plan = params->plan;
     const struct ph_table_plan *of = params->behind != NULL ? params->behind : plan;
@@ -511,6 +520,7 @@ build_planned(const struct ph_apply_table_params *params, const struct ph_apply_
     struct ph_apply_table *table = ph_arena_alloc(arena, sizeof *table);
     struct builder b = {
         .params = params,
+        .whole = whole,
         .arena = arena,
         .table = table,
         .columns = PH_ARENA_ARRAY(arena, struct ph_apply_column, room),
@@ -551,5 +561,5 @@ ph_apply_table_build(const struct ph_apply_table_params *params, struct ph_arena
 
     PH_TRY(ph_apply_late_split(params, arena, &late, err));
     announced.plan = late.plan;
-    return build_planned(&announced, &late, arena, out, err);
+    return build_planned(&announced, params->plan, &late, arena, out, err);
 }

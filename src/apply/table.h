@@ -95,18 +95,22 @@ struct ph_apply_table {
     bool has_index;           /* one of the target leads to the rows of a key */
     bool may_reorder;         /* no other unique index: rows do not stand in each other's way */
     bool may_split_moves;     /* a change of the key, or of a row without one, may go as DELETE and
-                                 INSERT: no enforced key refers to the rows, nor acts upon such
-                                 without a key */
-    bool may_miss;            /* a DELETE may hit less: an enforced key cascades into this table */
-    bool may_miss_moves;      /* so may a change of the key, or of a row without one: an enforced
-                                 key has done it already */
-    bool has_actions;         /* an enforced key acts upon its rows, or for its rows upon others:
-                                 changes of it go in the source's order unless they fold whole */
-    bool can_copy;            /* COPY may take its rows */
-    bool copies_text;         /* that COPY is in text format */
-    bool is_part;             /* one partition of the source whose rows are among others in the
-                                 target: TRUNCATE of it is not TRUNCATE of the target */
-    uint32_t level;           /* of the plan: parents have lower ones */
+                                 INSERT: may_reinsert, and the target has no columns of its own */
+    bool may_reinsert;      /* a row may go and come again: no enforced key refers to the rows, nor
+                               acts upon such without a key */
+    bool may_miss;          /* a DELETE may hit less: an enforced key cascades into this table */
+    bool may_miss_moves;    /* so may a change of the key, or of a row without one: an enforced
+                               key has done it already */
+    bool has_actions;       /* an enforced key acts upon its rows, or for its rows upon others:
+                               changes of it go in the source's order unless they fold whole */
+    bool can_copy;          /* COPY may take its rows */
+    bool copies_text;       /* that COPY is in text format */
+    bool is_part;           /* one partition of the source whose rows are among others in the
+                               target: TRUNCATE of it is not TRUNCATE of the target */
+    uint32_t level;         /* of the plan: parents have lower ones */
+    const char *const *own; /* columns of the target's own (ph_plan_is_own): whatever the stream
+                               says of a row, they keep what they have */
+    uint32_t n_own;
     const struct ph_oid_remap *remap;
     const char *insert_sql; /* texts of the frequent statements */
     const char *delete_sql;
@@ -142,6 +146,13 @@ ph_code ph_apply_table_build(const struct ph_apply_table_params *params, struct 
 /* The index by which rows are found under REPLICA IDENTITY FULL, NULL: by all that they are. The
  * plan may be of a table that the target does not have yet. */
 const struct ph_index *ph_apply_full_key(const struct ph_table_plan *plan, bool *of_target);
+
+/*
+ * Names of the columns of the target's own, in `arena`; NULL: no memory. A late column is none,
+ * also for changes from before it came: the job fills it.
+ */
+const char *const *ph_apply_own_columns(const struct ph_table_plan *plan, struct ph_arena *arena,
+                                        uint32_t *n);
 
 /*
  * The format that a stream with these tables may have: BINARY unless the values of a column are

@@ -1,6 +1,20 @@
-/* What a whole plan asks of the stream and of the target before the first table is described. */
+/* What plans say by themselves: of a table, and what a whole one asks of the stream and of the
+ * target before the first table is described. */
 #include "apply/carry.h"
 #include "apply/table.h"
+
+const char *const *
+ph_apply_own_columns(const struct ph_table_plan *plan, struct ph_arena *arena, uint32_t *n)
+{
+    const struct ph_rel *target = plan->target;
+    const char **own = PH_ARENA_ARRAY(arena, const char *, (size_t)target->n_columns + 1);
+
+    *n = 0;
+    for (uint32_t i = 0; own != NULL && i < target->n_columns; i++)
+        if (ph_plan_is_own(plan, &target->columns[i]))
+            own[(*n)++] = target->columns[i].name;
+    return own;
+}
 
 /*
  * What comes out of rules is of the target's types, in the form in which the target sends them: to

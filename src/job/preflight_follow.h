@@ -15,6 +15,9 @@ ph_code ph_preflight_follow_servers(struct ph_job *job, struct ph_findings *find
 ph_code ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings,
                                    struct ph_error *err);
 
+/* Of the same: where changes cannot keep what the target has in columns of its own. */
+void ph_preflight_own_columns(const struct ph_job *job, struct ph_findings *findings);
+
 /*
  * Transactions that a slot being made now would wait for, with pid and age: prepared ones, and
  * those that have run for longer than `older_than_s`. Warnings.

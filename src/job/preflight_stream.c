@@ -527,6 +527,7 @@ ph_preflight_follow_tables(struct ph_job *job, struct ph_findings *findings, str
         find_own_keys(job, &job->target_catalog, findings);
     }
     PH_TRY(ph_preflight_routes(job, findings, err));
+    ph_preflight_own_columns(job, findings);
     find_large_objects(job, findings);
     find_ownership(job, &list, findings);
     find_filters(job, &list, findings);

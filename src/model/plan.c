@@ -191,6 +191,26 @@ ph_plan_reads(const struct ph_table_plan *table, const char *source_name)
     return table->route != NULL;
 }
 
+bool
+ph_plan_is_own(const struct ph_table_plan *table, const struct ph_column *column)
+{
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].target->attnum == column->attnum)
+            return false;
+    }
+    return column->generated == '\0';
+}
+
+const struct ph_column *
+ph_plan_first_own(const struct ph_table_plan *table)
+{
+    for (uint32_t i = 0; i < table->target->n_columns; i++) {
+        if (ph_plan_is_own(table, &table->target->columns[i]))
+            return &table->target->columns[i];
+    }
+    return NULL;
+}
+
 void
 ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size)
 {

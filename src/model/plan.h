@@ -167,6 +167,14 @@ bool ph_plan_is_first_of_source(const struct ph_plan *plan, uint32_t table);
  */
 bool ph_plan_reads(const struct ph_table_plan *table, const char *source_name);
 
+/*
+ * Whether it is one of the target's own: the job does not fill it, nor does the target compute it.
+ * What somebody has put there stays as long as its row does, so rows that change must not go.
+ */
+bool ph_plan_is_own(const struct ph_table_plan *table, const struct ph_column *column);
+/* The first that is; NULL: none. */
+const struct ph_column *ph_plan_first_own(const struct ph_table_plan *table);
+
 /* "schema.name" of the source table, or its route when that leads elsewhere, for messages; in
  * `out`, always terminated. */
 void ph_plan_table_label(const struct ph_table_plan *table, char *out, size_t size);

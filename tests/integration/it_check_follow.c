@@ -492,6 +492,28 @@ keys_within_a_table(void **state)
     lacks(check(&is_ready), ": other");
 }
 
+/* What the target has beside the source stays with its row, as far as the stream tells whose it is.
+ */
+static void
+columns_of_the_target(void **state)
+{
+    static const char tables[] =
+        "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (9)";
+    bool is_ready;
+
+    (void)state;
+    sql_exec(app, tables);
+    sql_once(
+        dst, "next",
+        scratch_printf("CREATE TABLE good (id int PRIMARY KEY, v text, extra int); %s", tables));
+    options.data_only = true;
+    lacks(check(&is_ready), "is only on the target");
+    sql_once(dst, "next", "ALTER TABLE parts ADD extra int");
+    ADMITTED("column public.parts_1: extra is only on the target: a row that an UPDATE moves");
+    lacks(check(&is_ready), "column public.good");
+}
+
 static void
 no_failover_slots_before_17(void **state)
 {
@@ -527,6 +549,7 @@ main(void)
         cmocka_unit_test_setup_teardown(keys_that_move_rows_later, begin, finish),
         cmocka_unit_test_setup_teardown(keys_of_parents_that_stay, begin, finish),
         cmocka_unit_test_setup_teardown(keys_within_a_table, begin, finish),
+        cmocka_unit_test_setup_teardown(columns_of_the_target, begin, finish),
         cmocka_unit_test_setup_teardown(no_failover_slots_before_17, begin, finish),
         cmocka_unit_test_setup_teardown(spool, begin, finish),
     };

@@ -1,6 +1,7 @@
 /*
  * What befalls the target beside the stream while a job follows: a crash that empties unlogged
- * tables, or comes just when the job has ended, and somebody who drops what the job has set aside.
+ * tables, or comes just when the job has ended, somebody who drops what the job has set aside, and
+ * values in columns that the source does not have.
  */
 /* timeout: 300 */
 #include <setjmp.h>
@@ -280,6 +281,141 @@ dropped_aside_does_not_hold_up_clean(void **state)
     pair_db_end(&db);
 }
 
+/* ---- columns of the target's own ---- */
+
+/* n: which row it is, whatever becomes of it. */
+static struct pair_db
+new_own(const char *name)
+{
+    struct pair_db db = pair_db_new(&pair, name);
+
+    pair_both(&db, "CREATE TABLE one (id int PRIMARY KEY, n int, a int, big text);"
+                   "ALTER TABLE one ALTER big SET STORAGE EXTERNAL;"
+                   "CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int,"
+                   " a int);"
+                   "CREATE TABLE num (id numeric PRIMARY KEY, n int, a int);"
+                   "CREATE TABLE heap (id int, n int, a int);"
+                   "ALTER TABLE heap REPLICA IDENTITY FULL");
+    sql_exec(db.source, "CREATE TABLE parts (id int PRIMARY KEY, n int, a int);"
+                        "INSERT INTO one SELECT g, g, g, repeat('x', 5000)"
+                        " FROM generate_series(1, 9) g;"
+                        "INSERT INTO always (n, a) SELECT g, g FROM generate_series(1, 9) g;"
+                        "INSERT INTO num SELECT g + 0.5, g, g FROM generate_series(1, 9) g;"
+                        "INSERT INTO heap SELECT g / 5, g, g FROM generate_series(1, 9) g;"
+                        "INSERT INTO parts SELECT g, g, g FROM generate_series(1, 9) g");
+    sql_exec(db.target, "CREATE TABLE parts (id int PRIMARY KEY, n int, a int)"
+                        " PARTITION BY RANGE (id);"
+                        "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (50);"
+                        "CREATE TABLE parts_2 PARTITION OF parts DEFAULT;"
+                        "ALTER TABLE one ADD extra text, ADD made int GENERATED ALWAYS AS"
+                        " (a + 1) STORED; ALTER TABLE always ADD extra text;"
+                        "ALTER TABLE num ADD extra text; ALTER TABLE heap ADD extra text;"
+                        "ALTER TABLE parts ADD extra text DEFAULT 'none'");
+    return db;
+}
+
+static const char *const own_tables[] = {"one", "always", "num", "heap", "parts"};
+#define N_OWN (sizeof own_tables / sizeof *own_tables)
+
+static void
+fill_own(const struct pair_db *db)
+{
+    for (size_t i = 0; i < N_OWN; i++)
+        sql_execf(db->target, "UPDATE %s SET extra = 'of ' || n", own_tables[i]);
+}
+
+/* Rows that were there have what was theirs, wherever they have gone. */
+static void
+expect_own(struct pair_db *db)
+{
+    for (size_t i = 0; i < N_OWN; i++) {
+        pair_same(db, scratch_printf("SELECT id, n, a FROM %s ORDER BY n", own_tables[i]));
+        assert_string_equal(
+            sql_valuef(db->target,
+                       "SELECT coalesce(string_agg(n || ' ' || coalesce(extra, 'lost'), ','"
+                       " ORDER BY n), '') FROM %s WHERE n < 10 AND"
+                       " extra IS DISTINCT FROM 'of ' || n",
+                       own_tables[i]),
+            "");
+    }
+    pair_same(db, "SELECT n, big FROM one ORDER BY n");
+}
+
+static void
+own_columns_stay(void **state)
+{
+    struct pair_db db = new_own("own");
+
+    (void)state;
+    struct run *run = pair_follow(&db, "--data-only");
+    pair_wait_following(&db, run);
+    fill_own(&db);
+    sql_exec(db.source, "BEGIN; UPDATE one SET id = 50, a = 0 WHERE n = 5;"
+                        "UPDATE one SET id = 51 WHERE n = 5;"
+                        "UPDATE one SET id = -id WHERE n IN (1, 2);"
+                        "UPDATE one SET id = 2 WHERE n = 1; UPDATE one SET id = 1 WHERE n = 2;"
+                        "UPDATE one SET id = 60, big = 'short' WHERE n = 6;"
+                        "INSERT INTO one VALUES (5, 10, 0, 'new'); DELETE FROM one WHERE n = 9;"
+                        "UPDATE one SET a = 7 WHERE n = 7; COMMIT");
+    sql_exec(db.source, "BEGIN; UPDATE always SET id = DEFAULT WHERE n = 2;"
+                        "UPDATE always SET a = 0 WHERE n IN (2, 3); COMMIT");
+    sql_exec(db.source, "BEGIN; UPDATE num SET id = 1.50 WHERE n = 1;"
+                        "UPDATE num SET id = 100, a = 0 WHERE n = 2; COMMIT");
+    sql_exec(db.source, "BEGIN; UPDATE heap SET a = 0 WHERE n = 3; UPDATE heap SET id = 7;"
+                        "DELETE FROM heap WHERE n = 8; COMMIT");
+    sql_exec(db.source, "BEGIN; UPDATE parts SET id = 70 WHERE n = 7;"
+                        "UPDATE parts SET id = 8, a = 0 WHERE n = 7 AND id = 8;"
+                        "UPDATE parts SET id = id + 20 WHERE n < 7; COMMIT");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 0, "followed to");
+    expect_own(&db);
+    pair_db_end(&db);
+}
+
+/* A run that begins sees what was added, also where the job has made the table. */
+static void
+own_column_is_added(void **state)
+{
+    struct pair_db db = new_db("own_added", "");
+
+    (void)state;
+    struct run *run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    stop(run);
+    sql_exec(db.target, "ALTER TABLE t ADD extra text");
+    run = pair_follow(&db);
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "UPDATE t SET extra = 'kept' WHERE id = 1");
+    sql_exec(db.source, "UPDATE t SET id = 5000 WHERE id = 1");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    pair_expect(run, 0, "followed to");
+    assert_string_equal(sql_value(db.target, "SELECT extra FROM t WHERE id = 5000"), "kept");
+    pair_db_end(&db);
+}
+
+/* Overwritten is what the source has, under the key that it is found by. */
+static void
+own_columns_stay_where_rows_are_overwritten(void **state)
+{
+    struct pair_db db = new_own("own_over");
+
+    (void)state;
+    struct run *run = pair_follow(&db, "--data-only", "--on-conflict", "overwrite");
+    pair_wait_following(&db, run);
+    sql_exec(db.target, "INSERT INTO one (id, n) VALUES (10, 9); DELETE FROM one WHERE n = 9 AND"
+                        " id = 9; DELETE FROM one WHERE n = 3; DELETE FROM one WHERE n = 4");
+    fill_own(&db);
+    sql_exec(db.source, "DELETE FROM one WHERE n = 9; INSERT INTO one VALUES (10, 9, 0, 'new');"
+                        "UPDATE one SET a = 0, big = 'other' WHERE n = 3;"
+                        "UPDATE one SET id = 40, big = 'other' WHERE n = 4;"
+                        "UPDATE one SET id = 30 WHERE n = 5");
+    pair_expect(pair_stop(&db, "now"), 0, NULL);
+    run_expect(run, 4);
+    sql_exec(db.target, "UPDATE one SET extra = 'of ' || n WHERE n IN (3, 4) AND extra IS NULL");
+    expect_own(&db);
+    pair_db_end(&db);
+}
+
 int
 main(void)
 {
@@ -293,6 +429,9 @@ main(void)
         cmocka_unit_test(end_outlasts_a_crash),
         cmocka_unit_test(dropped_aside_does_not_hold_up_the_end),
         cmocka_unit_test(dropped_aside_does_not_hold_up_clean),
+        cmocka_unit_test(own_columns_stay),
+        cmocka_unit_test(own_column_is_added),
+        cmocka_unit_test(own_columns_stay_where_rows_are_overwritten),
     };
 
     cmocka_set_test_filter(getenv("PH_TEST_FILTER"));

@@ -407,8 +407,10 @@ start_run(struct run *run, const struct setting *setting)
     *run = (struct run){.setting = setting};
     fake_apply_init(&run->fake, setting->replica_identity, columns);
     run->table = fake_apply_table(&run->fake);
-    if (setting->never_splits)
-        ((struct ph_apply_table *)(uintptr_t)run->table)->may_split_moves = false;
+    if (setting->never_splits) {
+        struct ph_apply_table *table = (struct ph_apply_table *)(uintptr_t)run->table;
+        table->may_split_moves = table->may_reinsert = false;
+    }
     run->folds[0] = ph_fold_new(PH_FOLD_NET, 1 << 20);
     run->folds[1] = ph_fold_new(PH_FOLD_REPLAY, 1 << 20);
     run->statements = ph_apply_statements_new(&limits);
