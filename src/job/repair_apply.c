@@ -321,12 +321,14 @@ update(struct ph_repair *repair, struct ph_row_place place, const char **values,
 
 /*
  * Deleting and inserting works for swapped unique values and for identity columns too; but where
- * foreign keys act it would touch the rows that refer to it.
+ * foreign keys act it would touch the rows that refer to it, and what the target has in columns of
+ * its own would go with the row.
  */
 static bool
 is_replaced(const struct ph_repair *repair)
 {
-    return repair->params->mode == PH_REPAIR_REPLICA;
+    return repair->params->mode == PH_REPAIR_REPLICA &&
+           ph_plan_first_own(target_of(repair)) == NULL;
 }
 
 static ph_code

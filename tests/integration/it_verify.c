@@ -517,6 +517,33 @@ repair_routes_rows(void **state)
     expect_same_rows("mended_part");
 }
 
+/* What is only in the target's own columns is nowhere else: rows are mended where they are. */
+static void
+repair_keeps_own_columns(void **state)
+{
+    (void)state;
+    sql_once(src, "postgres", "CREATE DATABASE own");
+    sql_once(dst, "postgres", "CREATE DATABASE own");
+    sql_once(src, "own",
+             "CREATE TABLE one (id int PRIMARY KEY, a int, u int UNIQUE);"
+             "INSERT INTO one SELECT g, g, g FROM generate_series(1, 6) g");
+    sql_once(
+        dst, "own",
+        "CREATE TABLE one (id int PRIMARY KEY, extra text DEFAULT 'none', a int,"
+        " made int GENERATED ALWAYS AS (a + 1) STORED, u int UNIQUE);"
+        "INSERT INTO one (id, extra, a, u) SELECT g, 'of ' || g, g, g FROM generate_series(1, 5) g;"
+        "UPDATE one SET a = -1 WHERE id < 4; UPDATE one SET u = 60 WHERE id = 4;"
+        "INSERT INTO one (id, extra, a, u) VALUES (7, 'of 7', 7, 4)");
+    struct run *run = run_pghaul("verify", "--source", pg_test_conninfo(src, "own"), "--target",
+                                 pg_test_conninfo(dst, "own"), "--dir", scratch_dir(),
+                                 "--data-only", "--repair", "--yes");
+    run_expect(run, 0);
+    assert_non_null(strstr(run_out(run), "mended: 1 rows inserted, 1 deleted, 4 updated"));
+    assert_string_equal(sql_once(dst, "own", "SELECT id, extra, a, made, u FROM one ORDER BY id"),
+                        "1|of 1|1|2|1\n2|of 2|2|3|2\n3|of 3|3|4|3\n4|of 4|4|5|4\n5|of 5|5|6|5\n"
+                        "6|none|6|7|6\n");
+}
+
 /* A role without special rights: foreign keys act, the owner sets triggers aside. */
 static void
 repair_without_special_rights(void **state)
@@ -589,6 +616,7 @@ main(void)
         cmocka_unit_test(repair_is_all_or_nothing),
         cmocka_unit_test(repair_needs_consent),
         cmocka_unit_test(repair_routes_rows),
+        cmocka_unit_test(repair_keeps_own_columns),
         cmocka_unit_test(repair_without_special_rights),
     };
 
