@@ -201,8 +201,33 @@ settle_lookups(struct ph_job *job, struct ph_error *err)
     return rc;
 }
 
+/*
+ * What does not fit may be mended on the source by now, which an older snapshot does not see. As
+ * long as nothing was copied under it, it is worth nothing.
+ */
 static ph_code
-rows_phase(struct ph_job *job, struct ph_error *err)
+leave_old_epoch(struct ph_job *job, struct ph_error *err)
+{
+    char number[16];
+    const char *params[] = {job->options->name, number};
+    struct ph_result *r;
+
+    if (!job->epoch_inherited)
+        return PH_OK;
+    snprintf(number, sizeof number, "%u", job->epoch.number);
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT FROM pghaul.chunk WHERE job = $1 AND state = 'done' AND epoch ="
+                         " $2::int LIMIT 1",
+                         2, params, &r, err));
+    bool is_used = ph_result_rows(r) > 0;
+    ph_result_free(r);
+    if (!is_used)
+        void_epoch(job);
+    return PH_OK;
+}
+
+static ph_code
+prepare_rows(struct ph_job *job, struct ph_error *err)
 {
     PH_TRY(ph_job_load_plan(job, err));
     PH_TRY(ph_join_settle_states(job, err));
@@ -212,7 +237,17 @@ rows_phase(struct ph_job *job, struct ph_error *err)
     if (job->options->data_only || has_many_snapshots(job))
         PH_TRY(ph_copy_set_aside_now(job, err));
     PH_TRY(ph_job_restart_unfinished(job, err));
-    PH_TRY(ph_job_take_columns(job, err));
+    return ph_job_take_columns(job, err);
+}
+
+static ph_code
+rows_phase(struct ph_job *job, struct ph_error *err)
+{
+    ph_code rc = prepare_rows(job, err);
+
+    if (rc == PH_E_TABLE_CHANGED)
+        (void)leave_old_epoch(job, NULL);
+    PH_TRY(rc);
     PH_TRY(ph_job_plan_proof(job, err));
     keep_epoch_for_keys(job);
     if (has_many_snapshots(job))

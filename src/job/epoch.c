@@ -123,6 +123,7 @@ ph_job_ensure_epoch(struct ph_job *job, struct ph_error *err)
     PH_TRY(ph_ledger_last_epoch(job->target_control, job->options->name, &last, &found, err));
     if (found && !last.lost)
         PH_TRY(try_epoch(job, &last, &lives, err));
+    job->epoch_inherited = lives;
     if (lives)
         return PH_OK;
     if (found && !last.lost) {

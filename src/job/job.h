@@ -51,6 +51,7 @@ struct ph_job {
     bool is_one_database; /* source and target are: rules lead into other tables of it */
     bool sequences_set;   /* by this attempt: source_catalog has the values that were set */
     bool epoch_voided;    /* by this attempt: a table has changed under it */
+    bool epoch_inherited; /* it was there before this attempt */
     uint32_t torn;        /* with PH_E_TORN of ph_follow_to_consistency: the table of the plan */
     struct ph_epoch epoch;
     uint64_t epoch_ends_ns;     /* clock: no table is begun under it any more; 0: no limit */
@@ -205,7 +206,8 @@ ph_code ph_job_plan_proof(struct ph_job *job, struct ph_error *err);
 bool ph_job_lacks_columns(const struct ph_table_plan *table);
 /* These, one after the other: `*at` begins at 0; NULL: no more. */
 const struct ph_column *ph_job_next_lacking(const struct ph_table_plan *table, uint32_t *at);
-/* PH_E_TABLE_CHANGED when the target has no place for one of these. */
+/* PH_E_TABLE_CHANGED when the target has no place for one of these, or a stream that has begun
+ * cannot bring it. */
 ph_code ph_job_check_columns(const struct ph_job *job, const struct ph_table_plan *table,
                              struct ph_error *err) PH_MUST_CHECK;
 /* Whether rows of it are still to be copied. */

@@ -5,8 +5,11 @@
  */
 #include <string.h>
 
+#include "apply/carry.h"
 #include "base/log.h"
+#include "job/follow.h"
 #include "job/job.h"
+#include "job/publish.h"
 #include "model/type_match.h"
 #include "pg/ledger.h"
 #include "wire/oid_remap.h"
@@ -62,16 +65,47 @@ refuse(const struct ph_table_plan *table, const struct ph_column *column, struct
     return PH_E_TABLE_CHANGED;
 }
 
+/* The form that values come in stays what it was when the stream was begun. */
+static ph_code
+check_stream(const struct ph_job *job, const struct ph_table_plan *table,
+             const struct ph_column *column, struct ph_error *err)
+{
+    const struct ph_carry_params params = {&job->source_catalog, &job->target_catalog,
+                                           PH_FORMAT_BINARY};
+    const struct ph_plan_column made = {.source_name = column->name,
+                                        .target_name = column->name,
+                                        .source = column,
+                                        .target = ph_rel_column_named(table->target, column->name)};
+    struct ph_error why;
+    enum ph_carry how;
+
+    if (!job->follows || !ph_publish_can(table) || ph_follow_format(job) != PH_FORMAT_BINARY)
+        return PH_OK;
+    ph_error_reset(&why);
+    if (ph_carry_choose(&params, &made, &how, &why) == PH_OK)
+        return PH_OK;
+    PH_FAIL(err, PH_E_TABLE_CHANGED,
+            "column %s was added on the source since the copy began, and the stream, which this "
+            "job has begun in binary, cannot bring its values: %.300s",
+            column->name, why.message);
+    ph_error_object(err, "%s.%s", table->source->schema, table->source->name);
+    ph_error_hint(err, "drop it on both sides and add it again when the job is over: the same "
+                       "command goes on without it; or start over with --restart --yes");
+    return PH_E_TABLE_CHANGED;
+}
+
 ph_code
 ph_job_check_columns(const struct ph_job *job, const struct ph_table_plan *table,
                      struct ph_error *err)
 {
     for (uint32_t i = 0; i < table->source->n_columns; i++) {
         const struct ph_column *column = &table->source->columns[i];
-        if (is_outside(table, column) &&
-            (ph_rel_column_named(table->target, column->name) == NULL ||
-             (job->follows && column->generated != '\0')))
+        if (!is_outside(table, column))
+            continue;
+        if (ph_rel_column_named(table->target, column->name) == NULL ||
+            (job->follows && column->generated != '\0'))
             return refuse(table, column, err);
+        PH_TRY(check_stream(job, table, column, err));
     }
     return PH_OK;
 }

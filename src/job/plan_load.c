@@ -59,6 +59,53 @@ no_memory(struct ph_error *err)
     return PH_FAIL(err, PH_E_MEMORY, "out of memory");
 }
 
+/*
+ * Whether a column that neither side has any more leaves the plan: nothing was copied with it, and
+ * the key is told by the places of those before it.
+ */
+static ph_code
+may_leave(struct ph_job *job, const struct ph_table_plan *table, uint32_t place, bool *may,
+          struct ph_error *err)
+{
+    char number[16];
+    const char *params[] = {job->options->name, number};
+    struct ph_result *r;
+
+    *may = table->n_key_fields == 0 || table->key_fields[table->n_key_fields - 1] < place;
+    if (!*may)
+        return PH_OK;
+    snprintf(number, sizeof number, "%u", table->index);
+    PH_TRY(ph_conn_query(job->target_control,
+                         "SELECT FROM pghaul.chunk WHERE job = $1 AND tbl = $2::int AND state ="
+                         " 'done' LIMIT 1",
+                         2, params, &r, err));
+    *may = ph_result_rows(r) == 0;
+    ph_result_free(r);
+    return PH_OK;
+}
+
+static ph_code
+join_column(struct ph_job *job, const struct ph_table_plan *table, const char *source_name,
+            const char *target_name, uint32_t place, struct ph_plan_column *out,
+            struct ph_error *err)
+{
+    bool may = false;
+
+    *out = (struct ph_plan_column){.source = ph_rel_column_named(table->source, source_name),
+                                   .target = ph_rel_column_named(table->target, target_name)};
+    if (out->source == NULL && out->target == NULL)
+        PH_TRY(may_leave(job, table, place, &may, err));
+    if (may)
+        return PH_OK;
+    if (out->source == NULL)
+        return column_went(job, table->source, source_name, "source", err);
+    if (out->target == NULL)
+        return column_went(job, table->target, target_name, "target", err);
+    out->source_name = out->source->name;
+    out->target_name = out->target->name;
+    return PH_OK;
+}
+
 /* The columns come as one row each: number, source name, target name. */
 static ph_code
 join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_result *r, int first,
@@ -69,21 +116,17 @@ join_columns(struct ph_job *job, struct ph_table_plan *table, const struct ph_re
 
     if (columns == NULL)
         return no_memory(err);
-    for (uint32_t i = 0; i < n; i++) {
-        const char *source_name = ph_result_text(r, first + (int)i, 1);
-        const char *target_name = ph_result_text(r, first + (int)i, 2);
-        columns[i].source = ph_rel_column_named(table->source, source_name);
-        columns[i].target = ph_rel_column_named(table->target, target_name);
-        if (columns[i].source == NULL)
-            return column_went(job, table->source, source_name, "source", err);
-        if (columns[i].target == NULL)
-            return column_went(job, table->target, target_name, "target", err);
-        columns[i].source_name = columns[i].source->name;
-        columns[i].target_name = columns[i].target->name;
-    }
     table->columns = columns;
-    table->n_columns = n;
-    return PH_OK;
+    table->n_columns = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct ph_plan_column *column = &columns[table->n_columns];
+        PH_TRY(join_column(job, table, ph_result_text(r, first + (int)i, 1),
+                           ph_result_text(r, first + (int)i, 2), i, column, err));
+        table->n_columns += column->source != NULL;
+    }
+    return table->n_columns == n
+               ? PH_OK
+               : ph_ledger_set_columns(job->target_control, job->options->name, table, err);
 }
 
 /* Of some tables: all columns of 5,000 tables are more than one list in memory should be. */

@@ -318,6 +318,72 @@ column_of_an_unlogged_table(void **state)
     pair_db_end(&db);
 }
 
+/* ---- while rows are copied ---- */
+
+/* A copy of which a part is there, under a snapshot that is lost. */
+static struct pair_db
+half_copied(const char *name)
+{
+    const char *const env[] = {"PGHAUL_FAILPOINT=after_commit=kill", NULL};
+    struct pair_db db = new_db(name);
+
+    sql_exec(
+        db.source,
+        "CREATE TABLE big (id int PRIMARY KEY, v text);"
+        "INSERT INTO big SELECT g, repeat('x', 500) FROM generate_series(1, 24000) g; ANALYZE");
+    db.env = env;
+    struct run *run = pair_follow(&db, "--jobs", "1", "--split", "1MB");
+    run_wait(run, RUN_DEADLINE_MS);
+    assert_int_equal(run->code, -SIGKILL);
+    db.env = NULL;
+    assert_string_equal(sql_value(db.target,
+                                  "SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM"
+                                  " pghaul.chunk JOIN pghaul.tbl USING (job, tbl) WHERE"
+                                  " source_name = 'big'"),
+                        "done todo");
+    sql_exec(db.source, "UPDATE one SET a = a + 1");
+    sql_value(db.source, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE"
+                         " application_name LIKE '% holder' AND datname = current_database()");
+    return db;
+}
+
+/* The stream was begun in binary, in which its values cannot come. */
+static void
+column_that_the_stream_cannot_bring(void **state)
+{
+    struct pair_db db = half_copied("cannot");
+
+    (void)state;
+    pair_both(&db, "ALTER TABLE big ADD r regclass");
+    sql_exec(db.source, "UPDATE big SET r = 'one' WHERE id < 10");
+    for (int i = 0; i < 2; i++)
+        expect_refused(&db, "PH-TABLE-CHANGED public.big: column r was added on the source since "
+                            "the copy began, and the stream, which this job has begun in binary");
+    pair_both(&db, "ALTER TABLE big DROP r");
+    end(&db, pair_follow(&db));
+}
+
+/* Nothing was copied with it yet. */
+static void
+column_that_goes_before_rows_come(void **state)
+{
+    const char *const env[] = {"PGHAUL_FAILPOINT=after_claim=kill", NULL};
+    struct pair_db db = half_copied("leaves");
+
+    (void)state;
+    pair_both(&db, "ALTER TABLE big ADD c int");
+    db.env = env;
+    struct run *run = pair_follow(&db);
+    run_wait(run, RUN_DEADLINE_MS);
+    assert_int_equal(run->code, -SIGKILL);
+    db.env = NULL;
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM pghaul.tbl WHERE 'c' = ANY"
+                                        " (source_columns) AND source_name = 'big'"),
+                     1);
+    pair_both(&db, "ALTER TABLE big DROP c");
+    end(&db, pair_follow(&db));
+}
+
 int
 main(void)
 {
@@ -332,6 +398,8 @@ main(void)
         cmocka_unit_test(column_that_goes_again),
         cmocka_unit_test(tables_rewritten_before),
         cmocka_unit_test(column_of_an_unlogged_table),
+        cmocka_unit_test(column_that_the_stream_cannot_bring),
+        cmocka_unit_test(column_that_goes_before_rows_come),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
