@@ -355,7 +355,7 @@ test_masks(void **state)
         "INSERT INTO orders SELECT 1000, id, 5 FROM people WHERE email = 'late@example.org'");
     end(&db, run, 0, shapes);
     pair_expect(pair_run(&db, "verify", job, "--data-only", "--name", "as_they_are"), 0, "agree");
-    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM people WHERE note LIKE '%note%' OR"
+    assert_int_equal(sql_int(db.target, "SELECT count(*) FROM people WHERE note LIKE '%note %' OR"
                                         " email LIKE 'p%@example.org' AND email ~ '^p[0-9]+@'"),
                      0);
     pair_db_end(&db);
