@@ -95,14 +95,14 @@ static const char indexes_sql[] =
 #define MAKES_KEY_OF(rel) "format('ALTER TABLE %s ADD CONSTRAINT ', " rel "::regclass)"
 #define RESTING_KEYS                                                                               \
     "(SELECT n.nspname, c.relname, c.oid::regclass::text rel, k.name, split_part(k.rest, k.mark,"  \
-    " 1) def, substr(k.rest, nullif(strpos(k.rest, k.mark), 0) + length(k.mark)) comment FROM"     \
+    " 1) def, substr(k.rest, nullif(strpos(k.rest, k.mark), 0) + length(k.mark)) AS comment FROM"  \
     " unnest($3::text[]) s JOIN pg_class c ON s LIKE 'ALTER TABLE % ADD CONSTRAINT %' AND"         \
     " c.relkind IN ('r', 'p') AND starts_with(s, " MAKES_KEY_OF(                                   \
         "c.oid") ") JOIN pg_namespace n"                                                           \
                  " ON n.oid = c.relnamespace, LATERAL (SELECT substr(s, length(" MAKES_KEY_OF(     \
                      "c.oid") ") + 1)"                                                             \
                               " made) m, LATERAL (SELECT substring(m.made FROM "                   \
-                              "'^(?:\"(?:[^\"]|\"\")+\"|[^ ]+)') name) q,"                         \
+                              "'^(?:\"(?:[^\"]|\"\")+\"|[^ ]+)') AS name) q,"                      \
                               " LATERAL (SELECT q.name, substr(m.made, length(q.name) + 2) rest, " \
                               "format("                                                            \
                               "'; COMMENT ON CONSTRAINT %s ON %s IS ', q.name, c.oid::regclass) "  \
