@@ -44,23 +44,6 @@ new_db(const char *name)
     return db;
 }
 
-static void
-stop(struct run *run)
-{
-    run_signal(run, SIGTERM);
-    pair_expect(run, 5, "the same command goes on");
-}
-
-static void
-end(struct pair_db *db, struct run *run)
-{
-    pair_wait_following(db, run);
-    pair_expect(pair_stop(db, "now"), 0, "told to end");
-    pair_expect(run, 0, "followed to");
-    same_rows(pair.src, db->name, pair.dst, db->name);
-    pair_db_end(db);
-}
-
 /* It is dropped on the target, and comes again as it is on the source, while that is written to. */
 static void
 copied_anew(struct pair_db *db)
@@ -72,7 +55,7 @@ copied_anew(struct pair_db *db)
     pair_wait_following(db, run);
     sql_exec(db->source, "UPDATE one SET a = a + 1; INSERT INTO two (one) SELECT id FROM one");
     same_schema(pair.src, db->name, pair.dst, db->name);
-    end(db, run);
+    pair_end_equal(db, run);
 }
 
 static void
@@ -112,7 +95,7 @@ column_dropped(void **state)
     run_wait(run, RUN_DEADLINE_MS);
     assert_int_equal(run->code, -SIGKILL);
     db.env = NULL;
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 static void
@@ -195,7 +178,7 @@ late_column_added_again(void **state)
     (void)state;
     pair_wait_following(&db, run);
     is_taken_up(&db, "late");
-    stop(run);
+    pair_interrupt(run);
     sql_execf(db.source, "%s; %s", drop, add);
     run = pair_follow(&db);
     run_wait(run, RUN_DEADLINE_MS);
@@ -204,10 +187,10 @@ late_column_added_again(void **state)
     sql_exec(db.target, drop);
     run = pair_follow(&db);
     pair_wait_following(&db, run);
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.target, add);
     sql_execf(db.source, "%s; UPDATE one SET late = 'l' WHERE id < 9", add);
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* It goes on the source alone, where other columns come meanwhile: the target has its values yet.
@@ -222,12 +205,12 @@ late_column_comes_again(void **state)
     (void)state;
     pair_wait_following(&db, run);
     is_taken_up(&db, "late");
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, "ALTER TABLE one DROP COLUMN late");
     run = pair_follow(&db);
     pair_wait_following(&db, run);
     is_taken_up(&db, "more");
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, add);
     run = pair_follow(&db);
     run_wait(run, RUN_DEADLINE_MS);
@@ -259,8 +242,8 @@ late_defaults_alike(void **state)
               " gen_random_uuid() WHERE id < 9",
               add);
     sql_wait_true(pair.dst, db.name, "SELECT count(n) = 9 FROM one", 60000);
-    stop(run);
-    end(&db, pair_follow(&db));
+    pair_interrupt(run);
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* The target's of the moment at which it was added there; and none at all. */
@@ -283,7 +266,7 @@ late_defaults_that_differ(void **state)
     pair_expect(run, 1, "drop the column and add it again with DEFAULT '20");
     sql_execf(db.target, "ALTER TABLE one DROP at, ADD at timestamptz DEFAULT '%s'",
               sql_value(db.source, "SELECT at FROM one LIMIT 1"));
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* Of every row its own. */
@@ -355,14 +338,14 @@ column_for_text_only(void **state)
     run = pair_follow(&db);
     pair_wait_following(&db, run);
     sql_wait_true(pair.dst, db.name, "SELECT a = 8 FROM one WHERE id = 3", 60000);
-    stop(run);
+    pair_interrupt(run);
     /* nothing waits any more */
     sql_exec(db.source, more);
     sql_exec(db.target, more);
     run = pair_follow(&db);
     pair_wait_following(&db, run);
     sql_exec(db.source, "UPDATE one SET a = 9, r = 'pg_class' WHERE id = 4");
-    end(&db, run);
+    pair_end_equal(&db, run);
 }
 
 /* What was open when the run was killed waits for nothing: it comes again, in the other form. */
@@ -395,7 +378,7 @@ column_for_text_while_one_is_open(void **state)
     sql_exec(large, "UPDATE one SET a = 9 WHERE id < 10; COMMIT");
     PQfinish(large);
     sql_exec(db.source, "UPDATE two SET r = 'pg_class'");
-    end(&db, run);
+    pair_end_equal(&db, run);
 }
 
 /* There is nothing to make the table of. */
@@ -425,15 +408,15 @@ table_renamed(void **state)
     sql_exec(db.source, "ALTER TABLE one RENAME TO uno; UPDATE uno SET a = -1;"
                         "DROP TABLE three"); /* of which nobody has heard */
     sql_wait_true(pair.dst, db.name, "SELECT bool_and(a = -1) FROM one", 60000);
-    stop(run);
+    pair_interrupt(run);
     pair_expect(
         pair_run(&db, "copy", "--follow", "--name", db.name, "--table", "one", "--table", "two"), 2,
         "--table one matches nothing on the source");
     run = pair_follow(&db, "--table", "uno", "--table", "two");
     pair_wait_following(&db, run);
     sql_exec(db.source, "UPDATE uno SET a = -2; ALTER TABLE uno RENAME TO one");
-    stop(run);
-    end(&db, pair_follow(&db, "--table", "one", "--table", "two"));
+    pair_interrupt(run);
+    pair_end_equal(&db, pair_follow(&db, "--table", "one", "--table", "two"));
 }
 
 static void
@@ -447,7 +430,7 @@ table_dropped(void **state)
     /* the one in the middle of the ledger's, with changes that nobody wants any more */
     sql_exec(db.source, "UPDATE two SET a = -1; DROP TABLE two CASCADE; UPDATE one SET a = -1");
     sql_wait_true(pair.dst, db.name, "SELECT bool_and(a = -1) FROM one", 60000);
-    stop(run);
+    pair_interrupt(run);
     run = pair_follow(&db);
     run_wait(run, RUN_DEADLINE_MS);
     pair_expect(run, 1, "drop it on the target as well");
@@ -455,8 +438,8 @@ table_dropped(void **state)
     run = pair_follow(&db);
     pair_wait_following(&db, run);
     sql_exec(db.source, "UPDATE three SET day = 2; UPDATE one SET a = -2");
-    stop(run);
-    end(&db, pair_follow(&db));
+    pair_interrupt(run);
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 int

@@ -123,19 +123,12 @@ end_writers(const struct pair_db *db, struct run *writers)
 #define NARROW "--table", "parent", "--table", "note"
 #define WIDE NARROW, "--table", "item", "--table", "event"
 
-static void
-stop(struct run *run)
-{
-    run_signal(run, SIGTERM);
-    pair_expect(run, 5, "the same command goes on");
-}
-
 /* The job follows the old tables, and stands still. */
 static void
 follow_old(struct pair_db *db, struct run *run)
 {
     pair_wait_following(db, run);
-    stop(run);
+    pair_interrupt(run);
 }
 
 static void
@@ -339,7 +332,7 @@ trap_79_an_open_writer(void **state)
     struct run *run = pair_follow(&db, WIDE);
     run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
     assert_non_null(strstr(run_err(run), "their copy waits for its end"));
-    stop(run); /* while it waits; the same command goes on */
+    pair_interrupt(run); /* while it waits; the same command goes on */
     run = pair_follow(&db, WIDE);
     run_wait_output(run, scratch_printf("(process %d,", pid), WAIT_MS);
     sql_exec(writer, "INSERT INTO item (parent, pad) VALUES (1, 'after'); COMMIT");
@@ -457,7 +450,7 @@ refusals(void **state)
     struct run *run = pair_follow(&db, NARROW);
     pair_wait_following(&db, run);
     pair_expect(pair_run(&db, "copy", "--follow", "--name", db.name, WIDE), 3, "PH-JOB-RUNNING");
-    stop(run);
+    pair_interrupt(run);
     refuse(&db, pair_follow(&db, "--table", "parent", "--table", "item"), 3,
            "public.note: the job follows the table, and the selection leaves it out");
     sql_exec(db.target, "CREATE TABLE item (id int)");

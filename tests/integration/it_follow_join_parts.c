@@ -61,13 +61,6 @@ start(void **state)
 
 #define FOLLOW "--data-only", "--split", "1MB", "--jobs", "1"
 
-static void
-stop(struct run *run)
-{
-    run_signal(run, SIGTERM);
-    pair_expect(run, 5, "the same command goes on");
-}
-
 /* The job follows r as it is first, has applied changes, and stands still; r has more by now. */
 static struct pair_db
 new_db(const char *name, const char *target_sql)
@@ -80,7 +73,7 @@ new_db(const char *name, const char *target_sql)
     pair_wait_following(&db, run);
     sql_exec(db.source, changes_sql);
     sql_wait_true(pair.dst, name, "SELECT count(*) = 100 FROM r WHERE t = 'more'", WAIT_MS);
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, parts_sql);
     sql_exec(db.source, "UPDATE r SET t = 'not applied yet' WHERE id < 10");
     return db;
@@ -162,7 +155,7 @@ keys_between_old_and_new_wait(void **state)
     db.target_user = "plain";
     struct run *run = pair_follow(&db, "--data-only");
     pair_wait_following(&db, run);
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, "CREATE TABLE q2 PARTITION OF q FOR VALUES FROM (1000) TO (2000);"
                         "CREATE TABLE p2 PARTITION OF r FOR VALUES FROM (1000) TO (2000);"
                         "INSERT INTO q VALUES (5), (1001); INSERT INTO r VALUES (1001, 5)");
@@ -186,7 +179,7 @@ move_row(const char *name)
     sql_exec(db.target, "CREATE TABLE r (id int PRIMARY KEY, at int)");
     struct run *run = pair_follow(&db, "--data-only");
     pair_wait_following(&db, run);
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, "CREATE TABLE p2 PARTITION OF r FOR VALUES FROM (1000) TO (2000);"
                         "UPDATE r SET at = 1005 WHERE id = 5");
     return db;
@@ -214,7 +207,7 @@ row_that_moved_is_applied_first(void **state)
     struct run *run = pair_follow(&db, "--data-only", "--exclude", "p2");
     pair_wait_following(&db, run);
     sql_wait_true(pair.dst, db.name, "SELECT count(*) = 0 FROM r WHERE id = 5", WAIT_MS);
-    stop(run);
+    pair_interrupt(run);
     run = pair_follow(&db, "--data-only", "--until", "now");
     pair_expect(run, 0, "proven: every row of 2 tables was compared and is equal");
     pair_same(&db, ALL);

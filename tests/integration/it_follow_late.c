@@ -49,24 +49,6 @@ following(struct pair_db *db)
 }
 
 static void
-stop(struct run *run)
-{
-    run_signal(run, SIGTERM);
-    pair_expect(run, 5, "the same command goes on");
-}
-
-/* To its end, after which both sides have the same rows. */
-static void
-end(struct pair_db *db, struct run *run)
-{
-    pair_wait_following(db, run);
-    pair_expect(pair_stop(db, "now"), 0, "told to end");
-    pair_expect(run, 0, "followed to");
-    same_rows(pair.src, db->name, pair.dst, db->name);
-    pair_db_end(db);
-}
-
-static void
 expect_refused(struct pair_db *db, const char *part)
 {
     struct run *run = pair_follow(db);
@@ -91,7 +73,7 @@ default_dropped_before_rows_came(void **state)
                         "INSERT INTO ids (a) SELECT g FROM generate_series(1, 9) g;"
                         "CREATE TABLE keyless (a int); ALTER TABLE keyless REPLICA IDENTITY FULL;"
                         "INSERT INTO keyless VALUES (1), (1)");
-    stop(following(&db));
+    pair_interrupt(following(&db));
     sql_exec(db.source, "INSERT INTO one VALUES (101, 1); UPDATE one SET id = 300 WHERE id = 3;"
                         "UPDATE one SET a = -1 WHERE id = 4;"
                         "INSERT INTO two SELECT g, g FROM generate_series(101, 9000) g;"
@@ -100,7 +82,7 @@ default_dropped_before_rows_came(void **state)
     pair_both(&db, ADD_AND_DROP_DEFAULT("one") ADD_AND_DROP_DEFAULT("two")
                        ADD_AND_DROP_DEFAULT("ids") ADD_AND_DROP_DEFAULT("keyless"));
     sql_exec(db.source, "INSERT INTO one VALUES (102, 1, 'x', 9)");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* The catalogs tell of what was filled in no more: what was found out once stays. */
@@ -111,7 +93,7 @@ rewritten_before_rows_came(void **state)
     const char *const env[] = {"PGHAUL_FAILPOINT=before_apply_commit=kill", NULL};
 
     (void)state;
-    stop(following(&db));
+    pair_interrupt(following(&db));
     sql_exec(db.source, "INSERT INTO one VALUES (101, 1)");
     pair_both(&db, "ALTER TABLE one ADD c int DEFAULT 7; ALTER TABLE one ALTER c DROP DEFAULT");
     db.env = env;
@@ -121,7 +103,7 @@ rewritten_before_rows_came(void **state)
     db.env = NULL;
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM one"), 100);
     sql_exec(db.source, "VACUUM FULL one");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* Rows that came before the job knew of the column, by a default that the source did not have. */
@@ -143,7 +125,7 @@ rows_that_came_by_another_default(void **state)
                 " rows of before have '7' in it on the source, but not on the target");
     expect_refused(&db, "drop the column and add it again with DEFAULT '7'");
     sql_exec(db.target, "ALTER TABLE one DROP c; ALTER TABLE one ADD c int DEFAULT 7");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* The target cannot take them before the source has the column. */
@@ -162,7 +144,7 @@ not_null_without_a_default(void **state)
     pair_expect(run, 1, "a column that the source has not yet");
     sql_exec(db.source, add);
     sql_exec(db.source, "INSERT INTO one VALUES (102, 1, 8)");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 #define NULLABLE "ALTER TABLE %s ADD c int; ALTER TABLE %s ALTER c SET DEFAULT 7"
@@ -184,7 +166,7 @@ columns_of_two_tables(void **state)
     sql_execf(db.source, NULLABLE, "two", "two");
     sql_exec(db.source, "INSERT INTO two (id, a) VALUES (102, 1)");
     run_signal(run, SIGCONT);
-    end(&db, run);
+    pair_end_equal(&db, run);
 }
 
 /* The other's rows of before have each their own value, and none is on the target yet. */
@@ -209,7 +191,7 @@ values_of_rows_that_are_still_to_come(void **state)
                 "the table was rewritten on the source");
     assert_int_equal(sql_int(db.target, "SELECT count(*) FROM one WHERE c = 1"), 1);
     sql_exec(db.target, "DROP TABLE two");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* The same within the transaction that has added the column. */
@@ -220,13 +202,13 @@ values_of_rows_of_one_transaction(void **state)
 
     (void)state;
     sql_exec(db.source, "TRUNCATE two");
-    stop(following(&db));
+    pair_interrupt(following(&db));
     sql_exec(db.target, "ALTER TABLE two ADD c serial");
     sql_exec(db.source, "BEGIN; INSERT INTO two VALUES (101, 1); ALTER TABLE two ADD c serial;"
                         "INSERT INTO two VALUES (102, 1); COMMIT");
     expect_refused(&db, "which one the source gave this row, no stream brings");
     sql_exec(db.target, "DROP TABLE two");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* Rows from after it has gone do not lack it: it is the target's alone. */
@@ -246,7 +228,7 @@ column_that_goes_again(void **state)
     sql_exec(db.target, "ALTER TABLE one DROP c");
     sql_exec(db.source, "INSERT INTO one VALUES (102, 1)");
     sql_wait_true(pair.dst, db.name, "SELECT count(*) = 1 FROM one WHERE id = 102", 60000);
-    end(&db, run);
+    pair_end_equal(&db, run);
 }
 
 /* The ledger has of the table the file that it is in. */
@@ -282,7 +264,7 @@ tables_rewritten_before(void **state)
     sql_exec(db.source, "UPDATE two SET c = 1 WHERE id = 1");
     sql_wait_true(pair.dst, db.name, "SELECT c = 1 FROM two WHERE id = 1", 60000);
     /* a column beyond the plan, which rewrites it */
-    stop(run);
+    pair_interrupt(run);
     sql_exec(db.source, "ALTER TABLE two ADD d bigserial");
     run = following(&db);
     sql_exec(db.source, "INSERT INTO one (id, a) VALUES (3, 3)");
@@ -360,7 +342,7 @@ column_that_the_stream_cannot_bring(void **state)
         expect_refused(&db, "PH-TABLE-CHANGED public.big: column r was added on the source since "
                             "the copy began, and the stream, which this job has begun in binary");
     pair_both(&db, "ALTER TABLE big DROP r");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 /* Nothing was copied with it yet. */
@@ -381,7 +363,7 @@ column_that_goes_before_rows_come(void **state)
                                         " (source_columns) AND source_name = 'big'"),
                      1);
     pair_both(&db, "ALTER TABLE big DROP c");
-    end(&db, pair_follow(&db));
+    pair_end_equal(&db, pair_follow(&db));
 }
 
 int

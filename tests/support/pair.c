@@ -6,8 +6,10 @@
 #include <cmocka.h>
 
 #include "support/pair.h"
+#include "support/same.h"
 #include "support/scratch.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define MAX_ARGS 40
@@ -132,6 +134,23 @@ pair_stop(const struct pair_db *db, const char *at)
 
     return at == NULL ? run_pghaul("stop", "--target", target, "--name", db->name)
                       : run_pghaul("stop", "--target", target, "--name", db->name, "--at", at);
+}
+
+void
+pair_interrupt(struct run *run)
+{
+    run_signal(run, SIGTERM);
+    pair_expect(run, 5, "the same command goes on");
+}
+
+void
+pair_end_equal(struct pair_db *db, struct run *run)
+{
+    pair_wait_following(db, run);
+    pair_expect(pair_stop(db, "now"), 0, "told to end");
+    pair_expect(run, 0, "followed to");
+    same_rows(db->pair->src, db->name, db->pair->dst, db->name);
+    pair_db_end(db);
 }
 
 void

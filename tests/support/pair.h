@@ -59,6 +59,10 @@ void pair_wait_following(const struct pair_db *db, const struct run *run);
 void pair_wait_written(const struct pair_db *db);
 /* `pghaul stop`, with --at unless it is NULL. */
 struct run *pair_stop(const struct pair_db *db, const char *at);
+/* SIGTERM to a run, which ends so that the same command goes on. */
+void pair_interrupt(struct run *run);
+/* The run that follows is told to end; then both sides have the same rows. Ends the databases. */
+void pair_end_equal(struct pair_db *db, struct run *run);
 
 /* Fails, showing both, unless the query gives the same rows on both sides, and some. */
 void pair_same(struct pair_db *db, const char *sql);
