@@ -149,12 +149,11 @@ find_rows_by(struct ph_job *job, const struct ph_table_plan *table, struct ph_bu
     enum ph_identity identity = ph_rel_identity(rel, version, &out->index);
     bool of_target = false;
     bool is_full = identity == PH_IDENTITY_FULL;
-    bool needs_whole_row;
+    enum ph_identity_need need;
 
-    PH_TRY(ph_preflight_needs_whole_row(job, rel, &needs_whole_row, err));
+    PH_TRY(ph_preflight_need(job, rel, &need, err));
     ph_buf_clear(sql);
-    if (needs_whole_row || !ph_identity_is_usable(identity)) {
-        enum ph_identity_need need = needs_whole_row ? PH_NEED_WHOLE_ROW : PH_NEED_KEY;
+    if (need == PH_NEED_WHOLE_ROW || !ph_identity_is_usable(identity)) {
         is_full = ph_rel_identity_cure(rel, version, need, sql) == PH_CURE_FULL;
         out->index = ph_rel_identity_candidate(rel, version);
     }

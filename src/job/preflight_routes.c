@@ -78,18 +78,19 @@ takes_route(const struct ph_table_plan *table)
 }
 
 ph_code
-ph_preflight_needs_whole_row(struct ph_job *job, const struct ph_rel *source, bool *needs,
-                             struct ph_error *err)
+ph_preflight_need(struct ph_job *job, const struct ph_rel *source, enum ph_identity_need *need,
+                  struct ph_error *err)
 {
     struct ph_error verdict;
 
-    *needs = false;
-    for (uint32_t i = 0; i < job->plan.n_tables && !*needs; i++) {
+    *need = PH_NEED_KEY;
+    for (uint32_t i = 0; i < job->plan.n_tables && *need == PH_NEED_KEY; i++) {
         const struct ph_table_plan *table = &job->plan.tables[i];
         if (table->source != source || !takes_route(table))
             continue;
         PH_TRY(check_route(job, table, &verdict, err));
-        *needs = verdict.code == PH_E_IDENTITY;
+        if (verdict.code == PH_E_IDENTITY)
+            *need = PH_NEED_WHOLE_ROW;
     }
     return PH_OK;
 }

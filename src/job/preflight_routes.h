@@ -4,6 +4,7 @@
 
 #include "job/job.h"
 #include "model/finding.h"
+#include "model/identity.h"
 
 /*
  * The routes of job->plan that changes cannot take exactly, each with its cure, and a stream that
@@ -13,10 +14,11 @@ ph_code ph_preflight_routes(struct ph_job *job, struct ph_findings *findings,
                             struct ph_error *err) PH_MUST_CHECK;
 
 /*
- * Whether changes of a source's table are exact along its routes only when they bring the whole old
- * row, though an index names its rows: that of its replica identity, or the one it could have.
+ * What of a row changes of a source's table have to tell. The whole old row: along its routes they
+ * are exact only then, though an index names its rows, that of its replica identity or the one it
+ * could have.
  */
-ph_code ph_preflight_needs_whole_row(struct ph_job *job, const struct ph_rel *source, bool *needs,
-                                     struct ph_error *err) PH_MUST_CHECK;
+ph_code ph_preflight_need(struct ph_job *job, const struct ph_rel *source,
+                          enum ph_identity_need *need, struct ph_error *err) PH_MUST_CHECK;
 
 #endif

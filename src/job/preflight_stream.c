@@ -25,18 +25,6 @@
 
 /* ---- replica identity ---- */
 
-/* What of a row changes have to tell. */
-static ph_code
-need_of(struct ph_job *job, const struct ph_rel *rel, enum ph_identity_need *need,
-        struct ph_error *err)
-{
-    bool needs_whole_row;
-
-    PH_TRY(ph_preflight_needs_whole_row(job, rel, &needs_whole_row, err));
-    *need = needs_whole_row ? PH_NEED_WHOLE_ROW : PH_NEED_KEY;
-    return PH_OK;
-}
-
 /* Identities that are usable and tell too little for the rules are told with the routes. */
 static ph_code
 find_identity(struct ph_job *job, const struct ph_table_plan *table, struct ph_buf *sql,
@@ -50,7 +38,7 @@ find_identity(struct ph_job *job, const struct ph_table_plan *table, struct ph_b
 
     if (ph_identity_is_usable(identity))
         return PH_OK;
-    PH_TRY(need_of(job, rel, &need, err));
+    PH_TRY(ph_preflight_need(job, rel, &need, err));
     ph_plan_table_label(table, label, sizeof label);
     ph_buf_clear(sql);
     enum ph_identity_cure cure = ph_rel_identity_cure(rel, version, need, sql);
@@ -316,7 +304,7 @@ set_identity_if_needed(struct ph_job *job, const struct ph_table_plan *table, st
     enum ph_identity_need need;
     char label[LABEL_BYTES];
 
-    PH_TRY(need_of(job, table->source, &need, err));
+    PH_TRY(ph_preflight_need(job, table->source, &need, err));
     if (need == PH_NEED_KEY && ph_identity_is_usable(ph_rel_identity(table->source, version, NULL)))
         return PH_OK;
     ph_buf_clear(sql);
