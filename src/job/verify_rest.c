@@ -36,14 +36,6 @@ differs(struct rest *rest, const char *kind, const char *object, const char *for
 
 /* ---- tables that rules are about ---- */
 
-/* Whether rows of the one may be rows of the other: partitions. */
-static bool
-is_related(const struct ph_catalog *catalog, const struct ph_rel *a, const struct ph_rel *b)
-{
-    return ph_catalog_is_within(catalog, a->oid, b->oid) ||
-           ph_catalog_is_within(catalog, b->oid, a->oid);
-}
-
 static uint32_t
 count_routes(const struct ph_verify_rest_params *params)
 {
@@ -58,7 +50,7 @@ is_ruled(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
 {
     for (uint32_t i = 0; i < count_routes(params); i++) {
         const struct ph_rel *source = ph_ruleset_route(params->ruleset, i)->source;
-        if (is_related(params->source_catalog, source, rel))
+        if (ph_catalog_is_related(params->source_catalog, source, rel))
             return true;
     }
     return false;
@@ -70,7 +62,7 @@ is_filled_by_rules(const struct ph_verify_rest_params *params, const struct ph_r
 {
     for (uint32_t i = 0; rel != NULL && i < count_routes(params); i++) {
         const struct ph_rel *target = ph_ruleset_route(params->ruleset, i)->target;
-        if (is_related(params->target_catalog, target, rel))
+        if (ph_catalog_is_related(params->target_catalog, target, rel))
             return true;
     }
     return false;
@@ -362,7 +354,8 @@ row_by_row(const struct ph_verify_rest_params *params, const struct ph_rel *rel)
         return NULL;
     for (uint32_t i = 0; i < count_routes(params); i++) {
         const struct ph_rel *into = ph_ruleset_route(params->ruleset, i)->target;
-        if (i != route->number && is_related(params->target_catalog, into, route->target))
+        if (i != route->number &&
+            ph_catalog_is_related(params->target_catalog, into, route->target))
             return NULL;
     }
     return route;

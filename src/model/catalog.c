@@ -86,6 +86,15 @@ ph_catalog_is_own_key(const struct ph_catalog *catalog, const struct ph_foreign_
     return key->enforced && from != NULL && to != NULL && from->root_oid == to->root_oid;
 }
 
+bool
+ph_catalog_is_related(const struct ph_catalog *catalog, const struct ph_rel *a,
+                      const struct ph_rel *b)
+{
+    return a == b ||
+           (a->root_oid == b->root_oid && (ph_catalog_is_within(catalog, a->oid, b->oid) ||
+                                           ph_catalog_is_within(catalog, b->oid, a->oid)));
+}
+
 const struct ph_rel *
 ph_catalog_tree_next(const struct ph_catalog *catalog, const struct ph_rel *top, uint32_t *at)
 {

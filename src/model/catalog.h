@@ -187,6 +187,10 @@ const struct ph_rel *ph_catalog_rel(const struct ph_catalog *catalog, ph_oid oid
 bool ph_catalog_is_own_key(const struct ph_catalog *catalog, const struct ph_foreign_key *key);
 /* The relation is `root`, or a partition of it on whatever level. */
 bool ph_catalog_is_within(const struct ph_catalog *catalog, ph_oid oid, ph_oid root);
+/* Rows of the one may be rows of the other: they are the same, or one is a partition of the other.
+ */
+bool ph_catalog_is_related(const struct ph_catalog *catalog, const struct ph_rel *a,
+                           const struct ph_rel *b);
 const struct ph_type *ph_catalog_type(const struct ph_catalog *catalog, ph_oid oid);
 /* Linear; NULL when absent. Any kind of relation. */
 const struct ph_rel *ph_catalog_rel_named(const struct ph_catalog *catalog, const char *schema,

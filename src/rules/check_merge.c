@@ -53,15 +53,11 @@ entry_of(const struct ph_checker *checker, const struct ph_rel *rel)
 
 /* ---- where its rows go ---- */
 
-/* Rows of the one may be rows of the other. */
 static bool
 meets_target(const struct earlier *earlier, const struct ph_rel *target)
 {
-    const struct ph_catalog *catalog = earlier->checker->params->target;
-    ph_oid own = earlier->draft->target->oid;
-
-    return target != NULL && (ph_catalog_is_within(catalog, target->oid, own) ||
-                              ph_catalog_is_within(catalog, own, target->oid));
+    return target != NULL &&
+           ph_catalog_is_related(earlier->checker->params->target, target, earlier->draft->target);
 }
 
 static bool

@@ -9,12 +9,6 @@ is_within(const struct ph_catalog *catalog, const struct ph_rel *rel, const stru
            (rel->root_oid == top->root_oid && ph_catalog_is_within(catalog, rel->oid, top->oid));
 }
 
-static bool
-is_related(const struct ph_catalog *catalog, const struct ph_rel *a, const struct ph_rel *b)
-{
-    return is_within(catalog, a, b) || is_within(catalog, b, a);
-}
-
 bool
 ph_check_is_for(const struct ph_checker *checker, const struct ph_followed_rule *followed,
                 const struct ph_rel *source, const struct ph_rel *target)
@@ -22,7 +16,7 @@ ph_check_is_for(const struct ph_checker *checker, const struct ph_followed_rule 
     const struct ph_catalog *catalog = checker->params->target;
 
     return is_within(checker->params->source, source, followed->source) &&
-           is_related(catalog, target, followed->target);
+           ph_catalog_is_related(catalog, target, followed->target);
 }
 
 static const struct ph_rel *
@@ -352,8 +346,8 @@ ph_check_is_joined(const struct ph_checker *checker, const struct ph_check_site 
         const struct ph_foreign_key *other = &source->foreign_keys[i];
         const struct ph_rel *rel = ph_catalog_rel(source, other->rel_oid);
         const struct ph_rel *ref = ph_catalog_rel(source, other->ref_oid);
-        if (rel == NULL || ref == NULL || !is_related(source, site->source, rel) ||
-            !is_related(source, key->source, ref))
+        if (rel == NULL || ref == NULL || !ph_catalog_is_related(source, site->source, rel) ||
+            !ph_catalog_is_related(source, key->source, ref))
             continue;
         for (uint32_t c = 0; c < other->n_attnums; c++) {
             if (is_column(rel, other->attnums[c], site->source_column) &&
